@@ -1,0 +1,118 @@
+# Two commands need no preparation: `make demo` and `make test`. The rest are parts of them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WHEEL_VENV := .venv-wheel
+LOWEST_VENV := .venv-lowest
+CODE := pulltrace exporter aggregator tests
+JOBS ?= 2
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## What can be made
+	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: demo
+demo: $(VENV)/ok ## Watch pulls on a stand-in for containerd; REAL=1 (root) on a real one
+	@PYTHONPATH=tests $(BIN)/python -m rig.demo $(if $(filter 1,$(REAL)),--real)
+
+.PHONY: check
+check: lint types $(VENV)/ok ## Everything that needs no daemon, in less than two minutes
+	$(BIN)/pytest -n $(JOBS) -m "unit or contract"
+
+.PHONY: lint
+lint: $(VENV)/ok ## Style, and which package may import which
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/lint-imports
+
+.PHONY: types
+types: $(VENV)/ok ## mypy, strict
+	$(BIN)/mypy
+
+.PHONY: test
+test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on the built wheel, with real daemons
+	TEST_THE_INSTALLED=1 $(WHEEL_VENV)/bin/pytest -n $(JOBS) --durations 10 \
+		--cov --cov-report term:skip-covered
+	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(JOBS) -m "unit or contract"
+
+.PHONY: packages
+packages: $(VENV)/ok ## The Debian packages of the daemons, into a cache outside the checkout
+	@PYTHONPATH=tests $(BIN)/python -m rig.debian
+
+.PHONY: bench
+bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
+	@PYTHONPATH=tests $(BIN)/python -m bench
+
+.PHONY: docs
+docs: $(VENV)/ok ## The pages that are generated from tables in code
+	$(BIN)/python -m pulltrace_exporter.config > docs/exporter-flags.md
+	$(BIN)/python -m pulltrace_aggregator.config > docs/aggregator-flags.md
+	{ $(BIN)/python -m pulltrace_exporter.metrics && $(BIN)/python -m pulltrace_aggregator.metrics; } > docs/metrics.md
+
+.PHONY: format
+format: $(VENV)/ok ## Lay out the code
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+# Generated code of a newer grpcio-tools refuses older runtimes, so the lowest supported one is used.
+STUBS_VENV := .venv-stubs
+API := exporter/pulltrace_exporter/containerd/api
+.PHONY: stubs
+stubs: ## The gRPC stubs from our .proto files
+	$(PYTHON) -m venv $(STUBS_VENV)
+	$(STUBS_VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/stubs.txt
+	$(STUBS_VENV)/bin/python -m grpc_tools.protoc -Iexporter --python_out=exporter --pyi_out=exporter \
+		--grpc_python_out=exporter $(API)/*.proto
+	cd tests && ../$(STUBS_VENV)/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
+		--grpc_python_out=. rig/cri/runtime.proto
+	rm -f $(API)/descriptor_pb2_grpc.py $(API)/payloads_pb2_grpc.py
+
+# Hashes and no addresses: whichever index a machine uses, it must deliver these very files.
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate
+.PHONY: lock
+lock: $(VENV)/ok ## The locked requirements from pyproject.toml
+	$(LOCK) --extra exporter --extra aggregator --group dev --output-file requirements/dev.txt
+	$(LOCK) --extra exporter --extra aggregator --group test --output-file requirements/test.txt
+	$(LOCK) --extra exporter --output-file requirements/exporter.txt
+	$(LOCK) --extra aggregator --output-file requirements/aggregator.txt
+	$(LOCK) --extra exporter --extra aggregator --group test --resolution lowest-direct --output-file requirements/lowest.txt
+	echo 'grpcio-tools==1.62.3' | $(BIN)/uv pip compile - --quiet --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --output-file requirements/stubs.txt
+
+.PHONY: clean
+clean: ## Remove what was made in the checkout
+	rm -rf $(VENV) $(WHEEL_VENV) $(LOWEST_VENV) $(STUBS_VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# A fresh Debian has no venv module.
+.PHONY: python
+python:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { apt-get update -q && apt-get install -qy python3-venv; }
+
+$(VENV)/ok: requirements/dev.txt pyproject.toml | python
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+SOURCES := $(shell find pulltrace exporter aggregator -type f -not -path '*/__pycache__/*')
+dist/ok: $(VENV)/ok $(SOURCES) README.md LICENSE
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null
+	touch $@
+
+$(WHEEL_VENV)/ok: dist/ok requirements/test.txt
+	rm -rf $(WHEEL_VENV)
+	$(PYTHON) -m venv $(WHEEL_VENV)
+	$(WHEEL_VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/test.txt
+	$(WHEEL_VENV)/bin/pip install --quiet --no-deps dist/*.whl
+	touch $@
+
+$(LOWEST_VENV)/ok: dist/ok requirements/lowest.txt
+	rm -rf $(LOWEST_VENV)
+	$(PYTHON) -m venv $(LOWEST_VENV)
+	$(LOWEST_VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/lowest.txt
+	$(LOWEST_VENV)/bin/pip install --quiet --no-deps dist/*.whl
+	touch $@

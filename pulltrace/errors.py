@@ -1,0 +1,19 @@
+"""What can go wrong, as both programs name it."""
+
+from collections.abc import Iterable
+
+
+class PulltraceError(Exception):
+    """Root of everything that Pulltrace raises on purpose."""
+
+
+class ConfigError(PulltraceError):
+    """Configuration that cannot be used.
+
+    `problems` holds all that is wrong, each a sentence naming the flag, variable or key: whoever mends a
+    configuration wants to do it once.
+    """
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))

@@ -1,0 +1,25 @@
+"""Metrics as a table, and their rendering as text.
+
+prometheus_client makes objects of every sample, which takes ten times as long as joining text (docs/performance.md):
+it serves only the metrics of the process here.
+"""
+
+from pulltrace.exposition.formats import TextFormat, choose_format
+from pulltrace.exposition.model import Family, Metric, MetricType, Sample, Section
+from pulltrace.exposition.render import Exposition, Faults
+from pulltrace.exposition.series import histogram_samples, label_text, series
+
+__all__ = [
+    "Exposition",
+    "Family",
+    "Faults",
+    "Metric",
+    "MetricType",
+    "Sample",
+    "Section",
+    "TextFormat",
+    "choose_format",
+    "histogram_samples",
+    "label_text",
+    "series",
+]

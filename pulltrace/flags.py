@@ -1,0 +1,223 @@
+"""Command line flags as a table: one list of `Flag` gives the parser, the environment, `--help` and a page.
+
+Flags are written as Prometheus' own programs write them: `--name=value` or `--name value`, `--name` and
+`--no-name` for a switch. Each has an environment variable, over which the flag wins. All that is wrong is
+reported at once.
+"""
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from pulltrace.errors import ConfigError
+
+T = TypeVar("T")
+
+ENVIRONMENT_PREFIX: Final = "PULLTRACE_"
+HELP: Final = ("-h", "--help")
+VERSION: Final = "--version"
+
+_SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_|$)")
+"""What Kubernetes puts into every container for each Service of its namespace, say one named `pulltrace`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Flag(Generic[T]):
+    """One flag. `default` is written as a user would write it and goes through `parse` like any value.
+
+    `parse` raises ValueError saying what is wrong with the text, which it names. A `repeated` flag may be
+    given several times, its variable holds values separated by commas, and its default is none at all.
+    `default_help` describes a default that is found at run time.
+    """
+
+    name: str
+    parse: Callable[[str], T]
+    default: str
+    help: str
+    _: KW_ONLY
+    metavar: str = "VALUE"
+    repeated: bool = False
+    switch: bool = False
+    default_help: str = ""
+
+    @property
+    def option(self) -> str:
+        """The flag as typed, `--poll.interval`."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment variable, `PULLTRACE_POLL_INTERVAL`."""
+        return ENVIRONMENT_PREFIX + self.name.upper().replace(".", "_").replace("-", "_")
+
+
+def switch(name: str, default: bool, help_text: str) -> Flag[bool]:
+    """A flag without a value: `--name` turns on, `--no-name` off."""
+    return Flag(name, parse_bool, "true" if default else "false", help_text, switch=True)
+
+
+def parse_bool(text: str) -> bool:
+    """True or False for `true` or `false`; raises ValueError."""
+    if text not in ("true", "false"):
+        raise ValueError(f"{text!r} is neither true nor false")
+    return text == "true"
+
+
+class Given(NamedTuple):
+    """A value as text and where it comes from: `--poll.interval` or `PULLTRACE_POLL_INTERVAL`."""
+
+    source: str
+    text: str
+
+
+class Values:
+    """The parsed value of each flag of a table."""
+
+    def __init__(self, values: Mapping[str, Sequence[Any]]) -> None:
+        self._values = values
+
+    def __getitem__(self, flag: Flag[T]) -> T:
+        """The value of a flag that is given once."""
+        (value,) = self._values[flag.name]
+        return value  # type: ignore[no-any-return]  # parsed by this flag's own function
+
+    def all(self, flag: Flag[T]) -> tuple[T, ...]:
+        """The values of a repeated flag, in order."""
+        return tuple(self._values[flag.name])
+
+
+class FlagTable:
+    """The flags of one program, in the order of its help text."""
+
+    def __init__(self, flags: Iterable[Flag[Any]]) -> None:
+        self.flags = tuple(flags)
+        self._forms = {form: (flag, text) for flag in self.flags for form, text in _forms(flag)}
+        if len(self._forms) != sum(len(list(_forms(flag))) for flag in self.flags):
+            raise ValueError("a flag is declared twice")
+
+    def parse(self, argv: Sequence[str], environ: Mapping[str, str]) -> Values:
+        """The values from flags, else environment, else defaults; raises ConfigError with every problem.
+
+        `--help` and `--version` are skipped: they are answered before anything is parsed.
+        """
+        given, problems = self._scan(argv)
+        values = {}
+        for flag in self.flags:
+            found = given.get(flag.name) or _from_environment(flag, environ)
+            if len(found) > 1 and not flag.repeated:
+                problems.append(f"{found[1].source}: given more than once")
+            values[flag.name], wrong = _parse_all(flag, found)
+            problems += wrong
+        if problems:
+            raise ConfigError(problems)
+        return Values(values)
+
+    def unknown_variables(self, environ: Mapping[str, str]) -> tuple[str, ...]:
+        """Variables with our prefix that belong to no flag: worth a warning, not an end.
+
+        Kubernetes injects variables of its own when a Service is named `pulltrace…`; these are left out.
+        """
+        known = {flag.variable for flag in self.flags}
+        ours = (name for name in environ if name.startswith(ENVIRONMENT_PREFIX))
+        return tuple(sorted(name for name in ours if name not in known and not _SERVICE_LINK.search(name)))
+
+    def _scan(self, argv: Sequence[str]) -> tuple[dict[str, list[Given]], list[str]]:
+        given: dict[str, list[Given]] = {}
+        problems = []
+        rest = list(argv)
+        while rest:
+            argument = rest.pop(0)
+            if argument in HELP or argument == VERSION:
+                continue
+            try:
+                flag, value = self._take(argument, rest)
+            except _UsageError as error:
+                problems.append(str(error))
+            else:
+                given.setdefault(flag.name, []).append(value)
+        return given, problems
+
+    def _take(self, argument: str, rest: list[str]) -> tuple[Flag[Any], Given]:
+        """The flag and value that `argument` begins; a value of its own is taken out of `rest`."""
+        form, equals, text = argument.partition("=")
+        if not argument.startswith("-") or argument in ("-", "--"):
+            raise _UsageError(f"unexpected argument {argument!r}")
+        if form not in self._forms:
+            _drop_value(equals, rest)
+            raise _UsageError(f"unknown flag {_shown(form)}{self._suggestion(form)}")
+        flag, switched = self._forms[form]
+        if flag.switch:
+            if equals:
+                raise _UsageError(f"{form}: takes no value, there are {flag.option} and --no-{flag.name}")
+            return flag, Given(form, switched)
+        if not equals:
+            text = _next_value(form, rest)
+        return flag, Given(form, text)
+
+    def _suggestion(self, form: str) -> str:
+        near = difflib.get_close_matches(form, [*self._forms, *HELP, VERSION], n=1)
+        return f", did you mean {near[0]}?" if near else ""
+
+
+def answer(argv: Sequence[str], help_text: Callable[[], str], version: Callable[[], str]) -> str | None:
+    """What to print when help or the version is asked for, the one asked for first; else None."""
+    for argument in argv:
+        if argument in HELP:
+            return help_text()
+        if argument == VERSION:
+            return version()
+    return None
+
+
+class _UsageError(Exception):
+    """One argument that makes no sense."""
+
+
+def _forms(flag: Flag[Any]) -> Iterable[tuple[str, str]]:
+    """The ways to type a flag, each with the value that it stands for."""
+    yield flag.option, "true"
+    if flag.switch:
+        yield f"--no-{flag.name}", "false"
+
+
+def _shown(form: str) -> str:
+    return form if form.isprintable() else repr(form)
+
+
+def _next_value(form: str, rest: list[str]) -> str:
+    if not rest or _is_option(rest[0]):
+        raise _UsageError(f"{form}: a value is missing")
+    return rest.pop(0)
+
+
+def _drop_value(equals: str, rest: list[str]) -> None:
+    """What follows an unknown flag is most likely its value: one mistake is one problem."""
+    if not equals and rest and not _is_option(rest[0]):
+        rest.pop(0)
+
+
+def _is_option(argument: str) -> bool:
+    """Whether an argument cannot be the value of the flag before it; `--flag=--value` can say such a one."""
+    return argument.startswith("--") or argument in HELP
+
+
+def _from_environment(flag: Flag[Any], environ: Mapping[str, str]) -> list[Given]:
+    if flag.variable not in environ:
+        return []
+    text = environ[flag.variable]
+    texts = [part.strip() for part in text.split(",") if part.strip()] if flag.repeated else [text]
+    return [Given(flag.variable, part) for part in texts]
+
+
+def _parse_all(flag: Flag[Any], found: Sequence[Given]) -> tuple[list[Any], list[str]]:
+    if not found:
+        return ([] if flag.repeated else [flag.parse(flag.default)]), []
+    values, problems = [], []
+    for given in found:
+        try:
+            values.append(flag.parse(given.text))
+        except ValueError as error:
+            problems.append(f"{given.source}: {error}")
+    return values, problems

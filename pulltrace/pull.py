@@ -1,0 +1,157 @@
+"""Pulls and layers as both programs speak of them. Values only: nothing here does I/O or reads a clock."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from math import isfinite
+from typing import NamedTuple
+
+
+class Phase(StrEnum):
+    """Where a pull stands. The last three are ends."""
+
+    DOWNLOADING = "downloading"
+    UNPACKING = "unpacking"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ORPHANED = "orphaned"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to a pull in this phase."""
+        return self in ENDS
+
+
+ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED)
+
+
+class LayerState(StrEnum):
+    """Where one layer of a pull stands."""
+
+    WAITING = "waiting"
+    DOWNLOADING = "downloading"
+    DOWNLOADED = "downloaded"
+    UNPACKING = "unpacking"
+    UNPACKED = "unpacked"
+    CACHED = "cached"
+
+
+class ImageKey(NamedTuple):
+    """The identity of a pull on its node: what is pulled, not who asked or when.
+
+    `registry` is the host without its port, as containerd labels content; `digest` is the root's, that of the
+    index or of the manifest where there is no index.
+    """
+
+    registry: str
+    repository: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a pull: `index` is its position in the manifest from 0, sizes are compressed bytes.
+
+    `bytes_per_second` is None once the layer is complete and while it is not known.
+    """
+
+    index: int
+    digest: str
+    media_type: str
+    size: int
+    downloaded: int
+    bytes_per_second: float | None
+    state: LayerState
+
+
+@dataclass(frozen=True)
+class Pull:
+    """One image being pulled, or pulled a short while ago.
+
+    Sizes are in bytes and None while the manifest has not been read. `*_at` are Unix times on the node's clock:
+    compare them with each other and with the node's report, never with another machine's clock.
+    """
+
+    key: ImageKey
+    repositories: tuple[str, ...]
+    references: tuple[str, ...]
+    media_type: str
+    snapshotter: str
+    phase: Phase
+    requests: int
+    size: int | None
+    cached: int | None
+    downloaded: int | None
+    unpacked: int | None
+    bytes_per_second: float | None
+    started_at: float
+    ended_at: float | None
+    last_progress_at: float
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def remaining(self) -> int | None:
+        """Bytes still to be fetched."""
+        if self.size is None or self.cached is None or self.downloaded is None:
+            return None
+        return self.size - self.cached - self.downloaded
+
+    @property
+    def progress_ratio(self) -> float | None:
+        """Fetched part of what had to be fetched, 0 to 1; 1 when nothing had to be."""
+        if self.size is None or self.cached is None or self.downloaded is None:
+            return None
+        wanted = self.size - self.cached
+        return self.downloaded / wanted if wanted else 1.0
+
+    @property
+    def eta_seconds(self) -> float | None:
+        """Seconds until all bytes are there at the present rate; None when nobody can say."""
+        if not self.remaining or not self.bytes_per_second:
+            return None
+        seconds = self.remaining / self.bytes_per_second
+        return seconds if isfinite(seconds) else None
+
+    @cached_property
+    def layer_counts(self) -> Mapping[LayerState, int]:
+        """Number of layers in each state, zeros included."""
+        found = Counter(layer.state for layer in self.layers)
+        return {state: found[state] for state in LayerState}
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedImage:
+    """An image in the kubelet's queue, asked for but not yet begun; `since` is Unix time on the node's clock."""
+
+    registry: str
+    repository: str
+    reference: str
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The container runtime as last seen; `version` is empty and `started_at` None while unknown."""
+
+    up: bool = False
+    version: str = ""
+    started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """All that one node says of its pulls: the content of the exporter's `/v1/pulls`.
+
+    `now` is the node's clock when the report was made; `resolving` holds the start of each pull whose registry
+    has not answered yet.
+    """
+
+    node: str
+    version: str
+    now: float
+    daemon: Daemon
+    resolving: tuple[float, ...] = ()
+    queued: tuple[QueuedImage, ...] = ()
+    pulls: tuple[Pull, ...] = ()

@@ -1,0 +1,195 @@
+"""Image references by the grammar of the distribution project: parse, normalise, compare.
+
+The rules are those of github.com/distribution/reference, which containerd's CRI plugin and the kubelet apply:
+names without a registry are Docker Hub's, and a Docker Hub name of one component lies under `library/`.
+"""
+
+import re
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+from pulltrace.errors import PulltraceError
+
+DOCKER_HUB: Final = "docker.io"
+DEFAULT_TAG: Final = "latest"
+LONGEST_REPOSITORY: Final = 255
+
+_HUB_LEGACY = "index.docker.io"
+_HUB_OFFICIAL = "library/"
+_SHOWN = 120
+
+_LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_REGISTRY = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]+))?")
+_COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_IMAGE_ID = re.compile(r"(?:sha256:)?[a-f0-9]{64}")
+_HEX = re.compile(r"[a-f0-9]+")
+_DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
+
+
+class InvalidReference(PulltraceError):
+    """A text that is no image reference; the message holds the text, cut when long, and what is wrong."""
+
+    def __init__(self, text: str, problem: str) -> None:
+        self.text = text
+        self.problem = problem
+        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+        super().__init__(f"invalid image reference {shown!r}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image reference in normal form; make one with `parse`.
+
+    `registry` is the host with its port, if one was written (case as written, IPv6 in brackets);
+    `repository` is the path on that registry, on Docker Hub with its `library/`; `tag` and `digest` are None
+    where none was written.
+    """
+
+    registry: str
+    repository: str
+    tag: str | None = None
+    digest: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The reference that `text` means; raises InvalidReference.
+
+        64 hexadecimal digits, with or without `sha256:`, are an image ID and refused: a runtime looks such a
+        text up among its images before it takes it for a name.
+        """
+        try:
+            return cls(*_parts(text))
+        except _GrammarError as fault:
+            raise InvalidReference(text, str(fault)) from None
+
+    @property
+    def host(self) -> str:
+        """The registry's host without port and brackets, as in containerd's `distribution.source` labels."""
+        return _authority(self.registry)[0].strip("[]")
+
+    @property
+    def port(self) -> str:
+        """The port as written, empty where none was."""
+        return _authority(self.registry)[1]
+
+    @property
+    def name(self) -> str:
+        """Registry and repository, without tag and digest."""
+        return f"{self.registry}/{self.repository}"
+
+    @property
+    def familiar(self) -> str:
+        """The shortest text that parses to this reference, as people write it: `alpine:3.20`."""
+        if self.registry != DOCKER_HUB:
+            return str(self)
+        official = self.repository.removeprefix(_HUB_OFFICIAL)
+        for short in (official, self.repository):
+            if self._is_written(written := short + self._suffix):
+                return written
+        return str(self)
+
+    @property
+    def requested(self) -> Self:
+        """What a runtime asks for: the digest without the tag if there is one, else the tag or `latest`."""
+        if self.digest:
+            return replace(self, tag=None)
+        return self if self.tag else replace(self, tag=DEFAULT_TAG)
+
+    def same_repository(self, other: "Reference") -> bool:
+        """Whether both name one repository as containerd tells them apart: ports are not looked at."""
+        return (self.host, self.repository) == (other.host, other.repository)
+
+    def __str__(self) -> str:
+        return self.name + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return f"{tag}@{self.digest}" if self.digest else tag
+
+    def _is_written(self, text: str) -> bool:
+        """Whether `text` means this reference: `docker.io/localhost/app` has no shorter form."""
+        try:
+            return Reference.parse(text) == self
+        except InvalidReference:
+            return False
+
+
+class _GrammarError(Exception):
+    """What is wrong, said before it is known in which text."""
+
+
+def _parts(text: str) -> tuple[str, str, str | None, str | None]:
+    if not text:
+        raise _GrammarError("it is empty")
+    if "://" in text:
+        raise _GrammarError("it has a URL scheme")
+    if _IMAGE_ID.fullmatch(text):
+        raise _GrammarError("it is an image ID, not a name")
+    named, at, digest = text.partition("@")
+    registry, path = _split_registry(named)
+    repository, colon, tag = path.partition(":")
+    if registry == DOCKER_HUB and repository and "/" not in repository:
+        repository = _HUB_OFFICIAL + repository
+    _check_registry(registry)
+    _check_repository(repository)
+    if colon and not _TAG.fullmatch(tag):
+        raise _GrammarError(f"{_quoted(tag)} is no tag")
+    if at:
+        _check_digest(digest)
+    return registry, repository, tag if colon else None, digest if at else None
+
+
+def _split_registry(named: str) -> tuple[str, str]:
+    first, slash, rest = named.partition("/")
+    if not slash or not _is_registry(first):
+        return DOCKER_HUB, named
+    return DOCKER_HUB if first == _HUB_LEGACY else first, rest
+
+
+def _is_registry(first: str) -> bool:
+    """Whether what stands before the first slash is a registry: `team/app` is on Docker Hub."""
+    return first == "localhost" or "." in first or ":" in first or first != first.lower()
+
+
+def _authority(registry: str) -> tuple[str, str]:
+    found = _REGISTRY.fullmatch(registry)
+    return (found["host"], found["port"] or "") if found else (registry, "")
+
+
+def _check_registry(registry: str) -> None:
+    if not _REGISTRY.fullmatch(registry):
+        raise _GrammarError(f"{_quoted(registry)} is no registry host with optional port")
+
+
+def _check_repository(repository: str) -> None:
+    if not repository:
+        raise _GrammarError("it names no repository")
+    for component in repository.split("/"):
+        if not _COMPONENT.fullmatch(component):
+            raise _GrammarError(_component_fault(component))
+    if len(repository) > LONGEST_REPOSITORY:
+        raise _GrammarError(f"its repository has {len(repository)} characters, {LONGEST_REPOSITORY} are allowed")
+
+
+def _component_fault(component: str) -> str:
+    if not component:
+        return "a component of its repository is empty"
+    if _COMPONENT.fullmatch(component.lower()):
+        return f"{_quoted(component)} in its repository has upper-case letters"
+    return f"{_quoted(component)} is no component of a repository"
+
+
+def _check_digest(digest: str) -> None:
+    algorithm, _, encoded = digest.partition(":")
+    length = _DIGEST_LENGTHS.get(algorithm)
+    if length is None:
+        known = ", ".join(_DIGEST_LENGTHS)
+        raise _GrammarError(f"its digest's algorithm {_quoted(algorithm)} is none of {known}")
+    if len(encoded) != length or not _HEX.fullmatch(encoded):
+        raise _GrammarError(f"a {algorithm} digest has {length} lower-case hexadecimal digits")
+
+
+def _quoted(part: str) -> str:
+    return repr(part if len(part) <= _SHOWN else part[: _SHOWN - 1] + "…")

@@ -1,0 +1,90 @@
+"""What a handler sees and gives back, and the small parts of RFC 9110 that handlers and the server share."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qs, unquote
+
+TEXT: Final = "text/plain; charset=utf-8"
+_ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
+_ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
+_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
+_MAX_QUERY_FIELDS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request without a body. `path` is percent-decoded, header names are in lower case."""
+
+    method: str
+    path: str
+    query: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One answer, whole. The server adds the length, the date and, when the client takes it, gzip."""
+
+    status: int = 200
+    body: bytes = b""
+    content_type: str = TEXT
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler = Callable[[Request], Response]
+"""Answers GET and HEAD alike. It runs in a thread; what it raises becomes a 500."""
+
+
+def text_response(status: int, text: str, **headers: str) -> Response:
+    """Build a short answer for people and logs; `_` in a header's name becomes `-`."""
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Response(status, f"{text}\n".encode(), headers=names)
+
+
+def parse_target(target: str) -> tuple[str, Mapping[str, tuple[str, ...]]]:
+    """Split a request target in origin or absolute form (RFC 9112, section 3.2) into path and query.
+
+    Raises:
+        ValueError: It has neither form, or far more query fields than anything here reads.
+    """
+    absolute = _ABSOLUTE.match(target)
+    local = target[absolute.end() :] if absolute else target
+    path, _, query = local.partition("?")
+    if not path.startswith("/") and not (absolute and path == ""):
+        raise ValueError("the request target is neither a path nor a URL")
+    fields = parse_qs(query, keep_blank_values=True, max_num_fields=_MAX_QUERY_FIELDS)
+    return unquote(path) or "/", {name: tuple(values) for name, values in fields.items()}
+
+
+def matches_etag(request: Request, etag: str) -> bool:
+    """Tell whether the client already has `etag` (`"…"` or `W/"…"`), so that 304 answers it.
+
+    The comparison is the weak one that RFC 9110, section 13.1.2 asks for. Give weak tags: the server may send
+    the same state with and without gzip.
+    """
+    known = request.headers.get("if-none-match", "")
+    opaque = etag.removeprefix("W/")
+    return known.strip() == "*" or opaque in _ENTITY_TAG.findall(known)
+
+
+def prefers_gzip(accept_encoding: str) -> bool:
+    """Read an Accept-Encoding header (RFC 9110, section 12.5.3): gzip, unless identity is liked better."""
+    weights = dict(_weights(accept_encoding))
+    gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
+    return gzip > 0 and gzip >= weights.get("identity", 0.0)
+
+
+def _weights(header: str) -> Iterator[tuple[str, float]]:
+    for element in header.lower().split(","):
+        coding, *parameters = (part.strip() for part in element.split(";"))
+        yield coding, min((_weight(parameter) for parameter in parameters), default=1.0)
+
+
+def _weight(parameter: str) -> float:
+    """Give the q-value; what is malformed accepts nothing, what is no q-value changes nothing."""
+    name, _, value = parameter.partition("=")
+    if name.strip() != "q":
+        return 1.0
+    return float(value) if _QVALUE.fullmatch(value.strip()) else 0.0

@@ -1,0 +1,170 @@
+"""The HTTP server of both programs: one thread with an event loop, and a few threads for handlers."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from pulltrace.clock import Clock, SystemClock
+from pulltrace.logs import fields
+from pulltrace.web.address import ListenAddress
+from pulltrace.web.connection import Connection, Limits
+from pulltrace.web.dispatch import Dispatcher
+from pulltrace.web.http import Handler, Request, Response
+from pulltrace.web.live import WebConfig
+
+logger = logging.getLogger(__name__)
+
+_GRACE_SECONDS: Final = 1.0
+_ACCEPT_RETRY_SECONDS: Final = 1.0
+
+
+class Server:
+    """Serves `routes`, exact paths, to GET and HEAD.
+
+    Raises ConfigError when made with a wrong `web_config_file`.
+    """
+
+    def __init__(
+        self,
+        listen: ListenAddress,
+        routes: Mapping[str, Handler],
+        web_config_file: Path | None = None,
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self._listen = listen
+        self._routes = routes
+        self._limits = limits or Limits()
+        self._config = WebConfig(web_config_file, clock or SystemClock())
+        self._thread: threading.Thread | None = None
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Whether the web configuration, if there is any, could be read when it last changed."""
+        return self._config.last_reload_successful
+
+    @property
+    def port(self) -> int:
+        """The port listened on, once started; for those who asked for port 0."""
+        return self._port
+
+    def start(self) -> None:
+        """Listen and serve; from the return on clients are answered.
+
+        Raises:
+            ListenError: The address cannot be had.
+        """
+        listener = self._listen.bind()
+        self._port: int = listener.getsockname()[1]
+        self._loop = asyncio.new_event_loop()
+        self._stopping = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener,), name="web")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close all connections, those being answered within a second, and end; harmless when not serving."""
+        if self._thread is None:
+            return
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(self._stopping.set)
+        self._thread.join()
+
+    def _run(self, listener: socket.socket) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner, listener:
+            runner.run(self._main(listener))
+
+    async def _main(self, listener: socket.socket) -> None:
+        clients = _Clients(self._config, Dispatcher(self._routes, self._limits.page_threads), self._limits)
+        accepting = asyncio.create_task(_accept(listener, clients))
+        await self._stopping.wait()
+        accepting.cancel()
+        await asyncio.wait([accepting])
+        listener.close()
+        await clients.close()
+
+
+class _Clients:
+    """The open connections, the one longest in its present state first; a `Host` to each."""
+
+    def __init__(self, config: WebConfig, dispatcher: Dispatcher, limits: Limits) -> None:
+        self._config = config
+        self._dispatcher = dispatcher
+        self._limits = limits
+        self._open: dict[Connection, asyncio.Task[None]] = {}
+        self._security = config.current()
+        self._closing = False
+
+    def add(self, sock: socket.socket) -> None:
+        """Serve a client, at the cost of the one longest in its present state when there are too many."""
+        if len(self._open) >= self._limits.connections:
+            self._drop(next(iter(self._open)))
+        connection = Connection(sock, self, self._limits)
+        task = asyncio.create_task(connection.run())
+        self._open[connection] = task
+        task.add_done_callback(lambda task: self._ended(connection, sock, task))
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Give the context for new connections."""
+        security = self._config.current()
+        if security is not self._security:
+            self._security = security
+            self._drop_idle()
+        return security.tls
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a request."""
+        return await self._dispatcher.answer(request, self._security.passwords)
+
+    def changed(self, connection: Connection) -> None:
+        """Learn that the connection is in another state."""
+        if connection in self._open:  # else it was dropped just now
+            self._open[connection] = self._open.pop(connection)
+        if self._closing:
+            self._drop_idle()
+        while sum(other.unsent for other in self._open) > self._limits.unsent_bytes:
+            oldest = next(other for other in self._open if other.unsent)
+            if oldest is connection:  # nobody else is left, and an answer of any size goes out alone
+                break
+            self._drop(oldest)
+
+    async def close(self) -> None:
+        """Let answers being made go out for a moment, then drop everybody."""
+        self._closing = True
+        self._drop_idle()
+        if self._open:
+            await asyncio.wait(self._open.values(), timeout=_GRACE_SECONDS)
+        for connection in list(self._open):
+            self._drop(connection)
+        self._dispatcher.close()
+
+    def _drop_idle(self) -> None:
+        for connection in [connection for connection in self._open if connection.idle]:
+            self._drop(connection)
+
+    def _drop(self, connection: Connection) -> None:
+        self._open.pop(connection).cancel()
+
+    def _ended(self, connection: Connection, sock: socket.socket, task: asyncio.Task[None]) -> None:
+        self._open.pop(connection, None)
+        sock.close()
+        if not task.cancelled() and (error := task.exception()):
+            logger.error("a connection ended by a fault of this program", exc_info=error)
+
+
+async def _accept(listener: socket.socket, clients: _Clients) -> None:
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            sock, _ = await loop.sock_accept(listener)
+        except OSError as error:  # no file descriptors left, for one
+            logger.warning("cannot accept connections", extra=fields(error=error))
+            await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
+        else:
+            clients.add(sock)

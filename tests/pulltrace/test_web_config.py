@@ -1,0 +1,319 @@
+"""The file of --web.config.file: what it may hold, what is said of the rest, and when it is read again."""
+
+import logging
+import os
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+
+import bcrypt
+import pytest
+
+from pulltrace.clock import Instant
+from pulltrace.errors import ConfigError
+from pulltrace.logs import LineFormatter, logfmt_line
+from pulltrace.web.config import read_settings
+from pulltrace.web.live import WebConfig
+from pulltrace.web.passwords import Passwords
+from rig.pki import Authority
+from rig.web import HurriedClock, basic, hashed
+
+pytestmark = pytest.mark.unit
+
+HASH = hashed("secret")
+CA = Authority()
+CLIENT_AUTH_TYPES = "NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"
+TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    CA.write(tmp_path)
+    CA.issue().write(tmp_path, "server")
+    return tmp_path
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "web.yml"
+    path.write_text(text)
+    return path
+
+
+def problems(path: Path) -> list[str]:
+    """What is wrong when the program starts with this file, less the file's name, which each has to begin with."""
+    with pytest.raises(ConfigError) as raised:
+        WebConfig(path, HurriedClock())
+    assert all(problem.startswith(f"{path}: ") for problem in raised.value.problems)
+    return [problem.removeprefix(f"{path}: ") for problem in raised.value.problems]
+
+
+def test_all_that_can_be_set_is_read(folder: Path) -> None:
+    settings = read_settings(
+        written(
+            folder,
+            f"{TLS}  client_ca_file: {folder}/ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
+            f"  min_version: TLS13\nbasic_auth_users:\n  prometheus: {HASH}\n",
+        )
+    )
+    assert settings.tls is not None
+    assert settings.tls.cert_file == folder / "server.crt"
+    assert settings.tls.client_ca_file == folder / "ca.crt"
+    assert settings.tls.client_auth == ssl.CERT_REQUIRED
+    assert settings.tls.min_version == ssl.TLSVersion.TLSv1_3
+    assert settings.users == {"prometheus": HASH.encode()}
+
+
+def test_defaults_are_those_of_exporter_toolkit(folder: Path) -> None:
+    security = WebConfig(written(folder, TLS), HurriedClock()).current()
+    assert security.tls is not None
+    assert security.tls.verify_mode == ssl.CERT_NONE
+    assert security.tls.minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+@pytest.mark.parametrize(
+    "text", ["", "# nothing\n", "tls_server_config:\n", "tls_server_config: {}\nbasic_auth_users: {}\n"]
+)
+def test_an_empty_file_asks_for_nothing(folder: Path, text: str) -> None:
+    security = WebConfig(written(folder, text), HurriedClock()).current()
+    assert security.tls is None
+    assert security.passwords.remembers(None)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("http_server_config: {http2: false}\nrate_limit: {}\n",
+         ["http_server_config: not supported", "rate_limit: not supported"]),
+        (TLS + "  max_version: TLS13\n  cipher_suites: []\n",
+         ["tls_server_config.cipher_suites: not supported", "tls_server_config.max_version: not supported"]),
+        (TLS + "  min_version: TLS10\n", ["tls_server_config.min_version: 'TLS10' is none of TLS12, TLS13"]),
+        (TLS + "  client_auth_type: RequireAnyClientCert\n  client_ca_file: ca.crt\n",
+         ["tls_server_config.client_auth_type: 'RequireAnyClientCert' is none of " + CLIENT_AUTH_TYPES,
+          "tls_server_config.client_ca_file: needs a client_auth_type that verifies"]),
+        (TLS + "  client_auth_type: VerifyClientCertIfGiven\n",
+         ["tls_server_config.client_auth_type: needs client_ca_file"]),
+        (TLS + "  client_ca_file: ca.crt\n",
+         ["tls_server_config.client_ca_file: needs a client_auth_type that verifies"]),
+        ("tls_server_config: {cert_file: server.crt}\n", ["tls_server_config.key_file: needs a path"]),
+        ("tls_server_config: {cert_file: 1, key_file: ''}\n",
+         ["tls_server_config.cert_file: needs a path", "tls_server_config.key_file: needs a path"]),
+        ("basic_auth_users: {a: plain, b: 5, '': $2y$10$, 'c:d': x}\n",
+         ["basic_auth_users.a: not a bcrypt hash", "basic_auth_users.b: not a bcrypt hash",
+          "basic_auth_users.: a user's name is not empty and has no colon", "basic_auth_users.: not a bcrypt hash",
+          "basic_auth_users.c:d: a user's name is not empty and has no colon",
+          "basic_auth_users.c:d: not a bcrypt hash"]),
+        (f"basic_auth_users: {{a: '{HASH.replace('$04$', '$15$')}'}}\n",
+         ["basic_auth_users.a: the bcrypt cost is above 14"]),
+        ("basic_auth_users: [a]\ntls_server_config: yes\n",
+         ["tls_server_config: not a mapping of names", "basic_auth_users: not a mapping of names"]),
+        ("- a\n", ["the file: not a mapping of names"]),
+        ("basic_auth_users: {1: x}\n", ["basic_auth_users: not a mapping of names"]),
+    ],
+    ids=lambda value: "file" if isinstance(value, str) else "problems",  # a hash has another salt in each process
+)  # fmt: skip
+def test_what_is_wrong_is_named_all_at_once(folder: Path, text: str, expected: list[str]) -> None:
+    assert problems(written(folder, text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: {b", "line 1"),
+        ("basic_auth_users: {a: x, a: y}\n", "a is there twice"),
+        ("? [a]\n: b\n", "unhashable"),
+        ("a: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
+        ("a: \x00\n", "unacceptable character"),
+    ],
+)
+def test_what_is_no_yaml_is_said_in_one_line(folder: Path, text: str, expected: str) -> None:
+    (problem,) = problems(written(folder, text))
+    assert expected in problem
+    assert "\n" not in problem
+
+
+def test_a_file_that_is_no_text_is_said(folder: Path) -> None:
+    path = folder / "web.yml"
+    path.write_bytes(b"\xff\xfe\xfa")
+    (problem,) = problems(path)
+    assert "codec can't decode" in problem
+
+
+def test_files_that_cannot_be_read_are_all_named(folder: Path) -> None:
+    assert problems(folder / "absent.yml") == ["No such file or directory"]
+    files = "cert_file: a.crt, key_file: '.', client_ca_file: b.crt, client_auth_type: VerifyClientCertIfGiven"
+    assert problems(written(folder, f"tls_server_config: {{{files}}}")) == [
+        f"tls_server_config.cert_file: {folder}/a.crt: No such file or directory",
+        f"tls_server_config.key_file: {folder}: Is a directory",
+        f"tls_server_config.client_ca_file: {folder}/b.crt: No such file or directory",
+    ]
+
+
+def test_a_key_of_another_certificate_is_said(folder: Path) -> None:
+    (folder / "server.key").write_bytes(CA.issue().key)
+    (problem,) = problems(written(folder, TLS))
+    files = f"cert_file {folder}/server.crt with key_file {folder}/server.key"
+    assert problem.startswith(f"tls_server_config.{files}: [X509: KEY_VALUES_MISMATCH]")
+
+
+def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(folder: Path) -> None:
+    CA.issue(passphrase=b"hush").write(folder, "server")
+    (problem,) = problems(written(folder, TLS))
+    assert "server.key: " in problem
+
+
+def test_a_client_ca_without_certificates_is_said(folder: Path) -> None:
+    (folder / "ca.crt").write_text("nothing\n")
+    auth = "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
+    (problem,) = problems(written(folder, TLS + auth))
+    assert problem.startswith(f"tls_server_config.client_ca_file {folder}/ca.crt: ")
+
+
+def test_nothing_is_read_again_while_nothing_changes(folder: Path) -> None:
+    config = WebConfig(written(folder, TLS), HurriedClock())
+    assert config.current() is config.current()
+
+
+@pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
+def test_a_change_of_any_file_is_noticed(folder: Path, name: str) -> None:
+    config = WebConfig(written(folder, TLS), HurriedClock())
+    before = config.current()
+    replacement = folder / "new"
+    replacement.write_bytes((folder / name).read_bytes())
+    replacement.replace(folder / name)
+    assert config.current() is not before
+
+
+def test_a_mounted_secret_is_followed_through_its_symbolic_links(folder: Path) -> None:
+    """Kubernetes puts the new files into a new folder and swaps a link to the folder."""
+    mount = folder / "mount"
+    for name in ("one", "two"):
+        (mount / name).mkdir(parents=True)
+        CA.issue().write(mount / name, "server")
+        (mount / name / "web.yml").write_text(TLS)
+    (mount / "..data").symlink_to("one")
+    for name in ("web.yml", "server.crt", "server.key"):
+        (mount / name).symlink_to(f"..data/{name}")
+    config = WebConfig(mount / "web.yml", HurriedClock())
+    before = config.current()
+    (mount / "..tmp").symlink_to("two")
+    (mount / "..tmp").replace(mount / "..data")
+    assert config.current().tls is not before.tls
+    assert config.last_reload_successful
+
+
+def test_files_are_looked_at_once_a_second_at_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class Clock:
+        at: float = 0.0
+
+        def now(self) -> Instant:
+            return Instant(0, self.at)
+
+    def look(path: Path) -> os.stat_result:
+        looks.append(path)
+        return path.stat()
+
+    looks: list[Path] = []
+    clock = Clock()
+    config = WebConfig(written(folder, ""), clock)
+    monkeypatch.setattr("pulltrace.web.live.os", SimpleNamespace(stat=look))
+    for clock.at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
+        config.current()
+    assert len(looks) == 2
+
+
+def test_a_wrong_file_leaves_the_one_before_in_force_until_it_is_mended(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = WebConfig(written(folder, TLS), HurriedClock())
+    before = config.current()
+    written(folder, TLS + "  min_version: TLS11\n")
+    for _ in range(3):
+        assert config.current() is before
+        assert not config.last_reload_successful
+    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1, "said once, not with every request"
+    assert "min_version" in LineFormatter(logfmt_line).format(errors[0])
+    written(folder, TLS)
+    assert config.current() is not before
+    assert config.last_reload_successful
+
+
+def test_a_certificate_that_comes_late_is_found(folder: Path) -> None:
+    config = WebConfig(written(folder, ""), HurriedClock())
+    written(folder, TLS.replace("server.", "late."))
+    config.current()
+    assert not config.last_reload_successful
+    CA.issue().write(folder, "late")
+    assert config.current().tls is not None
+    assert config.last_reload_successful
+
+
+def test_a_vanished_file_leaves_the_one_before_in_force(folder: Path) -> None:
+    config = WebConfig(written(folder, TLS), HurriedClock())
+    before = config.current()
+    (folder / "web.yml").unlink()
+    assert config.current() is before
+    assert not config.last_reload_successful
+
+
+def header(user: str, password: str) -> str:
+    return basic(user, password)["Authorization"]
+
+
+def test_a_password_is_hashed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    passwords = Passwords({"a": HASH.encode()})
+    right = header("a", "secret")
+    assert not passwords.remembers(right)
+    assert passwords.verify(right)
+    monkeypatch.delattr(bcrypt, "checkpw")
+    assert passwords.remembers(right)
+    assert not passwords.remembers(header("a", "wrong"))
+    assert not passwords.remembers(header("b", "secret"))
+
+
+def test_a_password_is_not_kept_in_clear() -> None:
+    passwords = Passwords({"a": HASH.encode()})
+    assert passwords.verify(header("a", "secret"))
+    assert "secret" not in repr(vars(passwords))
+
+
+@pytest.mark.parametrize(
+    "authorization",
+    [None, "", "Basic", "Basic !", "Basic YQ==", "Bearer secret", header("a", ""), header("a", "secret2"),
+     header("a", "secret\0"), header("", "secret"), header("b", "secret"), "Basic " + "A" * 4000, "Basic é"],
+)  # fmt: skip
+def test_whoever_does_not_know_the_password_stays_outside(authorization: str | None) -> None:
+    passwords = Passwords({"a": HASH.encode()})
+    assert not passwords.remembers(authorization)
+    assert not passwords.verify(authorization)
+    assert not passwords.remembers(authorization)
+
+
+def test_an_unknown_user_costs_as_much_as_a_known_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    costly = hashed("other", cost=6).encode()
+
+    def checkpw(_password: bytes, stored: bytes) -> bool:
+        asked.append(stored)
+        return True
+
+    asked: list[bytes] = []
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    passwords = Passwords({"a": HASH.encode(), "b": costly})
+    assert not passwords.verify(header("c", "secret"))
+    assert asked == [costly]
+
+
+def test_a_password_that_bcrypt_refuses_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    def checkpw(_password: bytes, _stored: bytes) -> bool:
+        raise ValueError
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    assert not Passwords({"a": HASH.encode()}).verify(header("a", "secret"))
+
+
+def test_a_long_password_counts_as_far_as_bcrypt_reads() -> None:
+    passwords = Passwords({"a": hashed("x" * 72).encode()})
+    assert passwords.verify(header("a", "x" * 100))
+    assert passwords.remembers(header("a", "x" * 72))

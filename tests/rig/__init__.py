@@ -1,0 +1,1 @@
+"""Support for tests: daemons, registry, stand-ins and clients."""

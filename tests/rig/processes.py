@@ -1,0 +1,75 @@
+"""Programs that tests start: their output kept in a file, their end certain and by process id."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+
+class CommandFailed(Exception):
+    """A program ended with an error, or not in time; the text holds what it wrote."""
+
+
+class Process:
+    """A running program in a session of its own, so that a Ctrl-C in the terminal leaves its end to its owner."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> None:
+        self.name = Path(command[0]).name
+        self._log = log
+        with log.open("ab") as output:
+            self._popen = subprocess.Popen(
+                [str(part) for part in command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    @property
+    def status(self) -> int | None:
+        """What it ended with, a signal's number negative; None while it runs."""
+        return self._popen.poll()
+
+    def wait(self, timeout: float = 30) -> int:
+        """Return its exit status; raises CommandFailed after `timeout` seconds."""
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise CommandFailed(f"{self.name} still runs after {timeout} s: {self.tail()}") from error
+
+    def kill(self) -> None:
+        """End it at once and wait for that. May be called twice."""
+        self._popen.kill()
+        self._popen.wait()
+
+    def stop(self, timeout: float = 10) -> int:
+        """Ask it to end, wait, and return its exit status; kills it when it does not obey."""
+        self._popen.send_signal(signal.SIGTERM)
+        try:
+            return self._popen.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise CommandFailed(f"{self.name} ignored SIGTERM for {timeout} s: {self.tail()}") from None
+
+    def tail(self, size: int = 4000) -> str:
+        """The last of what it wrote."""
+        return self._log.read_bytes()[-size:].decode(errors="replace")
+
+
+def run(command: Sequence[str | Path], *, timeout: float = 60, cwd: Path | None = None) -> str:
+    """Run a program to its end and return its standard output; raises CommandFailed with what it complained of."""
+    words = [str(part) for part in command]
+    try:
+        result = subprocess.run(words, capture_output=True, text=True, timeout=timeout, cwd=cwd, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CommandFailed(f"{words[0]}: {error}") from error
+    if result.returncode:
+        complaint = (result.stderr or result.stdout).strip()[-2000:]
+        raise CommandFailed(f"{' '.join(words)}: status {result.returncode}: {complaint}")
+    return result.stdout
