@@ -1,0 +1,1 @@
+"""The per-node program: reads containerd, serves image pulls to Prometheus."""

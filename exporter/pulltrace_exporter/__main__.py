@@ -1,0 +1,5 @@
+"""`python -m pulltrace_exporter`."""
+
+from pulltrace_exporter.cli import main
+
+main()

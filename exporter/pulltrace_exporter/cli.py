@@ -1,0 +1,124 @@
+"""The exporter's command: the only place that builds the parts and joins them."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pulltrace import logs
+from pulltrace.clock import Clock, SystemClock
+from pulltrace.errors import ConfigError
+from pulltrace.web import ListenError, Server
+from pulltrace_exporter import config
+from pulltrace_exporter.config import ExporterConfig
+from pulltrace_exporter.containerd.socket import check_socket, find_socket
+from pulltrace_exporter.containerd.source import ContainerdSource
+from pulltrace_exporter.errors import UnsafeSocketError
+from pulltrace_exporter.journal import Journal
+from pulltrace_exporter.kubelet import IntentFolder
+from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
+from pulltrace_exporter.metrics.scrape import process_collectors
+from pulltrace_exporter.pages import Pages
+from pulltrace_exporter.poller import Intervals, Poller
+from pulltrace_exporter.tracking.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+EXIT_CONFIGURATION = 2
+
+
+def main() -> None:
+    """Run the exporter with this process' arguments and environment."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
+    text = config.answer(argv)
+    if text is not None:
+        sys.stdout.write(text)
+        return 0
+    try:
+        _serve(ExporterConfig.from_argv(argv, environ), environ)
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{config.PROGRAM}: {problem}\n")
+        return EXIT_CONFIGURATION
+    except (UnsafeSocketError, PermissionError, ListenError) as error:
+        sys.stderr.write(f"{config.PROGRAM}: {error}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
+    logs.configure(settings.log_level, settings.log_format)
+    for name in config.FLAGS.unknown_variables(environ):
+        log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
+    clock = SystemClock()
+    address = settings.containerd_address or find_socket()
+    check_socket(address, settings.containerd_allowed_directories)
+    source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
+    poller = Poller(
+        source,
+        _tracker(settings, clock),
+        _intervals(settings),
+        clock,
+        intents=IntentFolder(settings.intents_directory).intents,
+        write=Journal(settings.node_name, settings.log_format, sys.stdout).write,
+    )
+    loaded = WebConfigState(settings.web_config_file)
+    server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
+    loaded.server = server
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    server.start()
+    polling = threading.Thread(target=poller.run, name="poller")
+    polling.start()
+    log.info("serving", extra=logs.fields(address=settings.listen_address, port=server.port, containerd=address))
+    stop.wait()
+    poller.stop()
+    source.cancel()
+    polling.join()
+    source.close()
+    server.stop()
+
+
+class WebConfigState:
+    """Tells the metrics how the last reading of the web configuration went; the server is made after them."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.server: Server | None = None
+
+    def __call__(self) -> bool | None:
+        """Whether it succeeded, None without a configuration."""
+        return self.server.last_reload_successful if self._file and self.server else None
+
+
+def _tracker(settings: ExporterConfig, clock: Clock) -> Tracker:
+    return Tracker(
+        clock.now(),
+        linger=settings.pull_linger,
+        abandoned=settings.pull_abandoned,
+        label_values=settings.limit_label_values,
+    )
+
+
+def _intervals(settings: ExporterConfig) -> Intervals:
+    return Intervals(busy=settings.poll_interval, idle=settings.poll_idle_interval)
+
+
+def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Callable[[], bool | None]) -> Pages:
+    limits = SeriesLimits(
+        pulls=settings.limit_pulls,
+        layers=settings.limit_layers,
+        collect_layers=settings.collect_layers,
+        layer_min_size=settings.layer_min_size,
+        layer_min_age=settings.layer_min_age,
+    )
+    scraper = Scraper(FAMILIES, limits, Process(web_config_loaded=loaded), process_collectors())
+    return Pages(settings.node_name, lambda: poller.view, clock, scraper, settings.telemetry_path)

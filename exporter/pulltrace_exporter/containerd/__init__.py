@@ -1,0 +1,1 @@
+"""Adapter to containerd: everything that knows its gRPC API."""

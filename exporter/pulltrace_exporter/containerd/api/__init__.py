@@ -1,0 +1,1 @@
+"""Generated stubs of the part of the containerd API that reads. Regenerate with `make stubs`."""

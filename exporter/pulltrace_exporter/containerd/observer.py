@@ -1,0 +1,150 @@
+"""From calls to an observation: which calls are made, in which order, and no more of them than needed."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from pulltrace.pull import Daemon
+from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.documents import Documents
+from pulltrace_exporter.containerd.glimpses import Glimpses
+from pulltrace_exporter.containerd.looks import Looks
+from pulltrace_exporter.containerd.reader import USUAL_SNAPSHOTTER, LeaseReader
+from pulltrace_exporter.observation import ImageRecord, Ingest, Lease, Observation
+
+PATIENCE_SECONDS = 0.5
+"""A lease that has shown nothing for longer is looked into when it goes, well before the tracker would count it."""
+
+T = TypeVar("T")
+
+
+class Observer:
+    """Reads one containerd. It outlives connections, for what is read of images stays true."""
+
+    def __init__(self) -> None:
+        self._documents = Documents()
+        self._readers: dict[str, LeaseReader] = {}
+        self._glimpses = Glimpses(self._documents)
+        self._snapshotter = USUAL_SNAPSHOTTER
+        self._looks = Looks()
+        self._written: tuple[str, ...] = ()
+
+    @property
+    def busy(self) -> bool:
+        """Whether the last observation showed a lease that may be a pull."""
+        return bool(self._readers)
+
+    @property
+    def settling(self) -> bool:
+        """Whether some lease has not shown yet which image it is for."""
+        return any(not reader.settled for reader in self._readers.values())
+
+    def observe(
+        self,
+        client: Client,
+        daemon: Daemon,
+        ignored: Iterable[str],
+        written: Iterable[str] = (),
+        *,
+        now: float,
+        reconnected: bool,
+    ) -> Observation:
+        """Read the node once. Raises ContainerdError when any call fails; nothing is taken as seen then.
+
+        `written` are the names of images that were written since the last time, `now` is Unix time.
+
+        One cheap call while there is no pull. Statuses are read before resources, so that a blob that is
+        committed in between shows as complete and never as neither.
+        """
+        listed = client.leases()
+        if reconnected:
+            self._looks = Looks()
+        ignored = frozenset(ignored)
+        watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
+        gone = [reader for lease_id, reader in self._readers.items() if lease_id not in listed]
+        self._written = (*self._written, *written)
+        others = tuple(Lease(lease_id, created) for lease_id, created in listed.items() if lease_id in ignored)
+        if watched or gone or self._written:
+            readers, observation = self._examine(client, daemon, watched, gone, now)
+        else:
+            readers, observation = {}, Observation(daemon)
+        self._readers = readers
+        self._looks.add(now)
+        return replace(observation, leases=(*observation.leases, *others), reconnected=reconnected)
+
+    def _examine(
+        self, client: Client, daemon: Daemon, watched: dict[str, float], gone: list[LeaseReader], now: float
+    ) -> tuple[dict[str, LeaseReader], Observation]:
+        ingests = client.ingests()
+        readers = self._read(client, watched, ingests, now)
+        running = frozenset(root for reader in readers.values() for root in reader.roots)
+        self._identify(client, gone, running)
+        images = self._close(client, gone, ingests)
+        glimpsed = self._glimpse(client, readers, running, ingests)
+        images |= {record.root: client.images(record.root) for _, record in glimpsed}
+        everyone = (*readers.values(), *gone, *(reader for reader, _ in glimpsed))
+        return readers, Observation(
+            daemon,
+            leases=tuple(reader.lease() for reader in readers.values()),
+            ended=tuple(reader.lease() for reader in gone),
+            glimpsed=tuple(reader.lease() for reader, _ in glimpsed),
+            ingests=ingests,
+            documents=_merged(reader.documents for reader in everyone),
+            diff_ids=_merged(reader.diff_ids for reader in everyone),
+            images=images,
+        )
+
+    def _glimpse(
+        self, client: Client, readers: dict[str, LeaseReader], running: frozenset[str], ingests: dict[str, Ingest]
+    ) -> list[tuple[LeaseReader, ImageRecord]]:
+        if any(reader.vanished for reader in readers.values()):
+            return []  # the lease that was gone before it could be read may be the writer's: the next look knows
+        names, self._written = self._written, ()
+        return self._glimpses.find(client, names, running, ingests, self._snapshotter, self._looks)
+
+    def _identify(self, client: Client, gone: list[LeaseReader], running: frozenset[str]) -> None:
+        """Find out what leases were for that are gone and were never seen to hold anything."""
+        last = self._looks.last
+        for reader in gone:
+            if reader.empty and last - reader.created_at > PATIENCE_SECONDS:
+                self._glimpses.identify(client, reader, running)
+            elif reader.empty:
+                self._looks.forget(reader.created_at)
+
+    def _read(
+        self, client: Client, watched: dict[str, float], ingests: dict[str, Ingest], now: float
+    ) -> dict[str, LeaseReader]:
+        readers = {}
+        for lease_id, created_at in watched.items():
+            resources = client.resources(lease_id)
+            reader = self._readers.get(lease_id) or LeaseReader(lease_id, created_at, self._documents)
+            readers[lease_id] = reader
+            if resources is None:
+                reader.vanished = True  # since the list was read: the next poll sees it as ended
+                continue
+            reader.seen_at = now
+            self._snapshotter = next(iter(resources.snapshots), self._snapshotter)
+            reader.read(client, resources, ingests, self._snapshotter)
+        return readers
+
+    def _close(
+        self, client: Client, gone: list[LeaseReader], ingests: dict[str, Ingest]
+    ) -> dict[str, tuple[ImageRecord, ...]]:
+        images: dict[str, tuple[ImageRecord, ...]] = {}
+        for reader in gone:
+            reader.look_back(client)
+            for root in reader.roots:
+                if root not in images:
+                    images[root] = client.images(root)
+            succeeded = any(record.updated_at >= reader.created_at for root in reader.roots for record in images[root])
+            reader.close(client, ingests, self._snapshotter, succeeded=succeeded)
+        for root, records in images.items():
+            self._glimpses.explain(root, records)
+        return images
+
+
+def _merged(mappings: Iterable[dict[str, T]]) -> dict[str, T]:
+    merged: dict[str, T] = {}
+    for mapping in mappings:
+        merged.update(mapping)
+    return merged

@@ -1,0 +1,138 @@
+"""The way to containerd: the socket checked, a connection made and made again, the node observed."""
+
+import logging
+import threading
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pulltrace.clock import Clock, SystemClock
+from pulltrace.logs import fields
+from pulltrace.pull import Daemon
+from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.observer import Observer
+from pulltrace_exporter.containerd.socket import SocketFile, check_socket
+from pulltrace_exporter.containerd.wakeup import Wakeup
+from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
+from pulltrace_exporter.observation import Observation
+
+log = logging.getLogger(__name__)
+
+DEAF_SECONDS = 5.0
+"""After a connection is made: a subscription takes its time on a busy node, and what comes before it is not heard."""
+
+BUSY_LOOKS = 3
+"""A lease that so many looks in a row have shown is no container's start, which takes one for a moment."""
+
+
+class ContainerdSource:
+    """Observations of the containerd behind a socket, across its restarts.
+
+    `address` is the socket, `allowed` further directories that it may lie in.
+    """
+
+    def __init__(self, address: Path, allowed: Sequence[Path], namespace: str, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._address = address
+        self._allowed = allowed
+        self._namespace = namespace
+        self._observer = Observer()
+        self._bell = threading.Event()
+        self._socket: SocketFile | None = None
+        self._client: Client | None = None
+        self._wakeup: Wakeup | None = None
+        self._version = ""
+        self._fresh = False
+        self._busy_looks = 0
+        self._connected_at = -DEAF_SECONDS
+        self._cancelled = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether looks have to come by themselves: a pull is under way, or containerd may not listen yet."""
+        return self._observer.busy or self._clock.now().monotonic - self._connected_at < DEAF_SECONDS
+
+    @property
+    def settling(self) -> bool:
+        """Whether a pull has not shown yet which image it is for, so that the next look should come soon."""
+        return self._observer.settling
+
+    def observe(self, ignored: Iterable[str]) -> Observation:
+        """Read the node once; `ignored` are leases known to be nobody's.
+
+        Raises ContainerdError when containerd is absent or a call fails, UnsafeSocketError when what is at the
+        address must not be opened. Either way the next call begins with a new connection.
+        """
+        try:
+            client = self._connect()
+            daemon = Daemon(True, self._version, self._socket.made_at if self._socket else None)
+            written = self._wakeup.names() if self._wakeup else ()
+            now = self._clock.now().wall
+            observation = self._observer.observe(client, daemon, ignored, written, now=now, reconnected=self._fresh)
+            self._adapt()
+        except (ContainerdError, UnsafeSocketError):
+            self._disconnect()
+            raise
+        self._fresh = False
+        return observation
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep for so long, or until an event of containerd or `wake` ends it; returns whether one did."""
+        rung = self._bell.wait(seconds)
+        self._bell.clear()
+        return rung
+
+    def wake(self) -> None:
+        """End a `wait`, the present or the next one."""
+        self._bell.set()
+
+    def cancel(self) -> None:
+        """Let an `observe` under way in another thread fail at once, and every later one."""
+        self._cancelled = True
+        client = self._client
+        if client is not None:
+            client.close()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._disconnect()
+
+    def _connect(self) -> Client:
+        if self._cancelled:
+            raise ContainerdError("connect", "CANCELLED", "the exporter is ending")
+        socket = self._check()
+        if self._client is not None and socket == self._socket:
+            return self._client
+        self._disconnect()
+        # The real path, so that what was checked is what is opened.
+        client = Client(socket.path, self._namespace)
+        self._client, self._socket, self._fresh = client, socket, True
+        self._connected_at = self._clock.now().monotonic
+        self._version = client.version()
+        self._wakeup = Wakeup(client, self.wake)
+        log.info("connected to containerd", extra=fields(version=self._version, socket=self._address))
+        return client
+
+    def _adapt(self) -> None:
+        """While a pull goes on, looks come by themselves."""
+        self._busy_looks = self._busy_looks + 1 if self._observer.busy else 0
+        if self._wakeup is not None:
+            self._wakeup.adapt(busy=self._busy_looks >= BUSY_LOOKS)
+
+    def _check(self) -> SocketFile:
+        try:
+            socket = check_socket(self._address, self._allowed)
+        except PermissionError as error:
+            raise ContainerdError("connect", "PERMISSION_DENIED", error) from error
+        except OSError as error:
+            raise ContainerdError("connect", "UNAVAILABLE", error) from error
+        if socket is None:
+            raise ContainerdError("connect", "UNAVAILABLE", f"{self._address} does not exist")
+        return socket
+
+    def _disconnect(self) -> None:
+        client, wakeup = self._client, self._wakeup
+        self._client = self._wakeup = self._socket = None
+        if wakeup is not None:
+            wakeup.close()
+        if client is not None:
+            client.close()

@@ -1,0 +1,105 @@
+"""containerd's events as an alarm clock. What happened is read from the services: events get lost."""
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import cast
+
+import grpc
+
+from pulltrace_exporter.containerd.api import payloads_pb2
+from pulltrace_exporter.containerd.client import Client
+
+log = logging.getLogger(__name__)
+
+IMAGE_TOPICS = ("/images/create", "/images/update")
+WRITTEN_IMAGES = tuple(f'topic=="{topic}"' for topic in IMAGE_TOPICS)
+"""What a pull's success writes: the only sign of a re-pull of what is there."""
+FIRST_SIGNS = ('topic=="/content/create"', 'topic=="/snapshot/prepare"')
+"""A pull's content with containerd 2, an extract snapshot before; then the same of each layer."""
+LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
+"""One sign of each pull that shares no layers with what is there."""
+
+MAX_NAMES = 1000
+
+
+class Wakeup:
+    """Listens on one connection and calls `ring` for each event that may mean a new pull."""
+
+    def __init__(self, client: Client, ring: Callable[[], None]) -> None:
+        self._client = client
+        self._ring = ring
+        self._names: deque[str] = deque(maxlen=MAX_NAMES)
+        self._busy = False
+        self._listener = _Listener(client, (*WRITTEN_IMAGES, *FIRST_SIGNS), self._hear)
+        self._former: _Listener | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """The images that were written since this was last asked, each once."""
+        names = dict.fromkeys(self._names.popleft() for _ in range(len(self._names)))
+        return tuple(names)
+
+    def adapt(self, *, busy: bool) -> None:
+        """Listen for less while a pull goes on, because then looks come often anyway.
+
+        A pull of sixty layers makes some two hundred events, and hearing them costs more than the looks do.
+        """
+        self._close_former()
+        if busy == self._busy:
+            return
+        # Both listen until the next look: what is written in between would else be heard by neither.
+        self._former, signs = self._listener, LOWEST_LAYERS if busy else FIRST_SIGNS
+        self._listener = _Listener(self._client, (*WRITTEN_IMAGES, *signs), self._hear)
+        self._busy = busy
+        if not busy:
+            self._ring()  # for a pull that began after the last look and before containerd knew of the listener
+
+    def close(self) -> None:
+        """Stop listening; returns when the threads have ended."""
+        self._close_former()
+        self._listener.close()
+
+    def _close_former(self) -> None:
+        if self._former is not None:
+            self._former.close()
+            self._former = None
+
+    def _hear(self, topic: str, payload: bytes) -> None:
+        if topic in IMAGE_TOPICS:
+            self._names.append(image_named(payload))
+        self._ring()
+
+
+class _Listener:
+    """One subscription, and the thread that reads it."""
+
+    def __init__(self, client: Client, filters: Iterable[str], hear: Callable[[str, bytes], None]) -> None:
+        self._stream = client.subscribe(filters)
+        self._hear = hear
+        self._closing = False
+        self._thread = threading.Thread(target=self._listen, name="containerd-events")
+        self._thread.start()
+
+    def close(self) -> None:
+        self._closing = True
+        self._stream.cancel()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        try:
+            for envelope in self._stream:
+                self._hear(envelope.topic, envelope.event.value)
+        except grpc.RpcError as error:
+            log.debug("containerd's event stream ended: %s", cast(grpc.Call, error).code())
+            if not self._closing:
+                self._hear("", b"")  # the look that follows finds out why
+
+
+def image_named(payload: bytes) -> str:
+    """The name of the image that an event is about; empty for one that cannot be read."""
+    try:
+        return str(payloads_pb2.ImageChange.FromString(payload).name)
+    except ValueError:  # protobuf's DecodeError is one
+        log.debug("unreadable event of an image")
+        return ""

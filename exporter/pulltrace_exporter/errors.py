@@ -1,0 +1,32 @@
+"""What can go wrong in the exporter. Errors of libraries become one of these at the edge."""
+
+from pulltrace.errors import PulltraceError
+
+LONGEST_DETAIL = 300
+
+
+class ExporterError(PulltraceError):
+    """Root of the exporter's own errors."""
+
+
+class UnsafeSocketError(ExporterError):
+    """The containerd socket is one that the exporter must not trust; the message says why."""
+
+
+class ContainerdError(ExporterError):
+    """A call to containerd failed.
+
+    `call` is `Service/Method`, `code` the gRPC status code's name, `detail` containerd's own words: one line,
+    cut to 300 characters since it can hold a whole HTTP answer of a registry.
+    """
+
+    def __init__(self, call: str, code: str, detail: object = "") -> None:
+        self.call = call
+        self.code = code
+        self.detail = _shortened(str(detail))
+        super().__init__(f"{call}: {code}: {self.detail}" if self.detail else f"{call}: {code}")
+
+
+def _shortened(detail: str) -> str:
+    line = " ".join(detail.split())
+    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

@@ -1,0 +1,131 @@
+"""OCI and Docker image documents: what an index, a manifest and a config say. Pure.
+
+The shapes are those of the OCI image specification 1.1 (image-index, manifest, config) and of Docker's
+manifest schema 2, which agree in all that is read here.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
+"""A larger index, manifest or config is not read: registries refuse manifests above 4 MiB."""
+
+MAX_SIZE = 2**63 - 1
+"""The specification's int64: a larger number could not even be published as a sample."""
+
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
+
+_DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """A reference to a blob: `size` in bytes, `media_type` empty where the document has none."""
+
+    digest: str
+    size: int
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """Several manifests under one root, usually one for each platform."""
+
+    media_type: str
+    manifests: tuple[Descriptor, ...]
+
+    @property
+    def references(self) -> tuple[Descriptor, ...]:
+        """Everything that this document names."""
+        return self.manifests
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """One image: its config and its layers in order, the lowest first."""
+
+    media_type: str
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+
+    @property
+    def references(self) -> tuple[Descriptor, ...]:
+        """Everything that this document names."""
+        return (self.config, *self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A document that cannot be used, and why; its pull is shown without sizes and layers."""
+
+    reason: str
+
+    media_type = ""
+    references: tuple[Descriptor, ...] = ()
+
+
+Document = Index | Manifest | Unreadable
+
+
+def parse_document(data: bytes) -> Document:
+    """The index or manifest in `data`; never raises, a registry may have served anything."""
+    try:
+        document = json.loads(data)
+        if isinstance(document.get("manifests"), list):
+            return Index(
+                _text(document.get("mediaType")) or OCI_INDEX,
+                tuple(_descriptor(item) for item in document["manifests"]),
+            )
+        return Manifest(
+            _text(document.get("mediaType")) or OCI_MANIFEST,
+            _descriptor(document["config"]),
+            tuple(_descriptor(item) for item in document["layers"]),
+        )
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        return Unreadable(f"{type(error).__name__}: {error}"[:200])
+
+
+def parse_diff_ids(data: bytes) -> tuple[str, ...]:
+    """`rootfs.diff_ids` of an image config: the digests of the layers unpacked; empty where there is none."""
+    try:
+        diff_ids = json.loads(data)["rootfs"]["diff_ids"]
+        return tuple(_digest(item) for item in diff_ids)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return ()
+
+
+def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
+    """The name under which the snapshot of each layer on top of those below it is committed.
+
+    Defined by the OCI image specification, config.md, "Layer ChainID".
+    """
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        if chain:
+            joined = f"{chain[-1]} {diff_id}".encode()
+            chain.append("sha256:" + hashlib.sha256(joined).hexdigest())
+        else:
+            chain.append(diff_id)
+    return tuple(chain)
+
+
+def _descriptor(item: Any) -> Descriptor:
+    size = item["size"]
+    if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
+        raise ValueError(f"size {size!r} is not a number of bytes")
+    return Descriptor(_digest(item["digest"]), size, _text(item.get("mediaType")))
+
+
+def _digest(value: Any) -> str:
+    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
+        raise ValueError(f"{str(value)[:80]!r} is not a digest")
+    return value
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""

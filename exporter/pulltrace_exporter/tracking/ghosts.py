@@ -1,0 +1,82 @@
+"""Leases that a crash of containerd left behind: listed as before, though nobody is pulling any more."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pulltrace.clock import Instant
+from pulltrace.pull import Daemon
+from pulltrace_exporter.observation import Lease, Observation
+from pulltrace_exporter.tracking.requests import Signature, signature_of
+
+CONFIRM_SECONDS = 2.0
+"""Wall clocks step on fresh nodes, so that a start time alone does not condemn a lease: it must also stand still."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Suspect:
+    since: Instant
+    signature: Signature
+
+
+class Ghosts:
+    """Suspects each lease older than the daemon that the first observation of a connection shows, and no other."""
+
+    def __init__(self) -> None:
+        self._suspects: dict[str, _Suspect] = {}
+
+    @property
+    def suspected(self) -> frozenset[str]:
+        """Leases not yet judged."""
+        return frozenset(self._suspects)
+
+    def judge(self, seen: Observation, ignored: frozenset[str], now: Instant) -> list[str]:
+        """The leases that are now known to be ghosts."""
+        leases = {lease.id: lease for lease in seen.leases if lease.id not in ignored}
+        candidates = _older_than(seen.daemon, leases, now) if seen.reconnected else frozenset()
+        suspects = (self._suspects.keys() | candidates) & leases.keys()
+        claimed = _ingests(leases, without=suspects)
+        kept: dict[str, _Suspect] = {}
+        confirmed = []
+        for lease_id in sorted(suspects):
+            signature = signature_of(leases[lease_id], seen.ingests, claimed)
+            suspect = self._suspects.get(lease_id) or _Suspect(now, signature)
+            if not _still(signature, suspect.signature):
+                continue  # it moves: a live pull under a clock that was stepped
+            if self._confirmed(suspect, leases[lease_id], leases, suspects, now):
+                confirmed.append(lease_id)
+            else:
+                kept[lease_id] = suspect
+        self._suspects = kept
+        return confirmed
+
+    def _confirmed(
+        self,
+        suspect: _Suspect,
+        lease: Lease,
+        leases: Mapping[str, Lease],
+        suspects: frozenset[str] | set[str],
+        now: Instant,
+    ) -> bool:
+        if now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
+            return True
+        # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
+        others = [other for other in leases.values() if other.id not in suspects]
+        return any(lease.ingests & other.ingests for other in others)
+
+
+def _still(now: Signature, before: Signature) -> bool:
+    # Ingests that a live lease has taken over leave the moving part; those that stay must not have moved.
+    return (now.contents, now.snapshots) == (
+        before.contents,
+        before.snapshots,
+    ) and now.moving <= before.moving
+
+
+def _older_than(daemon: Daemon, leases: Mapping[str, Lease], now: Instant) -> frozenset[str]:
+    if daemon.started_at is None or daemon.started_at > now.wall:
+        return frozenset()  # a start in the future is one before the clock was stepped back
+    return frozenset(key for key, lease in leases.items() if lease.created_at < daemon.started_at)
+
+
+def _ingests(leases: Mapping[str, Lease], without: frozenset[str] | set[str]) -> frozenset[str]:
+    return frozenset().union(*(lease.ingests for key, lease in leases.items() if key not in without))

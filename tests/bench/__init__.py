@@ -1,0 +1,1 @@
+"""What the exporter costs and how fast it is, on the real program. Nothing here judges: targets stand beside."""

@@ -1,0 +1,89 @@
+"""How long a scrape of 5,000 layers takes to write, which are 20,000 samples of layers, and what polls feel of it."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from bench import nodes
+from bench.program import Program
+from bench.rows import Row, median_row
+from pulltrace.exposition import TextFormat
+from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
+from pulltrace_exporter.metrics.scrape import process_collectors
+from rig.images import MIB
+from rig.views import NOW, view_of_layers
+
+PULLS, LAYERS_EACH, ROUNDS = 50, 100, 20
+SERVED_PULLS, SERVED_LAYERS_EACH, SERVED_ROUNDS = 10, 500, 10
+POLL_SECONDS = 10.0
+TIMEOUT = 60.0
+TARGET = "at most 150"
+
+
+def measure() -> Iterator[Row]:
+    yield from _rendered()
+    yield from _served()
+
+
+def _rendered() -> Iterator[Row]:
+    view = view_of_layers(PULLS, LAYERS_EACH)
+    scraper = Scraper(FAMILIES, SeriesLimits(), Process(), process_collectors())
+    began = time.perf_counter()
+    size = len(scraper.render(view, NOW, TextFormat.PLAIN))
+    first = 1000 * (time.perf_counter() - began)
+    for form in TextFormat:
+        times = [_milliseconds(partial(scraper.render, view, NOW, form)) for _ in range(ROUNDS)]
+        how = f"{PULLS * LAYERS_EACH} layers, {size / 1e6:.1f} MB, in process; the first time {first:.0f}"
+        yield median_row(f"render: {form.name.lower()}", times, "ms", TARGET, how)
+
+
+def _served() -> Iterator[Row]:
+    with nodes.stand_in_site() as site, Program(site.node.socket) as program:
+        site.pace(1.0)
+        names = [f"wide-{number}" for number in range(SERVED_PULLS)]
+        pulls = [site.node.pull(site.publish(name, [MIB] * SERVED_LAYERS_EACH)) for name in names]
+        try:
+            _wait_for_layers(program)
+            for encoding in ("identity", "gzip"):
+                scrape = partial(program.scrape, encoding)
+                times = [_milliseconds(scrape) for _ in range(SERVED_ROUNDS)]
+                yield median_row(f"scrape: {encoding}", times, "ms", "", f"{len(scrape().body) / 1e6:.2f} MB over HTTP")
+            yield _polls(program, scraping=False)
+            yield _polls(program, scraping=True)
+        finally:
+            for pull in pulls:
+                pull.cancel()
+
+
+def _polls(program: Program, *, scraping: bool) -> Row:
+    """The time that polls take, while scrape follows scrape or none comes."""
+    before = _poll_sums(program)
+    deadline = time.monotonic() + POLL_SECONDS
+    while time.monotonic() < deadline:
+        if scraping:
+            program.scrape()
+        else:
+            time.sleep(POLL_SECONDS / 10)
+    count, seconds = (after - old for after, old in zip(_poll_sums(program), before, strict=True))
+    how = f"mean of {count:.0f} polls in {POLL_SECONDS:.0f} s, {SERVED_PULLS} pulls of {SERVED_LAYERS_EACH} layers"
+    name = "poll: during scrapes without pause" if scraping else "poll: without scrapes"
+    return Row(name, 1000 * seconds / max(count, 1.0), "ms", "", how)
+
+
+def _poll_sums(program: Program) -> tuple[float, float]:
+    metric = "pulltrace_exporter_poll_duration_seconds"
+    return program.total(f"{metric}_count"), program.total(f"{metric}_sum")
+
+
+def _wait_for_layers(program: Program) -> None:
+    deadline = time.monotonic() + TIMEOUT
+    while program.total("pulltrace_layer_state") < SERVED_PULLS * SERVED_LAYERS_EACH:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the layers do not show")
+        time.sleep(0.2)
+
+
+def _milliseconds(call: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - began)

@@ -1,0 +1,84 @@
+"""The nodes on which every scenario runs: the stand-in, and each real containerd."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rig import needs
+from rig.containerd import RealContainerd
+from rig.containerd_config import Settings
+from rig.debian import CONTAINERD
+from rig.node import Node
+from rig.scene import Scene, Stalled, scene, stalled_pull
+from rig.standin import V2_1, StandIn
+
+STANDIN = "standin"
+NODES = [
+    pytest.param(STANDIN, marks=pytest.mark.contract),
+    *(pytest.param(label, id=f"containerd-{label}", marks=pytest.mark.integration) for label in CONTAINERD),
+]
+SELDOM = Settings(gc_interval=3600)
+"""What a failed attempt leaves is there for the next one, as on a node where collections take their time."""
+
+
+@pytest.fixture(scope="session", params=NODES)
+def label(request: pytest.FixtureRequest) -> str:
+    """Which containerd."""
+    if request.param != STANDIN:
+        needs.containerd(request.param)
+    return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def shared_node(label: str, request: pytest.FixtureRequest) -> Iterator[Node]:
+    """One daemon for all tests that leave it in peace."""
+    if any("long_stalled" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        request.getfixturevalue("long_stalled")  # the sooner, the less there is to wait for
+    with _fresh(label) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def long_stalled(label: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
+    """A pull that stalls from the first test of a node on: its rate takes a minute to fall to 0."""
+    settings = Settings(progress_timeout="1h")
+    with _fresh(label, settings) as node, scene(node, "stalled", tmp_path_factory.mktemp("stalled")) as opened:
+        yield stalled_pull(opened)
+
+
+@pytest.fixture
+def own_node(label: str) -> Iterator[Node]:
+    """A daemon for one test."""
+    with _fresh(label, SELDOM) as node:
+        yield node
+
+
+@pytest.fixture
+def stage(shared_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    with scene(shared_node, _repository(request), tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def own_stage(own_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+    """For a test that crashes its daemon or leaves something behind in it."""
+    with scene(own_node, _repository(request), tmp_path) as opened:
+        yield opened
+
+
+def _fresh(label: str, settings: Settings | None = None) -> AbstractContextManager[Node]:
+    if label == STANDIN:
+        # A short path: that of a socket has 108 bytes at most.
+        return StandIn(Path(tempfile.mkdtemp(prefix="pts-")), flavour=replace(V2_1, progress_timeout=None))
+    return RealContainerd.fresh(label, settings)
+
+
+def _repository(request: pytest.FixtureRequest) -> str:
+    """A name of its own for each run of a test: what an earlier run pulled is on the shared node."""
+    name: str = request.function.__name__
+    run = getattr(request.node, "execution_count", 1)
+    return name.removeprefix("test_").replace("_", "-") + (f"-run-{run}" if run > 1 else "")

@@ -1,0 +1,142 @@
+"""containerd comes, goes, is slow or answers errors: the exporter serves on and says so."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from rig.images import MIB
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+from rig.standin import StandIn
+
+STARTED = "pulltrace_containerd_start_time_seconds"
+REAL_DAEMONS = "a real containerd cannot be told to answer late or with errors"
+
+
+@pytest.fixture
+def standin(own_stage: Scene) -> StandIn:
+    if not isinstance(own_stage.node, StandIn):
+        pytest.skip(REAL_DAEMONS)
+    return own_stage.node
+
+
+def test_containerd_is_absent_at_the_start_and_comes(own_stage: Scene) -> None:
+    stage = own_stage
+    stage.node.crash()
+    stage.node.socket.unlink()
+    image = stage.push()
+    exporter = stage.exporter(up=False)
+    absent = exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
+    assert not absent.up
+    assert absent.value(STARTED) is None
+    assert not absent.in_progress, "nobody knows that there is no pull"
+    assert not absent.find("pulltrace_containerd_info")
+    assert exporter.get("/-/ready").status == 200
+    assert exporter.pulls()["containerd"] == {"up": False}
+    stage.node.start()
+    up = exporter.wait_until(lambda scrape: scrape.up)
+    assert up.by("version", "pulltrace_containerd_info") == {stage.node.version: 1}
+    stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+
+
+def test_containerd_is_restarted_while_nothing_is_pulled(own_stage: Scene) -> None:
+    stage = own_stage
+    before, after = stage.push("before"), stage.push("after")
+    exporter = stage.exporter()
+    stage.pulled(before)
+    up = exporter.wait_until(lambda scrape: scrape.phase(before) == "succeeded")
+    assert up.value(STARTED) == pytest.approx(time.time(), abs=30)
+    stage.node.crash()
+    down = exporter.wait_until(lambda scrape: not scrape.up)
+    assert down.value(STARTED) is None
+    assert down.ended == {"succeeded": 1}
+    stage.node.start()
+    again = exporter.wait_until(lambda scrape: scrape.up)
+    assert again.value(STARTED) > up.value(STARTED)
+    stage.pulled(after)
+    end = exporter.wait_until(lambda scrape: scrape.phase(after) == "succeeded")
+    check_whole(end.pull(after), after)
+    assert end.ended == {"succeeded": 2}
+    assert end.layer_bytes == layer_size(before, after)
+
+
+def test_a_failing_call_is_counted_said_once_and_got_over(own_stage: Scene, standin: StandIn) -> None:
+    image = own_stage.push()
+    exporter = own_stage.exporter(idle="200ms")
+    with standin.faults.failing("Leases/List", grpc.StatusCode.RESOURCE_EXHAUSTED, "too many"):
+        down = exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") >= 3)
+        assert not down.up
+    labels = {"call": "Leases/List", "code": "RESOURCE_EXHAUSTED"}
+    assert down.value("pulltrace_exporter_poll_errors_total", **labels) >= 3
+    said = [line for line in exporter.logged() if line.get("level") == "warn"]
+    assert len(said) == 1, said
+    assert "too many" in str(said[0])
+    exporter.wait_until(lambda scrape: scrape.up)
+    own_stage.pulled(image)
+    check_whole(exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded").pull(image), image)
+
+
+@pytest.mark.parametrize("calls", ["Content/*", "Snapshots/*", "Images/*", "Leases/ListResources"])
+def test_calls_that_fail_in_mid_pull_cost_no_byte(own_stage: Scene, standin: StandIn, calls: str) -> None:
+    image = own_stage.push(layers=[3 * MIB, 300_000])
+    own_stage.registry.throttle(MIB)  # longer than the pauses after three failures
+    exporter = own_stage.exporter()
+    with standin.faults.failing(calls, times=3):
+        pull = own_stage.pull(image)
+        exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
+        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    pull.wait()
+    check_whole(end.pull(image), image)
+    assert end.ended == {"succeeded": 1}
+    assert end.layer_bytes == layer_size(image)
+
+
+def test_a_daemon_that_does_not_answer_delays_no_scrape(own_stage: Scene, standin: StandIn) -> None:
+    exporter = own_stage.exporter(idle="200ms")
+    with standin.faults.delaying("Leases/List"):
+        began = time.monotonic()
+        late = exporter.wait_until(lambda scrape: not scrape.up)
+        assert 3 < time.monotonic() - began < 12
+        labels = {"call": "Leases/List", "code": "DEADLINE_EXCEEDED"}
+        assert late.value("pulltrace_exporter_poll_errors_total", **labels) == 1
+        with ThreadPoolExecutor(4) as pool:
+            pages = ("/metrics", "/v1/pulls", "/-/healthy", "/-/ready")
+            took = pool.map(lambda page: _seconds(lambda: exporter.get(page)), pages)
+        assert max(took) < 2
+    exporter.wait_until(lambda scrape: scrape.up)
+
+
+def test_a_slow_daemon_is_read_slowly_and_rightly(own_stage: Scene, standin: StandIn) -> None:
+    image = own_stage.push(layers=[3 * MIB, 300_000])
+    own_stage.registry.throttle(2 * MIB)
+    exporter = own_stage.exporter()
+    with standin.faults.delaying("*", 0.1):
+        own_stage.pull(image)
+        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert end.layer_bytes == layer_size(image)
+    assert end.total("pulltrace_exporter_poll_errors_total") == 0
+
+
+def test_a_connection_that_breaks_is_made_again(own_stage: Scene, standin: StandIn) -> None:
+    image = own_stage.push(layers=[3 * MIB])
+    own_stage.registry.throttle(2 * MIB)
+    exporter = own_stage.exporter()
+    own_stage.pull(image)
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) > MIB)
+    standin.drop_connections()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert end.ended == {"succeeded": 1}, "a lease from before the connection is no ghost of a crash"
+    assert end.layer_bytes == layer_size(image)
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    began = time.monotonic()
+    call()
+    return time.monotonic() - began

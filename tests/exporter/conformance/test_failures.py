@@ -1,0 +1,157 @@
+"""Pulls that end badly end as such, and take nothing away from what the node has."""
+
+import pytest
+
+from rig.containerd import RealContainerd
+from rig.exporter import RunningExporter
+from rig.images import MIB, Image
+from rig.node import PullFailed
+from rig.processes import run
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+from rig.standin import StandIn
+
+STATUSES = (401, 404, 500)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_layer_that_the_registry_refuses_in_the_midst_fails_the_pull(stage: Scene, status: int) -> None:
+    """As when a token has expired and the connection broke."""
+    image = stage.push(f"app-{status}", layers=[300_000, 2 * MIB])
+    small, big = image.layers
+    stall = stage.registry.stall(big.digest, after=MIB + 600_000)
+    exporter = stage.exporter()
+    pull = stage.pull(image)
+    stall.wait_held()
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= small.size + MIB)
+    stage.registry.deny(big.digest, status)
+    stage.registry.cut(big.digest, after=MIB + 600_000)
+    stall.release()
+    with pytest.raises(PullFailed):
+        pull.wait()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+    seen = end.pull(image)
+    assert seen.size == image.size
+    assert MIB <= (seen.layers[1].downloaded or 0) <= MIB + 600_000
+    assert seen.states[1] in ("waiting", "downloading")
+    assert end.ended == {"failed": 1}
+    assert end.total("pulltrace_pull_duration_seconds_count") == 0, "only succeeded pulls are timed"
+    assert end.layer_bytes == small.size + seen.layers[1].downloaded
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_manifest_that_the_registry_refuses_is_a_pull_that_never_had_a_name(stage: Scene, status: int) -> None:
+    image = stage.push(f"app-{status}")
+    stage.registry.deny(image.repository, status)
+    hang = stage.registry.hang(image.repository)
+    exporter = stage.exporter(idle="200ms")
+    pull = stage.pull(image)
+    resolving = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
+    start = resolving.value("pulltrace_oldest_resolving_start_time_seconds")
+    now = resolving.value("pulltrace_exporter_time_seconds")
+    assert 1 <= now - start < 5
+    assert len(exporter.pulls()["resolving"]) == 1
+    hang.release()
+    with pytest.raises(PullFailed):
+        pull.wait()
+    end = exporter.wait_until(lambda scrape: scrape.unresolved == 1)
+    assert end.in_progress["resolving"] == 0
+    assert end.value("pulltrace_oldest_resolving_start_time_seconds") is None
+    assert not end.pulls
+    assert not end.ended
+
+
+def test_a_refusal_at_once_is_no_news(stage: Scene) -> None:
+    """It lived less than the second after which a lease without an image counts as a pull."""
+    image = stage.push()
+    stage.registry.deny(image.repository, 404)
+    exporter = stage.exporter(idle="200ms")
+    stage.fails(image)
+    end = exporter.wait_polled()
+    assert (end.unresolved, end.pulls, end.ended) == (0, (), {})
+
+
+def test_a_cancelled_pull_has_failed(stage: Scene) -> None:
+    image = stage.push(layers=[4 * MIB])
+    stage.registry.throttle(4 * MIB)
+    exporter = stage.exporter()
+    pull = stage.pull(image)
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) > MIB)
+    pull.cancel()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+    assert MIB <= (end.pull(image).downloaded or 0) < image.size
+    assert end.ended == {"failed": 1}
+    assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
+
+
+def test_a_retry_continues_the_series_of_the_failed_pull(stage: Scene) -> None:
+    image = stage.push(layers=[300_000, 2 * MIB])
+    stage.registry.deny(image.layers[1].digest, 500)
+    exporter = stage.exporter()
+    fail_in_sight(stage, exporter, image)
+    failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed").pull(image)
+    stage.registry.allow(image.layers[1].digest)
+    stage.registry.throttle(2 * MIB)
+    stage.pull(image)
+    again = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading").pull(image)
+    assert again.end is None
+    assert again.start > failed.end
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    assert end.ended == {"failed": 1, "succeeded": 1}
+
+
+def test_a_failed_re_pull_of_a_present_image_has_failed(stage: Scene) -> None:
+    """The image record is there all the time; it says nothing of a pull that came after it."""
+    image = stage.push(layers=[300_000])
+    exporter = stage.exporter()
+    stage.pulled(image)
+    exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    lose(stage, image.config.digest)
+    stall = stage.registry.stall(image.config.digest)
+    pull = stage.pull(image)
+    stall.wait_held()
+    exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
+    pull.cancel()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+    assert end.ended == {"succeeded": 1, "failed": 1}
+    assert end.pull(image).cached == image.layers[0].size
+
+
+def test_a_tag_that_has_moved_fails_without_touching_the_image_that_is_there(stage: Scene) -> None:
+    old = stage.push(layers=[300_000])
+    exporter = stage.exporter()
+    stage.pulled(old)
+    exporter.wait_until(lambda scrape: scrape.phase(old) == "succeeded")
+    new = stage.push(layers=[200_000])
+    assert stage.reference(new) == stage.reference(old)
+    stage.registry.deny(new.layers[0].digest, 404)
+    fail_in_sight(stage, exporter, new)
+    end = exporter.wait_until(lambda scrape: scrape.phase(new) == "failed")
+    check_whole(end.pull(old), old)
+    assert end.ended == {"succeeded": 1, "failed": 1}
+    assert end.layer_bytes == layer_size(old)
+
+
+def fail_in_sight(stage: Scene, exporter: RunningExporter, image: Image) -> None:
+    """Let a pull fail not before the exporter has seen it: on a fast machine it would be over in a moment."""
+    stall = stage.registry.stall(image.config.digest)
+    pull = stage.pull(image)
+    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
+    stall.release()
+    with pytest.raises(PullFailed):
+        pull.wait()
+
+
+def lose(stage: Scene, digest: str) -> None:
+    """Take a blob out of the store, as a disk's repair does; the image record stays."""
+    node = stage.node
+    if isinstance(node, StandIn):
+        with node.records.lock:
+            del node.records.namespace("k8s.io").blobs[digest]
+        node.collect_garbage()
+    else:
+        assert isinstance(node, RealContainerd)
+        run([*node._ctr, "content", "rm", digest])
+        # Without a collection the file stays, and the next pull finds it.
+        run([*node._ctr, "leases", "create", "--id", "collect"])
+        run([*node._ctr, "leases", "delete", "--sync", "collect"])

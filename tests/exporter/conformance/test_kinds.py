@@ -1,0 +1,56 @@
+"""Images of every kind that registries serve, and every way of naming one."""
+
+from rig.images import MIB, layer
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+
+
+def test_both_families_of_media_types_with_and_without_an_index(stage: Scene) -> None:
+    images = [
+        stage.push(f"{'docker' if docker else 'oci'}-{'index' if index else 'manifest'}", docker=docker, index=index)
+        for docker in (False, True)
+        for index in (False, True)
+    ]
+    exporter = stage.exporter()
+    for image in images:
+        stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
+    wanted: dict[str, float] = {}
+    for image in images:
+        check_whole(end.pull(image), image)
+        for blob in {image.root, image.manifest, image.config, *image.layers}:
+            wanted[blob.media_type] = wanted.get(blob.media_type, 0) + blob.size
+    assert end.by("media_type", "pulltrace_downloaded_bytes_total") == wanted
+
+
+def test_a_reference_by_digest(stage: Scene) -> None:
+    image = stage.push(layers=[300_000])
+    reference = image.digest_reference(stage.registry.host)
+    exporter = stage.exporter()
+    stage.pull_reference(reference).wait()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert end.pull(image).reference == reference
+
+
+def test_the_registry_is_its_host_without_the_port(stage: Scene) -> None:
+    image = stage.push(layers=[300_000])
+    exporter = stage.exporter()
+    reference = image.reference(stage.registry.local_name)
+    stage.pull_reference(reference).wait()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    assert end.pull(image).registry == "localhost"
+    assert end.pull(image).reference == reference
+    assert end.value("pulltrace_pulls_total", registry="localhost", result="succeeded") == 1
+
+
+def test_a_layer_twice_in_one_manifest_has_two_series_and_counts_once(stage: Scene) -> None:
+    twice = layer(MIB + 1, "named twice in one manifest")
+    image = stage.push(layers=[twice, 300_000, twice])
+    stage.registry.throttle(4 * MIB)
+    exporter = stage.exporter()
+    stage.pull(image)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert len(end.pull(image).layers) == 3
+    assert end.layer_bytes == layer_size(image) == stage.registry.sent(image.layers[0].digest) + image.layers[1].size

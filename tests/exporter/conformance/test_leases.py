@@ -1,0 +1,73 @@
+"""containerd has leases that are no pulls, and pulls whose lease nobody takes away."""
+
+import time
+from pathlib import Path
+
+from rig.images import MIB, build, write_archive
+from rig.sanity import check_whole
+from rig.scene import Scene
+
+
+def test_an_import_from_an_archive_is_no_pull(stage: Scene, tmp_path: Path) -> None:
+    name = "registry.example/imported:v1"
+    archive = write_archive(build("imported", [8 * MIB, 300_000]), tmp_path / "image.tar", name)
+    exporter = stage.exporter(busy="50ms", idle="50ms")
+    stage.node.import_image(archive)
+    end = exporter.wait_polled()
+    assert (end.pulls, end.ended, end.unresolved) == ((), {}, 0)
+    assert end.total("pulltrace_downloaded_bytes_total") == 0
+
+
+def test_a_held_lease_without_an_image_is_resolving_until_it_goes(stage: Scene) -> None:
+    exporter = stage.exporter(idle="200ms")
+    drop = stage.node.hold_lease("held-for-a-while")
+    held = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
+    assert not held.pulls
+    drop()
+    end = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 0)
+    assert (end.pulls, end.ended, end.unresolved) == ((), {}, 1)
+
+
+def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(stage: Scene) -> None:
+    exporter = stage.exporter(idle="50ms")
+    drop = stage.node.hold_lease("held-for-a-moment")
+    seen = exporter.wait_polled()
+    drop()
+    end = exporter.wait_polled()
+    for scrape in (seen, end):
+        assert (scrape.pulls, scrape.ended, scrape.unresolved) == ((), {}, 0)
+        assert scrape.in_progress["resolving"] == 0
+
+
+def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_stage: Scene) -> None:
+    stage = own_stage
+    image = stage.push(layers=[4 * MIB])
+    stage.registry.stall(image.layers[0].digest, after=2 * MIB + 600_000)
+    exporter = stage.exporter("--pull.abandoned=2s", idle="200ms")
+    kill = stage.node.client_pull(stage.reference(image))
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 2 * MIB)
+    kill()
+    killed_at = time.time()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
+    assert end.ended == {"orphaned": 1}
+    assert end.pull(image).end >= killed_at
+    assert 2 <= end.pull(image).end - end.pull(image).last_progress < 4
+    # Its lease is still there and stays ignored.
+    assert exporter.wait_polled().ended == {"orphaned": 1}
+
+
+def test_a_retry_beside_an_abandoned_lease_is_an_ordinary_pull(own_stage: Scene) -> None:
+    stage = own_stage
+    image = stage.push(layers=[2 * MIB, 300_000])
+    stall = stage.registry.stall(image.layers[0].digest, after=MIB + 600_000)
+    exporter = stage.exporter("--pull.abandoned=2s", idle="200ms")
+    kill = stage.node.client_pull(stage.reference(image))
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
+    kill()
+    exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
+    stall.release()
+    stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    assert end.ended == {"orphaned": 1, "succeeded": 1}
+    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
+    assert end.in_progress["downloading"] == 0

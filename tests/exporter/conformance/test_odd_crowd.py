@@ -1,0 +1,71 @@
+"""A node with thousands of blobs and hundreds of pods: an idle look stays one call, and pulls are right."""
+
+from pathlib import Path
+
+import pytest
+
+from rig.containerd import RealContainerd
+from rig.images import MIB, build, sha256, write_archive
+from rig.processes import run
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+from rig.standin import StandIn
+from rig.standin.records import Blob
+
+PODS = 300
+BLOBS = 3000
+REAL_PODS, REAL_BLOBS = 200, 1500
+
+
+@pytest.fixture
+def crowded(own_stage: Scene, tmp_path: Path) -> Scene:
+    """A node that is full before the exporter starts."""
+    node = own_stage.node
+    if isinstance(node, StandIn):
+        crowd_standin(node)
+    else:
+        assert isinstance(node, RealContainerd)
+        crowd_real(node, tmp_path)
+    return own_stage
+
+
+def crowd_standin(node: StandIn) -> None:
+    for number in range(PODS):
+        node.add_sandbox(f"sandbox-{number}")
+    with node.records.lock:
+        blobs = node.records.namespace("k8s.io").blobs
+        for number in range(BLOBS):
+            digest = sha256(f"crowd {number}".encode())
+            blobs[digest] = Blob(digest, 1000 + number, number, number, {"containerd.io/gc.root": "then"})
+
+
+def crowd_real(node: RealContainerd, folder: Path) -> None:
+    """Sandboxes' leases as ctr makes them, and one image of many layers that is not unpacked."""
+    for number in range(REAL_PODS):
+        run([*node._ctr, "leases", "create", "--expires", "0s", "--id", f"sandbox-{number}"])
+    crowd = build("crowd", [100 + size for size in range(REAL_BLOBS)], index=False)
+    archive = write_archive(crowd, folder / "crowd.tar", "crowd.example/crowd:v1")
+    run([*node._ctr, "images", "import", "--no-unpack", archive])
+
+
+def test_an_idle_look_is_one_call_and_pulls_are_right_in_a_crowd(crowded: Scene) -> None:
+    stage = crowded
+    exporter = stage.exporter(idle="200ms")
+    if isinstance(stage.node, StandIn):
+        exporter.wait_polled()
+        stage.node.faults.reset()
+        before = exporter.scrape().total("pulltrace_exporter_poll_duration_seconds_count")
+        while (end := exporter.wait_polled()).total("pulltrace_exporter_poll_duration_seconds_count") < before + 6:
+            pass
+        polls = end.total("pulltrace_exporter_poll_duration_seconds_count") - before
+        calls = dict(stage.node.faults.calls)
+        assert set(calls) == {"Leases/List"}, "an idle node is asked for nothing else"
+        assert polls - 1 <= calls["Leases/List"] <= polls + 2
+    image = stage.push(layers=[2 * MIB, 300_000])
+    stage.registry.throttle(4 * MIB)
+    stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert (end.ended, end.unresolved) == ({"succeeded": 1}, 0)
+    assert end.layer_bytes == layer_size(image)
+    assert [pull.repository for pull in end.pulls] == [image.repository]

@@ -1,0 +1,116 @@
+"""One pull from its start to its end: what a person watches."""
+
+import time
+
+import pytest
+
+from rig.images import MIB, file_layer
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+from rig.standin import StandIn
+
+REGISTRY = "127.0.0.1"
+RATE = 4 * MIB
+
+
+def test_a_pull_is_shown_layer_by_layer_to_its_end(stage: Scene) -> None:
+    image = stage.push(layers=[6 * MIB, 3 * MIB, 300_000])
+    stage.registry.throttle(RATE)
+    exporter = stage.exporter()
+    began = time.time()
+    pull = stage.pull(image)
+    looks = exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")
+    pull.wait()
+
+    running = [seen for scrape in looks if (seen := scrape.pull(image)) and not seen.ended]
+    assert running[0].phase == "downloading"
+    assert {seen.registry for seen in running} == {REGISTRY}
+    assert [seen.start for seen in running] == pytest.approx([began] * len(running), abs=0.5)
+    described = [seen for seen in running if seen.size is not None]
+    assert {(seen.size, seen.cached) for seen in described} == {(image.size, 0)}
+    assert len({seen.downloaded for seen in described}) >= 5, "it did not move"
+    late = [seen for seen in described if (seen.ratio or 0) > 0.5 and seen.phase == "downloading"]
+    assert [seen.rate for seen in late] == pytest.approx([RATE] * len(late), rel=0.4)
+    assert all(seen.eta is not None and seen.eta < 2 for seen in late)
+
+    biggest = [seen.layers[0] for seen in described]
+    assert {layer.state for layer in biggest} >= {"downloading"}
+    assert any(0 < (layer.downloaded or 0) < image.layers[0].size for layer in biggest)
+    assert any(layer.rate for layer in biggest)
+
+    end = looks[-1].pull(image)
+    check_whole(end, image)
+    assert end.reference == stage.reference(image)
+    assert end.snapshotter in ("overlayfs", "native")
+    assert end.end == pytest.approx(time.time(), abs=1)
+    assert looks[-1].ended == {"succeeded": 1}
+    assert looks[-1].layer_bytes == layer_size(image)
+
+
+def test_its_stages_are_timed(stage: Scene) -> None:
+    image = stage.push(layers=[4 * MIB])
+    stage.registry.throttle(RATE)
+    exporter = stage.exporter()
+    began = time.monotonic()
+    stage.pulled(image)
+    took = time.monotonic() - began
+    scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    spans = scrape.by("phase", "pulltrace_pull_duration_seconds_sum", registry=REGISTRY)
+    assert spans["total"] == pytest.approx(took, abs=0.3)
+    assert spans["resolve"] + spans["download"] + spans["unpack"] == pytest.approx(spans["total"])
+    assert spans["download"] == pytest.approx(1, abs=0.4)
+    assert scrape.by("phase", "pulltrace_pull_duration_seconds_count") == dict.fromkeys(spans, 1)
+    active = scrape.by("phase", "pulltrace_active_seconds_total", registry=REGISTRY)
+    assert active["download"] == pytest.approx(spans["download"], abs=0.3)
+
+
+def test_unpacking_is_a_phase_of_its_own(stage: Scene) -> None:
+    """All bytes are there and the node is still at work, which is no reason to suspect the registry."""
+    files = file_layer({f"{number:05}": b"" for number in range(8_000)})
+    image = stage.push(layers=[files, 300_000])
+    exporter = stage.exporter(busy="50ms")
+    if isinstance(stage.node, StandIn):
+        stage.node.unpacking.hold()
+        stage.finally_(stage.node.unpacking.release)
+    stage.pull(image)
+    scrape = exporter.wait_until(
+        lambda scrape: scrape.phase(image) == "unpacking" and scrape.pull(image).states[0] == "unpacking"
+    )
+    if isinstance(stage.node, StandIn):
+        stage.node.unpacking.release()
+    pull = scrape.pull(image)
+    assert (pull.ratio, pull.eta) == (1, None)
+    assert pull.states == ["unpacking", "downloaded"]
+    assert pull.unpacked == 0
+    assert scrape.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 1}
+    done = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(done.pull(image), image)
+    assert done.total("pulltrace_active_seconds_total", phase="unpack") > 0
+
+
+def test_v1_pulls_says_the_same(stage: Scene) -> None:
+    image = stage.push(layers=[2 * MIB, 300_000])
+    exporter = stage.exporter()
+    stage.pulled(image)
+    scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    seen = scrape.pull(image)
+    report = exporter.pulls()
+    (pull,) = report["pulls"]
+    assert report["containerd"]["version"] == stage.node.version
+    assert pull["repositories"] == [image.repository]
+    assert pull["references"][0] == stage.reference(image)
+    shown = ("registry", "repository", "digest", "mediaType", "phase", "requests")
+    assert [pull[name] for name in shown] == [
+        REGISTRY,
+        image.repository,
+        image.root.digest,
+        seen.media_type,
+        "succeeded",
+        0,
+    ]
+    sizes = ("sizeBytes", "cachedBytes", "downloadedBytes", "unpackedBytes")
+    assert [pull[name] for name in sizes] == [seen.size, seen.cached, seen.downloaded, seen.unpacked]
+    assert pull["startedAt"] == seen.start
+    assert [(layer["digest"], layer["state"]) for layer in pull["layers"]] == [
+        (layer.digest, layer.state) for layer in seen.layers
+    ]

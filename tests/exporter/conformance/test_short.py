@@ -1,0 +1,29 @@
+"""A pull shorter than the poll interval is seen whole: containerd's events wake the exporter."""
+
+import pytest
+
+from rig.images import MIB
+from rig.sanity import check_whole, layer_size
+from rig.scene import Scene
+
+
+@pytest.mark.parametrize("layers", [[300_000], [2 * MIB, 300_000, 1000]], ids=["tiny", "small"])
+def test_a_short_pull_is_counted_to_the_byte(stage: Scene, layers: list[int]) -> None:
+    image = stage.push(layers=layers)
+    exporter = stage.exporter(busy="5s")
+    stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=2)
+    check_whole(end.pull(image), image)
+    assert end.layer_bytes == layer_size(image)
+    envelope = {blob.digest: blob.size for blob in (image.root, image.manifest, image.config)}
+    assert end.total("pulltrace_downloaded_bytes_total") == layer_size(image) + sum(envelope.values())
+    assert end.ended == {"succeeded": 1}
+
+
+def test_several_short_pulls_in_a_row_are_counted_each(stage: Scene) -> None:
+    images = [stage.push(f"app-{number}", [200_000]) for number in range(5)]
+    exporter = stage.exporter(busy="5s")
+    for image in images:
+        stage.pulled(image)
+    end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": len(images)}, timeout=7)
+    assert end.layer_bytes == layer_size(*images)

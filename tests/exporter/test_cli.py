@@ -1,0 +1,122 @@
+"""The program as a user starts and ends it."""
+
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pulltrace import __version__
+from rig.exporter import COMMAND, ENVIRONMENT, RunningExporter
+from rig.standin import StandIn
+
+pytestmark = pytest.mark.contract
+
+
+def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *flags],
+        env={**os.environ, **ENVIRONMENT, **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+@pytest.fixture
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StandIn]:
+    with StandIn(tmp_path_factory.mktemp("n")) as running:
+        yield running
+
+
+def test_help_names_every_flag_and_says_what_its_default_is() -> None:
+    answer = run("--help")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "--containerd.address=PATH" in answer.stdout
+    assert "--[no-]collector.layers" in answer.stdout
+    assert "PULLTRACE_POLL_INTERVAL" in answer.stdout
+    assert ":10301" in answer.stdout
+
+
+def test_version_says_which_and_on_what() -> None:
+    answer = run("--version")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith(f"pulltrace-exporter, version {__version__}")
+    assert platform.python_version() in answer.stdout
+
+
+def test_everything_that_is_wrong_is_named_at_once() -> None:
+    answer = run("--poll.intervall=1s", "--limit.pulls=none", "extra", PULLTRACE_LOG_LEVEL="loud")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    lines = answer.stderr.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("pulltrace-exporter: ") for line in lines)
+    for wrong in ("--poll.intervall", "--limit.pulls", "extra", "PULLTRACE_LOG_LEVEL"):
+        assert sum(wrong in line for line in lines) == 1, answer.stderr
+
+
+def test_a_port_in_use_ends_the_program_with_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        answer = run(f"--web.listen-address={address}")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1] == f"pulltrace-exporter: cannot listen on {address}: Address already in use"
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_two_seconds(node: StandIn, tmp_path: Path, number: signal.Signals) -> None:
+    with RunningExporter(node.socket, tmp_path / "log") as exporter:
+        exporter.wait_until(lambda scrape: scrape.up)
+        assert seconds_to_end(exporter, number) < 2
+
+
+def test_sigterm_ends_it_within_two_seconds_while_nobody_answers_or_listens(node: StandIn, tmp_path: Path) -> None:
+    """containerd hangs in a call, a client never finishes its request, another waits for nothing."""
+    with RunningExporter(node.socket, tmp_path / "log", "--poll.idle-interval=50ms") as exporter:
+        exporter.wait_until(lambda scrape: scrape.up)
+        with (
+            node.faults.delaying("Leases/List"),
+            socket.create_connection(("127.0.0.1", exporter.port)) as half,
+            socket.create_connection(("127.0.0.1", exporter.port)),
+        ):
+            half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+            asked = node.faults.count("Leases/List")
+            deadline = time.monotonic() + 10
+            while node.faults.count("Leases/List") == asked:
+                assert time.monotonic() < deadline, "it does not ask"
+                time.sleep(0.01)
+            assert seconds_to_end(exporter, signal.SIGTERM) < 2
+
+
+def test_sigterm_ends_it_while_containerd_is_absent(tmp_path: Path) -> None:
+    with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
+        exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
+        assert seconds_to_end(exporter, signal.SIGTERM) < 2
+
+
+def test_a_misspelt_environment_variable_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PULLTRACE_POLL_INTERVALL", "1s")
+    with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
+        said = [line for line in exporter.logged() if line.get("level") == "warn"]
+    assert any(line.get("variable") == "PULLTRACE_POLL_INTERVALL" for line in said)
+
+
+def test_the_log_is_on_stderr_and_in_the_format_asked_for(tmp_path: Path) -> None:
+    with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
+        (serving,) = [line for line in exporter.logged() if line.get("msg") == "serving"]
+    assert serving["level"] == "info"
+    assert serving["port"] == exporter.port
+
+
+def seconds_to_end(exporter: RunningExporter, number: signal.Signals) -> float:
+    began = time.monotonic()
+    os.kill(exporter.process.pid, number)
+    assert exporter.process.wait(10) == 0, exporter.log.read_text()
+    return time.monotonic() - began

@@ -1,0 +1,242 @@
+import platform
+import socket
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+from pulltrace import __version__, flagtext
+from pulltrace.errors import ConfigError, PulltraceError
+from pulltrace.logs import Level, LogFormat
+from pulltrace.web.address import ListenAddress
+from pulltrace_exporter import config
+from pulltrace_exporter.config import FLAGS, ExporterConfig
+from pulltrace_exporter.errors import ContainerdError, ExporterError, UnsafeSocketError
+
+pytestmark = pytest.mark.unit
+
+REPOSITORY = Path(__file__).parents[2]
+DIGITS = "9" * 19
+
+
+def read(*argv: str, **environ: str) -> ExporterConfig:
+    return ExporterConfig.from_argv(argv, environ)
+
+
+def test_defaults() -> None:
+    assert read(NODE_NAME="node-1") == ExporterConfig(
+        listen_address=ListenAddress("", 10301),
+        telemetry_path="/metrics",
+        web_config_file=None,
+        log_level=Level.INFO,
+        log_format=LogFormat.LOGFMT,
+        containerd_address=None,
+        containerd_allowed_directories=(),
+        containerd_namespace="k8s.io",
+        intents_directory=Path("/var/lib/kubelet/image_manager/pulling"),
+        node_name="node-1",
+        poll_interval=1.0,
+        poll_idle_interval=5.0,
+        pull_linger=120.0,
+        pull_abandoned=900.0,
+        collect_layers=True,
+        layer_min_size=0,
+        layer_min_age=0.0,
+        limit_pulls=200,
+        limit_layers=5000,
+        limit_label_values=100,
+    )
+
+
+def test_every_flag_reaches_its_setting() -> None:
+    given = read(
+        "--web.listen-address=[::1]:9",
+        "--web.telemetry-path=/m",
+        "--web.config.file=web.yml",
+        "--log.level=debug",
+        "--log.format=json",
+        "--containerd.address=/run/k3s/containerd/containerd.sock",
+        "--containerd.allow-directory=/a",
+        "--containerd.allow-directory=/b",
+        "--containerd.namespace=moby",
+        "--kubelet.intents-directory=/pulling",
+        "--node.name=me",
+        "--poll.interval=100ms",
+        "--poll.idle-interval=10s",
+        "--pull.linger=0s",
+        "--pull.abandoned=1h",
+        "--no-collector.layers",
+        "--layer.min-size=1MiB",
+        "--layer.min-age=5s",
+        "--limit.pulls=1",
+        "--limit.layers=2",
+        "--limit.label-values=3",
+    )
+    assert given == ExporterConfig(
+        listen_address=ListenAddress("::1", 9),
+        telemetry_path="/m",
+        web_config_file=Path("web.yml"),
+        log_level=Level.DEBUG,
+        log_format=LogFormat.JSON,
+        containerd_address=Path("/run/k3s/containerd/containerd.sock"),
+        containerd_allowed_directories=(Path("/a"), Path("/b")),
+        containerd_namespace="moby",
+        intents_directory=Path("/pulling"),
+        node_name="me",
+        poll_interval=0.1,
+        poll_idle_interval=10.0,
+        pull_linger=0.0,
+        pull_abandoned=3600.0,
+        collect_layers=False,
+        layer_min_size=2**20,
+        layer_min_age=5.0,
+        limit_pulls=1,
+        limit_layers=2,
+        limit_label_values=3,
+    )
+
+
+def test_variables_are_named_after_flags() -> None:
+    given = read(
+        PULLTRACE_WEB_LISTEN_ADDRESS="localhost:1", PULLTRACE_COLLECTOR_LAYERS="false", PULLTRACE_NODE_NAME="v"
+    )
+    assert (str(given.listen_address), given.collect_layers, given.node_name) == ("localhost:1", False, "v")
+
+
+def test_the_node_name_comes_from_flag_then_variables_then_host() -> None:
+    assert read("--node.name=a", PULLTRACE_NODE_NAME="b", NODE_NAME="c").node_name == "a"
+    assert read(PULLTRACE_NODE_NAME="b", NODE_NAME="c").node_name == "b"
+    assert read(NODE_NAME="c").node_name == "c"
+    assert read(NODE_NAME="").node_name == socket.gethostname()
+
+
+@pytest.mark.parametrize("text", ["/run/c.sock", "unix:///run/c.sock"])
+def test_the_socket_is_a_path_or_a_url(text: str) -> None:
+    assert read("--containerd.address", text).containerd_address == Path("/run/c.sock")
+
+
+def test_empty_turns_off() -> None:
+    given = read("--kubelet.intents-directory=", "--containerd.address=", PULLTRACE_WEB_CONFIG_FILE="")
+    assert (given.intents_directory, given.containerd_address, given.web_config_file) == (None, None, None)
+
+
+NO_DURATION = "is no duration: write it like 500ms, 30s or 1m30s"
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "problem"),
+    [
+        ("web.listen-address", "80", "'80' is not host:port, [IPv6 address]:port or :port"),
+        ("web.listen-address", ":70000", "':70000': port 70000 is above 65535"),
+        ("web.telemetry-path", "metrics", "'metrics' is no path of a URL: it begins with / and has no query"),
+        ("web.telemetry-path", "/m?x", "'/m?x' is no path of a URL: it begins with / and has no query"),
+        ("web.telemetry-path", "", "'' is no path of a URL: it begins with / and has no query"),
+        ("web.telemetry-path", "/", "'/' is served already"),
+        ("web.telemetry-path", "/v1/pulls", "'/v1/pulls' is served already"),
+        ("web.telemetry-path", "/-/healthy", "'/-/healthy' is served already"),
+        ("web.telemetry-path", "/-/ready", "'/-/ready' is served already"),
+        ("web.config.file", "a\0b", "'a\\x00b' is no path"),
+        ("log.level", "loud", "'loud' is none of debug, info, warn, error"),
+        ("log.level", "INFO", "'INFO' is none of debug, info, warn, error"),
+        ("log.format", "text", "'text' is none of logfmt, json"),
+        ("containerd.address", "c.sock", "'c.sock' is neither an absolute path nor a URL like unix:///path"),
+        (
+            "containerd.address",
+            "tcp://[::1]:1",
+            "'tcp://[::1]:1' is neither an absolute path nor a URL like unix:///path",
+        ),
+        (
+            "containerd.address",
+            "unix://c.sock",
+            "'unix://c.sock' is neither an absolute path nor a URL like unix:///path",
+        ),
+        ("containerd.allow-directory", "run", "'run' is no absolute path"),
+        ("containerd.allow-directory", "", "'' is no absolute path"),
+        ("containerd.namespace", "", "'' is no containerd namespace"),
+        ("containerd.namespace", "k8s..io", "'k8s..io' is no containerd namespace"),
+        ("containerd.namespace", "k8s.io\n", "'k8s.io\\n' is no containerd namespace"),
+        ("containerd.namespace", "ä", "'ä' is no containerd namespace"),
+        ("containerd.namespace", "n" * 77, f"'{'n' * 77}' is no containerd namespace"),
+        ("kubelet.intents-directory", "a\0b", "'a\\x00b' is no path"),
+        ("node.name", "two words", "'two words' is no name of a node"),
+        ("node.name", "a\nb", "'a\\nb' is no name of a node"),
+        ("node.name", "n" * 254, f"'{'n' * 254}' is no name of a node"),
+        ("poll.interval", "soon", f"'soon' {NO_DURATION}"),
+        ("poll.interval", "0s", "'0s' must be longer than 0s"),
+        ("poll.idle-interval", "0", "'0' must be longer than 0s"),
+        ("poll.idle-interval", "", f"'' {NO_DURATION}"),
+        ("pull.linger", "-1s", f"'-1s' {NO_DURATION}"),
+        ("pull.abandoned", "0s", "'0s' must be longer than 0s"),
+        ("layer.min-size", "1MB", "'1MB' is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"),
+        ("layer.min-age", "1", f"'1' {NO_DURATION}"),
+        ("limit.pulls", "0", "'0' must be at least 1"),
+        ("limit.pulls", "many", "'many' is no whole number from 1 on"),
+        ("limit.layers", "-1", "'-1' is no whole number from 1 on"),
+        ("limit.layers", "1.5", "'1.5' is no whole number from 1 on"),
+        ("limit.label-values", DIGITS, f"'{DIGITS}' is no whole number from 1 on"),
+    ],
+)
+def test_a_wrong_value_and_its_message(flag: str, value: str, problem: str) -> None:
+    with pytest.raises(ConfigError) as by_flag:
+        read(f"--{flag}={value}")
+    assert by_flag.value.problems == (f"--{flag}: {problem}",)
+
+
+def test_all_wrong_values_are_named() -> None:
+    with pytest.raises(ConfigError) as caught:
+        read("--poll.interval=0s", "--what", PULLTRACE_LOG_LEVEL="loud", PULLTRACE_COLLECTOR_LAYERS="1")
+    assert str(caught.value).splitlines() == [
+        "unknown flag --what",
+        "--poll.interval: '0s' must be longer than 0s",
+        "PULLTRACE_COLLECTOR_LAYERS: '1' is neither true nor false",
+        "PULLTRACE_LOG_LEVEL: 'loud' is none of debug, info, warn, error",
+    ]
+
+
+def test_help_fits_a_terminal_and_holds_every_flag() -> None:
+    text = config.answer(["--help"])
+    assert text is not None
+    assert max(map(len, text.splitlines())) <= 80
+    for flag in FLAGS.flags:
+        assert flag.name in text
+        assert f"(${flag.variable})" in text
+
+
+def test_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
+    python = f"  python version: {platform.python_version()}\n"
+    assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__}\n{python}"
+    (tmp_path / "COMMIT").write_text("0123abc\n")
+    assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__} (commit 0123abc)\n{python}"
+    assert flagtext.build_commit() == "0123abc"
+
+
+def test_without_a_question_there_is_no_answer() -> None:
+    assert config.answer(["--log.level=info"]) is None
+
+
+def test_the_reference_page_is_fresh_and_holds_every_flag() -> None:
+    page = (REPOSITORY / "docs" / "exporter-flags.md").read_text(encoding="utf-8")
+    assert page == config.reference_page(), "run `make docs`"
+    for flag in FLAGS.flags:
+        assert f"`{flag.variable}`" in page
+
+
+def test_the_reference_page_is_written_by_the_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pulltrace_exporter.config"], capture_output=True, text=True, check=True, timeout=30
+    )
+    assert done.stdout == config.reference_page()
+
+
+def test_errors_have_one_root_and_cut_what_others_say() -> None:
+    assert issubclass(ExporterError, PulltraceError)
+    assert issubclass(UnsafeSocketError, ExporterError)
+    error = ContainerdError("Leases/List", "UNAVAILABLE", "no\n  connection")
+    assert isinstance(error, ExporterError)
+    assert str(error) == "Leases/List: UNAVAILABLE: no connection"
+    assert (error.call, error.code, error.detail) == ("Leases/List", "UNAVAILABLE", "no connection")
+    assert str(ContainerdError("Leases/List", "CANCELLED")) == "Leases/List: CANCELLED"
+    assert len(ContainerdError("Leases/List", "UNKNOWN", "x" * 1000).detail) == 300

@@ -1,0 +1,150 @@
+"""The kubelet's pull intents, read from a real folder, and the queue that they make."""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+import pytest
+
+from pulltrace.pull import ImageKey
+from pulltrace_exporter.kubelet import MAX_FILE_BYTES, MAX_FILES, IntentFolder
+from pulltrace_exporter.observation import Intent
+from pulltrace_exporter.tracking.queue import queued, tags, wanted
+
+pytestmark = pytest.mark.unit
+
+ROOT = "sha256:" + "a" * 64
+OTHER_ROOT = "sha256:" + "b" * 64
+
+
+def intend(
+    folder: Path, image: str, name: str | None = None, at: float = 1000.0, kind: str = "ImagePullIntent"
+) -> Path:
+    path = folder / (name or f"sha256-{abs(hash(image)):x}")
+    path.write_text(json.dumps({"kind": kind, "apiVersion": "kubelet.config.k8s.io/v1alpha1", "image": image}))
+    os.utime(path, (at, at))
+    return path
+
+
+def references(folder: IntentFolder) -> list[str]:
+    return [intent.reference for intent in folder.intents()]
+
+
+def test_images_come_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
+    intend(tmp_path, "registry.example/second:2", at=2000)
+    intend(tmp_path, "registry.example/first:1", at=1000)
+    assert IntentFolder(tmp_path).intents() == (
+        Intent("registry.example/first:1", 1000.0),
+        Intent("registry.example/second:2", 2000.0),
+    )
+
+
+def test_an_intent_that_is_gone_is_no_longer_reported(tmp_path: Path) -> None:
+    path = intend(tmp_path, "app:1")
+    folder = IntentFolder(tmp_path)
+    assert references(folder) == ["app:1"]
+    path.unlink()
+    assert references(folder) == []
+
+
+def test_a_half_written_file_is_read_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "sha256-1"
+    path.write_text('{"kind": "ImagePullIntent", "ima')
+    folder = IntentFolder(tmp_path)
+    assert references(folder) == []
+    intend(tmp_path, "app:1", path.name)
+    assert references(folder) == ["app:1"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff\xfe\x00",
+        b"[]",
+        b"null",
+        b'{"kind": "ImagePulledRecord", "image": "app:1"}',
+        b'{"kind": "ImagePullIntent", "image": 7}',
+        b'{"kind": "ImagePullIntent"}',
+        b"[" * 100_000,
+        b'{"kind": "ImagePullIntent", "image": "' + b"a" * MAX_FILE_BYTES + b'"}',
+    ],
+)
+def test_what_is_no_intent_harms_nothing(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "sha256-odd").write_bytes(content)
+    intend(tmp_path, "app:1")
+    assert references(IntentFolder(tmp_path)) == ["app:1"]
+
+
+def test_pipes_folders_links_and_other_names_are_passed_over(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "sha256-pipe")
+    (tmp_path / "sha256-folder").mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    intend(tmp_path, "secret:1", elsewhere.name)
+    (tmp_path / "sha256-link").symlink_to(elsewhere)
+    (tmp_path / "sha256-dangling").symlink_to(tmp_path / "nowhere")
+    intend(tmp_path, "app:1")
+    assert references(IntentFolder(tmp_path)) == ["app:1"]
+
+
+def test_thousands_of_files_cost_a_bounded_number_of_intents(tmp_path: Path) -> None:
+    for number in range(MAX_FILES + 500):
+        intend(tmp_path, f"app{number}:1", f"sha256-{number}")
+    assert len(IntentFolder(tmp_path).intents()) == MAX_FILES
+
+
+def test_no_folder_is_no_error(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert IntentFolder(tmp_path / "absent").intents() == ()
+    assert IntentFolder(None).intents() == ()
+    assert not caplog.records
+
+
+def test_a_folder_that_cannot_be_read_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+    folder = IntentFolder(path)
+    with caplog.at_level(logging.WARNING):
+        folder.intents()
+        folder.intents()
+    assert [record.message for record in caplog.records] == ["the kubelet's pull intents cannot be read"]
+
+
+def waiting(*images: str) -> list[Intent]:
+    return [Intent(image, 1000.0 + number) for number, image in enumerate(images)]
+
+
+def test_images_without_a_pull_are_queued_with_their_tags() -> None:
+    images = queued(wanted(waiting("registry.example:5000/team/app:v1", "busybox")), [], 0)
+    assert [(image.registry, image.repository, image.reference, image.since) for image in images] == [
+        ("registry.example", "team/app", "registry.example:5000/team/app:v1", 1000.0),
+        ("docker.io", "library/busybox", "busybox", 1001.0),
+    ]
+
+
+def test_a_running_pull_takes_the_oldest_intent_for_its_repository() -> None:
+    line = wanted(waiting("app:v1", "app:v2", "other:v1"))
+    left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
+    assert [image.reference for image in left] == ["app:v2", "other:v1"]
+
+
+def test_a_running_pull_takes_the_intent_with_its_digest_first() -> None:
+    line = wanted(waiting("app:v1", f"app@{OTHER_ROOT}", f"app@{ROOT}"))
+    left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
+    assert [image.reference for image in left] == ["app:v1", f"app@{OTHER_ROOT}"]
+
+
+def test_the_oldest_images_left_are_those_whose_registry_has_not_answered() -> None:
+    left = queued(wanted(waiting("slow:v1", "next:v1")), [], 1)
+    assert [image.reference for image in left] == ["next:v1"]
+
+
+def test_a_tag_is_known_only_when_one_intent_can_be_meant() -> None:
+    key = ImageKey("docker.io", "library/app", ROOT)
+    assert tags(wanted(waiting("app:v1", "other:v1")), key) == ("app:v1",)
+    assert tags(wanted(waiting("app:v1", "app:v2")), key) == ()
+    assert tags(wanted(waiting(f"app@{OTHER_ROOT}")), key) == ()
+
+
+def test_an_intent_that_is_no_reference_is_passed_over() -> None:
+    assert [item.intent.reference for item in wanted(waiting("UPPER/Case:!", "app"))] == ["app"]

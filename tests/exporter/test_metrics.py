@@ -1,0 +1,396 @@
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_plain
+
+from pulltrace.exposition import Family, Metric, MetricType, TextFormat
+from pulltrace.pull import LayerState, Phase, QueuedImage
+from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
+from pulltrace_exporter.metrics.__main__ import page
+from pulltrace_exporter.metrics.scrape import process_collectors
+from pulltrace_exporter.view import RegistryResult, Totals, View
+from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
+
+pytestmark = pytest.mark.unit
+
+REPOSITORY = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+NO_LIMITS_REACHED = SeriesLimits()
+PROCESS = Process("1.2.3", "3.11.2", lambda: True)
+
+PULL = "registry repository digest"
+LAYER = f"{PULL} layer layer_digest media_type"
+CONTRACT = {
+    "pulltrace_pull_info": ("gauge", f"{PULL} reference media_type snapshotter"),
+    "pulltrace_pull_phase": ("gauge", f"{PULL} phase"),
+    "pulltrace_pull_size_bytes": ("gauge", PULL),
+    "pulltrace_pull_cached_bytes": ("gauge", PULL),
+    "pulltrace_pull_downloaded_bytes": ("gauge", PULL),
+    "pulltrace_pull_unpacked_bytes": ("gauge", PULL),
+    "pulltrace_pull_progress_ratio": ("gauge", PULL),
+    "pulltrace_pull_bytes_per_second": ("gauge", PULL),
+    "pulltrace_pull_eta_seconds": ("gauge", PULL),
+    "pulltrace_pull_start_time_seconds": ("gauge", PULL),
+    "pulltrace_pull_end_time_seconds": ("gauge", PULL),
+    "pulltrace_pull_last_progress_timestamp_seconds": ("gauge", PULL),
+    "pulltrace_pull_layers": ("gauge", f"{PULL} state"),
+    "pulltrace_pull_requests": ("gauge", PULL),
+    "pulltrace_layer_size_bytes": ("gauge", LAYER),
+    "pulltrace_layer_downloaded_bytes": ("gauge", LAYER),
+    "pulltrace_layer_bytes_per_second": ("gauge", LAYER),
+    "pulltrace_layer_state": ("gauge", f"{LAYER} state"),
+    "pulltrace_pulls_in_progress": ("gauge", "phase"),
+    "pulltrace_oldest_resolving_start_time_seconds": ("gauge", ""),
+    "pulltrace_queued_pull_start_time_seconds": ("gauge", "registry repository reference"),
+    "pulltrace_pulls_total": ("counter", "registry result"),
+    "pulltrace_unresolved_pulls_total": ("counter", ""),
+    "pulltrace_pull_duration_seconds": ("histogram", "registry phase"),
+    "pulltrace_active_seconds_total": ("counter", "registry phase"),
+    "pulltrace_downloaded_bytes_total": ("counter", "registry media_type"),
+    "pulltrace_cached_bytes_total": ("counter", "registry"),
+    "pulltrace_containerd_up": ("gauge", ""),
+    "pulltrace_containerd_info": ("gauge", "version"),
+    "pulltrace_containerd_start_time_seconds": ("gauge", ""),
+    "pulltrace_exporter_time_seconds": ("gauge", ""),
+    "pulltrace_exporter_poll_duration_seconds": ("histogram", ""),
+    "pulltrace_exporter_poll_errors_total": ("counter", "call code"),
+    "pulltrace_exporter_last_poll_timestamp_seconds": ("gauge", ""),
+    "pulltrace_exporter_suppressed_series": ("gauge", "kind"),
+    "pulltrace_exporter_build_info": ("gauge", "version python_version"),
+    "pulltrace_web_config_last_reload_successful": ("gauge", ""),
+    "pulltrace_exporter_scrape_errors_total": ("counter", "family"),
+}
+
+
+def scrape(view: View, limits: SeriesLimits = NO_LIMITS_REACHED, process: Process = PROCESS) -> str:
+    return Scraper(FAMILIES, limits, process).render(view, NOW, TextFormat.PLAIN).decode()
+
+
+def samples(text: str, name: str) -> list[str]:
+    """What follows the name on each sample's line."""
+    return [line.removeprefix(name) for line in text.splitlines() if re.match(rf"{name}[ {{]", line)]
+
+
+def values(text: str, name: str) -> list[str]:
+    return [sample.split()[-1] for sample in samples(text, name)]
+
+
+def labels(name: str) -> str:
+    return f'registry="registry.example",repository="{name}",digest="{digest(name)}"'
+
+
+def test_the_table_is_the_contract() -> None:
+    table = {family.metric.name: family.metric for family in FAMILIES}
+    assert {name: (metric.type, " ".join(metric.labels)) for name, metric in table.items()} == CONTRACT
+    assert len(table) == len(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
+def test_every_sample_has_exactly_the_labels_of_the_table(family: Family[Scrape]) -> None:
+    metric = family.metric
+    text = Scraper([family], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
+    read = [sample for found in parse_plain(text) for sample in found.samples]
+    assert read or metric.name == "pulltrace_exporter_scrape_errors_total"
+    for sample in read:
+        assert tuple(name for name in sample.labels if name != "le") == metric.labels
+
+
+@pytest.mark.parametrize(("form", "name"), [(TextFormat.PLAIN, "plain"), (TextFormat.OPENMETRICS, "openmetrics")])
+def test_golden_scrape(form: TextFormat, name: str) -> None:
+    """After a wanted change: delete the file, run this twice, and read the difference."""
+    golden = GOLDEN / f"{name}.prom"
+    body = Scraper(FAMILIES, SeriesLimits(), PROCESS).render(busy_view(), NOW, form)
+    if not golden.exists():
+        golden.write_bytes(body)
+        pytest.fail(f"{golden} was not there and has been written")
+    assert body.decode().splitlines() == golden.read_text().splitlines()
+
+
+def test_the_golden_openmetrics_scrape_parses_and_has_the_same_samples_as_the_plain_one() -> None:
+    def read(found: object) -> list[tuple[str, Mapping[str, str], float]]:
+        return [(sample.name, sample.labels, sample.value) for family in found for sample in family.samples]  # type: ignore[attr-defined]
+
+    openmetrics = read(parse_openmetrics((GOLDEN / "openmetrics.prom").read_text()))  # type: ignore[no-untyped-call]
+    assert openmetrics == read(parse_plain((GOLDEN / "plain.prom").read_text()))
+    assert len(openmetrics) > 150
+
+
+def test_before_containerd_was_read_nothing_is_made_up() -> None:
+    text = scrape(unread_view(), process=Process("1.2.3", "3.11.2"))
+    gauges = {line for line in text.splitlines() if not line.startswith(("#", "pulltrace_exporter_poll_duration"))}
+    assert gauges == {
+        "pulltrace_containerd_up 0",
+        "pulltrace_unresolved_pulls_total 0",
+        f"pulltrace_exporter_time_seconds {NOW}",
+        *(
+            f'pulltrace_exporter_suppressed_series{{kind="{kind}"}} 0'
+            for kind in ("pull", "layer", "registry", "media_type")
+        ),
+        'pulltrace_exporter_build_info{version="1.2.3",python_version="3.11.2"} 1',
+    }
+
+
+def test_an_idle_node_says_that_nothing_runs() -> None:
+    text = scrape(a_view())
+    assert samples(text, "pulltrace_pulls_in_progress") == [
+        '{phase="resolving"} 0',
+        '{phase="downloading"} 0',
+        '{phase="unpacking"} 0',
+    ]
+    assert not samples(text, "pulltrace_oldest_resolving_start_time_seconds")
+    assert values(text, "pulltrace_containerd_up") == ["1"]
+
+
+def test_pulls_in_progress_and_the_oldest_resolving_one() -> None:
+    text = scrape(busy_view())
+    assert values(text, "pulltrace_pulls_in_progress") == ["2", "2", "1"]
+    assert values(text, "pulltrace_oldest_resolving_start_time_seconds") == [f"{NOW - 31.5:.0f}"]
+
+
+def test_containerd_gone_keeps_what_was_last_known() -> None:
+    view = a_view(a_pull())
+    text = scrape(replace(view, daemon=replace(view.daemon, up=False)))
+    assert values(text, "pulltrace_containerd_up") == ["0"]
+    assert samples(text, "pulltrace_containerd_info") == ['{version="2.1.9"} 1']
+    assert values(text, "pulltrace_pulls_in_progress") == ["0", "1", "0"]
+
+
+def test_a_pull_whose_manifest_is_not_read_has_no_sizes() -> None:
+    early = next(pull for pull in busy_view().pulls if pull.size is None)
+    text = scrape(a_view(early))
+    there = {name for name in CONTRACT if name.startswith("pulltrace_pull_") and samples(text, name)}
+    assert there == {
+        "pulltrace_pull_info",
+        "pulltrace_pull_phase",
+        "pulltrace_pull_start_time_seconds",
+        "pulltrace_pull_last_progress_timestamp_seconds",
+        "pulltrace_pull_requests",
+    }
+    assert 'reference="",' in samples(text, "pulltrace_pull_info")[0]
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
+def test_an_ended_pull_has_an_end_and_neither_rate_nor_eta(phase: Phase) -> None:
+    layer = a_layer(bytes_per_second=50.0)
+    text = scrape(a_view(an_ended_pull(phase=phase, downloaded=250, bytes_per_second=50.0, layers=(layer,))))
+    assert samples(text, "pulltrace_pull_phase") == [f'{{{labels("team/app")},phase="{phase}"}} 1']
+    assert values(text, "pulltrace_pull_end_time_seconds") == [str(NOW - 10)]
+    for absent in ("pulltrace_pull_bytes_per_second", "pulltrace_pull_eta_seconds", "pulltrace_layer_bytes_per_second"):
+        assert not samples(text, absent)
+
+
+def test_a_running_pull_has_a_rate_an_eta_and_no_end() -> None:
+    text = scrape(a_view(a_pull()))
+    assert values(text, "pulltrace_pull_bytes_per_second") == ["50"]
+    assert values(text, "pulltrace_pull_eta_seconds") == ["15"]
+    assert values(text, "pulltrace_pull_progress_ratio") == ["0.25"]
+    assert not samples(text, "pulltrace_pull_end_time_seconds")
+
+
+@pytest.mark.parametrize("changes", [{"bytes_per_second": 0.0}, {"bytes_per_second": None}, {"downloaded": 1000}])
+def test_no_eta_without_a_rate_or_when_all_bytes_are_there(changes: dict[str, Any]) -> None:
+    assert not samples(scrape(a_view(a_pull(**changes))), "pulltrace_pull_eta_seconds")
+
+
+def test_progress_is_whole_when_nothing_had_to_be_fetched() -> None:
+    text = scrape(a_view(a_pull(cached=1100, downloaded=0)))
+    assert values(text, "pulltrace_pull_progress_ratio") == ["1"]
+
+
+def test_layers_are_counted_in_every_state_and_show_the_present_one_only() -> None:
+    layers = (a_layer(0), a_layer(1, state=LayerState.CACHED), a_layer(2, state=LayerState.CACHED))
+    text = scrape(a_view(a_pull(layers=layers)))
+    assert [sample.rpartition("state=")[2] for sample in samples(text, "pulltrace_pull_layers")] == [
+        '"waiting"} 0',
+        '"downloading"} 1',
+        '"downloaded"} 0',
+        '"unpacking"} 0',
+        '"unpacked"} 0',
+        '"cached"} 2',
+    ]
+    assert [sample.rpartition("state=")[2] for sample in samples(text, "pulltrace_layer_state")] == [
+        '"downloading"} 1',
+        '"cached"} 1',
+        '"cached"} 1',
+    ]
+
+
+@pytest.mark.parametrize("state", LayerState)
+def test_a_layer_has_a_rate_until_it_is_complete(state: LayerState) -> None:
+    text = scrape(a_view(a_pull(layers=(a_layer(state=state),))))
+    running = state in (LayerState.WAITING, LayerState.DOWNLOADING)
+    assert values(text, "pulltrace_layer_bytes_per_second") == (["50"] if running else [])
+
+
+def test_a_digest_named_twice_has_two_series() -> None:
+    layers = (a_layer(0, digest=digest("same")), a_layer(1, digest=digest("same")))
+    assert len(set(samples(scrape(a_view(a_pull(layers=layers))), "pulltrace_layer_size_bytes"))) == 2
+
+
+def test_counters_have_the_zeros_that_the_view_holds() -> None:
+    results = {RegistryResult("r", result): 0 for result in ("succeeded", "failed", "orphaned")}
+    text = scrape(a_view(totals=Totals(pulls=results)))
+    assert samples(text, "pulltrace_pulls_total") == [
+        '{registry="r",result="succeeded"} 0',
+        '{registry="r",result="failed"} 0',
+        '{registry="r",result="orphaned"} 0',
+    ]
+
+
+@pytest.mark.parametrize(("loaded", "expected"), [(None, []), (True, ["1"]), (False, ["0"])])
+def test_the_web_configuration_is_reported_when_there_is_one(loaded: bool | None, expected: list[str]) -> None:
+    text = scrape(a_view(), process=Process(web_config_loaded=lambda: loaded))
+    assert values(text, "pulltrace_web_config_last_reload_successful") == expected
+
+
+def test_beyond_the_limit_of_pulls_ended_ones_go_first_the_oldest_before_others() -> None:
+    view = a_view(
+        an_ended_pull("a", ended_at=NOW - 30),
+        a_pull("b", started_at=NOW - 10),
+        an_ended_pull("c", ended_at=NOW - 20),
+        a_pull("d", started_at=NOW - 20),
+    )
+    assert shown(view, SeriesLimits(pulls=3)) == ["b", "c", "d"]
+    assert shown(view, SeriesLimits(pulls=1)) == ["d"]
+    assert suppressed(view, SeriesLimits(pulls=1)) == {"pull": 3, "layer": 3, "registry": 0, "media_type": 0}
+
+
+def test_limits_leave_sums_whole() -> None:
+    text = scrape(busy_view(), SeriesLimits(pulls=1, layers=1))
+    assert values(text, "pulltrace_pulls_in_progress") == ["2", "2", "1"]
+    assert len(samples(text, "pulltrace_pull_phase")) == 1
+    assert values(text, "pulltrace_pull_layers") == ["1", "1", "1", "0", "0", "1"]
+    assert len(samples(text, "pulltrace_layer_state")) == 1
+
+
+def test_beyond_the_limit_of_layers_those_of_ended_pulls_go_first_then_those_of_the_widest() -> None:
+    wide = a_pull("wide", layers=tuple(a_layer(index) for index in range(10_000)))
+    view = a_view(wide, an_ended_pull("ended"), a_pull("small", layers=(a_layer(0), a_layer(1))))
+    text = scrape(view, SeriesLimits(layers=5))
+    assert re.findall(r'layer_state{.*repository="(\w+)".*layer="(\d)"', text) == [
+        ("small", "0"),
+        ("small", "1"),
+        ("wide", "0"),
+        ("wide", "1"),
+        ("wide", "2"),
+    ]
+    assert suppressed(view, SeriesLimits(layers=5))["layer"] == 9998
+
+
+def test_layers_can_be_turned_off() -> None:
+    text = scrape(busy_view(), SeriesLimits(collect_layers=False))
+    assert "pulltrace_layer_" not in text
+    assert suppressed(busy_view(), SeriesLimits(collect_layers=False))["layer"] == 0
+    assert samples(text, "pulltrace_pull_layers")
+
+
+def test_small_layers_have_no_series_and_stay_in_the_sums() -> None:
+    view = a_view(a_pull(layers=(a_layer(0, size=999, downloaded=0), a_layer(1, size=1000, downloaded=0))))
+    text = scrape(view, SeriesLimits(layer_min_size=1000))
+    assert values(text, "pulltrace_layer_size_bytes") == ["1000"]
+    assert sum(map(int, values(text, "pulltrace_pull_layers"))) == 2
+    assert suppressed(view, SeriesLimits(layer_min_size=1000))["layer"] == 0
+
+
+def test_layers_of_young_and_of_short_pulls_have_no_series() -> None:
+    view = a_view(
+        a_pull("old", started_at=NOW - 30),
+        a_pull("young", started_at=NOW - 29),
+        an_ended_pull("short", started_at=NOW - 100, ended_at=NOW - 71),
+        an_ended_pull("long", started_at=NOW - 100, ended_at=NOW - 70),
+    )
+    text = scrape(view, SeriesLimits(layer_min_age=30))
+    assert re.findall(r'layer_state{.*repository="(\w+)"', text) == ["old", "long"]
+
+
+def test_the_queue_is_bounded_and_shows_each_image_once() -> None:
+    def image(name: str, since: float) -> QueuedImage:
+        return QueuedImage("r", name, f"r/{name}", since)
+
+    view = a_view(queued=(image("a", 30), image("b", 10), image("a", 20), image("c", 40)))
+    text = scrape(view, SeriesLimits(pulls=2))
+    assert sorted(samples(text, "pulltrace_queued_pull_start_time_seconds")) == [
+        '{registry="r",repository="a",reference="r/a"} 20',
+        '{registry="r",repository="b",reference="r/b"} 10',
+    ]
+    assert suppressed(view, SeriesLimits(pulls=2))["pull"] == 1
+
+
+def test_a_hostile_image_costs_a_bounded_number_of_series_and_bytes() -> None:
+    layers = tuple(a_layer(index, media_type=f"{index}" + "x\x00" * 50_000) for index in range(10_000))
+    view = a_view(a_pull("y" * 100_000, references=("z" * 100_000,), layers=layers))
+    text = scrape(view, SeriesLimits(layers=100))
+    assert len(text) < 2_000_000
+    assert len(samples(text, "pulltrace_layer_state")) == 100
+    assert max(map(len, text.splitlines())) < 5000
+
+
+def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
+    scraper = Scraper(FAMILIES, SeriesLimits(), PROCESS)
+    for _ in range(2):
+        scraper.render(view_of_layers(2, 10), NOW, TextFormat.PLAIN)
+    assert len(scraper._rows._texts) == 22
+    scraper.render(a_view(a_pull()), NOW, TextFormat.PLAIN)
+    assert len(scraper._rows._texts) == 2
+
+
+def test_what_is_remembered_changes_no_answer() -> None:
+    scraper = Scraper(FAMILIES, SeriesLimits(), PROCESS)
+    views = [busy_view(), a_view(a_pull(layers=(a_layer(0, media_type="other"),))), busy_view()]
+    assert [scraper.render(view, NOW, TextFormat.PLAIN).decode() for view in views] == [scrape(view) for view in views]
+
+
+def test_a_broken_family_is_told_in_the_same_scrape() -> None:
+    def samples_of(_: Scrape) -> list[tuple[str, float]]:
+        raise ZeroDivisionError
+
+    broken = Family(Metric("pulltrace_broken", MetricType.GAUGE, "Broken."), samples_of)
+    text = Scraper([broken, *FAMILIES], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
+    assert samples(text, "pulltrace_exporter_scrape_errors_total") == ['{family="pulltrace_broken"} 1']
+    assert samples(text, "pulltrace_containerd_up") == [" 1"]
+
+
+def test_metrics_of_the_process_are_there() -> None:
+    scraper = Scraper(FAMILIES, SeriesLimits(), PROCESS, process_collectors())
+    for form in TextFormat:
+        text = scraper.render(a_view(), NOW, form).decode()
+        assert values(text, "process_resident_memory_bytes")
+        assert values(text, "python_info")
+
+
+def test_the_reference_page_is_the_table() -> None:
+    assert (REPOSITORY / "docs" / "metrics.md").read_text().startswith(page()), "make docs"
+    rows = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (\w*) \| (.+) \|$", page(), re.MULTILINE)
+    }
+    assert {name: (row[0], row[1].replace("`", "")) for name, row in rows.items()} == CONTRACT
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [
+        ("pulltrace_pull_size_bytes", "bytes"),
+        ("pulltrace_downloaded_bytes_total", "bytes"),
+        ("pulltrace_active_seconds_total", "seconds"),
+        ("pulltrace_pull_progress_ratio", "ratio"),
+        ("pulltrace_pull_bytes_per_second", ""),
+        ("pulltrace_pull_phase", ""),
+    ],
+)
+def test_units(name: str, unit: str) -> None:
+    assert next(family.metric.unit for family in FAMILIES if family.metric.name == name) == unit
+
+
+def shown(view: View, limits: SeriesLimits) -> list[str]:
+    return re.findall(r'pulltrace_pull_phase{.*repository="(\w+)"', scrape(view, limits))
+
+
+def suppressed(view: View, limits: SeriesLimits) -> dict[str, int]:
+    found = re.findall(r'suppressed_series{kind="(\w+)"} (\d+)', scrape(view, limits))
+    return {kind: int(count) for kind, count in found}

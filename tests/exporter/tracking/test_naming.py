@@ -1,0 +1,336 @@
+"""Which image a lease is pulling, and under which of the root's repositories."""
+
+import pytest
+
+from pulltrace.pull import ImageKey
+from pulltrace.reference import Reference
+from pulltrace_exporter.image import Descriptor, Document, Index, Unreadable
+from pulltrace_exporter.observation import Content, ImageRecord, Lease
+from pulltrace_exporter.tracking.naming import (
+    REMEMBERED_ROOTS,
+    Repositories,
+    choose,
+    matching_references,
+    names_another,
+    root_of,
+)
+from rig.manifests import REGISTRY, an_image, digest
+from rig.observations import Exporter
+from rig.toynode import Node
+
+pytestmark = pytest.mark.unit
+
+ROOT = digest("root")
+A, B, C = (REGISTRY, "a"), (REGISTRY, "b"), ("other.example", "a")
+KEY = ImageKey(REGISTRY, "a", ROOT)
+
+
+def content(name: str = "root", *sources: tuple[str, str], children: tuple[str, ...] = ("child",)) -> Content:
+    return Content(digest(name), 10, 1.0, sources, frozenset(digest(child) for child in children))
+
+
+def lease(*contents: Content | None) -> Lease:
+    return Lease("lease", 1.0, {found.digest: found for found in contents if found})
+
+
+# The root
+
+
+def test_the_root_is_what_nothing_else_of_the_lease_refers_to() -> None:
+    index = content("index", children=("manifest",))
+    manifest = content("manifest", children=("layer",))
+
+    assert root_of(lease(manifest, content("layer", children=()), index), {}) == index
+    assert root_of(lease(manifest, content("layer", children=())), {}) == manifest
+
+
+def test_a_layer_is_never_a_root_not_even_when_its_manifest_lost_the_label_for_it() -> None:
+    manifest = content("manifest", A, children=("config",))  # discard_unpacked_layers
+
+    assert root_of(lease(content("layer", A, children=()), manifest), {}) == manifest
+    assert root_of(lease(content("layer", A, children=())), {}) is None
+
+
+def test_what_an_index_names_in_its_text_is_below_it_although_no_label_says_so() -> None:
+    index = content("index", A, children=("manifest",))
+    other = content("other platform", A)
+    named = Index("index", (Descriptor(digest("other platform"), 1, ""), Descriptor(digest("manifest"), 1, "")))
+    documents: dict[str, Document] = {index.digest: named, other.digest: Unreadable("not needed")}
+
+    assert root_of(lease(other, index), documents) == index
+
+
+def test_of_two_roots_the_one_from_a_registry_counts() -> None:
+    pulled = content("pulled", A)
+
+    assert root_of(lease(content("another"), pulled), {}) == pulled
+
+
+def test_a_lease_without_described_contents_has_no_root() -> None:
+    assert root_of(Lease("lease", 1.0, {ROOT: None}), {}) is None
+    assert root_of(lease(), {}) is None
+
+
+# The choice of a repository
+
+
+def chosen(
+    *sources: tuple[str, str],
+    before: tuple[tuple[str, str], ...] = (),
+    fresh: bool = False,
+    final: bool = True,
+    intents: tuple[str, ...] = (),
+    records: tuple[str, ...] = (),
+) -> tuple[str, str] | None:
+    key = choose(
+        content("root", *sources),
+        frozenset(before),
+        fresh=fresh,
+        final=final,
+        intents=[Reference.parse(intent) for intent in intents],
+        records=[ImageRecord(record, 1.0) for record in records],
+    )
+    return (key.registry, key.repository) if key else None
+
+
+def test_a_root_without_a_repository_was_not_pulled() -> None:
+    assert chosen() is None
+    assert chosen(intents=(f"{REGISTRY}/a",)) is None
+
+
+def test_the_repository_added_since_the_lease_began_is_known_at_once() -> None:
+    assert chosen(A, B, before=(A,), final=False) == B
+    assert chosen(A, B, before=(A,), intents=(f"{REGISTRY}/a",)) == B
+
+
+def test_the_only_repository_of_a_root_that_came_with_this_lease_is_known_at_once() -> None:
+    assert chosen(A, before=(A,), fresh=True, final=False) == A
+
+
+def test_nothing_is_chosen_while_a_label_may_still_be_added() -> None:
+    assert chosen(A, before=(A,), final=False) is None
+    assert chosen(A, B, C, before=(A,), final=False) is None
+    assert chosen(A, before=(A,), final=True) == A
+
+
+def test_an_intent_of_the_kubelet_decides_between_several() -> None:
+    assert chosen(A, B, C, before=(A, B, C), intents=("elsewhere/x", f"{REGISTRY}:5000/b:2")) == B
+    assert chosen(A, B, before=(A, B), intents=("b",)) == A  # of another registry: none of ours
+
+
+def test_the_record_that_the_success_wrote_is_surer_than_an_intent() -> None:
+    assert chosen(A, B, before=(A, B), intents=(f"{REGISTRY}/a",), records=(f"{REGISTRY}/b:1", "sha256:x")) == B
+
+
+def test_the_first_in_order_is_the_last_resort_among_those_that_were_added_if_any_were() -> None:
+    assert chosen(A, B, before=(A, B)) == A
+    assert chosen(A, B, C, before=(A,)) == B
+
+
+def test_roots_are_remembered_in_a_bounded_number() -> None:
+    repositories = Repositories()
+    repositories.remember(content("first", A))
+    for number in range(REMEMBERED_ROOTS):
+        repositories.remember(content(f"root {number}", A))
+
+    assert repositories.known(content("first", A, B)) == {A, B}  # forgotten: what it bears now
+    assert repositories.known(content("root 7", A, B)) == {A}
+
+
+# Records
+
+
+def test_references_are_the_names_in_the_images_own_repository_those_with_a_tag_first() -> None:
+    names = [
+        f"{REGISTRY}/a@{ROOT}",
+        f"{REGISTRY}:5000/a:2",
+        f"{REGISTRY}/b:1",
+        "other.example/a:1",
+        digest("config"),
+        "not a reference!",
+        f"{REGISTRY}/a:1",
+    ]
+
+    found = matching_references(KEY, [ImageRecord(name, 1.0) for name in names])
+
+    assert found == (f"{REGISTRY}/a:1", f"{REGISTRY}:5000/a:2", f"{REGISTRY}/a@{ROOT}")
+
+
+@pytest.mark.parametrize(
+    ("name", "another"),
+    [
+        (f"{REGISTRY}/a:1", False),
+        (f"{REGISTRY}:5000/a:1", False),
+        (f"{REGISTRY}/b:1", True),
+        ("other.example/a:1", True),
+        (digest("config"), False),
+        ("localhost/renamed:1", False),  # a client may name what it pulled as it likes
+    ],
+)
+def test_a_record_of_another_of_the_roots_repositories_says_nothing(name: str, another: bool) -> None:
+    assert names_another(KEY, (A, B, C), ImageRecord(name, 1.0)) is another
+
+
+# Seen from outside
+
+
+def test_a_repository_whose_label_comes_a_moment_after_the_root_is_the_one_that_is_pulled() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image)
+    exporter = Exporter(node).look()
+    pull = node.pull(image.under("team/copy"))
+    pull.find_root(labelled=False)
+    assert exporter.look(0.1).shown.pulls == ()
+    pull.find_root()
+
+    assert exporter.look(0.1).pull.key.repository == "team/copy"
+
+
+def test_no_series_before_the_repository_is_known_and_then_always_the_same() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image)
+    exporter = Exporter(node).look()
+    pull = node.pull(image.under("team/copy"))
+    assert exporter.look(0.1).shown.pulls == ()
+    pull.find_root()
+    assert exporter.look(0.1).shown.pulls == ()  # both labels are there, and nobody saw which was first
+    pull.resolve()
+    assert exporter.look(0.1).pull.key.repository == "team/app"
+
+    exporter.look(0.1, f"{REGISTRY}/team/copy:1")
+    assert exporter.pull.key.repository == "team/app"
+    assert exporter.pull.repositories == ("team/app", "team/copy")
+
+
+def test_a_repository_added_to_a_known_root_names_the_pull_before_anything_else_is_seen() -> None:
+    node = Node()
+    image = an_image()
+    exporter = Exporter(node)
+    pull = node.pull(image)
+    pull.find_root()
+    exporter.look(0.1)
+    pull.run()
+    exporter.look()
+    exporter.look(300)
+
+    pull = node.pull(image.under("team/another"))
+    pull.find_root()
+    exporter.look(0.1)
+
+    assert exporter.pull.key.repository == "team/another"
+
+
+def test_the_kubelets_intent_names_a_pull_of_a_root_with_several_repositories() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image)
+    exporter = Exporter(node).look()
+    node.pull(image.under("team/copy")).resolve()
+
+    exporter.look(0.1, f"{REGISTRY}/team/copy:1")
+
+    assert exporter.pull.key.repository == "team/copy"
+
+
+def test_a_root_that_shows_nothing_else_for_two_seconds_is_named_by_what_it_bears() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image)
+    exporter = Exporter(node).look()
+    node.pull(image).find_root()
+    exporter.look(0.1)
+    assert exporter.look(1.5).shown.pulls == ()
+    assert exporter.shown.resolving == ()  # the registry has answered
+
+    assert exporter.look(0.6).pull.key.repository == "team/app"
+
+
+def test_two_pulls_of_one_image_from_two_repositories_are_told_apart() -> None:
+    node = Node()
+    exporter = Exporter(node)
+    image = an_image()
+    one = node.pull(image)
+    one.find_root()
+    exporter.look(0.1)
+    two = node.pull(image.under("team/copy"))
+    two.resolve()
+    exporter.look(0.1)
+    assert {name: pull.requests for name, pull in exporter.pulls.items()} == {"team/app": 1, "team/copy": 1}
+
+    one.complete()
+    two.complete()
+    one.succeed()
+    two.fail()
+    exporter.look()
+
+    assert {name: pull.phase.value for name, pull in exporter.pulls.items()} == {
+        "team/app": "succeeded",
+        "team/copy": "failed",
+    }
+
+
+def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pulls() -> None:
+    node = Node()
+    exporter = Exporter(node)
+    image = an_image()
+    one = node.pull(image)
+    one.find_root()
+    exporter.look(0.1)
+    two = node.pull(image.under("team/app", registry="mirror.example"))
+    two.resolve()
+    exporter.look(0.1)
+    assert {pull.key.registry for pull in exporter.shown.pulls} == {REGISTRY, "mirror.example"}
+
+    two.run()
+    one.fail()
+    exporter.look()
+
+    assert {pull.key.registry: pull.phase.value for pull in exporter.shown.pulls} == {
+        REGISTRY: "failed",
+        "mirror.example": "succeeded",
+    }
+
+
+def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_image() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image.under("team/app", tag="1.0"))
+    exporter = Exporter(node).look()
+    pull = node.pull(image.under("team/app", tag="latest"))
+    pull.resolve()
+    exporter.look(0.1)
+    pull.run()
+    exporter.look()
+
+    assert exporter.pull.references == (f"{REGISTRY}/team/app:latest", f"{REGISTRY}/team/app:1.0")
+
+
+def test_a_pull_by_digest_is_named_and_succeeds_like_one_by_tag() -> None:
+    node = Node()
+    exporter = Exporter(node)
+    image = an_image()
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.complete()
+    pull.succeed(record=f"{REGISTRY}/team/app@{image.root}")
+    exporter.look()
+
+    assert exporter.results == {"succeeded": 1}
+    assert exporter.pull.references == (f"{REGISTRY}/team/app@{image.root}",)
+
+
+def test_a_registry_with_a_port_is_labelled_without_it() -> None:
+    node = Node()
+    exporter = Exporter(node)
+    pull = node.pull(an_image())
+    pull.resolve()
+    exporter.look(0.1)
+    pull.complete()
+    pull.succeed(record=f"{REGISTRY}:5000/team/app:1")
+    exporter.look()
+
+    assert exporter.results == {"succeeded": 1}
+    assert exporter.pull.references == (f"{REGISTRY}:5000/team/app:1",)

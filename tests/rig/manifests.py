@@ -1,0 +1,128 @@
+"""Images as values, by what their documents say: for scenarios in which nothing is fetched."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Self
+
+from pulltrace_exporter.image import Descriptor, Document, Index, Manifest, chain_ids
+
+REGISTRY = "registry.example"
+
+
+def digest(text: str) -> str:
+    """The digest that content would have."""
+    return f"sha256:{sha256(text.encode()).hexdigest()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """The media types of one family of image formats."""
+
+    index: str
+    manifest: str
+    config: str
+    layer: str
+
+
+OCI = Flavour(
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.oci.image.config.v1+json",
+    "application/vnd.oci.image.layer.v1.tar+gzip",
+)
+DOCKER = Flavour(
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+    "application/vnd.docker.container.image.v1+json",
+    "application/vnd.docker.image.rootfs.diff.tar.gzip",
+)
+
+
+def a_blob(name: str, size: int, media_type: str = OCI.layer) -> Descriptor:
+    """A layer to be shared by images."""
+    return Descriptor(digest(name), size, media_type)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image in a registry: `documents` are its indexes, the root first, and its manifests.
+
+    There is a config with its diff IDs for each manifest; `layers` are those of all manifests in turn.
+    """
+
+    registry: str
+    repository: str
+    tag: str
+    documents: tuple[tuple[Descriptor, Document], ...]
+    configs: tuple[Descriptor, ...]
+    layers: tuple[Descriptor, ...]
+    diff_ids: tuple[tuple[str, ...], ...]
+
+    @property
+    def root(self) -> str:
+        return self.documents[0][0].digest
+
+    @property
+    def reference(self) -> str:
+        return f"{self.registry}/{self.repository}:{self.tag}"
+
+    @property
+    def chain(self) -> tuple[str, ...]:
+        return tuple(chain for diff_ids in self.diff_ids for chain in chain_ids(diff_ids))
+
+    @property
+    def size(self) -> int:
+        """Config and layers, each blob once."""
+        return sum({blob.digest: blob.size for blob in (*self.configs, *self.layers)}.values())
+
+    @property
+    def envelope(self) -> int:
+        """Indexes and manifests."""
+        return sum(descriptor.size for descriptor, _ in self.documents)
+
+    def under(self, repository: str, registry: str | None = None, tag: str = "1") -> Self:
+        """The same image, byte for byte, in another place."""
+        return replace(self, repository=repository, registry=registry or self.registry, tag=tag)
+
+
+def an_image(
+    repository: str = "team/app",
+    layers: Iterable[int | Descriptor] = (1000, 2000),
+    *,
+    registry: str = REGISTRY,
+    indexes: int = 1,
+    flavour: Flavour = OCI,
+    config_size: int = 100,
+) -> Image:
+    """An image of one platform under so many nested indexes; a layer is a size, or a blob that others share."""
+    blobs = tuple(
+        layer if isinstance(layer, Descriptor) else a_blob(f"{repository} layer {number}", layer, flavour.layer)
+        for number, layer in enumerate(layers)
+    )
+    config = Descriptor(digest(f"{repository} config"), config_size, flavour.config)
+    top = Descriptor(digest(f"{repository} manifest"), 50, flavour.manifest)
+    documents: list[tuple[Descriptor, Document]] = [(top, Manifest(flavour.manifest, config, blobs))]
+    for depth in range(indexes):
+        # Other platforms are named beside, and never on the node.
+        other = Descriptor(digest(f"{repository} other platform {depth}"), 51, flavour.manifest)
+        index = Index(flavour.index, (other, top))
+        top = Descriptor(digest(f"{repository} index {depth}"), 70, flavour.index)
+        documents.insert(0, (top, index))
+    diff_ids = tuple(digest(f"unpacked {blob.digest}") for blob in blobs)
+    return Image(registry, repository, "1", tuple(documents), (config,), blobs, (diff_ids,))
+
+
+def for_platforms(repository: str, *images: Image) -> Image:
+    """One index over images without an index of their own, all to be pulled."""
+    index = Descriptor(digest(f"{repository} platforms"), 80, OCI.index)
+    manifests = tuple(document for image in images for document in image.documents)
+    return Image(
+        REGISTRY,
+        repository,
+        "1",
+        ((index, Index(OCI.index, tuple(descriptor for descriptor, _ in manifests))), *manifests),
+        tuple(config for image in images for config in image.configs),
+        tuple(layer for image in images for layer in image.layers),
+        tuple(diff_ids for image in images for diff_ids in image.diff_ids),
+    )

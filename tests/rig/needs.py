@@ -1,0 +1,37 @@
+"""What a test needs of the machine: skipped with a loud reason where it is missing, failed where CI promises it."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from rig import debian
+from rig.containerd import available
+
+
+def containerd(label: str) -> None:
+    """Skip the test unless this version of containerd runs here; fail it with CI=true."""
+    if reason := _containerd_reasons()[label]:
+        miss(f"containerd {label}: {reason}")
+
+
+def program(package: debian.Package) -> Path:
+    """The program of a Debian package; skips or fails the test as above where it cannot be had."""
+    try:
+        return debian.unpacked(package) / package.program
+    except debian.PackageUnavailable as error:
+        miss(str(error))
+        raise
+
+
+def miss(reason: str) -> None:
+    """Leave the test out, or fail it with CI=true."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"needed with CI=true: {reason}")
+    pytest.skip(f"LEFT OUT: {reason}")
+
+
+@cache
+def _containerd_reasons() -> dict[str, str]:
+    return available()

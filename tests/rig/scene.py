@@ -1,0 +1,116 @@
+"""A node, a registry and exporters for the time of one test: what a scenario plays with."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from rig.exporter import RunningExporter
+from rig.images import MIB, Image, Layer, build
+from rig.node import Node, PullFailed, PullRequest
+from rig.pacing import Stall
+from rig.registry import Registry
+
+BUSY, IDLE = "200ms", "5s"
+"""Poll intervals. The one for a node without pulls is the default: it is events that must wake the exporter."""
+
+
+class Scene:
+    """Images have repositories of their own in each test, so that tests may share a node."""
+
+    def __init__(self, node: Node, registry: Registry, name: str, folder: Path, ends: ExitStack) -> None:
+        self.node = node
+        self.registry = registry
+        self._name = name
+        self._folder = folder
+        self._ends = ends
+        self._exporters = 0
+
+    def push(
+        self,
+        name: str = "app",
+        layers: Iterable[Layer | int] = (64 * 1024,),
+        *,
+        tag: str = "v1",
+        index: bool = True,
+        docker: bool = False,
+    ) -> Image:
+        """An image in the registry, in a repository of this test."""
+        image = build(f"{self._name}/{name}", layers, tag=tag, index=index, docker=docker)
+        return self.registry.push(image)
+
+    def reference(self, image: Image) -> str:
+        return image.reference(self.registry.host)
+
+    def pull(self, image: Image) -> PullRequest:
+        """Begin a pull of the image by its tag; it is withdrawn at the end of the test if it still runs."""
+        return self.pull_reference(self.reference(image))
+
+    def pull_reference(self, reference: str) -> PullRequest:
+        pull = self.node.pull(reference)
+        self._ends.callback(pull.cancel)
+        return pull
+
+    def pulled(self, image: Image) -> Image:
+        """The image, pulled to its end."""
+        self.pull(image).wait()
+        return image
+
+    def fails(self, image: Image) -> None:
+        """Pull the image, and see it fail."""
+        with pytest.raises(PullFailed):
+            self.pull(image).wait()
+
+    def exporter(self, *flags: str, busy: str = BUSY, idle: str = IDLE, up: bool = True) -> RunningExporter:
+        """Start one more exporter; it has read the node unless `up` is False. Ends with the test.
+
+        `busy` and `idle` are its poll intervals.
+        """
+        self._exporters += 1
+        log = self._folder / f"exporter-{self._exporters}.log"
+        intervals = (f"--poll.interval={busy}", f"--poll.idle-interval={idle}")
+        exporter = self._ends.enter_context(RunningExporter(self.node.socket, log, *intervals, *flags))
+        if up:
+            exporter.wait_until(lambda scrape: scrape.up)
+        return exporter
+
+    def finally_(self, action: Callable[[], object]) -> None:
+        """Do this at the end of the test."""
+        self._ends.callback(action)
+
+    def impossible(self, reasons: dict[str, str]) -> None:
+        """Leave the test out on nodes that cannot show its case: reasons by the node's name."""
+        if reason := reasons.get(self.node.name):
+            pytest.skip(f"impossible on {self.node.name}: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stalled:
+    """A pull whose registry has stopped sending in mid-layer, and an exporter that has seen it so far."""
+
+    stage: Scene
+    exporter: RunningExporter
+    image: Image
+    stall: Stall
+
+
+def stalled_pull(stage: Scene) -> Stalled:
+    """Begin a pull of one layer of 4 MiB, of which something more than 3 come."""
+    image = stage.push(layers=[4 * MIB])
+    stage.registry.throttle(4 * MIB)
+    stall = stage.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
+    exporter = stage.exporter()
+    stage.pull(image)
+    stall.wait_held()
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
+    return Stalled(stage, exporter, image, stall)
+
+
+@contextmanager
+def scene(node: Node, name: str, folder: Path) -> Iterator[Scene]:
+    """A scene on this node; `name` is part of its repositories."""
+    with ExitStack() as ends:
+        registry = ends.enter_context(Registry())
+        yield Scene(node, registry, name, folder, ends)

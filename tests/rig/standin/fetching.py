@@ -1,0 +1,174 @@
+"""Bringing blobs into the content store, one pull's at a time."""
+
+import random
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rig.standin.chunking import in_pieces
+from rig.standin.descriptors import Descriptor
+from rig.standin.runtime import Job, PullError
+from rig.standin.sources import Chunk
+from rig.standin.store import AlreadyThere, RefLocked, Writer
+
+LONGEST_RETRY = 2.048
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A blob of which this pull holds the lock, and the writer unless it is there already."""
+
+    blob: Descriptor
+    writer: Writer | None
+
+
+class Fetcher:
+    """Fetches single blobs under the pull's lease."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+
+    def fetch(self, blob: Descriptor) -> None:
+        """Have the blob in the store and in the lease. Waits while another pull fetches it."""
+        with self.job.locks.hold(_key(blob), self.job.token), self._writing(blob) as writer:
+            self._complete(Held(blob, writer))
+
+    def take(self, blob: Descriptor) -> Held | None:
+        """Hold the blob and open its ingest now, to be finished later; None while another pull fetches it."""
+        if not self.job.locks.try_take(_key(blob)):
+            return None
+        try:
+            return Held(blob, self._open(blob))
+        except Exception:
+            self.job.locks.release(_key(blob))
+            raise
+
+    def finish(self, held: Held) -> None:
+        """Fetch what `take` has opened, and let go of it."""
+        try:
+            self._complete(held)
+        finally:
+            self.drop(held)
+
+    def drop(self, held: Held) -> None:
+        """Let go of what `take` has opened; what was written stays."""
+        if held.writer:
+            held.writer.close()
+        self.job.locks.release(_key(held.blob))
+
+    def append_source(self, blob: Descriptor) -> None:
+        """The last that is said of a blob, a moment after it came."""
+        self.job.moment()
+        reference = self.job.reference
+        self.job.store.append_source(blob.digest, reference.source_host, reference.repository)
+
+    @contextmanager
+    def _writing(self, blob: Descriptor) -> Iterator[Writer | None]:
+        writer = self._open(blob)
+        try:
+            yield writer
+        finally:
+            if writer:
+                writer.close()
+
+    def _open(self, blob: Descriptor) -> Writer | None:
+        retry = 0.016
+        while True:
+            try:
+                return self.job.store.open_writer(self.job.lease, blob.ingest_ref, blob.size, blob.digest)
+            except AlreadyThere:
+                return None
+            except RefLocked:
+                # Noise, as the daemon has it: two that wait must not go in step.
+                self.job.token.wait(random.random() * retry)
+                retry = min(2 * retry, LONGEST_RETRY)
+
+    def _complete(self, held: Held) -> None:
+        if held.writer:
+            if held.blob.size == 0:
+                raise PullError(
+                    f"unable to fetch descriptor ({held.blob.digest}) which reports content size of zero: "
+                    "invalid argument"
+                )
+            self._download(held.blob, held.writer)
+            held.writer.commit(held.blob.digest)
+        if held.blob.is_layer:
+            self.append_source(held.blob)
+
+    def _download(self, blob: Descriptor, writer: Writer) -> None:
+        if writer.offset == blob.size:
+            return
+        started_at = writer.offset
+        for chunk in self._chunks(blob, writer.offset):
+            if chunk:
+                writer.write(chunk)
+        self.job.token.check()
+        if writer.offset < blob.size:
+            raise PullError(
+                f"failed to copy: short read: expected {blob.size - started_at} bytes but got "
+                f"{writer.offset - started_at}: unexpected EOF"
+            )
+        if writer.offset > blob.size:
+            raise PullError(f"{blob.ingest_ref!r} failed size validation: {writer.offset} != {blob.size}")
+
+    def _chunks(self, blob: Descriptor, offset: int) -> Iterator[Chunk]:
+        job = self.job
+        buffer = job.store.flavour.fetch_buffer
+        if buffer and blob.size - offset > buffer:
+            yield from in_pieces(job, blob, offset)
+            return
+        with job.slots.hold(job.token), job.pulse.request():
+            for chunk in job.runtime.source.chunks(job.reference, blob, offset, job.token):
+                yield chunk
+                job.pulse.beat()
+
+
+class LayerFetch:
+    """Several blobs of one pull at once; `done` has an event for each."""
+
+    def __init__(self, fetcher: Fetcher, layers: Sequence[Descriptor]) -> None:
+        self.done = [threading.Event() for _ in layers]
+        self._fetcher = fetcher
+        self._todo: deque[tuple[int, Descriptor, Held | None]] = deque()
+        self._layers = layers
+
+    def start(self) -> None:
+        job = self._fetcher.job
+        later: list[tuple[int, Descriptor, Held | None]] = []
+        for index, layer in enumerate(self._layers):
+            held = self._fetcher.take(layer) if job.early else None
+            # What is held comes first: whoever waits for it must not be waited for.
+            (self._todo if held else later).append((index, layer, held))
+        self._todo.extend(later)
+        for _ in range(min(job.workers, len(self._layers))):
+            job.crew.start(self._work)
+
+    def wait(self) -> None:
+        """Return when all are there; raises the reason of the pull's end when that comes first."""
+        for event in self.done:
+            self._fetcher.job.token.wait_for(event)
+
+    def close(self) -> None:
+        """Let go of what was not begun. The crew must have ended."""
+        for _, _, held in self._todo:
+            if held:
+                self._fetcher.drop(held)
+
+    def _work(self) -> None:
+        while True:
+            self._fetcher.job.token.check()
+            try:
+                index, layer, held = self._todo.popleft()
+            except IndexError:
+                return
+            if held:
+                self._fetcher.finish(held)
+            else:
+                self._fetcher.fetch(layer)
+            self.done[index].set()
+
+
+def _key(blob: Descriptor) -> str:
+    return f"blob://{blob.digest}"

@@ -1,0 +1,199 @@
+"""The stand-in as a node: what a scenario may do to it, and what only it can do."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rig.node import PullFailed
+from rig.standin import garbage
+from rig.standin.bus import Bus
+from rig.standin.control import Clock, Gate, Killed, Token
+from rig.standin.descriptors import Descriptor
+from rig.standin.faults import Faults
+from rig.standin.files import Files
+from rig.standin.flavour import V2_1, Flavour
+from rig.standin.importing import import_archive, unpack_present
+from rig.standin.listening import Listener
+from rig.standin.pulling import Work, pull_by_client, pull_through_cri
+from rig.standin.records import Records
+from rig.standin.reference import Reference
+from rig.standin.registry_source import RegistrySource
+from rig.standin.runtime import Runtime, fast_unpack
+from rig.standin.services import Services
+from rig.standin.sources import Source
+from rig.standin.store import EXPIRE, Parts, Store
+
+NAMESPACE = "k8s.io"
+
+
+class StandIn:
+    """containerd's API over a unix socket in `folder`, with pulls that behave as containerd's do.
+
+    It is listening once made. `faults` and `clock` are for what goes wrong with the daemon, `runtime` holds what
+    may be changed about pulling, `records` is the whole state for tests that need an odd one.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        source: Source | None = None,
+        *,
+        flavour: Flavour = V2_1,
+        snapshotter: str = "overlayfs",
+        unpack_seconds: Callable[[Descriptor], float] = fast_unpack,
+        remotely: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
+        self.name = flavour.name
+        self.version = flavour.version
+        self.socket = folder / "containerd.sock"
+        self.clock = Clock()
+        self.faults = Faults()
+        self.records = Records()
+        self.bus = Bus()
+        self._parts = Parts(self.records, Files(folder / "content"), self.clock, self.bus, flavour)
+        self.store = Store(self._parts, NAMESPACE)
+        self.runtime = Runtime(
+            self.store,
+            source or RegistrySource(user_agent=f"containerd/{flavour.version}"),
+            snapshotter,
+            unpack_seconds,
+            remotely,
+        )
+        self._listener = Listener(self.socket, Services(self._parts, snapshotter), self.faults)
+        self._works: list[Work] = []
+        self._running = False
+        self.start()
+
+    @property
+    def unpacking(self) -> Gate:
+        """Hold it, and no layer is unpacked."""
+        return self.runtime.unpacking
+
+    @property
+    def importing(self) -> Gate:
+        """Hold it, and imports stand still with an ingest open."""
+        return self.runtime.importing
+
+    def pull(self, reference: str) -> Work:
+        name = _parse(reference)
+        return self._begin(name.name, lambda token: pull_through_cri(self.runtime, name, token))
+
+    def client_pull(self, reference: str) -> Callable[[], None]:
+        name = _parse(reference)
+        return self._begin(name.name, lambda token: pull_by_client(self.runtime, name, token)).kill
+
+    def import_image(self, archive: Path) -> None:
+        self.begin_import(archive).wait()
+
+    def begin_import(self, archive: Path) -> Work:
+        """As `import_image`, but returns at once."""
+        return self._begin(str(archive), lambda token: import_archive(self.runtime, archive, token))
+
+    def unpack_image(self, reference: str) -> Work:
+        """Unpack an image that is present, as a container start does when its snapshots are gone."""
+        name = _parse(reference).name
+        image = self.store.image(name)
+        if image is None:
+            raise LookupError(name)
+        return self._begin(name, lambda token: unpack_present(self.runtime, image.target, token))
+
+    def hold_lease(self, lease_id: str) -> Callable[[], None]:
+        self.store.create_lease(lease_id)
+        return lambda: self.store.delete_lease(lease_id)
+
+    def add_sandbox(self, lease_id: str) -> None:
+        """A lease as each running pod holds it: for ever and without the label of an expiry."""
+        self.store.create_lease(lease_id, expires=False)
+
+    def images(self) -> dict[str, str]:
+        """Root digest of every image, by name."""
+        with self.records.lock:
+            images = self.records.namespace(NAMESPACE).images.values()
+            return {image.name: image.target.digest for image in images}
+
+    def pull_leases(self) -> set[str]:
+        """Leases as pulls have them, whoever holds them."""
+        with self.records.lock:
+            leases = self.records.namespace(NAMESPACE).leases.values()
+            return {lease.id for lease in leases if EXPIRE in lease.labels}
+
+    def has_content(self, digest: str) -> bool:
+        return self.store.blob(digest) is not None
+
+    def remove_image(self, reference: str) -> None:
+        image = self.store.image(_parse(reference).name)
+        if image is None:
+            raise LookupError(reference)
+        for name, digest in self.images().items():
+            if digest == image.target.digest:
+                self.store.delete_image(name)
+        self.collect_garbage()
+
+    def collect_garbage(self) -> None:
+        """Remove what nothing holds. The daemon does this after many changes, and on removals; here it is asked."""
+        garbage.collect(self.records, self._parts.files, self.clock.now_ns())
+
+    def drop_connections(self) -> None:
+        """Cut every connection while the daemon lives on: the socket keeps its times."""
+        made = self.socket.stat()
+        self._listener.stop()
+        self._listener.start()
+        os.utime(self.socket, ns=(made.st_atime_ns, made.st_mtime_ns))
+
+    def crash(self) -> None:
+        with self.records.lock:
+            self.records.alive = False
+        for work in self._works:
+            work.token.end(Killed())
+        self._listener.stop(leave_socket=True)
+        self._join()
+        self._running = False
+
+    def start(self) -> None:
+        if self._running:
+            return
+        with self.records.lock:
+            self.records.alive = True
+        self._listener.start()
+        os.utime(self.socket, ns=(self.clock.now_ns(), self.clock.now_ns()))
+        self._running = True
+        self.collect_garbage()
+
+    def close(self) -> None:
+        if self._running:
+            self.crash()
+        if self._folder.exists():
+            shutil.rmtree(self._folder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _begin(self, name: str, work: Callable[[Token], None]) -> Work:
+        if not self._running:
+            raise PullFailed(f"connection error: dial unix {self.socket}: connect: connection refused")
+        self._works = [each for each in self._works if not each.done]
+        begun = Work(name, work)
+        self._works.append(begun)
+        return begun
+
+    def _join(self) -> None:
+        for work in self._works:
+            work.join()
+        self._works = []
+
+
+def _parse(reference: str) -> Reference:
+    try:
+        return Reference.parse(reference)
+    except ValueError as error:
+        raise PullFailed(f"failed to parse image reference {reference!r}: {error}") from error

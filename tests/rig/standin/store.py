@@ -1,0 +1,242 @@
+"""One namespace of the daemon with the rules of its changes: what is leased, labelled, announced, and in what order."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from rig.standin.bus import Bus, Event, Field
+from rig.standin.control import Clock, Killed
+from rig.standin.descriptors import Descriptor, unique_part
+from rig.standin.files import Files
+from rig.standin.flavour import Flavour
+from rig.standin.records import Blob, Image, Ingest, Lease, Namespace, Records, Snapshot
+
+EXPIRE = "containerd.io/gc.expire"
+EXPIRE_AFTER = 24 * 3600
+SOURCE = "containerd.io/distribution.source."
+LABEL_LIMIT = 4096
+
+
+class AlreadyThere(Exception):
+    """The content exists; it has been added to the lease."""
+
+
+class RefLocked(Exception):
+    """Somebody else is writing under this ref."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What every store of a daemon shares."""
+
+    records: Records
+    files: Files
+    clock: Clock
+    bus: Bus
+    flavour: Flavour
+
+
+class Store:
+    """The changes of one namespace, each atomic; once the daemon is dead they raise Killed."""
+
+    def __init__(self, parts: Parts, namespace: str) -> None:
+        self._parts = parts
+        self.namespace = namespace
+        self.flavour = parts.flavour
+
+    @contextmanager
+    def changing(self) -> Iterator[Namespace]:
+        """The records, for a change."""
+        records = self._parts.records
+        with records.lock:
+            if not records.alive:
+                raise Killed
+            yield records.namespace(self.namespace)
+
+    def now(self) -> int:
+        return self._parts.clock.now_ns()
+
+    def unique(self) -> str:
+        return unique_part(self.now(), os.urandom(3))
+
+    # Leases
+
+    def create_lease(self, lease_id: str = "", *, expires: bool = True) -> str:
+        """A new lease with the daemon's usual label; without `expires` as a pod sandbox holds it."""
+        now = self.now()
+        until = datetime.fromtimestamp(now // 10**9 + EXPIRE_AFTER, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        with self.changing() as records:
+            lease = Lease(lease_id or self.unique(), now, {EXPIRE: until} if expires else {})
+            records.leases[lease.id] = lease
+        return lease.id
+
+    def delete_lease(self, lease_id: str) -> None:
+        with self.changing() as records:
+            records.leases.pop(lease_id, None)
+
+    # Content
+
+    def blob(self, digest: str) -> Blob | None:
+        with self._parts.records.lock:
+            return self._parts.records.namespace(self.namespace).blobs.get(digest)
+
+    def read(self, digest: str) -> bytes:
+        return self._parts.files.read(digest)
+
+    def open_writer(self, lease: str, ref: str, size: int, digest: str = "") -> "Writer":
+        """Begin or resume a download; raises AlreadyThere or RefLocked, and then leaves the ingest out of the lease."""
+        with self.changing() as records:
+            if digest and digest in records.blobs:
+                records.leases[lease].content.add(digest)
+                raise AlreadyThere(digest)
+            now = self.now()
+            ingest = records.ingests.get(ref) or Ingest(ref, size, now, now)
+            if ingest.writing:
+                raise RefLocked(ref)
+            ingest.writing = True
+            records.ingests[ref] = ingest
+            records.leases[lease].ingests.add(ref)
+            if digest and self._parts.files.has(digest):
+                ingest.offset = size  # another namespace has the bytes: nothing is fetched
+        return Writer(self, self._parts.files, lease, ingest)
+
+    def commit(self, lease: str, ingest: Ingest, digest: str) -> str:
+        """Turn a finished ingest into content; raises ContentRefused when the bytes are not the promised ones."""
+        digest = self._parts.files.verify(ingest.ref, digest)  # before the lock: it takes its time
+        with self.changing() as records:
+            self._parts.files.commit(ingest.ref, ingest.offset, digest)
+            records.ingests.pop(ingest.ref, None)
+            records.leases[lease].ingests.discard(ingest.ref)
+            records.leases[lease].content.add(digest)
+            new = digest not in records.blobs
+            now = self.now()
+            if new:
+                records.blobs[digest] = Blob(digest, ingest.offset, now, now)
+        if new and self.flavour.content_events:
+            self._announce("/content/create", "ContentCreate", {1: digest, 2: ingest.offset})
+        return digest
+
+    def label(self, digest: str, labels: Mapping[str, str]) -> None:
+        """Add labels to a content; one that is gone is left alone."""
+        with self.changing() as records:
+            blob = records.blobs.get(digest)
+            if blob and labels:
+                blob.labels = {**blob.labels, **labels}
+                blob.updated_at = self.now()
+
+    def append_source(self, digest: str, host: str, repository: str) -> None:
+        """Say where a content came from, beside what is said already; left out when that would grow too long."""
+        with self.changing() as records:
+            blob = records.blobs.get(digest)
+            key = f"{SOURCE}{host}"
+            known = blob.labels.get(key, "") if blob else ""
+            value = ",".join(sorted({*filter(None, known.split(",")), repository}))
+            if len(key) + len(value) <= LABEL_LIMIT:
+                self.label(digest, {key: value})
+
+    # Snapshots
+
+    def prepare(self, lease: str, snapshotter: str, parent: str, chain: str) -> str:
+        """Begin a layer's snapshot; empty when it is there already."""
+        with self.changing() as records:
+            if (snapshotter, chain) in records.snapshots:
+                if self.flavour.leases_present_chains:
+                    records.leases[lease].snapshots.add((snapshotter, chain))
+                return ""
+            key = f"extract-{self.unique()} {chain}"
+            now = self.now()
+            labels = {"containerd.io/snapshot.ref": chain}
+            records.snapshots[snapshotter, key] = Snapshot(snapshotter, key, parent, False, now, now, labels)
+            records.leases[lease].snapshots.add((snapshotter, key))
+        self._announce("/snapshot/prepare", "SnapshotPrepare", {1: key, 2: parent, **self._of(snapshotter)})
+        return key
+
+    def add_snapshot(self, snapshotter: str, chain: str, parent: str) -> None:
+        """A snapshot that a remote snapshotter has without anything being downloaded."""
+        with self.changing() as records:
+            now = self.now()
+            labels = {"containerd.io/snapshot.ref": chain, "containerd.io/snapshot/remote": ""}
+            made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
+            records.snapshots.setdefault((snapshotter, chain), made)
+
+    def commit_snapshot(self, lease: str, snapshotter: str, key: str, chain: str, parent: str) -> None:
+        """Finish a layer's snapshot under its chain ID."""
+        with self.changing() as records:
+            records.snapshots.pop((snapshotter, key), None)
+            held = records.leases[lease].snapshots
+            held.discard((snapshotter, key))
+            held.add((snapshotter, chain))
+            now = self.now()
+            labels = {"containerd.io/snapshot.ref": chain}
+            made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
+            records.snapshots.setdefault((snapshotter, chain), made)
+        self._announce("/snapshot/commit", "SnapshotCommit", {1: key, 2: chain, **self._of(snapshotter)})
+
+    def remove_snapshot(self, lease: str, snapshotter: str, key: str) -> None:
+        with self.changing() as records:
+            records.snapshots.pop((snapshotter, key), None)
+            records.leases[lease].snapshots.discard((snapshotter, key))
+        self._announce("/snapshot/remove", "SnapshotRemove", {1: key, **self._of(snapshotter)})
+
+    # Images
+
+    def put_image(self, name: str, target: Descriptor, labels: Mapping[str, str]) -> None:
+        """Create the record, or update it, which moves its `updated_at` even when nothing else changes."""
+        with self.changing() as records:
+            now = self.now()
+            old = records.images.get(name)
+            created = old.created_at if old else now
+            records.images[name] = Image(name, target, created, now, dict(labels))
+        verb = "update" if old else "create"
+        self._announce_image(verb, {1: name, 2: dict(labels)})
+
+    def image(self, name: str) -> Image | None:
+        with self._parts.records.lock:
+            return self._parts.records.namespace(self.namespace).images.get(name)
+
+    def delete_image(self, name: str) -> None:
+        with self.changing() as records:
+            records.images.pop(name, None)
+        self._announce_image("delete", {1: name})
+
+    def _announce_image(self, verb: str, fields: Mapping[int, Field]) -> None:
+        message = f"containerd.services.images.v1.Image{verb.title()}"
+        self._parts.bus.publish(Event(self.now(), self.namespace, f"/images/{verb}", message, fields))
+
+    def _of(self, snapshotter: str) -> dict[int, Field]:
+        return {5: snapshotter} if self.flavour.snapshotter_in_events else {}
+
+    def _announce(self, topic: str, message: str, fields: Mapping[int, Field]) -> None:
+        self._parts.bus.publish(Event(self.now(), self.namespace, topic, f"containerd.events.{message}", fields))
+
+
+class Writer:
+    """The open end of an ingest: its lock is held until it is committed or closed."""
+
+    def __init__(self, store: Store, files: Files, lease: str, ingest: Ingest) -> None:
+        self._store = store
+        self._files = files
+        self._lease = lease
+        self._ingest = ingest
+
+    @property
+    def offset(self) -> int:
+        return self._ingest.offset
+
+    def write(self, chunk: bytes | int) -> None:
+        """Append bytes, or so many that only exist as a number."""
+        with self._store.changing():
+            if isinstance(chunk, bytes):
+                self._files.append(self._ingest.ref, chunk)
+            self._ingest.offset += len(chunk) if isinstance(chunk, bytes) else chunk
+            self._ingest.updated_at = self._store.now()
+
+    def commit(self, digest: str = "") -> str:
+        """The digest; raises ContentRefused when the bytes are not the promised ones."""
+        return self._store.commit(self._lease, self._ingest, digest)
+
+    def close(self) -> None:
+        """Let go of the ref; what was written stays for the next one."""
+        self._ingest.writing = False
