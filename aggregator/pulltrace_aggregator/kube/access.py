@@ -1,0 +1,178 @@
+"""Where the API server is and who we are: configuration and credentials by the `kubernetes` package.
+
+The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. A token of a service
+account is read again every minute. Everything else that can change (a token file that a kubeconfig names, a plugin's
+credentials, the kubeconfig itself) is read again when the server answers 401, which costs one request per rotation.
+"""
+
+import os
+import threading
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import yaml
+from kubernetes.client import Configuration  # type: ignore[import-untyped]
+from kubernetes.client.rest import RESTClientObject  # type: ignore[import-untyped]
+from kubernetes.config import (  # type: ignore[import-untyped]
+    ConfigException,
+    load_incluster_config,
+    load_kube_config,
+)
+from urllib3 import PoolManager
+
+from pulltrace.clock import Clock
+from pulltrace_aggregator.kube.errors import AccessError, one_line
+from pulltrace_aggregator.kube.transport import Sockets
+
+IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
+KUBECONFIG: Final = "KUBECONFIG"
+USUAL_KUBECONFIG: Final = "~/.kube/config"
+RENEWAL_PAUSE_SECONDS: Final = 5.0
+"""Credentials that are refused are not fetched more often: a plugin may start a browser or cost money."""
+
+MOST_CONNECTIONS: Final = 1000
+"""That are kept for reuse: seven watches for each namespace and one more."""
+
+# What the package raises on files that are no kubeconfig, or whose parts have wrong types.
+_FAULTS: Final = (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
+
+Load = Callable[[], Any]
+"""Reads everything anew and returns the package's Configuration; raises AccessError."""
+
+
+def source(kubeconfig: str | None = None, context: str | None = None) -> Load:
+    """In-cluster access where there is one and no kubeconfig or context is asked for, else a kubeconfig.
+
+    That is the one given, else those of $KUBECONFIG, else ~/.kube/config; the context is its current one by default.
+    """
+    if not kubeconfig and not context and os.environ.get(IN_CLUSTER):
+        return lambda: _loaded("in-cluster configuration", load_incluster_config)
+    paths = kubeconfig or os.environ.get(KUBECONFIG) or USUAL_KUBECONFIG
+    return lambda: _from_file(paths, context)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """What a request is sent with; `generation` tells one set of credentials from the next."""
+
+    generation: int
+    host: str
+    pool: PoolManager
+    headers: dict[str, str]
+
+
+class Access:
+    """Hands out sessions. Safe for use by several threads."""
+
+    def __init__(self, load: Load, clock: Clock) -> None:
+        """Read the configuration; raises AccessError."""
+        self._load = load
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sockets = Sockets()
+        self._generation = 0
+        self._renewed_at = float("-inf")
+        self._set(load())
+
+    @property
+    def host(self) -> str:
+        """URL of the API server."""
+        return str(self._configuration.host)
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._sockets.closed
+
+    def session(self) -> Session:
+        """With a token that is as fresh as its file; raises AccessError."""
+        with self._lock:
+            return Session(self._generation, self.host.rstrip("/"), self._pool, self._headers())
+
+    def renew(self, refused: Session) -> bool:
+        """Read everything anew since the server refused a session; returns whether another try is worth it.
+
+        Raises AccessError; the old credentials are kept then.
+        """
+        with self._lock:
+            now = self._clock.now().monotonic
+            if refused.generation != self._generation:
+                return True  # another thread was faster
+            if now - self._renewed_at < RENEWAL_PAUSE_SECONDS:
+                return False
+            self._renewed_at = now
+            self._set(self._load())
+            return True
+
+    def cut(self) -> None:
+        """End every request that is under way; later ones make connections of their own."""
+        self._sockets.cut()
+
+    def close(self) -> None:
+        """End every request that is under way, and those that come later."""
+        self._sockets.close()
+        self._pool.clear()
+
+    def _set(self, configuration: Any) -> None:
+        pool: PoolManager = RESTClientObject(configuration).pool_manager
+        # Declared as classes, called only.
+        pool.pool_classes_by_scheme = cast("dict[str, type]", self._sockets.pools())
+        self._configuration, self._pool = configuration, pool
+        self._generation += 1
+
+    def _headers(self) -> dict[str, str]:
+        try:
+            # Calls the package's hook that reads a token again, or renews one that has expired.
+            settings = self._configuration.auth_settings()
+        except _FAULTS as error:
+            raise AccessError(f"credentials cannot be read: {one_line(error)}") from error
+        value = str(settings.get("BearerToken", {}).get("value") or "").strip()
+        if not value.isascii() or not value.isprintable():
+            raise AccessError("the token holds characters that no token has")
+        return {"Authorization": value} if value else {}
+
+
+def _from_file(paths: str, context: str | None) -> Any:
+    what = f"kubeconfig {paths}"
+    if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
+        raise AccessError(f"{what} does not exist{_hint()}")
+
+    def load(client_configuration: Any) -> None:
+        load_kube_config(paths, context, client_configuration, persist_config=False)
+
+    return _loaded(what + (f", context {context}" if context else ""), load)
+
+
+def _hint() -> str:
+    return "" if os.environ.get(IN_CLUSTER) else f", and this is no pod: ${IN_CLUSTER} is not set"
+
+
+def _loaded(what: str, load: Callable[..., None]) -> Any:
+    configuration = Configuration()
+    configuration.proxy = None
+    configuration.connection_pool_maxsize = MOST_CONNECTIONS
+    try:
+        load(client_configuration=configuration)
+        host = urlsplit(configuration.host)
+        if host.scheme not in ("http", "https") or not host.hostname:
+            raise AccessError(f"{what}: {configuration.host!r} is no URL of an API server")
+        _set_proxy(configuration, host.scheme)
+    except (TypeError, AttributeError, KeyError) as error:
+        raise AccessError(f"{what}: it has not the form of a kubeconfig: {one_line(error)}") from error
+    except _FAULTS as error:
+        raise AccessError(f"{what}: {one_line(error) or type(error).__name__}") from error
+    return configuration
+
+
+def _set_proxy(configuration: Any, scheme: str) -> None:
+    """The environment's proxy for this scheme, unless the kubeconfig names one.
+
+    The package's own reading takes one for the other scheme, too, and older versions lose $NO_PROXY.
+    """
+    environment = urllib.request.getproxies_environment()
+    configuration.proxy = configuration.proxy or environment.get(scheme)
+    configuration.no_proxy = environment.get("no")

@@ -1,0 +1,178 @@
+"""One request to the API server: sent, bounded in size and time, its failure told in our own words."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
+from http.client import HTTPException
+from typing import Final
+from urllib.parse import urlencode
+
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+from urllib3.response import BaseHTTPResponse
+
+from pulltrace import __version__
+from pulltrace.clock import Clock
+from pulltrace_aggregator.kube import project
+from pulltrace_aggregator.kube.access import Access, Session
+from pulltrace_aggregator.kube.answers import parsed, refusal
+from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable, one_line
+from pulltrace_aggregator.kube.resources import Request, Right, one_pod
+from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.kube.values import PodSeen
+
+LARGEST_ANSWER: Final = 256 * 1024 * 1024
+"""Bytes of a page: 500 pods of the largest size that etcd takes would be more, usual ones need 5 MB."""
+LARGEST_OBJECT: Final = 16 * 1024 * 1024
+"""Bytes of a change in a watch."""
+LARGEST_COMPLAINT: Final = 64 * 1024
+PART: Final = 64 * 1024
+OK: Final = 200
+UNAUTHORIZED: Final = 401
+HEADERS: Final = {
+    "Accept": "application/json",
+    "Accept-Encoding": "identity",
+    "User-Agent": f"pulltrace-aggregator/{__version__}",
+}
+
+
+class Client:
+    """Makes requests, from several threads at once. Ended by `Access.close`, after which all raise Stopped."""
+
+    def __init__(self, access: Access, timing: Timing, clock: Clock) -> None:
+        self._access = access
+        self._timing = timing
+        self._clock = clock
+        self._server_ahead: float | None = None
+
+    @property
+    def server_ahead(self) -> float | None:
+        """Seconds by which the API server's clock is ahead of ours, to about one second; None before an answer.
+
+        Stamps of the API server become ages with it, whatever the two clocks show.
+        """
+        return self._server_ahead
+
+    def get(self, request: Request) -> project.Object:
+        """The JSON object of an answer; raises KubernetesError."""
+        response = self._open(request, self._timing.answer)
+        with self._reading(request.right, response):
+            body = self._whole(request.right, response)
+        return parsed(body, request.right)
+
+    def pod(self, namespace: str, name: str) -> PodSeen | None:
+        """A pod whatever its phase, None where there is none; raises KubernetesError."""
+        try:
+            return project.pod(self.get(one_pod(namespace, name)))
+        except NotFound:
+            return None
+
+    @contextmanager
+    def lines(self, request: Request, silence: float) -> Iterator[Iterator[bytes]]:
+        """The lines of a watch as they come, until the server ends it.
+
+        Raises KubernetesError; Silent where nothing comes for `silence` seconds.
+        """
+        response = self._open(request, silence)
+        with self._reading(request.right, response, watching=True):
+            yield _lines(response, request.right)
+
+    def _open(self, request: Request, patience: float) -> BaseHTTPResponse:
+        session = self._access.session()
+        response = self._sent(request, session, patience)
+        if response.status == UNAUTHORIZED and self._access.renew(session):
+            response.close()
+            response = self._sent(request, self._access.session(), patience)
+        self._note_date(response)
+        if response.status == OK:
+            return response
+        with self._reading(request.right, response):
+            body = response.read(LARGEST_COMPLAINT, decode_content=False)
+        raise refusal(request.right, response.status, response.headers, body)
+
+    def _sent(self, request: Request, session: Session, patience: float) -> BaseHTTPResponse:
+        url = f"{session.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
+        with self._translated(request.right):
+            return session.pool.request(
+                "GET",
+                url,
+                headers={**HEADERS, **session.headers},
+                timeout=Timeout(connect=self._timing.connect, read=patience),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+
+    @contextmanager
+    def _translated(self, right: Right) -> Iterator[None]:
+        try:
+            yield
+        except (HTTPError, HTTPException, OSError) as error:
+            if self._access.closed:
+                raise Stopped(f"{right}: ended") from error
+            raise Unreachable(f"{right}: no answer from {self._access.host}: {_why(error)}") from error
+
+    @contextmanager
+    def _reading(self, right: Right, response: BaseHTTPResponse, *, watching: bool = False) -> Iterator[None]:
+        """Ends the response at the end, however it comes: one that is not at its end cannot be used again."""
+        try:
+            yield
+        except ReadTimeoutError as error:
+            if watching:
+                # The way to the server is dead, and other watches, which last longer, do not know it yet.
+                self._access.cut()
+                raise Silent(f"{right}: silence from {self._access.host}") from error
+            raise Unreachable(f"{right}: no more of an answer from {self._access.host}") from error
+        except (HTTPError, HTTPException, OSError) as error:
+            if self._access.closed:
+                raise Stopped(f"{right}: ended") from error
+            raise Cut(f"{right}: the answer of {self._access.host} broke off") from error
+        finally:
+            _finish(response)
+
+    def _whole(self, right: Right, response: BaseHTTPResponse) -> bytes:
+        body, deadline = bytearray(), time.monotonic() + self._timing.whole_answer
+        while part := response.read1(PART, decode_content=False):
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                raise InvalidAnswer(f"{right}: an answer of more than {LARGEST_ANSWER} bytes")
+            if time.monotonic() > deadline:
+                raise Unreachable(f"{right}: the answer is not complete after {self._timing.whole_answer:g} s")
+        return bytes(body)
+
+    def _note_date(self, response: BaseHTTPResponse) -> None:
+        try:
+            theirs = parsedate_to_datetime(response.headers.get("Date", ""))
+        except ValueError:
+            return
+        self._server_ahead = theirs.timestamp() - self._clock.now().wall
+
+
+def _lines(response: BaseHTTPResponse, right: Right) -> Iterator[bytes]:
+    begun = bytearray()
+    while part := response.read1(PART, decode_content=False):
+        *complete, rest = part.split(b"\n")
+        for line in complete:
+            yield bytes(begun + line)
+            begun.clear()
+        begun += rest
+        if len(begun) > LARGEST_OBJECT:
+            raise InvalidAnswer(f"{right}: a change of more than {LARGEST_OBJECT} bytes")
+    if begun.strip():
+        yield bytes(begun)
+
+
+def _why(error: BaseException) -> str:
+    """What lies at the bottom: urllib3 wraps it in names of its own."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return one_line(error) or type(error).__name__
+
+
+def _finish(response: BaseHTTPResponse) -> None:
+    """Give the connection back where the answer was read to its end, else close it."""
+    if response.closed:
+        response.release_conn()
+    else:
+        response.close()

@@ -1,0 +1,150 @@
+"""One list where it is needed, then one watch: how a selection is followed until something ends it."""
+
+import random
+from collections.abc import Callable, Iterator
+from typing import Final, Protocol
+
+from pulltrace_aggregator.kube.answers import error_event, parsed
+from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError
+from pulltrace_aggregator.kube.project import Object
+from pulltrace_aggregator.kube.resources import Request, Selection
+from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.kube.values import Change, Gone, Listed, Seen, Sink
+
+_CHANGES: Final = {"ADDED": Change.ADDED, "MODIFIED": Change.MODIFIED}
+
+
+class Progress(Protocol):
+    """Is told how far a list and watch has come."""
+
+    def listed(self) -> None:
+        """The list is complete."""
+        ...
+
+    def watching(self) -> None:
+        """The server has accepted the watch."""
+        ...
+
+
+class ListWatch:
+    """Follows one selection. Holds no objects, only the names of those that are remembered."""
+
+    def __init__(
+        self,
+        client: Client,
+        selection: Selection,
+        sink: Sink,
+        progress: Progress,
+        timing: Timing,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._client = client
+        self._selection = selection
+        self._sink = sink
+        self._progress = progress
+        self._timing = timing
+        self._jitter = jitter
+        self._known: dict[str, Gone] = {}
+        self._resource_version = ""
+
+    @property
+    def resource_version(self) -> str:
+        """Where the next watch goes on from; empty when a list has to come first."""
+        return self._resource_version
+
+    def run(self) -> None:
+        """Return when the server ended the watch in time; raises KubernetesError."""
+        try:
+            if not self._resource_version:
+                self._list()
+                self._progress.listed()
+            self._watch()
+        except KubernetesError as error:
+            if error.relist:
+                self._resource_version = ""
+            raise
+
+    def forget(self) -> None:
+        """Let the next run begin with a list."""
+        self._resource_version = ""
+
+    def _list(self) -> None:
+        before, self._known = self._known, {}
+        version = ""
+        try:
+            for page in self._pages():
+                version = version or _version(page)
+                for item in _items(page):
+                    self._take(self._selection.seen(item, Change.LISTED))
+        except BaseException:
+            # What the rest of the list would have shown is not gone.
+            self._known = {**before, **self._known}
+            raise
+        for uid in before.keys() - self._known.keys():
+            self._sink.receive(before[uid])
+        self._sink.receive(Listed(self._selection.resource, self._selection.namespace, self._selection.detail))
+        self._resource_version = version
+
+    def _pages(self) -> Iterator[Object]:
+        continuation = ""
+        while True:
+            request = self._selection.list_page(continuation)
+            page = self._client.get(request)
+            if not _version(page):
+                raise InvalidAnswer(f"{request.right}: the list has no resource version")
+            yield page
+            continuation = page["metadata"].get("continue") or ""
+            if not isinstance(continuation, str):
+                raise InvalidAnswer(f"{request.right}: the list's continuation is no text")
+            if not continuation:
+                return
+
+    def _watch(self) -> None:
+        usual = self._timing.watch if self._selection.bookmarked else self._timing.long_watch
+        seconds = max(1, round(usual * (0.75 + self._jitter() / 2)))
+        request = self._selection.watch(self._resource_version, seconds)
+        with self._client.lines(request, seconds + self._timing.grace) as lines:
+            self._progress.watching()
+            for line in lines:
+                if line.strip():
+                    self._handle(parsed(line, request.right), request)
+
+    def _handle(self, change: Object, request: Request) -> None:
+        kind, item = change.get("type"), change.get("object")
+        if not isinstance(item, dict):
+            raise InvalidAnswer(f"{request.right}: a change without an object")
+        if kind == "ERROR":
+            raise error_event(request.right, item)
+        # First, so that an object which we cannot handle does not come for ever.
+        self._resource_version = _version(item) or self._resource_version
+        if kind in _CHANGES:
+            self._take(self._selection.seen(item, _CHANGES[kind]))
+        elif kind == "DELETED":
+            self._drop(self._selection.gone(item))
+        elif kind != "BOOKMARK":
+            raise InvalidAnswer(f"{request.right}: a change of an unknown type")
+
+    def _take(self, seen: Seen | None) -> None:
+        if seen is None:
+            return
+        if self._selection.remembered:
+            self._known[seen.uid] = seen.gone
+        self._sink.receive(seen)
+
+    def _drop(self, gone: Gone | None) -> None:
+        if gone is None:
+            return
+        self._known.pop(gone.uid, None)
+        self._sink.receive(gone)
+
+
+def _version(item: Object) -> str:
+    meta = item.get("metadata")
+    version = meta.get("resourceVersion") if isinstance(meta, dict) else None
+    return version if isinstance(version, str) else ""
+
+
+def _items(page: Object) -> Iterator[Object]:
+    items = page.get("items")
+    return (item for item in items if isinstance(item, dict)) if isinstance(items, list) else iter(())

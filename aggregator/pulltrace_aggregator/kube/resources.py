@@ -1,0 +1,171 @@
+"""What is read of the cluster: paths, selectors and the rights they need. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from pulltrace_aggregator.kube import project
+from pulltrace_aggregator.kube.values import Change, Gone, Seen
+
+EVENT_REASONS: Final = ("Pulling", "Pulled", "Failed", "BackOff", "ErrImageNeverPull", "InspectFailed")
+"""A field selector has no OR: one watch each."""
+WAITING_PODS: Final = "status.phase=Pending,spec.nodeName!="
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
+PAGE_SIZE: Final = 500
+ALL_NAMESPACES: Final = ""
+
+Query = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """What an authorizer is asked about a request; `namespace` is empty for all of them."""
+
+    verb: str
+    resource: str
+    group: str
+    namespace: str
+
+    def __str__(self) -> str:
+        resource = f"{self.resource}.{self.group}" if self.group else self.resource
+        where = f"namespace {self.namespace}" if self.namespace else "all namespaces"
+        return f"{self.verb} {resource} in {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GET: its path, its query, and the right it needs."""
+
+    right: Right
+    path: str
+    query: Query = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The objects of one resource that are listed and watched together.
+
+    `detail` tells selections of one resource apart. `remembered` selections report what a later list lacks as gone,
+    at the price of a few words kept for each object. `bookmarked` ones are told by the server how far they are while
+    they see no changes: the API server has no watch cache for events, and so no bookmarks.
+    """
+
+    resource: str
+    group: str
+    namespace: str
+    detail: str
+    field_selector: str
+    label_selector: str
+    remembered: bool
+    bookmarked: bool
+    seen: Callable[[project.Object, Change], Seen | None]
+    gone: Callable[[project.Object], Gone | None]
+
+    @property
+    def name(self) -> str:
+        """For threads and logs."""
+        place = f"in {self.namespace}" if self.namespace else ""
+        return " ".join(part for part in (self.resource, self.detail, place) if part)
+
+    def list_page(self, continuation: str) -> Request:
+        """One page of the list: the first, or the one that follows."""
+        query = [("limit", str(PAGE_SIZE)), *self._selectors()]
+        return self._request("list", [*query, ("continue", continuation)] if continuation else query)
+
+    def watch(self, resource_version: str, seconds: int) -> Request:
+        """All changes after a resource version, for so many seconds."""
+        query = [
+            ("watch", "true"),
+            ("allowWatchBookmarks", "true"),
+            ("resourceVersion", resource_version),
+            ("timeoutSeconds", str(seconds)),
+        ]
+        return self._request("watch", [*query, *self._selectors()])
+
+    def _request(self, verb: str, query: Iterable[tuple[str, str]]) -> Request:
+        right = Right(verb, self.resource, self.group, self.namespace)
+        return Request(right, _path(right), tuple(query))
+
+    def _selectors(self) -> Iterator[tuple[str, str]]:
+        if self.field_selector:
+            yield "fieldSelector", self.field_selector
+        if self.label_selector:
+            yield "labelSelector", self.label_selector
+
+
+def selections(namespaces: Iterable[str] = (), service: tuple[str, str] | None = None) -> tuple[Selection, ...]:
+    """Everything to be watched: in these namespaces or in all of them, and the slices of the exporters' Service.
+
+    `service` is its namespace and name.
+    """
+    chosen: list[Selection] = []
+    for namespace in dict.fromkeys(namespaces) or (ALL_NAMESPACES,):
+        chosen.append(waiting_pods(namespace))
+        chosen += [kubelet_events(namespace, reason) for reason in EVENT_REASONS]
+    return tuple(chosen) if service is None else (*chosen, exporter_slices(*service))
+
+
+def waiting_pods(namespace: str = ALL_NAMESPACES) -> Selection:
+    """Pods that have a node and are in the phase Pending."""
+    return Selection(
+        resource="pods",
+        group="",
+        namespace=namespace,
+        detail="",
+        field_selector=WAITING_PODS,
+        label_selector="",
+        remembered=True,
+        bookmarked=True,
+        seen=partial(_always, project.pod),
+        gone=project.pod_gone,
+    )
+
+
+def kubelet_events(namespace: str, reason: str) -> Selection:
+    """Events about pods with one reason. They are not remembered: a large cluster has very many."""
+    return Selection(
+        resource="events",
+        group="",
+        namespace=namespace,
+        detail=reason,
+        field_selector=f"involvedObject.kind=Pod,reason={reason}",
+        label_selector="",
+        remembered=False,
+        bookmarked=False,
+        seen=project.event,
+        gone=project.event_gone,
+    )
+
+
+def exporter_slices(namespace: str, service: str) -> Selection:
+    """The EndpointSlices of a Service."""
+    return Selection(
+        resource="endpointslices",
+        group="discovery.k8s.io",
+        namespace=namespace,
+        detail="",
+        field_selector="",
+        label_selector=f"{SERVICE_LABEL}={service}",
+        remembered=True,
+        bookmarked=True,
+        seen=partial(_always, project.endpoint_slice),
+        gone=project.endpoint_slice_gone,
+    )
+
+
+def one_pod(namespace: str, name: str) -> Request:
+    """A pod whatever its phase."""
+    right = Right("get", "pods", "", namespace)
+    return Request(right, f"{_path(right)}/{quote(name, safe='')}")
+
+
+def _always(seen: Callable[[project.Object], Seen | None], item: project.Object, _: Change) -> Seen | None:
+    return seen(item)
+
+
+def _path(right: Right) -> str:
+    root = f"/apis/{right.group}/v1" if right.group else "/api/v1"
+    within = f"/namespaces/{quote(right.namespace, safe='')}" if right.namespace else ""
+    return f"{root}{within}/{right.resource}"

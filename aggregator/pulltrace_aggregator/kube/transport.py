@@ -1,0 +1,135 @@
+"""urllib3 connections that can be ended from another thread at any stage: connecting, shaking hands, reading.
+
+A watch is a read that lasts minutes, and a server that is half dead answers neither a connect nor a handshake; a
+program that is told to end cannot wait for either.
+"""
+
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.connection import HTTPConnection, HTTPSConnection
+
+KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4),
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+)
+"""A peer that vanished is noticed within 40 s, long before a silent watch is."""
+
+
+class Sockets:
+    """The sockets in use. Once closed, those that come later are ended at once as well."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._live: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+        self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def add(self, connection: socket.socket) -> None:
+        """Keep an eye on a socket for as long as it lives."""
+        with self._lock:
+            self._live.add(connection)
+            closed = self._closed
+        if closed:
+            _shut(connection)
+
+    def cut(self) -> None:
+        """Wake everybody who waits for a socket, with an error or the end of the data."""
+        with self._lock:
+            live = tuple(self._live)
+        for connection in live:
+            _shut(connection)
+
+    def close(self) -> None:
+        """Cut what there is and what comes later."""
+        with self._lock:
+            self._closed = True
+        self.cut()
+
+    def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
+        """What a PoolManager makes its pools with, so that all their sockets are kept in sight."""
+        return {
+            "http": partial(self._pool, HTTPConnectionPool, _Plain),
+            "https": partial(self._pool, HTTPSConnectionPool, _Tls),
+        }
+
+    def _pool(self, kind: type[HTTPConnectionPool], connection: Any, *args: Any, **options: Any) -> HTTPConnectionPool:
+        pool = kind(*args, **options)
+        pool.ConnectionCls = partial(connection, self)  # type: ignore[assignment]
+        return pool
+
+
+class _Seen(HTTPConnection):
+    """Shows its socket to `Sockets` from before it connects."""
+
+    def __init__(self, sockets: Sockets, *args: Any, **options: Any) -> None:
+        # Given or not: urllib3 itself gives none when there is a proxy.
+        super().__init__(*args, **{**options, "socket_options": KEEPALIVE})
+        self._sockets = sockets
+        self._handle: socket.socket | None = None
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+            if self.sock:
+                self._sockets.add(self.sock)
+        finally:
+            self._drop_handle()
+
+    def _new_conn(self) -> socket.socket:
+        """As urllib3 does it, except that others know the socket while it connects."""
+        addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
+        for number, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
+            connection = socket.socket(family, kind, protocol)
+            try:
+                self._connect(connection, address)
+            except OSError:
+                connection.close()
+                if number == len(addresses):
+                    raise
+            else:
+                return connection
+        raise OSError(f"{self.host} has no address")
+
+    def _connect(self, connection: socket.socket, address: Any) -> None:
+        """The handle is a second descriptor: the handshake of TLS takes the socket's own away from it."""
+        self._drop_handle()
+        self._handle = connection.dup()
+        self._sockets.add(self._handle)
+        for option in self.socket_options or ():
+            connection.setsockopt(*option)
+        connection.settimeout(self.timeout)
+        connection.connect(address)
+
+    def _drop_handle(self) -> None:
+        if self._handle:
+            self._handle.close()
+            self._handle = None
+
+
+class _Plain(_Seen):
+    """HTTP."""
+
+
+class _Tls(_Seen, HTTPSConnection):
+    """HTTPS."""
+
+
+def _shut(connection: socket.socket) -> None:
+    """End both directions, below TLS: its own shutdown would pull the session from under a reading thread."""
+    try:
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
+    except OSError:
+        return  # not connected, or closed by now

@@ -1,0 +1,111 @@
+"""Families of the cluster: what is stale, how far images have come, and what was counted."""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
+from pulltrace.exposition.shapes import LabelValues, histograms, labelled
+from pulltrace_aggregator.metrics.rows import NODE_PULL_LABELS, PULL_LABELS, node_pull_labels
+from pulltrace_aggregator.metrics.scrape import Scrape
+from pulltrace_aggregator.rollout import image_nodes
+
+
+def _stale(scrape: Scrape) -> Iterator[Sample]:
+    for entry in scrape.view.pulls:
+        if entry.stale is not None:
+            yield f'{{{node_pull_labels(entry)},reason="{entry.stale}"}}', 1
+
+
+def _resolving_stale(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    return (((node.node,), node.resolving_stale) for node in scrape.view.nodes if node.resolving)
+
+
+def _missing(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    return (((node.node,), 1) for node in scrape.view.nodes if node.missing)
+
+
+def _queued(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    return (((node.node,), node.queued) for node in scrape.view.nodes if node.active)
+
+
+def _image_nodes(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    return (((*key, phase), count) for (key, phase), count in image_nodes(scrape.view.pulls).items())
+
+
+CLUSTER: Final = Section(
+    "Cluster",
+    "What all nodes show together, and what was counted since the aggregator's start. A restart adds nothing: what an"
+    " event or a pull had told before is not counted again.",
+    (
+        Family(
+            Metric(
+                "pulltrace_pull_stale",
+                MetricType.GAUGE,
+                "A pull that is stale now, always 1; the first reason that holds of orphaned, exporter_unreachable,"
+                " no_progress, unpack_no_progress and slow.",
+                (*NODE_PULL_LABELS, "reason"),
+            ),
+            _stale,
+        ),
+        labelled(
+            "pulltrace_node_resolving_stale",
+            MetricType.GAUGE,
+            "Pulls of the node whose registry has not answered for too long; absent while none waits for an answer.",
+            ("node",),
+            _resolving_stale,
+        ),
+        labelled(
+            "pulltrace_node_exporter_missing",
+            MetricType.GAUGE,
+            "A pod waits for an image on the node and no exporter answers for it, always 1.",
+            ("node",),
+            _missing,
+        ),
+        labelled(
+            "pulltrace_stale_pulls_total",
+            MetricType.COUNTER,
+            "Pulls that became stale by reason, each pull once for each reason.",
+            ("reason",),
+            lambda scrape: (((reason,), count) for reason, count in scrape.view.totals.stale_pulls.items()),
+        ),
+        labelled(
+            "pulltrace_image_nodes",
+            MetricType.GAUGE,
+            "Nodes by image and phase of its pull there, as long as their exporters show it.",
+            (*PULL_LABELS, "phase"),
+            _image_nodes,
+        ),
+        labelled(
+            "pulltrace_node_queued_images",
+            MetricType.GAUGE,
+            "Images in the kubelet's line that are not pulled yet; absent for a node where nothing goes on.",
+            ("node",),
+            _queued,
+        ),
+        labelled(
+            "pulltrace_pod_pull_failures_total",
+            MetricType.COUNTER,
+            "Failed image pulls by reason, from the kubelet's events: a lower bound.",
+            ("namespace", "registry", "reason"),
+            lambda scrape: scrape.view.totals.failures.items(),
+        ),
+        histograms(
+            "pulltrace_pod_pull_duration_seconds",
+            "Time of a pull that the kubelet reports; up to Kubernetes 1.25 with the time in its queue.",
+            ("namespace", "registry"),
+            lambda scrape: scrape.view.totals.durations.items(),
+        ),
+        histograms(
+            "pulltrace_pod_pull_queue_seconds",
+            "Time in the kubelet's queue, as reported by Kubernetes 1.26 and later.",
+            ("namespace",),
+            lambda scrape: (((namespace,), queue) for namespace, queue in scrape.view.totals.queues.items()),
+        ),
+        histograms(
+            "pulltrace_pod_pull_stage_seconds",
+            "Where the time of an image wait that ended well went: queue, resolve, download, unpack, backoff.",
+            ("namespace", "stage"),
+            lambda scrape: scrape.view.totals.stages.items(),
+        ),
+    ),
+)

@@ -1,0 +1,120 @@
+"""Families of what pods wait for."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
+from pulltrace_aggregator.metrics.rows import INFO_LABELS, POD_LABELS
+from pulltrace_aggregator.metrics.scrape import Scrape
+from pulltrace_aggregator.phases import PodPhase
+from pulltrace_aggregator.verdict import Cause
+from pulltrace_aggregator.view import NodePull
+
+_PHASES: Final = {phase: f',phase="{phase}"}}' for phase in PodPhase}
+_CAUSES: Final = {cause: f',cause="{cause}"}}' for cause in Cause}
+
+
+def _of_pull(name: str, help_text: str, value: Callable[[NodePull], float | None]) -> Family[Scrape]:
+    """A gauge of the matched pull, without a sample where there is none or its value is not known."""
+
+    def samples(scrape: Scrape) -> Iterator[Sample]:
+        for row in scrape.pods:
+            number = None if row.pull.pull is None else value(row.pull.pull)
+            if number is not None:
+                yield row.series, number
+
+    return Family(Metric(name, MetricType.GAUGE, help_text, POD_LABELS), samples)
+
+
+def _info(scrape: Scrape) -> Iterator[Sample]:
+    return ((f"{{{row.labels},{row.info}}}", 1) for row in scrape.pods)
+
+
+def _phase(scrape: Scrape) -> Iterator[Sample]:
+    return ((f"{{{row.labels}{_PHASES[row.pull.phase]}", 1) for row in scrape.pods)
+
+
+def _waiting(scrape: Scrape) -> Iterator[Sample]:
+    return (
+        (row.series, max(0.0, scrape.now - row.pull.since))
+        for row in scrape.pods
+        if row.pull.phase is not PodPhase.PULLED
+    )
+
+
+def _blocked_by(scrape: Scrape) -> Iterator[Sample]:
+    for row in scrape.pods:
+        if row.pull.cause is not None:
+            yield f"{{{row.labels}{_CAUSES[row.pull.cause]}", 1
+
+
+PODS: Final = Section(
+    "Pods",
+    "One row of series for each image that a container or image volume waits for, and for `--pod.linger` after it has"
+    " come: `container` is the name of either, `container_type` is `container`, `init`, `ephemeral` or `volume`,"
+    " `image` is the reference as written in the pod. A deleted pod's leave at once, and so do those of a pod that"
+    " another one of the same name has replaced.",
+    (
+        Family(
+            Metric(
+                "pulltrace_pod_pull_info",
+                MetricType.GAUGE,
+                "The pull found for an image of a pod, always 1; match is exact, repository, ambiguous or none.",
+                (*POD_LABELS, *INFO_LABELS),
+            ),
+            _info,
+        ),
+        Family(
+            Metric(
+                "pulltrace_pod_pull_phase",
+                MetricType.GAUGE,
+                "The phase, always 1: queued, resolving, downloading, unpacking, backoff, failed, pulled or unknown.",
+                (*POD_LABELS, "phase"),
+            ),
+            _phase,
+        ),
+        _of_pull(
+            "pulltrace_pod_pull_progress_ratio",
+            "Downloaded part of what the node did not have before, from 0 to 1, of the matched pull.",
+            lambda entry: entry.pull.progress_ratio,
+        ),
+        _of_pull(
+            "pulltrace_pod_pull_size_bytes",
+            "Compressed size of the image's config and layers, of the matched pull.",
+            lambda entry: entry.pull.size,
+        ),
+        _of_pull(
+            "pulltrace_pod_pull_downloaded_bytes",
+            "Part of the size, without what was there before, that is on the node now, of the matched pull.",
+            lambda entry: entry.pull.downloaded,
+        ),
+        _of_pull(
+            "pulltrace_pod_pull_bytes_per_second",
+            "Present rate of the matched pull's download; absent while unknown and once it has ended.",
+            lambda entry: entry.bytes_per_second,
+        ),
+        _of_pull(
+            "pulltrace_pod_pull_eta_seconds",
+            "Time until all bytes of the matched pull are there at the present rate; absent without a rate.",
+            lambda entry: entry.eta_seconds,
+        ),
+        Family(
+            Metric(
+                "pulltrace_pod_pull_waiting_seconds",
+                MetricType.GAUGE,
+                "How long the image has been waited for; absent once it has come.",
+                POD_LABELS,
+            ),
+            _waiting,
+        ),
+        Family(
+            Metric(
+                "pulltrace_pod_pull_blocked_by",
+                MetricType.GAUGE,
+                "The verdict, always 1: the one cause that blocks a waiting image; docs/verdict.md says what to do.",
+                (*POD_LABELS, "cause"),
+            ),
+            _blocked_by,
+        ),
+    ),
+)

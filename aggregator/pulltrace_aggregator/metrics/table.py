@@ -1,0 +1,80 @@
+"""The table of all metrics of the aggregator."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final
+
+from pulltrace.exposition import Family, MetricType, Section
+from pulltrace.exposition.shapes import LabelValues, labelled, single
+from pulltrace_aggregator.metrics.cluster import CLUSTER
+from pulltrace_aggregator.metrics.pods import PODS
+from pulltrace_aggregator.metrics.scrape import Scrape
+from pulltrace_aggregator.nodes import NodeState
+
+
+def _as_number(known: bool | None) -> int | None:
+    return None if known is None else int(known)
+
+
+def _exporters(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    states = Counter(node.state for node in scrape.view.nodes)
+    return (((state,), states[state]) for state in (NodeState.OK, NodeState.UNREACHABLE))
+
+
+AGGREGATOR: Final = Section(
+    "Aggregator",
+    "The aggregator itself. The usual `process_*` and `python_info` are there too.",
+    (
+        single(
+            "pulltrace_aggregator_kubernetes_up",
+            MetricType.GAUGE,
+            "Whether everything that is to be listed and watched of Kubernetes is, 1 or 0.",
+            lambda scrape: _as_number(scrape.process.kubernetes_up()),
+        ),
+        labelled(
+            "pulltrace_aggregator_watch_restarts_total",
+            MetricType.COUNTER,
+            "Watches that ended before their time, by resource and reason.",
+            ("resource", "reason"),
+            lambda scrape: scrape.process.watch_restarts().items(),
+        ),
+        labelled(
+            "pulltrace_aggregator_exporters",
+            MetricType.GAUGE,
+            "Nodes by how the last question to their exporter went: ok or unreachable.",
+            ("state",),
+            _exporters,
+        ),
+        labelled(
+            "pulltrace_aggregator_exporter_requests_total",
+            MetricType.COUNTER,
+            "Questions to exporters by result.",
+            ("result",),
+            lambda scrape: (((result,), count) for result, count in scrape.process.exporter_requests().items()),
+        ),
+        labelled(
+            "pulltrace_aggregator_build_info",
+            MetricType.GAUGE,
+            "Version of the aggregator and of Python, always 1.",
+            ("version", "python_version"),
+            lambda scrape: [((scrape.process.version, scrape.process.python_version), 1)],
+        ),
+        single(
+            "pulltrace_web_config_last_reload_successful",
+            MetricType.GAUGE,
+            "Whether the last reading of --web.config.file succeeded, 1 or 0; absent without such a file.",
+            lambda scrape: _as_number(scrape.process.web_config_loaded()),
+        ),
+        # Last, so that it counts this scrape's own faults.
+        labelled(
+            "pulltrace_aggregator_scrape_errors_total",
+            MetricType.COUNTER,
+            "Metric families left out of a scrape because of a fault in the aggregator; absent while there is none.",
+            ("family",),
+            lambda scrape: (((family,), count) for family, count in scrape.faults().items()),
+        ),
+    ),
+)
+
+SECTIONS: Final[tuple[Section[Scrape], ...]] = (PODS, CLUSTER, AGGREGATOR)
+FAMILIES: Final[tuple[Family[Scrape], ...]] = tuple(family for section in SECTIONS for family in section.families)

@@ -1,0 +1,102 @@
+"""The pulls of one node as they are published, and the counting of those that got stale."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from pulltrace.pull import ImageKey, Layer, LayerState, Phase, Pull
+from pulltrace_aggregator.nodes import SOON_SECONDS, NodeReading
+from pulltrace_aggregator.staleness import StaleLimits, StaleReason, stale_reason
+from pulltrace_aggregator.view import NodePull
+
+EXPORTERS_LINGER: Final = 120.0
+"""How long an ended pull stays whose exporter has not been heard since, as with the exporter's own `--pull.linger`."""
+SAME_BEGIN_SECONDS: Final = 2.0
+"""A pull whose age jumps back by more than this began anew."""
+
+
+def node_pulls(reading: NodeReading, limits: StaleLimits, now: float, *, silent: bool) -> tuple[NodePull, ...]:
+    """The pulls of a node at the monotonic time `now`, each key once."""
+    report = reading.report
+    if report is None:
+        return ()
+    fresh, node_now = reading.is_fresh(now), now + reading.ahead
+    shown = {pull.key: pull for pull in reversed(report.pulls) if fresh or not _is_past(pull, node_now)}
+    return tuple(
+        NodePull(reading.node, pull, stale_reason(pull, reading, limits, now), reading.ahead, answering=not silent)
+        for pull in reversed(shown.values())
+    )
+
+
+def next_past(pulls: Iterable[NodePull], now: float) -> float:
+    """When an ended pull may have to go, if nothing is heard of its node until then."""
+    ends = [entry.pull.ended_at - entry.ahead for entry in pulls if entry.pull.ended_at is not None]
+    return max(min(ends, default=float("inf")) + EXPORTERS_LINGER, now + SOON_SECONDS)
+
+
+def _is_past(pull: Pull, node_now: float) -> bool:
+    return pull.ended_at is not None and node_now - pull.ended_at >= EXPORTERS_LINGER
+
+
+def waits_for_shared(pull: Pull, pulls: Iterable[Pull]) -> bool:
+    """Whether all of its layers that are on their way are also those of a pull that began before."""
+    own = _on_their_way(pull.layers)
+    if pull.phase is not Phase.DOWNLOADING or not own:
+        return False
+    earlier = (other for other in pulls if other.started_at < pull.started_at and not other.phase.ended)
+    return any(own <= _on_their_way(other.layers) for other in earlier)
+
+
+def layers_matter(pull: Pull, pulls: Iterable[Pull]) -> bool:
+    """Whether only its layers tell if it waits for another pull's."""
+    return pull.phase is Phase.DOWNLOADING and any(
+        other.phase is Phase.DOWNLOADING and other.started_at < pull.started_at for other in pulls
+    )
+
+
+def _on_their_way(layers: Iterable[Layer]) -> set[str]:
+    return {layer.digest for layer in layers if layer.state is LayerState.DOWNLOADING}
+
+
+@dataclass(slots=True)
+class _Attempt:
+    begun: float
+    ended: bool
+    reasons: set[StaleReason]
+
+
+class StaleCounts:
+    """Tells which pulls got stale: each once for each reason, from its beginning to its end."""
+
+    def __init__(self, started: float) -> None:
+        self._started = started
+        self._nodes: dict[str, dict[ImageKey, _Attempt]] = {}
+
+    def forget(self, node: str) -> None:
+        """The node is no longer known."""
+        self._nodes.pop(node, None)
+
+    def newly_stale(self, node: str, pulls: Iterable[NodePull]) -> list[StaleReason]:
+        """The reasons that came up since the last time.
+
+        What was stale when a node was first read may have been counted by an aggregator before this one.
+        """
+        before = self._nodes.get(node)
+        now: dict[ImageKey, _Attempt] = {}
+        fresh: list[StaleReason] = []
+        for entry in pulls:
+            attempt = now[entry.pull.key] = _attempt(entry, (before or {}).get(entry.pull.key))
+            if entry.stale is not None and entry.stale not in attempt.reasons:
+                attempt.reasons.add(entry.stale)
+                if before is not None or attempt.begun >= self._started:
+                    fresh.append(entry.stale)
+        self._nodes[node] = now
+        return fresh
+
+
+def _attempt(entry: NodePull, known: _Attempt | None) -> _Attempt:
+    begun, ended = entry.pull.started_at - entry.ahead, entry.pull.phase.ended
+    if known is None or (known.ended and not ended) or begun > known.begun + SAME_BEGIN_SECONDS:
+        return _Attempt(begun, ended, set())
+    known.ended = ended
+    return known

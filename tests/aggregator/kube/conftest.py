@@ -1,0 +1,54 @@
+"""The API servers on which every scenario runs: the fake, and the real one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig import needs
+from rig.kubernetes import real
+from rig.kubernetes.api import KubernetesCluster
+from rig.kubernetes.fake import FakeCluster
+from rig.kubernetes.following import Stand
+
+FAKE, REAL = "fake", "real"
+SERVERS = [
+    pytest.param(FAKE, marks=pytest.mark.contract),
+    pytest.param(REAL, marks=pytest.mark.integration),
+]
+
+
+@pytest.fixture(scope="session", params=SERVERS)
+def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
+    """One API server for all tests: each has a namespace of its own, and nothing is under way between two."""
+    if request.param == REAL and (reason := real.reason_missing()):
+        needs.miss(reason)
+    with real.RealCluster() if request.param == REAL else FakeCluster() as running:
+        yield running
+
+
+@pytest.fixture
+def stand(cluster: KubernetesCluster, tmp_path: Path) -> Iterator[Stand]:
+    """A namespace of that server and any number of adapters."""
+    yield from _stand(cluster, tmp_path)
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeCluster]:
+    """A fake of the test's own, which may misbehave."""
+    with FakeCluster() as running:
+        yield running
+
+
+@pytest.fixture
+def fake_stand(fake: FakeCluster, tmp_path: Path) -> Iterator[Stand]:
+    """The same for a fake of the test's own."""
+    yield from _stand(fake, tmp_path)
+
+
+def _stand(cluster: KubernetesCluster, folder: Path) -> Iterator[Stand]:
+    made = Stand(cluster, folder)
+    try:
+        yield made
+    finally:
+        made.close()

@@ -1,0 +1,146 @@
+"""What is there at the start is listed, in pages, and each object is projected to what is used of it."""
+
+import time
+
+import pytest
+
+from pulltrace_aggregator.fieldpath import ContainerType, ImageUser
+from pulltrace_aggregator.kube import resources
+from pulltrace_aggregator.kube.values import Change, EventSeen, ImageUse, Listed, Observed, PodSeen, RunState
+from rig.kubernetes import objects
+from rig.kubernetes.following import Stand
+
+MAIN = ImageUser(ContainerType.CONTAINER, "main")
+
+
+def test_a_list_of_many_pages_is_complete_before_its_mark(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "PAGE_SIZE", 3)
+    names = {f"app-{number}" for number in range(8)}
+    for name in names:
+        stand.pod(name)
+    following = stand.follow()
+    following.wait_up()
+    mark = following.seen.log.index(Listed("pods", stand.namespace, ""))
+    listed = [each.name for each in following.seen.log[:mark] if isinstance(each, PodSeen)]
+    assert sorted(listed) == sorted(names)
+
+
+def test_only_pods_that_wait_on_a_node_are_seen(stand: Stand) -> None:
+    stand.pod("unscheduled", node="")
+    stand.api.set_status(stand.pod("running"), phase="Running")
+    stand.pod("waiting")
+    following = stand.follow()
+    following.wait_up()
+    stand.pod("later-unscheduled", node="")
+    stand.pod("last")
+    following.seen.wait(lambda: following.seen.pod("last"))
+    assert [each.name for each in following.seen.of(PodSeen)] == ["waiting", "last"]
+
+
+def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand) -> None:
+    before = time.time()
+    pod = stand.pod(
+        "app",
+        objects.container("main", "registry.example.org:5000/team/app"),
+        objects.container("side", "side@sha256:" + "1" * 64, imagePullPolicy="Never"),
+        node="node-7",
+        initContainers=[objects.container("first", "init:2")],
+    )
+    stand.api.set_status(
+        pod,
+        initContainerStatuses=[objects.running("first", "init@sha256:" + "2" * 64)],
+        containerStatuses=[objects.waiting("main", "ImagePullBackOff", 'Back-off pulling image "x"')],
+    )
+    following = stand.follow()
+    seen = following.seen.wait(lambda: following.seen.pod("app"))
+    assert seen.uses == (
+        ImageUse(
+            ImageUser(ContainerType.INIT, "first"),
+            "init:2",
+            RunState.RUNNING,
+            image_id="init@sha256:" + "2" * 64,
+            pull_policy="IfNotPresent",
+        ),
+        ImageUse(
+            MAIN,
+            "registry.example.org:5000/team/app",
+            RunState.WAITING,
+            "ImagePullBackOff",
+            'Back-off pulling image "x"',
+            pull_policy="Always",
+        ),
+        ImageUse(ImageUser(ContainerType.CONTAINER, "side"), "side@sha256:" + "1" * 64, pull_policy="Never"),
+    )
+    assert (seen.namespace, seen.node, seen.phase, seen.uid) == (
+        stand.namespace,
+        "node-7",
+        "Pending",
+        pod["metadata"]["uid"],
+    )
+    assert not seen.terminating
+    assert seen.created_at is not None
+    assert before - 2 < seen.created_at < time.time() + 2
+
+
+def test_events_that_were_there_are_told_from_those_that_happen(stand: Stand) -> None:
+    pod = stand.pod()
+    stand.event(pod, "Failed", "Failed to pull image", count=3, at="2024-05-06T07:08:09Z")
+    following = stand.follow()
+    following.wait_up()
+    stand.event(pod, "Pulling", 'Pulling image "x"', at="2024-05-06T07:08:10Z")
+    pulling = following.seen.wait(lambda: following.seen.events_of("app", Change.ADDED))
+    failed = following.seen.events_of("app", Change.LISTED)
+    assert [(each.reason, each.message, each.count, each.first_at) for each in [*failed, *pulling]] == [
+        ("Failed", "Failed to pull image", 3, 1714979289.0),
+        ("Pulling", 'Pulling image "x"', 1, 1714979290.0),
+    ]
+    assert {(each.node, each.user, each.pod_uid) for each in [*failed, *pulling]} == {
+        ("node-1", MAIN, pod["metadata"]["uid"])
+    }
+
+
+def test_only_events_of_kubelets_about_images_of_pods_are_seen(stand: Stand) -> None:
+    pod = stand.pod()
+    following = stand.follow()
+    following.wait_up()
+    stand.event(pod, "Scheduled")
+    stand.event(pod, "Failed", "not a kubelet", name="other", source={"component": "job-controller"})
+    about = {"kind": "Node", "name": "node-1", "namespace": stand.namespace, "uid": "1"}
+    stand.event(pod, "Pulled", "not a pod", name="node", involvedObject=about)
+    for reason in resources.EVENT_REASONS:
+        stand.event(pod, reason)
+    following.seen.wait(lambda: len(following.seen.events) == len(resources.EVENT_REASONS))
+    assert {each.reason for each in following.seen.of(EventSeen)} == set(resources.EVENT_REASONS)
+
+
+def test_an_event_of_an_image_volume_names_no_container(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    stand.event(stand.pod(), field_path="")
+    (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
+    assert event.user == ImageUser(ContainerType.VOLUME)
+
+
+def test_a_list_whose_rest_is_forgotten_begins_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resources, "PAGE_SIZE", 2)
+    names = {f"app-{number}" for number in range(5)}
+    for name in names:
+        stand.pod(name)
+
+    class Compacting:
+        """Lets the revision of the list be forgotten between its first page and its second."""
+
+        def __init__(self) -> None:
+            self.done = False
+
+        def receive(self, _: Observed) -> None:
+            if not self.done:
+                self.done = True
+                stand.pod("late")
+                stand.cluster.compact()
+
+    following = stand.follow([resources.waiting_pods(stand.namespace)], sink=Compacting())
+    following.wait_up()
+    assert {each.name for each in following.seen.pods.values()} == {*names, "late"}
+    assert following.restarts("pods", "expired") == 1
+    assert not following.problems

@@ -1,0 +1,143 @@
+"""Objects of the API become values; whatever they hold, nothing raises."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pulltrace_aggregator.fieldpath import ContainerType, ImageUser
+from pulltrace_aggregator.kube import project
+from pulltrace_aggregator.kube.project import Object
+from pulltrace_aggregator.kube.values import Change, EventGone, EventSeen, PodGone, RunState, SliceGone
+
+pytestmark = pytest.mark.unit
+
+META = {"namespace": "team", "name": "app", "uid": "u-1", "creationTimestamp": "2024-01-02T03:04:05Z"}
+KUBELET: dict[str, Any] = {
+    "metadata": META,
+    "involvedObject": {"kind": "Pod", "namespace": "team", "name": "app-1", "uid": "p-1", "fieldPath": ""},
+    "source": {"component": "kubelet", "host": "node-1"},
+    "reason": "Pulling",
+    "message": "",
+}
+KEYS = sorted(
+    {"metadata", "spec", "status", "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "nodeName"}
+    | {"containers", "initContainers", "ephemeralContainers", "volumes", "image", "reference", "pullPolicy", "state"}
+    | {"containerStatuses", "initContainerStatuses", "waiting", "running", "reason", "message", "imageID", "phase"}
+    | {"involvedObject", "source", "component", "host", "fieldPath", "series", "count", "eventTime", "ports", "port"}
+    | {"endpoints", "addresses", "conditions", "ready", "reportingComponent", "firstTimestamp", "lastTimestamp"}
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["kubelet", "metrics", "2024-01-02T03:04:05Z", "0001-01-01T00:00:00+23:59", "\ud800"]),
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.sampled_from(KEYS), part, max_size=6)
+)
+OBJECTS = st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=8)
+
+
+def event(**changes: Any) -> EventSeen | None:
+    return project.event({**KUBELET, **changes}, Change.ADDED)
+
+
+@settings(deadline=None)
+@given(OBJECTS)
+def test_nothing_raises(item: dict[str, Any]) -> None:
+    named = {**item, "metadata": META}
+    for each in (item, named, {**named, "source": {"component": "kubelet"}}):
+        project.pod(each)
+        project.pod_gone(each)
+        project.event(each, Change.LISTED)
+        project.event_gone(each)
+        project.endpoint_slice(each)
+        project.endpoint_slice_gone(each)
+
+
+@settings(deadline=None)
+@given(OBJECTS)
+def test_every_text_can_be_written(item: dict[str, Any]) -> None:
+    for seen in (project.pod({**item, "metadata": META}), event(**item)):
+        repr(seen).encode()
+
+
+def test_what_has_no_identity_is_nothing() -> None:
+    for meta in ({}, {"name": "app"}, {"uid": "u"}, {"name": "", "uid": ""}):
+        item = {**KUBELET, "metadata": meta}
+        assert project.pod(item) is None
+        assert project.event(item, Change.ADDED) is None
+        assert project.endpoint_slice(item) is None
+        assert project.pod_gone(item) is None
+        assert project.event_gone(item) is None
+        assert project.endpoint_slice_gone(item) is None
+
+
+def test_what_leaves_keeps_its_name() -> None:
+    assert project.pod_gone({"metadata": META}) == PodGone("team", "app", "u-1")
+    assert project.event_gone({"metadata": META}) == EventGone("team", "app", "u-1")
+    assert project.endpoint_slice_gone({"metadata": META}) == SliceGone("team", "app", "u-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "first_at", "last_at"),
+    [
+        ({}, 1, 1704164645.0, 1704164645.0),
+        ({"count": 4, "firstTimestamp": "2024-01-02T00:00:00Z"}, 4, 1704153600.0, 1704164645.0),
+        ({"count": None, "eventTime": "2024-01-02T00:00:00.250000Z"}, 1, 1704153600.25, 1704153600.25),
+        (
+            {"series": {"count": 9, "lastObservedTime": "2024-01-02T00:00:01.5Z"}, "eventTime": "2024-01-02T00:00:00Z"},
+            9,
+            1704153600.0,
+            1704153601.5,
+        ),
+        ({"count": -1, "lastTimestamp": "yesterday"}, 1, 1704164645.0, 1704164645.0),
+        ({"count": True, "firstTimestamp": "0001-01-01T00:00:00Z"}, 1, -62135596800.0, 1704164645.0),
+    ],
+)
+def test_both_ways_of_counting_events_are_read(
+    changes: dict[str, Any], count: int, first_at: float, last_at: float
+) -> None:
+    seen = event(**changes)
+    assert seen is not None
+    assert (seen.count, seen.first_at, seen.last_at) == (count, first_at, last_at)
+
+
+def test_a_kubelet_is_known_by_either_pair_of_fields() -> None:
+    newer = event(source={}, reportingComponent="kubelet", reportingInstance="node-2")
+    assert newer is not None
+    assert newer.node == "node-2"
+    assert event(source={"component": "scheduler"}) is None
+    assert event(source=None) is None
+
+
+def test_the_container_comes_from_the_field_path() -> None:
+    paths = {"spec.initContainers{first}": ImageUser(ContainerType.INIT, "first"), "spec.other{x}": None}
+    for path, user in paths.items():
+        seen = event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path})
+        assert seen is not None
+        assert seen.user == user
+
+
+def test_a_container_that_has_been_reported_twice_is_one() -> None:
+    waiting: Object = {"waiting": {"reason": "ErrImagePull"}}
+    running: Object = {"running": {}}
+    pod = project.pod(
+        {
+            "metadata": META,
+            "spec": {"containers": [{"name": "main", "image": "app"}, {"name": "no-image"}]},
+            "status": {"containerStatuses": [{"name": "main", "state": waiting}, {"name": "main", "state": running}]},
+        }
+    )
+    assert pod is not None
+    assert [(use.user.name, use.state) for use in pod.uses] == [("main", RunState.RUNNING)]
+
+
+def test_a_long_message_is_cut() -> None:
+    seen = event(message="x" * 10_000)
+    assert seen is not None
+    assert len(seen.message) == project.LONGEST_MESSAGE

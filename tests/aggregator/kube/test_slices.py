@@ -1,0 +1,82 @@
+"""Exporters are found through the EndpointSlices of their Service: on the fake, the real server is too old for them."""
+
+import pytest
+
+from pulltrace_aggregator.kube import resources
+from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kube.values import Endpoint, SliceGone
+from rig.kubernetes import objects
+from rig.kubernetes.following import Stand
+
+
+@pytest.mark.contract
+def test_exporters_come_change_and_go(fake_stand: Stand) -> None:
+    namespace, api = fake_stand.namespace, fake_stand.api
+    first = api.create(
+        objects.endpoint_slice(
+            namespace,
+            "exporter-1",
+            "exporter",
+            objects.endpoint("node-1", "10.1.0.1"),
+            objects.endpoint("node-2", "10.1.0.2", ready=False),
+            {"addresses": ["10.1.0.3"], "nodeName": "node-3"},
+            {"addresses": ["10.1.0.4"]},
+        )
+    )
+    api.create(objects.endpoint_slice(namespace, "other-1", "other", objects.endpoint("node-1", "10.1.0.9")))
+    following = fake_stand.follow(resources.selections([namespace], (namespace, "exporter")))
+    following.wait_up()
+    (slice_,) = following.seen.slices.values()
+    assert slice_.endpoints == (
+        Endpoint("node-1", "10.1.0.1", 10301, ready=True),
+        Endpoint("node-2", "10.1.0.2", 10301, ready=False),
+        Endpoint("node-3", "10.1.0.3", 10301, ready=True),
+    )
+    api.create(objects.endpoint_slice(namespace, "exporter-2", "exporter", objects.endpoint("node-5", "fd00::5")))
+    following.seen.wait(lambda: len(following.seen.slices) == 2)
+    api.patch(first, {"endpoints": [], "ports": None})
+    following.seen.wait(lambda: not following.seen.slices[first["metadata"]["uid"]].endpoints)
+    api.delete(first)
+    following.seen.wait(lambda: len(following.seen.slices) == 1)
+    assert following.seen.of(SliceGone) == [SliceGone(namespace, "exporter-1", first["metadata"]["uid"])]
+
+
+@pytest.mark.contract
+def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_stand: Stand) -> None:
+    namespace, api = fake_stand.namespace, fake_stand.api
+    lost = api.create(objects.endpoint_slice(namespace, "exporter-1", "exporter"))
+    following = fake_stand.follow([resources.exporter_slices(namespace, "exporter")])
+    following.wait_up()
+    fake_stand.proxy.refuse()
+    following.wait_restarts("endpointslices", "network")
+    api.delete(lost)
+    fake_stand.cluster.compact()
+    fake_stand.proxy.allow()
+    following.seen.wait(lambda: not following.seen.slices)
+    assert following.restarts("endpointslices", "expired") == 1
+
+
+@pytest.mark.contract
+def test_only_the_port_of_the_metrics_counts(fake_stand: Stand) -> None:
+    namespace, api = fake_stand.namespace, fake_stand.api
+    endpoint = objects.endpoint("node-1", "10.1.0.1")
+    api.create(objects.endpoint_slice(namespace, "web", "exporter", endpoint, port="web"))
+    api.create(objects.endpoint_slice(namespace, "metrics", "exporter", endpoint))
+    following = fake_stand.follow([resources.exporter_slices(namespace, "exporter")])
+    following.wait_up()
+    assert {each.name: bool(each.endpoints) for each in following.seen.slices.values()} == {
+        "web": False,
+        "metrics": True,
+    }
+
+
+@pytest.mark.parametrize("cluster", [pytest.param("real", marks=pytest.mark.integration)], indirect=True)
+def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(stand: Stand) -> None:
+    following = stand.follow(resources.selections([stand.namespace], (stand.namespace, "exporter")))
+    following.wait_stage("endpointslices", Stage.REFUSED)
+    following.wait_stage("pods", Stage.WATCHING)
+    (problem,) = following.problems
+    assert problem.startswith(
+        f"the API server knows nothing to list endpointslices.discovery.k8s.io in namespace {stand.namespace}: "
+    )
+    assert following.cluster.health.ready

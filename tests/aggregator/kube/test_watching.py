@@ -1,0 +1,157 @@
+"""What happens after the list is seen as it happens, and what leaves is seen to leave."""
+
+import json
+import time
+from dataclasses import replace
+
+import pytest
+
+from pulltrace_aggregator.kube import resources
+from pulltrace_aggregator.kube.listwatch import ListWatch
+from pulltrace_aggregator.kube.values import Change, EventGone, PodGone, PodSeen, RunState
+from rig.kubernetes import objects
+from rig.kubernetes.api import Object
+from rig.kubernetes.following import QUICK, Stand
+from rig.kubernetes.recorder import Recorder
+
+
+def uid(item: Object) -> str:
+    return str(item["metadata"]["uid"])
+
+
+def test_a_pod_is_seen_to_come_change_and_run(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    pod = stand.pod()
+    following.seen.wait(lambda: following.seen.pod("app"))
+    stand.api.set_status(pod, containerStatuses=[objects.waiting("main", "ErrImagePull", "no such host")])
+    following.seen.wait(lambda: (seen := following.seen.pod("app")) and seen.uses[0].reason == "ErrImagePull")
+    stand.api.set_status(pod, phase="Running", containerStatuses=[objects.running()])
+    following.seen.wait(lambda: not following.seen.pods)
+    assert following.seen.of(PodGone) == [PodGone(stand.namespace, "app", uid(pod), terminating=False)]
+
+
+def test_a_pod_that_is_deleted_says_so_before_it_leaves(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    pod = stand.pod()
+    stand.api.delete(pod, grace=None)
+    following.seen.wait(lambda: (seen := following.seen.pod("app")) and seen.terminating)
+    stand.api.delete(pod)
+    following.seen.wait(lambda: not following.seen.pods)
+    assert following.seen.of(PodGone) == [PodGone(stand.namespace, "app", uid(pod), terminating=True)]
+
+
+def test_a_pod_made_again_under_its_name_is_another_pod(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    first = stand.pod()
+    stand.api.delete(first)
+    second = stand.pod(node="node-2")
+    seen = following.seen.wait(lambda: following.seen.pods.get(uid(second)))
+    assert seen.node == "node-2"
+    assert list(following.seen.pods) == [uid(second)]
+    order = [
+        (type(each), each.uid, each.terminating) for each in following.seen.log if isinstance(each, PodSeen | PodGone)
+    ]
+    assert order == [
+        (PodSeen, uid(first), False),
+        (PodSeen, uid(first), True),
+        (PodGone, uid(first), True),
+        (PodSeen, uid(second), False),
+    ]
+
+
+def test_a_look_at_a_pod_tells_what_became_of_it(stand: Stand) -> None:
+    following = stand.follow()
+    pod = stand.pod()
+    stand.api.set_status(pod, phase="Running", containerStatuses=[objects.running(image_id="x@sha256:" + "3" * 64)])
+    seen = following.cluster.pod(stand.namespace, "app")
+    assert seen is not None
+    assert (seen.phase, seen.uses[0].state, seen.uses[0].image_id) == (
+        "Running",
+        RunState.RUNNING,
+        "x@sha256:" + "3" * 64,
+    )
+    stand.api.delete(pod)
+    assert following.cluster.pod(stand.namespace, "app") is None
+
+
+def test_a_repeated_event_comes_with_its_new_count(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    event = stand.event(stand.pod(), "Failed")
+    stand.api.patch(event, {"count": 5, "lastTimestamp": "2024-01-02T04:00:00Z"})
+    seen = following.seen.wait(lambda: following.seen.events_of("app", Change.MODIFIED))[-1]
+    assert (seen.count, seen.last_at, seen.first_at) == (5, 1704168000.0, 1704164645.0)
+    stand.api.delete(event)
+    following.seen.wait(lambda: following.seen.of(EventGone))
+    assert not following.seen.events
+
+
+def test_a_watch_that_comes_to_its_end_is_carried_on(stand: Stand) -> None:
+    timing = replace(QUICK, watch=1.0)
+    following = stand.follow([resources.waiting_pods(stand.namespace)], timing=timing)
+    following.wait_up()
+    until, number = time.monotonic() + 4, 0
+    while time.monotonic() < until:
+        number += 1
+        stand.pod(f"app-{number}")
+        following.seen.wait(lambda: following.seen.pod(f"app-{number}"))  # noqa: B023 - called at once
+    assert following.seen.lists("pods") == 1
+    assert [each.name for each in following.seen.of(PodSeen)] == [f"app-{each + 1}" for each in range(number)]
+    assert not following.cluster.health.restarts
+
+
+def test_bookmarks_move_a_watch_on_that_sees_no_changes(stand: Stand) -> None:
+    unselected: list[Object] = []
+
+    class Unselected:
+        """Makes pods, once the watch runs, that only a bookmark can tell to be past."""
+
+        def listed(self) -> None:
+            assert not unselected
+
+        def watching(self) -> None:
+            unselected.extend(stand.pod(f"unscheduled-{number}", node="") for number in range(3))
+
+    selection, timing = resources.waiting_pods(stand.namespace), replace(QUICK, watch=4.0)
+    following = ListWatch(stand.client(), selection, Recorder(), Unselected(), timing, lambda: 0.5)
+    following.run()
+    assert int(following.resource_version) >= int(unselected[-1]["metadata"]["resourceVersion"])
+
+
+def test_several_namespaces_are_followed_and_no_others(stand: Stand) -> None:
+    second, third = stand.new_namespace(), stand.new_namespace()
+    following = stand.follow(resources.selections([stand.namespace, second, second]))
+    following.wait_up()
+    for namespace in (third, second, stand.namespace):
+        stand.event(stand.pod(f"in-{namespace}", namespace=namespace))
+    following.seen.wait(lambda: len(following.seen.pods) == 2 == len(following.seen.events))
+    assert {each.namespace for each in following.seen.pods.values()} == {stand.namespace, second}
+
+
+def test_all_namespaces_are_followed_by_one_watch_of_each_kind(stand: Stand) -> None:
+    following = stand.follow(resources.selections())
+    following.wait_up()
+    names = {f"in-{namespace}": namespace for namespace in (stand.namespace, stand.new_namespace())}
+    for name, namespace in names.items():
+        stand.event(stand.pod(name, namespace=namespace))
+    following.seen.wait(lambda: names.keys() <= {each.pod for each in following.seen.events.values()})
+    following.seen.wait(lambda: all(following.seen.pod(name) for name in names))
+    assert len(following.cluster.health.feeds) == 1 + len(resources.EVENT_REASONS)
+
+
+def test_the_clock_of_the_server_is_known(stand: Stand) -> None:
+    following = stand.follow()
+    following.wait_up()
+    assert following.cluster.server_ahead == pytest.approx(0, abs=2.5)
+
+
+def test_names_and_messages_may_hold_anything(stand: Stand) -> None:
+    message = 'Failed to pull image "x": \u2028 \\ \n\t\U0001f40b ' + "long " * 150
+    following = stand.follow()
+    following.wait_up()
+    stand.event(stand.pod(), "Failed", message)
+    (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
+    assert event.message == json.loads(json.dumps(message))

@@ -1,0 +1,269 @@
+"""The aggregator's metrics against their contract."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_plain
+
+from pulltrace.exposition import Family, Metric, MetricType, TextFormat
+from pulltrace.pull import Phase
+from pulltrace_aggregator.metrics import FAMILIES, Process, Scrape, Scraper
+from pulltrace_aggregator.metrics.__main__ import page
+from pulltrace_aggregator.view import View
+from rig.busycluster import NOW, busy_cluster
+from rig.cluster import IMAGE, MIB, Cluster, digest
+
+pytestmark = pytest.mark.unit
+
+REPOSITORY = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden"
+PROCESS = Process(
+    "1.2.3",
+    "3.11.2",
+    kubernetes_up=lambda: True,
+    watch_restarts=lambda: {("pods", "expired"): 2},
+    exporter_requests=lambda: {"ok": 7, "timeout": 1},
+    web_config_loaded=lambda: True,
+)
+
+POD = "namespace pod container container_type node image"
+IMAGE_LABELS = "registry repository digest"
+CONTRACT = {
+    "pulltrace_pod_pull_info": ("gauge", f"{POD} uid {IMAGE_LABELS} match"),
+    "pulltrace_pod_pull_phase": ("gauge", f"{POD} phase"),
+    "pulltrace_pod_pull_progress_ratio": ("gauge", POD),
+    "pulltrace_pod_pull_size_bytes": ("gauge", POD),
+    "pulltrace_pod_pull_downloaded_bytes": ("gauge", POD),
+    "pulltrace_pod_pull_bytes_per_second": ("gauge", POD),
+    "pulltrace_pod_pull_eta_seconds": ("gauge", POD),
+    "pulltrace_pod_pull_waiting_seconds": ("gauge", POD),
+    "pulltrace_pod_pull_blocked_by": ("gauge", f"{POD} cause"),
+    "pulltrace_pull_stale": ("gauge", f"node {IMAGE_LABELS} reason"),
+    "pulltrace_node_resolving_stale": ("gauge", "node"),
+    "pulltrace_node_exporter_missing": ("gauge", "node"),
+    "pulltrace_stale_pulls_total": ("counter", "reason"),
+    "pulltrace_image_nodes": ("gauge", f"{IMAGE_LABELS} phase"),
+    "pulltrace_node_queued_images": ("gauge", "node"),
+    "pulltrace_pod_pull_failures_total": ("counter", "namespace registry reason"),
+    "pulltrace_pod_pull_duration_seconds": ("histogram", "namespace registry"),
+    "pulltrace_pod_pull_queue_seconds": ("histogram", "namespace"),
+    "pulltrace_pod_pull_stage_seconds": ("histogram", "namespace stage"),
+    "pulltrace_aggregator_kubernetes_up": ("gauge", ""),
+    "pulltrace_aggregator_watch_restarts_total": ("counter", "resource reason"),
+    "pulltrace_aggregator_exporters": ("gauge", "state"),
+    "pulltrace_aggregator_exporter_requests_total": ("counter", "result"),
+    "pulltrace_aggregator_build_info": ("gauge", "version python_version"),
+    "pulltrace_web_config_last_reload_successful": ("gauge", ""),
+    "pulltrace_aggregator_scrape_errors_total": ("counter", "family"),
+}
+
+
+def scrape(view: View, now: float = NOW, process: Process = PROCESS) -> str:
+    return Scraper(FAMILIES, process).render(view, now, TextFormat.PLAIN).decode()
+
+
+def samples(text: str, name: str) -> list[str]:
+    """What follows the name on each sample's line."""
+    return [line.removeprefix(name) for line in text.splitlines() if re.match(rf"{name}[ {{]", line)]
+
+
+def values(text: str, name: str) -> list[str]:
+    return [sample.split()[-1] for sample in samples(text, name)]
+
+
+def now_of(cluster: Cluster) -> float:
+    return cluster.now.monotonic
+
+
+def test_the_table_is_the_contract() -> None:
+    table = {family.metric.name: family.metric for family in FAMILIES}
+    assert {name: (metric.type, " ".join(metric.labels)) for name, metric in table.items()} == CONTRACT
+    assert len(table) == len(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
+def test_every_sample_has_exactly_the_labels_of_the_table(family: Family[Scrape]) -> None:
+    metric = family.metric
+    text = Scraper([family], PROCESS).render(busy_cluster().view, NOW, TextFormat.PLAIN).decode()
+    read = [sample for found in parse_plain(text) for sample in found.samples]
+    assert read or metric.name == "pulltrace_aggregator_scrape_errors_total"
+    for sample in read:
+        assert tuple(name for name in sample.labels if name != "le") == metric.labels
+
+
+@pytest.mark.parametrize(("form", "name"), [(TextFormat.PLAIN, "plain"), (TextFormat.OPENMETRICS, "openmetrics")])
+def test_golden_scrape(form: TextFormat, name: str) -> None:
+    """After a wanted change: delete the file, run this twice, and read the difference."""
+    golden = GOLDEN / f"{name}.prom"
+    body = Scraper(FAMILIES, PROCESS).render(busy_cluster().view, NOW, form)
+    if not golden.exists():
+        golden.parent.mkdir(exist_ok=True)
+        golden.write_bytes(body)
+        pytest.fail(f"{golden} was not there and has been written")
+    assert body.decode().splitlines() == golden.read_text().splitlines()
+
+
+def test_both_golden_scrapes_parse_and_no_series_is_there_twice() -> None:
+    def read(found: object) -> list[tuple[str, frozenset[tuple[str, str]], float]]:
+        return [
+            (sample.name, frozenset(sample.labels.items()), sample.value)
+            for family in found  # type: ignore[attr-defined]
+            for sample in family.samples
+        ]
+
+    openmetrics = read(parse_openmetrics((GOLDEN / "openmetrics.prom").read_text()))  # type: ignore[no-untyped-call]
+    assert openmetrics == read(parse_plain((GOLDEN / "plain.prom").read_text()))
+    series = [(name, labels) for name, labels, _ in openmetrics]
+    assert len(series) == len(set(series)) > 150
+
+
+def test_of_an_empty_cluster_nothing_is_made_up() -> None:
+    process = Process("1.2.3", "3.11.2")
+    lines = [line for line in scrape(Cluster().tick(), process=process).splitlines() if not line.startswith("#")]
+    assert sorted(lines) == [
+        'pulltrace_aggregator_build_info{version="1.2.3",python_version="3.11.2"} 1',
+        'pulltrace_aggregator_exporters{state="ok"} 0',
+        'pulltrace_aggregator_exporters{state="unreachable"} 0',
+        *(
+            f'pulltrace_stale_pulls_total{{reason="{reason}"}} 0'
+            for reason in ("exporter_unreachable", "no_progress", "orphaned", "slow", "unpack_no_progress")
+        ),
+    ]
+
+
+def test_an_idle_node_has_no_series_of_its_own() -> None:
+    cluster = Cluster()
+    cluster.node()
+    cluster.node("gone").answers = False
+    text = scrape(cluster.tick())
+    assert values(text, "pulltrace_aggregator_exporters") == ["1", "1"]
+    assert "node-1" not in text
+
+
+def test_the_series_of_a_waiting_image() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.sleep(10)
+    cluster.node().advance(ratio=0.25, rate=2.5 * MIB)
+    cluster.tick()
+    cluster.sleep(2.5)
+    labels = (
+        'namespace="shop",pod="web",container="app",container_type="container",node="node-1",'
+        'image="registry.example/team/app:1"'
+    )
+    join = (
+        f'uid="{pod.uid}",registry="registry.example",repository="team/app",digest="{digest(IMAGE)}",match="repository"'
+    )
+    text = scrape(cluster.view, now_of(cluster))
+    found = [line.removeprefix("pulltrace_pod_pull_") for line in text.splitlines() if "pulltrace_pod_pull" in line]
+    assert [line for line in found if not line.startswith("#")] == [
+        f"info{{{labels},{join}}} 1",
+        f'phase{{{labels},phase="downloading"}} 1',
+        f"progress_ratio{{{labels}}} 0.25",
+        f"size_bytes{{{labels}}} {100 * MIB}",
+        f"downloaded_bytes{{{labels}}} {25 * MIB}",
+        f"bytes_per_second{{{labels}}} {int(2.5 * MIB)}",
+        f"eta_seconds{{{labels}}} 30",
+        f"waiting_seconds{{{labels}}} 12.5",
+        f'blocked_by{{{labels},cause="progressing"}} 1',
+    ]
+
+
+def test_an_image_that_has_come_waits_for_nothing() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.sleep(3)
+    cluster.node().end()
+    pod.pulled()
+    text = scrape(cluster.tick(), now_of(cluster))
+    for name in ("waiting_seconds", "blocked_by", "bytes_per_second", "eta_seconds"):
+        assert samples(text, f"pulltrace_pod_pull_{name}") == []
+    assert values(text, "pulltrace_pod_pull_progress_ratio") == ["1"]
+
+
+def test_of_a_silent_node_no_present_rate_is_told() -> None:
+    cluster = busy_cluster()
+    text = scrape(cluster.view)
+    assert [sample for sample in samples(text, "pulltrace_pod_pull_downloaded_bytes") if "node-3" in sample]
+    assert not [sample for sample in samples(text, "pulltrace_pod_pull_bytes_per_second") if "node-3" in sample]
+    assert samples(text, "pulltrace_node_exporter_missing") == ['{node="node-3"} 1']
+
+
+def test_a_rollout_at_a_glance() -> None:
+    cluster = Cluster()
+    for number in range(6):
+        cluster.node(f"node-{number}").pull()
+    cluster.node("node-0").end()
+    cluster.node("node-1").end()
+    cluster.node("node-2").end(phase=Phase.FAILED)
+    cluster.node("node-3").change(phase=Phase.UNPACKING)
+    cluster.node("node-4").pull("registry.example/team/other:1")
+    text = scrape(cluster.tick())
+    found = {
+        (match[1], match[2]): int(match[3])
+        for match in re.finditer(r'image_nodes{.*repository="(.+?)".*phase="(\w+)"} (\d+)', text)
+    }
+    assert found == {
+        ("team/app", "succeeded"): 2,
+        ("team/app", "failed"): 1,
+        ("team/app", "unpacking"): 1,
+        ("team/app", "downloading"): 2,
+        ("team/other", "downloading"): 1,
+    }
+
+
+def test_nothing_of_a_message_goes_into_a_label() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.failed("secret-of-the-message 401 Unauthorized")
+    pod.status("secret-of-the-reason", "secret-of-the-message")
+    pod.status("ErrImagePull", "secret-of-the-message")
+    assert "secret" not in scrape(cluster.tick())
+
+
+def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
+    cluster = Cluster()
+    scraper = Scraper(FAMILIES, PROCESS)
+    pods = [cluster.pod(f"pod-{number}") for number in range(3)]
+    for pod in pods:
+        pod.pulling()
+    for _ in range(2):
+        scraper.render(cluster.tick(), NOW, TextFormat.PLAIN)
+    assert len(scraper._rows._texts) == 6
+    pods[0].delete()
+    scraper.render(cluster.tick(), NOW, TextFormat.PLAIN)
+    assert len(scraper._rows._texts) == 4
+
+
+def test_a_broken_family_is_told_in_the_same_scrape() -> None:
+    def samples_of(_: Scrape) -> list[tuple[str, float]]:
+        raise ZeroDivisionError
+
+    broken = Family(Metric("pulltrace_broken", MetricType.GAUGE, "Broken."), samples_of)
+    text = Scraper([broken, *FAMILIES], PROCESS).render(View(), NOW, TextFormat.PLAIN).decode()
+    assert samples(text, "pulltrace_aggregator_scrape_errors_total") == ['{family="pulltrace_broken"} 1']
+    assert samples(text, "pulltrace_aggregator_kubernetes_up") == [" 1"]
+
+
+def test_what_is_not_tried_yet_has_no_sample() -> None:
+    text = scrape(View(), process=replace(PROCESS, kubernetes_up=lambda: None, web_config_loaded=lambda: None))
+    assert not samples(text, "pulltrace_aggregator_kubernetes_up")
+    assert not samples(text, "pulltrace_web_config_last_reload_successful")
+
+
+def test_the_reference_page_is_the_table() -> None:
+    assert page() in (REPOSITORY / "docs" / "metrics.md").read_text(), "make docs"
+    rows = {
+        row[0]: row[1:]
+        for row in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (\w*) \| (.+) \|$", page(), re.MULTILINE)
+    }
+    assert {name: (row[0], row[1].replace("`", "")) for name, row in rows.items()} == CONTRACT

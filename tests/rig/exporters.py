@@ -1,0 +1,163 @@
+"""Exporters for tests of whoever reads them: one that serves a report, and one that sends whatever it is told to."""
+
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+from pulltrace import wire
+from pulltrace.pull import NodeReport
+from pulltrace.web import Request, Response, matches_etag
+from rig.views import a_report
+from rig.web import serving
+
+PULLS_PATH: Final = "/v1/pulls"
+
+
+class FakeExporter:
+    """Serves `report`, which a test replaces at will, as the real exporter does, and keeps the requests."""
+
+    def __init__(self, report: NodeReport | None = None) -> None:
+        self.report = report or a_report()
+        self.asked: list[tuple[float, Request]] = []
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def times(self) -> list[float]:
+        """When it was asked."""
+        return [when for when, _ in self.asked]
+
+    @contextlib.contextmanager
+    def served(self, config: Path | None = None) -> Iterator["FakeExporter"]:
+        with serving({PULLS_PATH: self._answer}, config) as server:
+            self.port = server.port
+            yield self
+
+    def _answer(self, request: Request) -> Response:
+        self.asked.append((time.monotonic(), request))
+        layers = request.query.get("layers") != ("false",)
+        tag = wire.etag(self.report, layers=layers)
+        if matches_etag(request, tag):
+            return Response(304, headers={"ETag": tag})
+        return Response(200, wire.encode(self.report, layers=layers), "application/json", {"ETag": tag})
+
+
+Talk = Callable[[socket.socket], None]
+"""What a raw exporter does with a connection, which is closed after it."""
+
+
+class RawExporter:
+    """Accepts connections and has each served by `talk`, in a thread that ends with the test."""
+
+    def __init__(self, talk: Talk) -> None:
+        self.talk = talk
+        self.connections = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        self._open: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def served(self) -> Iterator["RawExporter"]:
+        accepting = threading.Thread(target=self._accept)
+        accepting.start()
+        try:
+            yield self
+        finally:
+            for sock in (self._listener, *self._open):
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_RDWR)
+            accepting.join()
+            for thread in self._threads:
+                thread.join()
+            self._listener.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                sock, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(sock)
+            thread = threading.Thread(target=self._serve, args=(sock,))
+            self._threads.append(thread)
+            thread.start()
+
+    def _serve(self, sock: socket.socket) -> None:
+        with sock, contextlib.suppress(OSError):
+            self.talk(sock)
+
+
+def read_request(sock: socket.socket) -> bytes:
+    """The head of one request, empty when the client has gone."""
+    head = b""
+    while not head.endswith(b"\r\n\r\n"):
+        data = sock.recv(4096)
+        if not data:
+            return b""
+        head += data
+    return head
+
+
+def says(data: bytes) -> Talk:
+    """Sends these bytes to each request, and waits for the client to close."""
+
+    def talk(sock: socket.socket) -> None:
+        while read_request(sock):
+            sock.sendall(data)
+
+    return talk
+
+
+def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
+    """An answer."""
+    lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def endless(beginning: bytes, part: bytes) -> Talk:
+    """Never stops sending."""
+
+    def talk(sock: socket.socket) -> None:
+        read_request(sock)
+        sock.sendall(beginning)
+        while True:
+            sock.sendall(part)
+
+    return talk
+
+
+def silent(sock: socket.socket) -> None:
+    """Reads and says nothing."""
+    while sock.recv(4096):
+        pass
+
+
+def dripping(data: bytes) -> Talk:
+    """Sends one byte after the other, each soon enough for a reader that looks at single reads only."""
+
+    def talk(sock: socket.socket) -> None:
+        read_request(sock)
+        for byte in data:
+            sock.sendall(bytes([byte]))
+            time.sleep(0.05)
+
+    return talk
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])

@@ -1,0 +1,104 @@
+"""A fleet for tests: quick, and with an eye on what it tells."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from pulltrace.clock import Instant, SystemClock
+from pulltrace_aggregator.fleet import (
+    Access,
+    Discovery,
+    ExporterGone,
+    ExporterSeen,
+    Fleet,
+    FleetView,
+    Pace,
+    Result,
+    Target,
+)
+from pulltrace_aggregator.kube.values import Endpoint, SliceSeen
+from pulltrace_aggregator.sharding import Shard
+from rig.web import wait_until
+
+INTERVAL = 0.05
+QUICK = Pace(interval=INTERVAL, per_second=1000, idle_interval=600.0, first_retry=0.2)
+
+
+class ImpatientClock(SystemClock):
+    """Shows monotonic time as it is, and lets files be looked at on every occasion: each look is seconds later."""
+
+    def __init__(self) -> None:
+        self._looks = 0
+
+    def now(self) -> Instant:
+        self._looks += 10
+        now = super().now()
+        return Instant(now.wall, now.monotonic + self._looks)
+
+
+class Watched:
+    """A fleet and what it has told, in order."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.fleet = fleet
+        self.news: list[ExporterSeen | ExporterGone] = []
+
+    def receive(self, observed: ExporterSeen | ExporterGone) -> None:
+        self.news.append(observed)
+
+    @property
+    def view(self) -> FleetView:
+        return self.fleet.view()
+
+    def seen(self, node: str = "n1") -> ExporterSeen:
+        return self.view.exporters[node]
+
+    def count(self, result: Result) -> int:
+        return self.view.requests[result]
+
+    def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = 10.0) -> ExporterSeen:
+        """The first state of the node that is as wanted."""
+        deadline = time.monotonic() + seconds
+        while True:
+            seen = self.view.exporters.get(node)
+            if seen and met(seen):
+                return seen
+            assert time.monotonic() < deadline, f"it did not happen: {seen}"
+            time.sleep(0.01)
+
+    def wait_for(self, result: Result, times: int = 1, seconds: float = 10.0) -> None:
+        """Wait until so many more requests have ended so."""
+        wanted = self.count(result) + times
+        wait_until(lambda: self.count(result) >= wanted, seconds)
+
+
+@contextlib.contextmanager
+def reading(
+    *targets: str,
+    wanted: Iterable[str] = ("n1",),
+    config: Path | None = None,
+    pace: Pace = QUICK,
+    timeout: float = 1.0,
+    shard: Shard | None = None,
+) -> Iterator[Watched]:
+    """A fleet that reads these, `NODE=URL`, and whatever it is told of besides."""
+    clock = SystemClock()
+    access = Access(config, ImpatientClock() if config else clock)
+    watched: Watched
+
+    class Sink:
+        def receive(self, observed: ExporterSeen | ExporterGone) -> None:
+            watched.receive(observed)
+
+    discovery = Discovery([Target.parse(target) for target in targets], shard)
+    fleet = Fleet(discovery, access, clock, pace=pace, timeout=timeout, sink=Sink())
+    watched = Watched(fleet)
+    fleet.want(wanted)
+    with fleet:
+        yield watched
+
+
+def a_slice(*endpoints: tuple[str, str, int], name: str = "exporters-1") -> SliceSeen:
+    """A slice of (node, address, port)."""
+    return SliceSeen("monitoring", name, f"uid-{name}", tuple(Endpoint(*endpoint, True) for endpoint in endpoints))

@@ -1,0 +1,131 @@
+"""The fake as a whole: its users, its faults, and which part answers a request."""
+
+import json
+import secrets
+import shutil
+import ssl
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+from rig import pki
+from rig.kubernetes.api import Api, Rule
+from rig.kubernetes.fake.asking import Asked, Denied, authorize, verb
+from rig.kubernetes.fake.faults import Action, Fault, status_body
+from rig.kubernetes.fake.reading import page, watch
+from rig.kubernetes.fake.resources import place
+from rig.kubernetes.fake.server import Handler, Server
+from rig.kubernetes.fake.store import Key, Object, Store
+from rig.kubernetes.fake.writing import do
+
+
+class FakeCluster:
+    """Implements `rig.kubernetes.api.KubernetesCluster`, for Kubernetes of any version: slices, image volumes and all.
+
+    `bookmark_interval` is in seconds. `requests` holds all that came, in order.
+    """
+
+    def __init__(self, bookmark_interval: float = 60.0) -> None:
+        self.bookmark_interval = bookmark_interval
+        self.store = Store()
+        self.requests: list[Asked] = []
+        self._faults: list[Fault] = []
+        self._users: dict[str, tuple[str, tuple[Rule, ...]]] = {}
+        self._folder = Path(tempfile.mkdtemp(prefix="ptf-", dir="/tmp"))
+        authority = pki.Authority("Pulltrace fake cluster")
+        self.ca_file = authority.write(self._folder)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(*authority.issue().write(self._folder, "server"))
+        self.admin_token = secrets.token_hex(16)
+        self.store.put(Key("namespaces", "", "default"), {"metadata": {"name": "default"}})
+        self._server: Server | None = Server(0, self._tls, self._respond)
+        self._port = self._server.port
+        self.api = Api(self.url, self.admin_token, self.ca_file)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._port}"
+
+    def user(self, rules: Iterable[Rule]) -> str:
+        token = secrets.token_hex(16)
+        self._users[token] = (f"user-{len(self._users)}", tuple(rules))
+        return token
+
+    def allow(self, token: str, rules: Iterable[Rule]) -> None:
+        name, before = self._users[token]
+        self._users[token] = (name, (*before, *rules))
+
+    def revoke(self, token: str) -> None:
+        """Know a user no longer."""
+        del self._users[token]
+
+    def fault(self, verb: str, resource: str, action: Action, times: int | None = None) -> Fault:
+        """Misbehave on these requests from now on."""
+        fault = Fault(verb, resource, action, times)
+        self._faults.append(fault)
+        return fault
+
+    def asked(self, verb: str, resource: str) -> list[Asked]:
+        """The requests of one verb and resource, in order."""
+        return [each for each in self.requests if (each.verb, each.where.resource) == (verb, resource)]
+
+    def compact(self) -> None:
+        self.store.compact()
+
+    def stop(self) -> None:
+        if self._server:
+            self._server.close()
+            self._server = None
+
+    def start(self) -> None:
+        self._server = self._server or Server(self._port, self._tls, self._respond)
+
+    def close(self) -> None:
+        self.stop()
+        self.api.close()
+        shutil.rmtree(self._folder)
+
+    def _respond(self, handler: Handler) -> None:
+        url = urlsplit(handler.path)
+        if url.path == "/readyz":
+            handler.answer(200, b"ok")
+            return
+        body = handler.body()
+        try:
+            self._serve(handler, url.path, dict(parse_qsl(url.query)), json.loads(body) if body else {})
+        except Denied as denied:
+            handler.answer(denied.code, status_body(denied.code, str(denied)))
+
+    def _serve(self, handler: Handler, path: str, query: dict[str, str], given: Object) -> None:
+        user, rules = self._user(handler.headers.get("Authorization", ""))
+        where = place(path)
+        if not where:
+            handler.answer(404, b"404 page not found\n", {"Content-Type": "text/plain"})
+            return
+        asked = Asked(verb(handler.command, where, query), where, query)
+        self.requests.append(asked)
+        authorize(user, rules, asked)
+        fault = next((each for each in self._faults if each.applies(asked.verb, where.resource)), None)
+        if fault:
+            fault.action(handler, fault)
+        elif asked.verb == "watch":
+            watch(self.store, handler, asked, self.bookmark_interval)
+        else:
+            answer = page(self.store, asked) if asked.verb == "list" else do(self.store, asked, given)
+            handler.answer(201 if asked.verb == "create" else 200, json.dumps(answer).encode())
+
+    def _user(self, header: str) -> tuple[str, tuple[Rule, ...] | None]:
+        kind, _, token = header.partition(" ")
+        if kind.lower() == "bearer" and token == self.admin_token:
+            return "admin", None
+        if kind.lower() != "bearer" or token not in self._users:
+            raise Denied(401)
+        return self._users[token]

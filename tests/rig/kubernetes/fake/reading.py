@@ -1,0 +1,100 @@
+"""Lists in pages and watches, as the real server answers them."""
+
+import base64
+import json
+import time
+
+from rig.kubernetes.fake.asking import Asked, Denied
+from rig.kubernetes.fake.faults import Exchange, status_object
+from rig.kubernetes.fake.server import PAUSE
+from rig.kubernetes.fake.store import Compacted, Key, Matcher, Object, Store
+
+DEADLINE_BOOKMARK = 2.0
+"""Seconds before the end of a watch at which the real server sends a bookmark, whatever the interval."""
+TOO_OLD = "The provided continue parameter is too old to display a consistent list result."
+
+
+def page(store: Store, asked: Asked) -> Object:
+    """One page of a list; raises Denied."""
+    where, limit, matches = asked.where, int(asked.query.get("limit", "0")), asked.matcher
+    revision, after = _continuation(asked.query.get("continue", "")) or (store.revision, None)
+    try:
+        found = store.at(revision, where.resource, where.namespace)
+    except Compacted as error:
+        raise Denied(410, TOO_OLD) from error
+    selected = [(key, item) for key, item in found if matches(item) and (after is None or key > after)]
+    shown = selected[:limit] if limit else selected
+    meta = {"resourceVersion": str(revision)}
+    if len(shown) < len(selected):
+        meta["continue"] = _token(revision, shown[-1][0])
+    # The real server leaves these two out of a list's items.
+    items = [{name: part for name, part in item.items() if name not in ("kind", "apiVersion")} for _, item in shown]
+    return {"kind": f"{where.kind}List", "apiVersion": where.version, "metadata": meta, "items": items}
+
+
+def watch(store: Store, exchange: Exchange, asked: Asked, bookmark_interval: float) -> None:
+    """Send changes until the time that was asked for is over; raises Denied, and Gone when nobody listens."""
+    matches, where = asked.matcher, asked.where
+    began_at = position = int(asked.query.get("resourceVersion") or store.revision)
+    deadline = time.monotonic() + float(asked.query.get("timeoutSeconds", "3600"))
+    wanted = asked.query.get("allowWatchBookmarks") == "true"
+    bookmarks = Bookmarks(deadline, bookmark_interval if wanted else float("inf"))
+    exchange.begin()
+    while time.monotonic() < deadline:
+        exchange.check()
+        try:
+            position = _deliver(store, exchange, asked, matches, position)
+        except Compacted:
+            message = f"too old resource version: {position} ({store.revision})"
+            exchange.send(line("ERROR", status_object(410, message)))
+            break
+        # As long as nothing has happened there is nothing to tell.
+        if wanted and bookmarks.due(time.monotonic()) and position > began_at:
+            meta = {"resourceVersion": str(position), "creationTimestamp": None}
+            exchange.send(line("BOOKMARK", {"kind": where.kind, "apiVersion": where.version, "metadata": meta}))
+    exchange.end()
+
+
+def line(kind: str, item: Object) -> bytes:
+    """One change of a watch."""
+    return json.dumps({"type": kind, "object": item}, separators=(",", ":")).encode() + b"\n"
+
+
+class Bookmarks:
+    """When a watch is told how far it is."""
+
+    def __init__(self, deadline: float, interval: float) -> None:
+        self._interval = interval
+        self._last_chance = deadline - DEADLINE_BOOKMARK
+        self._next = min(time.monotonic() + interval, self._last_chance)
+
+    def due(self, now: float) -> bool:
+        """Whether it is time again."""
+        if now < self._next:
+            return False
+        more = now < self._last_chance
+        self._next = min(now + self._interval, self._last_chance) if more else float("inf")
+        return True
+
+
+def _deliver(store: Store, exchange: Exchange, asked: Asked, matches: Matcher, position: int) -> int:
+    """Send what came after a revision, or wait a moment for it; returns the revision that is reached."""
+    with store.changed:
+        if store.revision <= position:
+            store.changed.wait(PAUSE)
+        reached = max(store.revision, position)
+        deliveries = store.since(position, asked.where.resource, asked.where.namespace, matches)
+    for delivery in deliveries:
+        exchange.send(line(delivery.type, delivery.item))
+    return reached
+
+
+def _token(revision: int, last: Key) -> str:
+    return base64.urlsafe_b64encode(json.dumps([revision, *last]).encode()).decode()
+
+
+def _continuation(token: str) -> tuple[int, Key] | None:
+    if not token:
+        return None
+    revision, *last = json.loads(base64.urlsafe_b64decode(token))
+    return revision, Key(*last)

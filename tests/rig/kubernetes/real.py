@@ -1,0 +1,208 @@
+"""A real kube-apiserver with an etcd, in one folder which goes when it is closed."""
+
+import secrets
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Self
+
+import requests
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from rig import debian, pki
+from rig.kubernetes import build, objects
+from rig.kubernetes.api import Api, Rule
+from rig.processes import Process
+
+USERS = 1000
+"""Tokens are read once at the start, so there are as many users from the beginning."""
+START_TIMEOUT = 90.0
+INTERVAL = 0.05
+
+
+class ClusterFailed(Exception):
+    """A daemon did not start or stop; the text holds the end of its log."""
+
+
+class RealCluster:
+    """Implements `rig.kubernetes.api.KubernetesCluster`. Nothing runs pods in it unless a kubelet joins."""
+
+    def __init__(self) -> None:
+        self._etcd_program = debian.unpacked(build.ETCD) / build.ETCD.program
+        self._programs = build.programs()
+        self._closing = ExitStack()
+        self._server: Process | None = None
+        self._port, self._etcd_port = _free_port(), _free_port()
+        try:
+            self._prepare()
+            self._start_etcd()
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def url(self) -> str:
+        return f"https://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        """Of the API server."""
+        if not self._server:
+            raise ClusterFailed("the API server does not run")
+        return self._server.pid
+
+    def user(self, rules: Iterable[Rule]) -> str:
+        token = self._unused.pop()
+        self.allow(token, rules)
+        return token
+
+    def allow(self, token: str, rules: Iterable[Rule]) -> None:
+        given = tuple(rules)
+        for item in objects.roles(self._users[token], given):
+            self.api.create(item)
+        with closing(Api(self.url, token, self.ca_file)) as user:
+            # The server learns of its own roles by a watch, a moment later.
+            self._wait_for(lambda: all(user.may(rule) for rule in given))
+
+    def compact(self) -> None:
+        revision = self._etcd_call("kv/range", {"key": "AA=="})["header"]["revision"]
+        self._etcd_call("kv/compaction", {"revision": revision, "physical": True})
+
+    def stop(self) -> None:
+        # Asked politely it would wait for the watches to end.
+        if self._server:
+            self._server.kill()
+            self._server = None
+
+    def start(self) -> None:
+        if self._server:
+            return
+        server = Process([self._programs / "kube-apiserver", *self._server_flags()], self._log("kube-apiserver"))
+        self._server = server
+        self._wait_for(self.api.answers)
+        # What namespaced objects need; it is made a moment after the server is ready.
+        self._wait(
+            self._server,
+            lambda: bool(self.api.get("/api/v1/namespaces", fieldSelector="metadata.name=default")["items"]),
+        )
+
+    def close(self) -> None:
+        self._closing.close()
+
+    def _prepare(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="ptk-", dir="/tmp"))
+        self._closing.callback(shutil.rmtree, self.folder)
+        authority = pki.Authority("Pulltrace test cluster")
+        self.ca_file = authority.write(self.folder)
+        authority.issue().write(self.folder, "server")
+        (self.folder / "accounts.key").write_bytes(_signing_key())
+        admin = secrets.token_hex(16)
+        self._users = {secrets.token_hex(16): f"user-{number}" for number in range(USERS)}
+        self._unused = list(self._users)
+        lines = [f'{admin},admin,admin,"system:masters"']
+        lines += [f"{token},{name},{name}" for token, name in self._users.items()]
+        (self.folder / "tokens.csv").write_text("\n".join(lines) + "\n")
+        self.admin_token = admin
+        self.api = Api(self.url, admin, self.ca_file)
+        self._closing.callback(self.api.close)
+        self._closing.callback(self.stop)
+
+    def _start_etcd(self) -> None:
+        clients, peers = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{_free_port()}"
+        self._etcd = Process(
+            [
+                self._etcd_program,
+                f"--data-dir={self.folder / 'etcd'}",
+                f"--listen-client-urls={clients}",
+                f"--advertise-client-urls={clients}",
+                f"--listen-peer-urls={peers}",
+                f"--initial-advertise-peer-urls={peers}",
+                f"--initial-cluster=default={peers}",
+            ],
+            self._log("etcd"),
+        )
+        self._closing.callback(self._etcd.kill)
+        self._wait(self._etcd, self._etcd_answers)
+
+    def _server_flags(self) -> list[str]:
+        return [
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._port}",
+            f"--tls-cert-file={self.folder / 'server.crt'}",
+            f"--tls-private-key-file={self.folder / 'server.key'}",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--disable-admission-plugins=ServiceAccount",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--service-account-signing-key-file={self.folder / 'accounts.key'}",
+            f"--service-account-key-file={self.folder / 'accounts.key'}",
+            "--service-cluster-ip-range=10.0.0.0/24",
+            "--endpoint-reconciler-type=none",
+            "--allow-privileged",
+        ]
+
+    def _etcd_answers(self) -> bool:
+        try:
+            self._etcd_call("maintenance/status", {})
+        except requests.RequestException:
+            return False
+        return True
+
+    def _etcd_call(self, method: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
+        with requests.Session() as session:
+            session.trust_env = False
+            answer = session.post(f"http://127.0.0.1:{self._etcd_port}/v3/{method}", json=body, timeout=10)
+            answer.raise_for_status()
+            result: dict[str, dict[str, str]] = answer.json()
+            return result
+
+    def _log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def _wait_for(self, condition: Callable[[], bool]) -> None:
+        if self._server:
+            self._wait(self._server, condition)
+
+    def _wait(self, process: Process, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not condition():
+            ended = process.status is not None
+            if ended or time.monotonic() > deadline:
+                raise ClusterFailed(f"{process.name} {'ended' if ended else 'does not answer'}: {process.tail()}")
+            time.sleep(INTERVAL)
+
+
+def reason_missing() -> str:
+    """Why there can be none here; empty where there can. Builds nothing: that takes longer than a test may."""
+    if not build.cached():
+        return "kube-apiserver is not built: python -m rig.kubernetes.build"
+    try:
+        debian.unpacked(build.ETCD)
+    except debian.PackageUnavailable as error:
+        return str(error)
+    return ""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _signing_key() -> bytes:
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
