@@ -41,6 +41,7 @@ test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on t
 .PHONY: packages
 packages: $(VENV)/ok ## The Debian packages of the daemons, into a cache outside the checkout
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian
+	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.build
 
 .PHONY: bench
 bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
