@@ -39,8 +39,9 @@ test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on t
 	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(JOBS) -m "unit or contract"
 
 .PHONY: packages
-packages: $(VENV)/ok ## The Debian packages of the daemons, into a cache outside the checkout
+packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outside the checkout
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian
+	@PYTHONPATH=tests $(BIN)/python -m rig.npm
 	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.build
 
 .PHONY: bench

@@ -1,12 +1,13 @@
 """What a test needs of the machine: skipped with a loud reason where it is missing, failed where CI promises it."""
 
 import os
+import shutil
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from rig import debian
+from rig import debian, npm
 from rig.containerd import available
 
 
@@ -23,6 +24,23 @@ def program(package: debian.Package) -> Path:
     except debian.PackageUnavailable as error:
         miss(str(error))
         raise
+
+
+def npm_file(package: npm.Package) -> Path:
+    """The file of an npm package that is used; skips or fails the test as above where it cannot be had."""
+    try:
+        return npm.unpacked(package)
+    except npm.PackageUnavailable as error:
+        miss(str(error))
+        raise
+
+
+def node() -> Path:
+    """The JavaScript runtime of this machine; skips or fails the test as above where there is none."""
+    if found := shutil.which("node"):
+        return Path(found)
+    miss("node: not installed (Debian: apt-get install nodejs)")
+    raise AssertionError
 
 
 def miss(reason: str) -> None:
