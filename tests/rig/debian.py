@@ -31,11 +31,12 @@ class PackageUnavailable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A package of a release, and the program in it that tells whether it works here."""
+    """A package of a release, and the program in it that tells whether it works here, when it is run so."""
 
     suite: str
     name: str
     program: str
+    trial: tuple[str, ...] = ("--version",)
 
     def __str__(self) -> str:
         return f"{self.name} of {self.suite}"
@@ -47,9 +48,10 @@ CONTAINERD = {
     "2.1": Package("sid", "containerd", "usr/bin/containerd"),
 }
 RUNC = Package("bookworm", "runc", "usr/sbin/runc")
+BUSYBOX = Package("bookworm", "busybox-static", "bin/busybox", trial=("true",))
 PROMTOOL = Package("sid", "promtool", "usr/bin/promtool")
 PROMETHEUS = Package("sid", "prometheus", "usr/bin/prometheus")
-EVERYTHING = (*CONTAINERD.values(), RUNC, PROMTOOL, PROMETHEUS)
+EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS)
 
 
 def cache_folder() -> Path:
@@ -96,7 +98,7 @@ def _fetch(package: Package, home: Path) -> Path:
         archive = next(Path(incoming).glob("*.deb"))
         content = Path(incoming) / "content"
         run(["dpkg-deb", "-x", archive, content], timeout=300)
-        run([content / package.program, "--version"])
+        run([content / package.program, *package.trial])
         target = home / f"{package.name}-{archive.name.split('_')[1]}"
         return content.rename(target)
 
