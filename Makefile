@@ -23,10 +23,11 @@ check: lint types $(VENV)/ok ## Everything that needs no daemon, in less than tw
 	$(BIN)/pytest -n $(JOBS) -m "unit or contract"
 
 .PHONY: lint
-lint: $(VENV)/ok ## Style, and which package may import which
+lint: $(VENV)/ok ## Style, which package may import which, and the Containerfile
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/lint-imports
+	$(BIN)/hadolint deploy/Containerfile
 
 .PHONY: types
 types: $(VENV)/ok ## mypy, strict

@@ -35,8 +35,11 @@ class Package:
 
     suite: str
     name: str
-    program: str
+    program: str = ""
+    """None for what runs in chroot only."""
     trial: tuple[str, ...] = ("--version",)
+    also: tuple[str, ...] = ()
+    """Further packages that are unpacked into the same folder."""
 
     def __str__(self) -> str:
         return f"{self.name} of {self.suite}"
@@ -51,7 +54,16 @@ RUNC = Package("bookworm", "runc", "usr/sbin/runc")
 BUSYBOX = Package("bookworm", "busybox-static", "bin/busybox", trial=("true",))
 PROMTOOL = Package("sid", "promtool", "usr/bin/promtool")
 PROMETHEUS = Package("sid", "prometheus", "usr/bin/prometheus")
-EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS)
+PYTHON = Package(
+    "trixie",
+    "python3.13-minimal",
+    also=(
+        "libpython3.13-minimal", "libpython3.13-stdlib", "libc6", "libgcc-s1", "libstdc++6", "zlib1g", "libexpat1",
+        "libssl3t64", "libzstd1", "libffi8", "libbz2-1.0", "liblzma5", "dash", "ca-certificates",
+    ),
+)  # fmt: skip
+"""What the base of our images has, as far as our programs need it: the same release of Debian, the same Python."""
+EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS, PYTHON)
 
 
 def cache_folder() -> Path:
@@ -94,11 +106,13 @@ def _fetch(package: Package, home: Path) -> Path:
     options = _apt_options(home, package.suite)
     run(["apt-get", *options, "update", "-qq"], timeout=300)
     with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
-        run(["apt-get", *options, "download", "-qq", package.name], timeout=600, cwd=Path(incoming))
-        archive = next(Path(incoming).glob("*.deb"))
+        run(["apt-get", *options, "download", "-qq", package.name, *package.also], timeout=600, cwd=Path(incoming))
+        archive = next(Path(incoming).glob(f"{package.name}_*.deb"))
         content = Path(incoming) / "content"
-        run(["dpkg-deb", "-x", archive, content], timeout=300)
-        run([content / package.program, *package.trial])
+        for each in Path(incoming).glob("*.deb"):
+            run(["dpkg-deb", "-x", each, content], timeout=300)
+        if package.program:
+            run([content / package.program, *package.trial])
         target = home / f"{package.name}-{archive.name.split('_')[1]}"
         return content.rename(target)
 

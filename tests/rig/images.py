@@ -167,18 +167,21 @@ def build(
     docker: bool = False,
     platforms: Sequence[str] = ("linux/arm64",),
     entrypoint: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
 ) -> Image:
     """An image of these layers; a number stands for a layer of that size, particular to repository and tag.
 
-    `platforms` are further ones in the index, which a node of linux/amd64 leaves alone.
+    `platforms` are further ones in the index, which a node of linux/amd64 leaves alone; `settings` are those of a
+    container of it, such as Env and User.
     """
     dialect = DOCKER if docker else OCI
     filled = tuple(_filled(layers, f"{repository}:{tag}"))
-    mine = _variant(dialect, PLATFORM, filled, entrypoint)
+    mine = _variant(dialect, PLATFORM, filled, {**_entrypoint(entrypoint), **(settings or {})})
     if not index:
         return Image(repository, tag, None, mine.manifest, mine.config, mine.layers, mine.diff_ids)
     others = tuple(
-        _variant(dialect, name, (layer(KIB, f"{repository}:{tag}/{name}"),), entrypoint) for name in platforms
+        _variant(dialect, name, (layer(KIB, f"{repository}:{tag}/{name}"),), _entrypoint(entrypoint))
+        for name in platforms
     )
     root = Blob.of_json(dialect.index, _index(dialect, (mine, *others)))
     rest = tuple(blob for other in others for blob in (other.manifest, other.config, *other.layers))
@@ -210,9 +213,9 @@ def _filled(layers: Iterable[Layer | int], seed: str) -> Iterator[Layer]:
         yield item if isinstance(item, Layer) else layer(item, f"{seed}/{position}")
 
 
-def _variant(dialect: Dialect, platform: str, layers: tuple[Layer, ...], entrypoint: Sequence[str]) -> _Variant:
+def _variant(dialect: Dialect, platform: str, layers: tuple[Layer, ...], settings: Mapping[str, Any]) -> _Variant:
     diff_ids = tuple(each.diff_id for each in layers)
-    config = Blob.of_json(dialect.config, _config(platform, diff_ids, entrypoint))
+    config = Blob.of_json(dialect.config, _config(platform, diff_ids, settings))
     blobs = tuple(Blob.of(dialect.layers[each.compression], each.data) for each in layers)
     manifest = {
         "schemaVersion": 2,
@@ -223,12 +226,16 @@ def _variant(dialect: Dialect, platform: str, layers: tuple[Layer, ...], entrypo
     return _Variant(platform, Blob.of_json(dialect.manifest, manifest), config, blobs, diff_ids)
 
 
-def _config(platform: str, diff_ids: Sequence[str], entrypoint: Sequence[str]) -> dict[str, Any]:
+def _entrypoint(words: Sequence[str]) -> dict[str, Any]:
+    return {"Entrypoint": list(words)} if words else {}
+
+
+def _config(platform: str, diff_ids: Sequence[str], settings: Mapping[str, Any]) -> dict[str, Any]:
     system, architecture = platform.split("/", 1)
     return {
         "architecture": architecture,
         "os": system,
-        "config": {"Entrypoint": list(entrypoint)} if entrypoint else {},
+        "config": dict(settings),
         "rootfs": {"type": "layers", "diff_ids": list(diff_ids)},
     }
 

@@ -1,0 +1,219 @@
+"""The images: what the Containerfile says, and what comes of it, built without an engine and run by containerd."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import pulltrace
+from rig import image_parts, images, needs
+from rig.containerd import RealContainerd
+from rig.containerfile import CHROOT, Builder, Built, parse
+from rig.pods import Mounted, Pod, settings
+from rig.registry import Registry
+from rig.scrape import Scrape
+from rig.web import get, wait_until
+
+CHECKOUT = Path(__file__).parents[2]
+CONTAINERFILE = CHECKOUT / "deploy/Containerfile"
+TARGETS = {"exporter": "pulltrace_exporter", "aggregator": "pulltrace_aggregator"}
+ARGUMENTS = {"VERSION": pulltrace.__version__, "REVISION": "0123abc", "CREATED": "2026-01-01T00:00:00Z", "SOURCE": "x"}
+PINNED = re.compile(r"docker\.io/library/python:3\.\d+-slim-\w+@(sha256:[0-9a-f]{64})")
+LABELS = ["title", "description", "licenses", "version", "revision", "created", "source", "base.name", "base.digest"]
+COMPILERS = ("cc", "gcc", "c++", "g++", "cpp", "ld", "as", "make", "clang", "tcc", "cargo", "rustc", "go")
+MIB = 1024 * 1024
+
+stages = parse(CONTAINERFILE.read_text())
+
+
+@pytest.mark.unit
+class TestWhatIsWritten:
+    def test_the_one_base_is_pinned_by_digest(self) -> None:
+        foreign = [stage.base for stage in stages.values() if stage.base not in stages]
+        assert len(foreign) == 1
+        assert PINNED.fullmatch(foreign[0])
+
+    @pytest.mark.parametrize("target", TARGETS)
+    def test_labels_say_what_it_is_and_what_it_stands_on(self, target: str) -> None:
+        labels = dict(word.split("=", 1) for label in stages[target].all("LABEL") for word in label.words)
+        assert sorted(labels) == sorted(f"org.opencontainers.image.{name}" for name in LABELS)
+        pinned = PINNED.fullmatch(stages["base"].base)
+        assert pinned
+        assert labels["org.opencontainers.image.base.digest"] == pinned[1]
+        assert stages["base"].base == f"{labels['org.opencontainers.image.base.name']}@{pinned[1]}"
+
+    @pytest.mark.parametrize("target", TARGETS)
+    def test_packages_come_by_hash_or_from_no_index_and_nothing_is_compiled(self, target: str) -> None:
+        commands = [part for run in stages[f"{target}-packages"].all("RUN") for part in run.text.split("&&")]
+        installs = [words for words in map(str.split, commands) if "pip" in words]
+        assert installs
+        for words in installs:
+            assert "--no-deps" in words
+            assert ("--require-hashes" in words and "--only-binary" in words) or "--no-index" in words
+
+    @pytest.mark.parametrize("target", TARGETS)
+    def test_it_starts_its_program_without_a_shell(self, target: str) -> None:
+        (entrypoint,) = stages[target].all("ENTRYPOINT")
+        assert entrypoint.text == f'["python3", "-m", "{TARGETS[target]}"]'
+
+    def test_only_the_exporter_is_root(self) -> None:
+        assert [user.text for user in stages["exporter"].all("USER")] == ["0:0"]
+        (user,) = stages["aggregator"].all("USER")
+        assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user.text), (
+            "by number, or the kubelet cannot tell that it is not root"
+        )
+
+    def test_nothing_is_copied_that_the_context_leaves_out(self) -> None:
+        sent = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+        for stage in stages.values():
+            for copy in stage.all("COPY"):
+                if not copy.text.startswith("--from="):
+                    for name in copy.words[:-1]:
+                        assert any(Path(name).match(pattern) for pattern in sent), f"{name} is not sent"
+
+
+@pytest.fixture(scope="module")
+def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an engine would be sent: the lock files and the wheel."""
+    if os.geteuid() != 0:
+        needs.miss("chroot needs root")
+    folder = tmp_path_factory.mktemp("context")
+    shutil.copytree(CHECKOUT / "requirements", folder / "requirements")
+    image_parts.build_distribution(folder / "dist", "--wheel")
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """Where stages are built, and not kept: some hundred megabytes."""
+    made = tmp_path / "stages"
+    made.mkdir()
+    yield made
+    shutil.rmtree(made)
+
+
+def built(target: str, context: Path, folder: Path) -> Built:
+    wheels = image_parts.wheelhouse(CHECKOUT / f"requirements/{target}.txt")
+    base = image_parts.base(folder / "base-of-all")
+    image_parts.add_pip(base)
+    shutil.copytree(wheels, base / "wheels")
+    outside = {
+        "PYTHONPATH": "/pip",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "/wheels",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+    }
+    result = Builder(stages, context, folder, base, ARGUMENTS, outside).build(target)
+    for name in ("pip", "wheels"):
+        shutil.rmtree(result.tree / name)
+    return result
+
+
+def size(tree: Path) -> int:
+    return sum(path.lstat().st_size for path in tree.rglob("*") if not path.is_dir() or path.is_symlink())
+
+
+def compilers(tree: Path) -> list[Path]:
+    return [
+        path
+        for path in tree.rglob("*bin/*")
+        if re.fullmatch(rf"({'|'.join(map(re.escape, COMPILERS))})(-[\d.]+)?", path.name)
+    ]
+
+
+def in_it(image: Built, *words: str) -> str:
+    """What a command in the image writes, run as its user."""
+    command = [
+        "env",
+        "-i",
+        *image.image_config["Env"],
+        CHROOT,
+        f"--userspec={image.config['User']}",
+        image.tree,
+        *words,
+    ]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+@pytest.mark.integration
+def test_the_aggregators_packages_and_no_others_are_there_and_work(context: Path, folder: Path) -> None:
+    image = built("aggregator", context, folder)
+    packages = image.tree / "opt/pulltrace"
+    assert not compilers(image.tree)
+    assert not (packages / "grpc").exists()
+    assert not list(packages.rglob("*.pyc.*"))
+    assert size(packages) < 60 * MIB
+    assert "--exporter.service" in in_it(image, "python3", "-m", "pulltrace_aggregator.config")
+    assert "/opt/pulltrace" in in_it(image, "python3", "-c", "import kubernetes; print(kubernetes.__file__)")
+
+
+@pytest.mark.integration
+def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_it(
+    context: Path, folder: Path, tmp_path: Path
+) -> None:
+    needs.containerd("2.1")
+    image = built("exporter", context, folder)
+    packages = image.tree / "opt/pulltrace"
+    assert not compilers(image.tree)
+    assert not (packages / "kubernetes").exists()
+    assert size(packages) < 60 * MIB
+    packages = packages.rename(folder / "packages")
+    layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, "opt/pulltrace")]
+    exporter = images.build("pulltrace/exporter", layers, settings=image.image_config)
+    pause = images.build(
+        "pause", layers[:1], entrypoint=["/usr/local/bin/python3", "-c", "import signal; signal.pause()"]
+    )
+    wanted = images.build("team/app", [300_000, 200_000])
+    with Registry() as registry:
+        for each in (exporter, pause, wanted):
+            registry.push(each)
+        sandbox = pause.reference(registry.host)
+        with RealContainerd.fresh("2.1", settings(sandbox, tmp_path / "runc")) as node:
+            for each in (pause, exporter):
+                node.pull(each.reference(registry.host)).wait()
+            mounts = [Mounted(node.socket.parent, "/run/containerd")]
+            arguments = ["--web.listen-address=127.0.0.1:0", "--log.format=json"]
+            with Pod(node, exporter.reference(registry.host), tmp_path, mounts, arguments) as pod:
+                assert_locked_down(pod)
+                port = serving_port(pod)
+                stall = registry.stall(wanted.layers[0].digest, after=100_000)
+                pull = node.pull(wanted.reference(registry.host))
+                wait_until(lambda: scrape(port).phase(wanted) == "downloading")
+                stall.release()
+                pull.wait()
+                wait_until(lambda: scrape(port).phase(wanted) == "succeeded")
+                assert scrape(port).downloaded(wanted) == wanted.size
+                assert pod.stop() == 0
+
+
+def scrape(port: int) -> Scrape:
+    return Scrape.parse(get(port, "/metrics", tls=None).body.decode())
+
+
+def serving_port(pod: Pod) -> int:
+    """Where the exporter in the pod says that it serves."""
+    found: list[str] = []
+
+    def said() -> bool:
+        found[:] = re.findall(r'"port": ?"?(\d+)', pod.log.read_text()) if pod.log.exists() else []
+        return bool(found)
+
+    wait_until(said)
+    return int(found[0])
+
+
+def assert_locked_down(pod: Pod) -> None:
+    """What the kernel says of the process, not what was asked for."""
+    status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines())
+    for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
+        assert int(status[name], 16) == 0, name
+    assert status["NoNewPrivs"] == "1"
+    assert status["Seccomp"] == "2"
+    mounts = [line.split() for line in Path(f"/proc/{pod.pid}/mountinfo").read_text().splitlines()]
+    options = {line[4]: line[5].split(",") for line in mounts}
+    assert "ro" in options["/"]
+    assert "ro" in options["/run/containerd"]

@@ -1,0 +1,105 @@
+"""What images are built from where no registry can be asked: a base out of Debian packages, wheels, our own wheel."""
+
+import hashlib
+import io
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import pip
+
+from rig import debian, needs
+from rig.images import Layer, sha256
+from rig.processes import run
+
+CHECKOUT = Path(__file__).parents[2]
+# What pip of the base would take for itself: Debian 13 has glibc 2.41.
+TARGET = ("--python-version", "3.13", "--platform", "manylinux_2_34_x86_64", "--platform", "manylinux_2_28_x86_64",
+    "--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64")  # fmt: skip
+MERGED = ("bin", "sbin", "lib", "lib64")
+
+
+def base(tree: Path) -> Path:
+    """Make this folder one like the files of `python:3.13-slim-trixie`: a Python, its libraries and a shell."""
+    run(["cp", "-a", debian.unpacked(debian.PYTHON), tree])
+    for name in MERGED:
+        if not (tree / name).exists():
+            (tree / name).symlink_to(f"usr/{name}")
+    for name in ("dev", "proc", "sys", "tmp", "run", "usr/local/bin"):
+        (tree / name).mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(tree / "usr/share", ignore_errors=True)
+    (tree / "usr/local/bin/python3").symlink_to("/usr/bin/python3.13")
+    return tree
+
+
+def add_pip(tree: Path) -> None:
+    """The base has it too; here it lies where only RUN is told to look for it."""
+    shutil.copytree(Path(pip.__path__[0]), tree / "pip/pip", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def wheelhouse(lock: Path) -> Path:
+    """The wheels that a lock file names, for the Python of the base, by their hashes; kept in the cache."""
+    name = hashlib.sha256(lock.read_bytes() + " ".join(TARGET).encode()).hexdigest()[:16]
+    home = debian.cache_folder() / "wheels"
+    home.mkdir(parents=True, exist_ok=True)
+    target = home / f"{lock.stem}-{name}"
+    if target.is_dir():
+        return target
+    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
+        content = Path(incoming) / "content"
+        run(
+            [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:",
+                *TARGET, "--dest", content, "--requirement", lock],
+            timeout=300,
+        )  # fmt: skip
+        try:
+            content.rename(target)
+        except OSError:  # another process was first
+            if not target.is_dir():
+                raise
+    return target
+
+
+def build_python() -> Path | None:
+    """A Python that has our build backend: that of the development environment."""
+    python = CHECKOUT / ".venv/bin/python"
+    return python if python.exists() else None
+
+
+def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT, epoch: int = 1_700_000_000) -> list[Path]:
+    """Build sdist or wheel (`--sdist`, `--wheel`) of a source tree as a release does; returns the files."""
+    python = build_python()
+    if python is None:
+        needs.miss("`make .venv/ok` has the build backend")
+    words = [
+        "env",
+        f"SOURCE_DATE_EPOCH={epoch}",
+        python,
+        "-m",
+        "build",
+        *kinds,
+        "--no-isolation",
+        "--outdir",
+        target,
+        source,
+    ]
+    run([word for word in words if word is not None], timeout=120)
+    return sorted(target.iterdir())
+
+
+def layer_of(tree: Path, at: str = "") -> Layer:
+    """An uncompressed layer of a folder's files, owned by root, under a path without a leading slash."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        archive.add(tree, arcname=at or ".", filter=_of_root)
+    data = buffer.getvalue()
+    return Layer(sha256(data), "none", data)
+
+
+def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = ""
+    entry.mtime = 0
+    return entry
