@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
-CODE := pulltrace exporter aggregator tests
+CODE := pulltrace exporter aggregator alerts tests
 JOBS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -54,6 +54,10 @@ docs: $(VENV)/ok ## The pages that are generated from tables in code
 	$(BIN)/python -m pulltrace_exporter.config > docs/exporter-flags.md
 	$(BIN)/python -m pulltrace_aggregator.config > docs/aggregator-flags.md
 	{ $(BIN)/python -m pulltrace_exporter.metrics && $(BIN)/python -m pulltrace_aggregator.metrics; } > docs/metrics.md
+
+.PHONY: rules
+rules: $(VENV)/ok ## The rules for Prometheus, from their table
+	PYTHONPATH=alerts $(BIN)/python -m pulltrace_alerts > alerts/pulltrace.rules.yaml
 
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code

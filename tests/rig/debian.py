@@ -63,7 +63,12 @@ PYTHON = Package(
     ),
 )  # fmt: skip
 """What the base of our images has, as far as our programs need it: the same release of Debian, the same Python."""
-EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS, PYTHON)
+# The oldest Prometheus that our rules and queries promise to run on; its package has its own promtool.
+PROMETHEUS_OLD = Package("bookworm", "prometheus", "usr/bin/prometheus")
+PROMTOOL_OLD = Package("bookworm", "prometheus", "usr/bin/promtool")
+ALERTMANAGER = Package("sid", "prometheus-alertmanager", "usr/bin/prometheus-alertmanager")
+AMTOOL = Package("sid", "prometheus-alertmanager", "usr/bin/amtool")
+EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS, PROMETHEUS_OLD, ALERTMANAGER, PYTHON)
 
 
 def cache_folder() -> Path:

@@ -1,0 +1,1 @@
+"""Recording and alerting rules from one table, with their thresholds and durations as parameters."""

@@ -1,0 +1,114 @@
+"""Alerts about registries: what makes all nodes wait, so that one page is worth more than hundreds."""
+
+from collections.abc import Iterator
+
+from pulltrace_alerts.failures import recently_failed
+from pulltrace_alerts.joins import RECENT
+from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT_CAUSE, names
+from pulltrace_alerts.model import Alert, Group
+from pulltrace_alerts.rates import HOURS_1W, MEAN_1H, MEDIAN_1W, MEDIAN_5M, NODES_5M
+from pulltrace_alerts.settings import HOUR, Settings, number
+from pulltrace_alerts.texts import POD, VALUE_PERCENT, VALUE_SPEED, longest_wait, waiting
+
+NO_ANSWER = f'{RECENT}{{cause="registry"}}'
+
+
+def group(settings: Settings) -> Group:
+    """The group of these alerts."""
+    return Group("pulltrace.alerts.registries", tuple(_alerts(settings)))
+
+
+def _alerts(settings: Settings) -> Iterator[Alert]:
+    worst = longest_wait("cluster", "registry")
+    yield Alert(
+        "PulltraceRegistrySlow",
+        "critical",
+        settings.registry_slow_for,
+        REGISTRY,
+        f"{MEDIAN_5M} < {number(settings.registry_slow)}\n"
+        f"and on ({names(REGISTRY)}) {NODES_5M} >= {settings.registry_slow_nodes}",
+        "Registry {{ $labels.registry }} is slow for all nodes.",
+        f"The median node downloads from {{{{ $labels.registry }}}} with {VALUE_SPEED} only; images that pods wait for:"
+        f" {waiting('cluster', 'registry')}. {worst} Next: look at the registry or its mirror, its storage and its"
+        " uplink; no single node is to blame.",
+    )
+    yield from _silence(settings, worst)
+    yield from _budget(settings, worst)
+    yield Alert(
+        "PulltraceRegistryThroughputFallen",
+        "warning",
+        settings.fallen_for,
+        REGISTRY,
+        f"({MEAN_1H} / {MEDIAN_1W}) < {settings.fallen_share:g}\n"
+        f"and on ({names(REGISTRY)}) {HOURS_1W} >= {settings.fallen_hours}\n"
+        f"and on ({names(REGISTRY)}) {_active(settings)}",
+        "Downloads from {{ $labels.registry }} are much slower than in the last week.",
+        f"Over the last hour downloads from {{{{ $labels.registry }}}} had {VALUE_PERCENT} of the speed of the median"
+        f" hour of the last week. {worst} Next: ask what has changed: a new mirror or proxy, other images, more nodes"
+        " that pull at once, a limit of the registry.",
+    )
+
+
+def _active(settings: Settings) -> str:
+    hour = settings.duration(HOUR)
+    active = f'sum by ({names(REGISTRY)}) (increase(pulltrace_active_seconds_total{{phase="download"}}[{hour}]))'
+    return f"{active} >= {settings.seconds(settings.fallen_active)}"
+
+
+def _silence(settings: Settings, worst: str) -> Iterator[Alert]:
+    nodes = f"count by ({names(REGISTRY)}) (count by ({names(NODE_REGISTRY)}) ({NO_ANSWER}))"
+    many, by_registry = f"{nodes} >= {settings.registry_silent_nodes}", f"on ({names(REGISTRY)})"
+    explained = f"unless {by_registry} {recently_failed(settings, REGISTRY, 'tls|dns')}"
+    yield Alert(
+        "PulltraceRegistryNotAnswering",
+        "critical",
+        settings.registry_silent_for,
+        REGISTRY,
+        f"{many}\n{explained}",
+        "Registry {{ $labels.registry }} does not answer.",
+        f"On {{{{ $value }}}} nodes pods wait for {{{{ $labels.registry }}}}, which does not answer or breaks off."
+        f" {worst} Next: see whether the registry is up and reachable from outside the cluster, then firewalls, proxies"
+        " and name resolution on the way.",
+    )
+    yield Alert(
+        "PulltraceNodeCannotReachRegistry",
+        "warning",
+        settings.failing_for,
+        WAIT_CAUSE,
+        f"({NO_ANSWER} unless {by_registry} ({many})\n{explained})\n"
+        f"or (max by ({names(NODE)}) (pulltrace_node_resolving_stale) > 0) unless on ({names(NODE)}) {NO_ANSWER}",
+        "Node {{ $labels.node }} gets no answer from"
+        " {{ if $labels.registry }}{{ $labels.registry }}{{ else }}a registry{{ end }}.",
+        f"{POD} waits for {{{{ if $labels.image }}}}{{{{ $labels.image }}}}{{{{ else }}}}an image{{{{ end }}}} on node"
+        " {{ $labels.node }}, and the registry does not answer there. Verdict: registry. Next: no other node waits for"
+        " it, so look at this node's network, DNS and proxy.",
+    )
+
+
+def _budget(settings: Settings, worst: str) -> Iterator[Alert]:
+    """Burn rates over a long and a short window: the long one says that it matters, the short one that it goes on."""
+    yield _burn(settings, "Fast", ("1h", "5m", 1.0), settings.burn_fast, settings.burn_fast_for, worst)
+    yield _burn(settings, "Slow", ("6h", "30m", 6.0), settings.burn_slow, settings.burn_slow_for, worst)
+
+
+def _burn(
+    settings: Settings, name: str, windows: tuple[str, str, float], factor: float, hold: float, worst: str
+) -> Alert:
+    long, short, hours = windows
+    limit = number(factor * (1 - settings.objective))
+    attempts = f"registry:pulltrace_pod_pulls:rate{long} * {settings.seconds(hours * HOUR)}"
+    on = f"on ({names(REGISTRY)})"
+    return Alert(
+        f"PulltraceRegistryErrorBudgetBurn{name}",
+        "critical" if name == "Fast" else "warning",
+        hold,
+        REGISTRY,
+        f"registry:pulltrace_pod_pull_errors:ratio_rate{long} > {limit}\n"
+        f"and {on} registry:pulltrace_pod_pull_errors:ratio_rate{short} > {limit}\n"
+        f"and {on} {attempts} >= {number(settings.burn_attempts)}",
+        f"Pulls from {{{{ $labels.registry }}}} fail {factor:g} times as often as its error budget allows.",
+        f"Over the last {long} {VALUE_PERCENT} of the pulls from {{{{ $labels.registry }}}} failed for reasons of the"
+        f" registry or the way to it; the objective allows {number(100 * (1 - settings.objective))}%. {worst} Next: see"
+        " which reasons (registry_reason:pulltrace_pod_pull_failures:rate5m): timeouts, refusals and rate limits have"
+        " different remedies.",
+    )
