@@ -25,6 +25,10 @@ PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
 """How long a pod that nobody confirms is remembered."""
+LINGER_LOOK_SECONDS: Final = 3.0
+"""How often a pod is looked at that runs by now and whose image is still shown: no watch tells of its deletion."""
+LINGER_LOOKS_PER_SECOND: Final = 5.0
+"""Of all such pods: with very many of them a deleted one may stay until the linger's end."""
 LOOKS_AT_ONCE: Final = 50
 MOST_LOOSE: Final = 20_000
 MOST_BURIED: Final = 10_000
@@ -35,6 +39,7 @@ _FINISHED: Final = ("Succeeded", "Failed")
 _NEEDED: Final = frozenset({("pods", ""), ("events", "Pulling"), ("events", "Pulled")})
 _NO_LISTS: Final[frozenset[tuple[str, str]]] = frozenset()
 _FOREVER: Final = float("inf")
+_NEVER: Final = float("-inf")
 _NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 
@@ -68,6 +73,7 @@ class Waits:
         self._lists: dict[str, frozenset[tuple[str, str]]] = {}
         self._dirty: set[str] = set()
         self._finished: list[Finished] = []
+        self._linger_look_at = _NEVER
 
     def __len__(self) -> int:
         """Number of pods that are remembered."""
@@ -133,6 +139,8 @@ class Waits:
             self._dirty.add(record.node)
             if record.awaits:
                 record.left_at = record.look_at = now
+            else:
+                record.look_at = now + LINGER_LOOK_SECONDS
 
     def _hear(self, event: EventSeen, message: Message, moment: Moment) -> None:
         if message.kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._buried:
@@ -169,10 +177,19 @@ class Waits:
         for record in list(self._loose.values()):
             if self._is_done(record, now):
                 self._forget(record)
-            elif record.look_at <= now and len(due) < LOOKS_AT_ONCE:
+            elif record.look_at <= now and len(due) < LOOKS_AT_ONCE and self._may_look(record, now):
                 record.look_at = now + RETRY_SECONDS
                 due.append(Recheck(record.namespace, record.name, record.uid))
         return tuple(due)
+
+    def _may_look(self, record: PodRecord, now: float) -> bool:
+        """Whether it is worth a request: of those that wait for nothing only so many per second are."""
+        if record.awaits or not record.confirmed:
+            return True
+        if now < self._linger_look_at:
+            return False
+        self._linger_look_at = max(self._linger_look_at, now - 1.0) + 1.0 / LINGER_LOOKS_PER_SECOND
+        return True
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, moment: Moment) -> None:
         """Take in what a look has shown: the pod of that name, None where there is none."""
@@ -189,6 +206,8 @@ class Waits:
             record.give_up(moment.monotonic)
         else:
             self._look(record, found, moment, just_left=just_left)
+        if not record.awaits:
+            record.look_at = moment.monotonic + LINGER_LOOK_SECONDS
         self._dirty.add(record.node)
 
     def _look(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:

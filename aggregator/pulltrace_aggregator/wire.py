@@ -5,6 +5,7 @@ The schema is `schema/pulls.schema.json` in this package. A field that is absent
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from importlib.resources import files
 from typing import Any
 
@@ -25,6 +26,17 @@ def encode(view: View, now: float) -> bytes:
         "nodes": [_node(entry, now) for entry in view.nodes],
     }
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def etag(view: View) -> str:
+    """The entity tag of `encode`'s answer: the same as long as nothing but time has passed.
+
+    It covers instants, which stand still, where the answer has ages, which do not; when a node answered last is left
+    out. Weak, as two answers with the same tag differ in their ages.
+    """
+    nodes = [(entry.node, entry.state, entry.answered_at is None, entry.queued) for entry in view.nodes]
+    state = repr((view.pods, view.pulls, nodes))
+    return f'W/"{sha256(state.encode("utf-8", "surrogatepass")).hexdigest()[:32]}"'
 
 
 def schema() -> Mapping[str, Any]:

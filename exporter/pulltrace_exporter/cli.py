@@ -2,16 +2,14 @@
 
 import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
-from pulltrace import logs
+from pulltrace import logs, program
 from pulltrace.clock import Clock, SystemClock
-from pulltrace.errors import ConfigError
-from pulltrace.web import ListenError, Server
+from pulltrace.exposition import process_collectors
+from pulltrace.web import Server
 from pulltrace_exporter import config
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
@@ -20,14 +18,11 @@ from pulltrace_exporter.errors import UnsafeSocketError
 from pulltrace_exporter.journal import Journal
 from pulltrace_exporter.kubelet import IntentFolder
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
-from pulltrace_exporter.metrics.scrape import process_collectors
 from pulltrace_exporter.pages import Pages
 from pulltrace_exporter.poller import Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
-
-EXIT_CONFIGURATION = 2
 
 
 def main() -> None:
@@ -37,26 +32,17 @@ def main() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
-    text = config.answer(argv)
-    if text is not None:
-        sys.stdout.write(text)
-        return 0
-    try:
-        _serve(ExporterConfig.from_argv(argv, environ), environ)
-    except ConfigError as error:
-        for problem in error.problems:
-            sys.stderr.write(f"{config.PROGRAM}: {problem}\n")
-        return EXIT_CONFIGURATION
-    except (UnsafeSocketError, PermissionError, ListenError) as error:
-        sys.stderr.write(f"{config.PROGRAM}: {error}\n")
-        return EXIT_CONFIGURATION
-    return 0
+    return program.run(
+        config.PROGRAM,
+        config.answer(argv),
+        lambda: _serve(ExporterConfig.from_argv(argv, environ), environ),
+        UnsafeSocketError,
+        PermissionError,
+    )
 
 
 def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
-    logs.configure(settings.log_level, settings.log_format)
-    for name in config.FLAGS.unknown_variables(environ):
-        log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
+    program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     clock = SystemClock()
     address = settings.containerd_address or find_socket()
     check_socket(address, settings.containerd_allowed_directories)
@@ -69,12 +55,10 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
         intents=IntentFolder(settings.intents_directory).intents,
         write=Journal(settings.node_name, settings.log_format, sys.stdout).write,
     )
-    loaded = WebConfigState(settings.web_config_file)
+    loaded = program.WebConfigState(settings.web_config_file)
     server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
     loaded.server = server
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = program.stop_on_signals()
     server.start()
     polling = threading.Thread(target=poller.run, name="poller")
     polling.start()
@@ -85,18 +69,6 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
     polling.join()
     source.close()
     server.stop()
-
-
-class WebConfigState:
-    """Tells the metrics how the last reading of the web configuration went; the server is made after them."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self.server: Server | None = None
-
-    def __call__(self) -> bool | None:
-        """Whether it succeeded, None without a configuration."""
-        return self.server.last_reload_successful if self._file and self.server else None
 
 
 def _tracker(settings: ExporterConfig, clock: Clock) -> Tracker:

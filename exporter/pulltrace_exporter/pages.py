@@ -10,7 +10,7 @@ from pulltrace.exposition import choose_format
 from pulltrace.pull import NodeReport
 from pulltrace.text import presentable
 from pulltrace.web import Handler, Request, Response, matches_etag, text_response
-from pulltrace_exporter.landing import LANDING_HEADERS, landing_page
+from pulltrace_exporter.landing import landing_page
 from pulltrace_exporter.metrics import Scraper
 from pulltrace_exporter.view import View
 
@@ -71,8 +71,8 @@ class Pages:
     def landing(self, _: Request) -> Response:
         """What goes on now, for people."""
         view = self.view()
-        body = landing_page(self._report(view), self.telemetry_path, PULLS_PATH, read=view.polls.last_at is not None)
-        return Response(200, body.encode(), "text/html; charset=utf-8", LANDING_HEADERS)
+        read = view.polls.last_at is not None
+        return landing_page(self._report(view), self.telemetry_path, PULLS_PATH, read=read)
 
     def _report(self, view: View | None = None) -> NodeReport:
         view = view or self.view()

@@ -6,6 +6,7 @@ it serves only the metrics of the process here.
 
 from pulltrace.exposition.formats import TextFormat, choose_format
 from pulltrace.exposition.model import Family, Metric, MetricType, Sample, Section
+from pulltrace.exposition.process import process_collectors
 from pulltrace.exposition.render import Exposition, Faults
 from pulltrace.exposition.series import histogram_samples, label_text, series
 
@@ -21,5 +22,6 @@ __all__ = [
     "choose_format",
     "histogram_samples",
     "label_text",
+    "process_collectors",
     "series",
 ]

@@ -7,7 +7,15 @@ import pytest
 from pulltrace_aggregator.core import Limits
 from pulltrace_aggregator.kube.values import Change
 from pulltrace_aggregator.phases import PodPhase
-from pulltrace_aggregator.waits import LOOK_SECONDS, LOOKS_AT_ONCE, PATIENCE_SECONDS, RETRY_SECONDS, Recheck
+from pulltrace_aggregator.waits import (
+    LINGER_LOOK_SECONDS,
+    LINGER_LOOKS_PER_SECOND,
+    LOOK_SECONDS,
+    LOOKS_AT_ONCE,
+    PATIENCE_SECONDS,
+    RETRY_SECONDS,
+    Recheck,
+)
 from rig.cluster import Cluster, ToyPod
 
 pytestmark = pytest.mark.unit
@@ -209,18 +217,44 @@ def test_a_pod_of_which_nobody_knows_what_became_goes_after_a_while() -> None:
     assert len(cluster.core._waits) == 0
 
 
-def test_a_pod_that_has_all_its_images_needs_no_look_when_it_leaves() -> None:
+def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() -> None:
     cluster = Cluster(Limits(pod_linger=20))
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(3)
     pod.pulled()
     pod.leave()
-    assert looks(cluster, 10) == []
+    assert looks(cluster, 2 * LINGER_LOOK_SECONDS) == [LINGER_LOOK_SECONDS]
+    assert shown(cluster) == [("web", PodPhase.PULLED)]
+    cluster.look()
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.pass_time(21)
     assert shown(cluster) == []
     assert len(cluster.core._waits) == 0
+
+
+def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.pulled()
+    pod.leave()
+    cluster.tick()
+    pod.phase = "gone"
+    cluster.pass_time(LINGER_LOOK_SECONDS + 1)
+    assert shown(cluster) == []
+
+
+def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second() -> None:
+    cluster = Cluster()
+    pods = [cluster.pod(f"web-{number}") for number in range(100)]
+    for pod in pods:
+        pod.pulling()
+        pod.pulled()
+        pod.leave()
+    asked = looks(cluster, 13)
+    assert 40 <= len(asked) <= 60
+    assert max(asked.count(second) for second in set(asked)) <= 2 * LINGER_LOOKS_PER_SECOND
 
 
 # Restart

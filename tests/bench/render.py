@@ -7,9 +7,8 @@ from functools import partial
 from bench import nodes
 from bench.program import Program
 from bench.rows import Row, median_row
-from pulltrace.exposition import TextFormat
+from pulltrace.exposition import TextFormat, process_collectors
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
-from pulltrace_exporter.metrics.scrape import process_collectors
 from rig.images import MIB
 from rig.views import NOW, view_of_layers
 

@@ -40,8 +40,8 @@ def usable_etag(text: str) -> str:
     return text if _ENTITY_TAG.fullmatch(text) else ""
 
 
-def read_report(answer: Answer) -> NodeReport:
-    """The report without layers, which nobody asked for; raises AskError."""
+def read_report(answer: Answer, *, layers: bool = False) -> NodeReport:
+    """The report, without layers where nobody asked for them; raises AskError."""
     body = _unpacked(answer)
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MOST_VALUES:
         raise AskError(Result.TOO_LARGE, f"the answer has more than {MOST_VALUES} values")
@@ -49,7 +49,7 @@ def read_report(answer: Answer) -> NodeReport:
         report = wire.decode(body)
     except JsonFault as error:
         raise AskError(Result.SCHEMA if error.path == "schema" else Result.INVALID, error) from error
-    if any(pull.layers for pull in report.pulls):
+    if not layers and any(pull.layers for pull in report.pulls):
         return replace(report, pulls=tuple(replace(pull, layers=()) for pull in report.pulls))
     return report
 

@@ -31,8 +31,8 @@ class Client:
         self._generation = access.current().generation
         self._kept: dict[Target, Connection] = {}
 
-    async def ask(self, target: Target, etag: str, *, keep: bool) -> Answer:
-        """Ask one exporter. With `keep` its connection stays open if there is room.
+    async def ask(self, target: Target, etag: str, *, layers: bool = False, keep: bool) -> Answer:
+        """Ask one exporter, for the layers too or not. With `keep` its connection stays open if there is room.
 
         Raises:
             AskError: There was no good answer in time; only what the answer says is not looked at.
@@ -44,7 +44,7 @@ class Client:
             async with asyncio.timeout(self._timeout):
                 if connection is None or not connection.open:
                     connection = await self._connect(target, session)
-                answer = await connection.ask(_headers(target, session, etag))
+                answer = await connection.ask(_headers(target, session, etag), layers=layers)
         except TimeoutError:
             _close(connection)
             raise AskError(Result.TIMEOUT, f"no whole answer within {self._timeout:g} s") from None

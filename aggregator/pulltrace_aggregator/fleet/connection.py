@@ -21,6 +21,7 @@ from pulltrace_aggregator.fleet.values import Result
 Headers = Sequence[tuple[str, str]]
 
 PATH: Final = "/v1/pulls?layers=false"
+PATH_WITH_LAYERS: Final = "/v1/pulls"
 _HEADER_BYTES: Final = 16 * 1024
 _MOST_PARTS: Final = 4096
 """Of an answer. Bytes that come one by one in chunks of their own cost a thousand times what they weigh."""
@@ -81,8 +82,8 @@ class Connection(asyncio.Protocol):
         self._used = False
         self._exchange: _Exchange | None = None
 
-    async def ask(self, headers: Headers) -> Answer:
-        """Ask for the report; `headers` are all that are sent.
+    async def ask(self, headers: Headers, *, layers: bool = False) -> Answer:
+        """Ask for the report, with or without layers; `headers` are all that are sent.
 
         Raises:
             AskError: There was no such answer; the connection is of no more use.
@@ -92,7 +93,7 @@ class Connection(asyncio.Protocol):
             raise ConnectionStale
         self.reusable = False
         self._exchange = _Exchange(asyncio.get_running_loop().create_future())
-        request = h11.Request(method="GET", target=PATH, headers=list(headers))
+        request = h11.Request(method="GET", target=PATH_WITH_LAYERS if layers else PATH, headers=list(headers))
         self._transport.write((self._http.send(request) or b"") + (self._http.send(h11.EndOfMessage()) or b""))
         try:
             return await self._exchange.done

@@ -68,15 +68,22 @@ class Fleet:
         if isinstance(observed, SliceSeen | SliceGone):
             self._call(lambda: self._reader.discovered(observed))
 
-    def want(self, nodes: Iterable[str]) -> None:
-        """Take these as all nodes where a pod waits for an image: they are asked often."""
-        wanted = frozenset(nodes)
-        self._call(lambda: self._reader.want(wanted))
+    def want(self, nodes: Iterable[str], layers: Iterable[str] = ()) -> None:
+        """Take these as all nodes where a pod waits for an image: they are asked often.
+
+        `layers` are those of which the layers of pulls matter, too.
+        """
+        wanted, layered = frozenset(nodes), frozenset(layers)
+        self._call(lambda: self._reader.want(wanted, layered))
 
     def view(self) -> FleetView:
         """Everything as it is now."""
-        requests = {result: self._reader.requests[result] for result in Result}
-        return FleetView(MappingProxyType(self._reader.roster.exporters), MappingProxyType(requests))
+        return FleetView(MappingProxyType(self._reader.roster.exporters), MappingProxyType(self.requests))
+
+    @property
+    def requests(self) -> dict[Result, int]:
+        """How many requests have ended how since the start, zeros included."""
+        return {result: self._reader.requests[result] for result in Result}
 
     def _call(self, function: Callable[[], None]) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed

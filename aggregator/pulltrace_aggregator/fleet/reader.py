@@ -49,6 +49,7 @@ class Reader:
         self._assign_at = 0.0
         self._tidy_at = 0.0
         self._https = False
+        self._layered: frozenset[str] = frozenset()
 
     def discovered(self, observed: SliceSeen | SliceGone) -> None:
         """Take a change of a slice."""
@@ -56,8 +57,9 @@ class Reader:
         self._assign_at = min(self._assign_at, self._now() + SETTLE_SECONDS)
         self._wake.set()
 
-    def want(self, nodes: Iterable[str]) -> None:
-        """Take these as all nodes where a pod waits for an image."""
+    def want(self, nodes: Iterable[str], layered: frozenset[str] = frozenset()) -> None:
+        """Take these as all nodes where a pod waits for an image, and those of which the layers of pulls matter."""
+        self._layered = layered
         self._schedule.want(nodes, self._now())
         self._wake.set()
 
@@ -134,10 +136,12 @@ class Reader:
         self._wake.set()
 
     async def _ask(self, node: str) -> None:
-        roster = self.roster
+        roster, layers = self.roster, node in self._layered
         try:
-            answer = await self._client.ask(roster.target(node), roster.etag(node), keep=self._schedule.busy(node))
-            self._take(node, answer)
+            answer = await self._client.ask(
+                roster.target(node), roster.etag(node, layers=layers), layers=layers, keep=self._schedule.busy(node)
+            )
+            self._take(node, answer, layers=layers)
         except ConnectionStale:
             self._schedule.again(node, self._now())
         except AskError as error:
@@ -147,17 +151,18 @@ class Reader:
             log.exception("a fault of this program while an exporter is asked")
             self._failed(node, AskError(Result.INTERNAL, type(error).__name__))
 
-    def _take(self, node: str, answer: Answer) -> None:
+    def _take(self, node: str, answer: Answer, *, layers: bool) -> None:
         now = self._now()
         if answer.not_modified:
             self._answered(self.roster.unchanged(node, now), Result.NOT_MODIFIED, now)
             return
         try:
-            report = read_report(answer)
+            report = read_report(answer, layers=layers)
         except AskError as error:
             self._failed(node, error, self._rest(now))
         else:
-            self._answered(self.roster.reported(node, report, answer.etag, now), Result.OK, now)
+            seen = self.roster.reported(node, report, answer.etag, now, layers=layers)
+            self._answered(seen, Result.OK, now)
 
     def _answered(self, seen: ExporterSeen, result: Result, began: float) -> None:
         self._schedule.answered(seen.node, self._now(), pulling=seen.pulling, rest=self._rest(began))

@@ -26,11 +26,15 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """`etag` is that of the report. `left_at` is when the node left discovery, None while it is there."""
+    """`etag` is that of the report, with layers or without.
+
+    `left_at` is when the node left discovery, None while it is there.
+    """
 
     seen: ExporterSeen
     target: Target
     etag: str = ""
+    layers: bool = False
     left_at: float | None = None
 
 
@@ -49,9 +53,10 @@ class Roster:
         """Where a node is asked."""
         return self._entries[node].target
 
-    def etag(self, node: str) -> str:
-        """The tag of a node's report, empty without one."""
-        return self._entries[node].etag
+    def etag(self, node: str, *, layers: bool = False) -> str:
+        """The tag of a node's report with or without layers, empty where there is none."""
+        entry = self._entries[node]
+        return entry.etag if entry.layers is layers else ""
 
     def seen(self, node: str) -> ExporterSeen:
         """A node as it is now."""
@@ -71,10 +76,11 @@ class Roster:
                 del self._entries[node]
                 yield ExporterGone(node)
 
-    def reported(self, node: str, report: NodeReport, etag: str, now: float) -> ExporterSeen:
+    def reported(self, node: str, report: NodeReport, etag: str, now: float, *, layers: bool = False) -> ExporterSeen:
         """A report came. Whatever it says, it is that of the node that was asked."""
         reading = NodeReading(node, NodeState.OK, replace(report, node=node), now, now)
         claims = "" if report.node == node else report.node
+        self._entries[node] = replace(self._entries[node], layers=layers)
         return self._answered(node, reading, claims, etag)
 
     def unchanged(self, node: str, now: float) -> ExporterSeen:

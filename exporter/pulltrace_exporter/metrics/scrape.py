@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client import CollectorRegistry
 
 from pulltrace import __version__
 from pulltrace.exposition import Exposition, Family, Faults, TextFormat
@@ -78,11 +78,3 @@ class Scraper:
             process=self._process,
             faults=self._faults.counts,
         )
-
-
-def process_collectors() -> CollectorRegistry:
-    """A registry of its own with `process_*` and `python_info`."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    return registry

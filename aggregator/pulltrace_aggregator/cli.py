@@ -1,0 +1,123 @@
+"""The aggregator's command: the only place that builds the parts and joins them."""
+
+import logging
+import os
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+
+from pulltrace import logs, program
+from pulltrace.clock import Clock, SystemClock
+from pulltrace.errors import ConfigError
+from pulltrace.exposition import process_collectors
+from pulltrace.web import Server
+from pulltrace_aggregator import config
+from pulltrace_aggregator.config import AggregatorConfig
+from pulltrace_aggregator.core import Core, Limits
+from pulltrace_aggregator.fleet import Access as FleetAccess
+from pulltrace_aggregator.fleet import Discovery, Fleet, Pace
+from pulltrace_aggregator.inbox import Inbox
+from pulltrace_aggregator.kube.access import Access as KubeAccess
+from pulltrace_aggregator.kube.access import source
+from pulltrace_aggregator.kube.cluster import Cluster
+from pulltrace_aggregator.kube.errors import AccessError
+from pulltrace_aggregator.kube.resources import selections
+from pulltrace_aggregator.loop import Loop
+from pulltrace_aggregator.metrics import FAMILIES, Process, Scraper
+from pulltrace_aggregator.pages import Pages
+from pulltrace_aggregator.staleness import StaleLimits
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Run the aggregator with this process' arguments and environment."""
+    sys.exit(run(sys.argv[1:], os.environ))
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
+    return program.run(
+        config.PROGRAM,
+        config.answer(argv),
+        lambda: _serve(AggregatorConfig.from_argv(argv, environ), environ),
+    )
+
+
+def _serve(settings: AggregatorConfig, environ: Mapping[str, str]) -> None:
+    program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
+    clock = SystemClock()
+    kube_access, fleet_access = _accesses(settings, clock)
+    inbox = Inbox(clock)
+    cluster = Cluster(kube_access, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock)
+    fleet = Fleet(
+        Discovery(settings.exporter_targets, settings.shard),
+        fleet_access,
+        clock,
+        pace=Pace(interval=settings.exporter_interval, per_second=settings.exporter_max_requests_per_second),
+        timeout=settings.exporter_timeout,
+        sink=inbox,
+    )
+    loop = Loop(inbox, Core(clock.now(), _limits(settings), settings.shard.owns), cluster, fleet, clock)
+    loaded = program.WebConfigState(settings.web_config_file)
+    pages = Pages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
+    server = Server(settings.listen_address, pages.routes(), settings.web_config_file)
+    loaded.server = server
+    stop = program.stop_on_signals()
+    server.start()
+    looping = threading.Thread(target=loop.run, name="loop")
+    looping.start()
+    fleet.start()
+    cluster.start()
+    _say(settings, server.port, kube_access.host)
+    stop.wait()
+    cluster.close()
+    fleet.close()
+    loop.stop()
+    looping.join()
+    server.stop()
+
+
+def _accesses(settings: AggregatorConfig, clock: Clock) -> tuple[KubeAccess, FleetAccess]:
+    """How the API server and the exporters are asked; raises ConfigError with all that is wrong with either."""
+    problems: list[str] = []
+    try:
+        fleet = FleetAccess(settings.exporter_http_config_file, clock)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
+        kube = KubeAccess(source(kubeconfig, settings.kubernetes_context or None), clock)
+    except AccessError as error:
+        problems.append(str(error))
+    if problems:
+        raise ConfigError(problems)
+    return kube, fleet
+
+
+def _limits(settings: AggregatorConfig) -> Limits:
+    stale = StaleLimits(
+        no_progress=settings.stale_no_progress,
+        unpack=settings.stale_unpack,
+        slow_eta=settings.stale_slow_eta,
+        resolving=settings.stale_resolving,
+        exporter=settings.stale_exporter,
+    )
+    return Limits(stale, settings.pod_linger)
+
+
+def _scraper(cluster: Cluster, fleet: Fleet, loaded: Callable[[], bool | None]) -> Scraper:
+    process = Process(
+        kubernetes_up=lambda: cluster.health.up,
+        watch_restarts=lambda: cluster.health.restarts,
+        exporter_requests=lambda: {str(result): count for result, count in fleet.requests.items()},
+        web_config_loaded=loaded,
+    )
+    return Scraper(FAMILIES, process, process_collectors())
+
+
+def _say(settings: AggregatorConfig, port: int, kubernetes: str) -> None:
+    log.info("serving", extra=logs.fields(address=settings.listen_address, port=port, kubernetes=kubernetes))
+    if settings.exporter_service is None and not settings.exporter_targets:
+        flags = f"{config.EXPORTER_SERVICE.option} or {config.EXPORTER_TARGET.option}"
+        log.warning("no exporters are known, so that no progress can be shown", extra=logs.fields(missing=flags))

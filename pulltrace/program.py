@@ -1,0 +1,65 @@
+"""What both commands do alike: answer or serve, end with the right status, and end when told to."""
+
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from pulltrace import logs
+from pulltrace.errors import ConfigError
+from pulltrace.web import ListenError, Server
+
+log = logging.getLogger(__name__)
+
+EXIT_CONFIGURATION: Final = 2
+
+
+def run(program: str, text: str | None, serve: Callable[[], None], *refusals: type[Exception]) -> int:
+    """Print `text` if there is any, else serve; returns the exit status, 2 for a configuration that cannot be used.
+
+    `refusals` are further exceptions that mean such a configuration.
+    """
+    if text is not None:
+        sys.stdout.write(text)
+        return 0
+    refused: tuple[type[Exception], ...] = (ListenError, *refusals)
+    try:
+        serve()
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{program}: {problem}\n")
+        return EXIT_CONFIGURATION
+    except refused as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return EXIT_CONFIGURATION
+    return 0
+
+
+def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variables: Iterable[str]) -> None:
+    """Set up the log, and warn of variables that look like a flag's and are none's."""
+    logs.configure(level, log_format)
+    for name in unknown_variables:
+        log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+class WebConfigState:
+    """Tells the metrics how the last reading of the web configuration went; the server is made after them."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.server: Server | None = None
+
+    def __call__(self) -> bool | None:
+        """Whether it succeeded, None without a configuration."""
+        return self.server.last_reload_successful if self._file and self.server else None

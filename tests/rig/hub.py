@@ -1,0 +1,149 @@
+"""A cluster for the running aggregator: a fake Kubernetes API, exporters, and what a kubelet would write of pods."""
+
+import itertools
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rig.aggregator import RunningAggregator
+from rig.exporters import FakeExporter
+from rig.kubernetes import objects
+from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
+from rig.kubernetes.fake import FakeCluster
+from rig.scene import Scene, scene
+from rig.standin import StandIn
+
+INTERVAL = "100ms"
+IMAGE = "registry.example/team/app:1"
+
+
+class HubPod:
+    """A pod as the API server keeps it, and the kubelet that cares for it; its clock is `ahead` of the API server's."""
+
+    def __init__(self, api: Api, item: Object, ahead: float = 0.0) -> None:
+        self.item = item
+        self._api = api
+        self._ahead = ahead
+        self._events: dict[tuple[str, str, str], Object] = {}
+
+    @property
+    def uid(self) -> str:
+        return str(self.item["metadata"]["uid"])
+
+    @property
+    def image(self) -> str:
+        return str(self.item["spec"]["containers"][0]["image"])
+
+    def pulling(self, image: str = "", path: str = "spec.containers{main}", ago: float = 0.0) -> None:
+        self.event("Pulling", f'Pulling image "{image or self.image}"', path, ago)
+
+    def pulled(
+        self, image: str = "", took: str = "1.5s", total: str = "2s", path: str = "spec.containers{main}"
+    ) -> None:
+        self.event(
+            "Pulled", f'Successfully pulled image "{image or self.image}" in {took} ({total} including waiting)', path
+        )
+
+    def failed(self, why: str, image: str = "", path: str = "spec.containers{main}") -> None:
+        self.event("Failed", f'Failed to pull image "{image or self.image}": {why}', path)
+
+    def event(self, reason: str, message: str, path: str = "spec.containers{main}", ago: float = 0.0) -> None:
+        """A new event, or one more of the same."""
+        moment = datetime.fromtimestamp(datetime.now(UTC).timestamp() + self._ahead - ago, UTC)
+        at = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        key = (reason, message, path)
+        known = self._events.get(key)
+        if known is None:
+            name = f"{self.item['metadata']['name']}.{len(self._events):x}.{self.uid[:8]}"
+            event = objects.event(self.item, reason, message, field_path=path, at=at, name=name)
+            self._events[key] = self._api.create(event)
+        else:
+            change = {"count": known["count"] + 1, "lastTimestamp": at}
+            self._events[key] = self._api.patch(known, change)
+
+    def waits(self, reason: str = "ContainerCreating", message: str = "", name: str = "main") -> None:
+        self.status(objects.waiting(name, reason, message))
+
+    def status(self, *containers: Object, phase: str = "Pending", **more: Any) -> None:
+        self.item = self._api.set_status(self.item, phase=phase, containerStatuses=list(containers), **more)
+
+    def runs(self) -> None:
+        self.status(objects.running(), phase="Running")
+
+    def delete(self) -> None:
+        self._api.delete(self.item)
+
+
+class Hub:
+    """What a test plays with. All that it starts ends with it."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self.folder = folder
+        self._ends = ends
+        self._numbers = itertools.count()
+        self.cluster = ends.enter_context(FakeCluster())
+        self.namespace("shop")
+
+    @property
+    def api(self) -> Api:
+        return self.cluster.api
+
+    def namespace(self, name: str) -> str:
+        self.api.create(objects.namespace(name))
+        return name
+
+    def kubeconfig(self, *rules: Rule, token: str = "") -> str:
+        """The flag for a new user with these rights, all that the aggregator needs by default."""
+        path = self.folder / f"kubeconfig-{next(self._numbers)}"
+        token = token or self.cluster.user(rules or READ_EVERYTHING)
+        path.write_text(kubeconfig(self.cluster.url, self.cluster.ca_file, token=token))
+        return f"--kubeconfig={path}"
+
+    def aggregator(
+        self, *flags: str, config: str = "", interval: str = INTERVAL, ready: bool = True
+    ) -> RunningAggregator:
+        """One more aggregator."""
+        log = self.folder / f"aggregator-{next(self._numbers)}.log"
+        running = RunningAggregator(log, config or self.kubeconfig(), f"--exporter.interval={interval}", *flags)
+        self._ends.enter_context(running)
+        if ready:
+            running.wait_ready()
+        return running
+
+    def exporter(self, config: Path | None = None) -> FakeExporter:
+        """One more exporter that serves a report."""
+        return self._ends.enter_context(FakeExporter().served(config))
+
+    def stage(self, name: str = "hub") -> Scene:
+        """A node with a registry, and exporters as they are shipped."""
+        node = self._ends.enter_context(StandIn(Path(tempfile.mkdtemp(prefix="pts-"))))
+        folder = self.folder / f"stage-{next(self._numbers)}"
+        folder.mkdir()
+        return self._ends.enter_context(scene(node, name, folder))
+
+    def pod(
+        self,
+        name: str = "web",
+        image: str = IMAGE,
+        *,
+        node: str = "node-1",
+        namespace: str = "shop",
+        ahead: float = 0.0,
+        containers: tuple[Object, ...] = (),
+        **spec: Any,
+    ) -> HubPod:
+        """A pod that the scheduler has given to a node, and of which the kubelet has said that it makes it."""
+        containers = containers or (objects.container("main", image),)
+        item = self.api.create(objects.pod(namespace, name, *containers, node=node, **spec))
+        pod = HubPod(self.api, item, ahead)
+        pod.status(*(objects.waiting(each["name"]) for each in containers))
+        return pod
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[Hub]:
+    with ExitStack() as ends:
+        yield Hub(folder, ends)
