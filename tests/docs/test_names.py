@@ -28,11 +28,9 @@ FILE = re.compile(rf"(?:{TOPS})/[\w./*-]*(?:/|\.\w+)(?:::\w+)?")
 ALERT = re.compile(r"Pulltrace[A-Z]\w+")
 MESSAGE = re.compile(r'msg="([^"]+)"')
 
-metrics = {
-    family.metric.name + suffix
-    for family in chain(exporter_metrics.FAMILIES, aggregator_metrics.FAMILIES)
-    for suffix in SUFFIXES
-}
+declared = [family.metric.name for family in exporter_metrics.FAMILIES]
+declared += [family.metric.name for family in aggregator_metrics.FAMILIES]
+metrics = {name + suffix for name in declared for suffix in SUFFIXES}
 flags = {flag.name: flag.variable for flag in chain(EXPORTER_FLAGS.flags, AGGREGATOR_FLAGS.flags)}
 packages = {path.name for path in CHECKOUT.glob("*/pulltrace_*")}
 
