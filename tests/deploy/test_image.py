@@ -148,7 +148,7 @@ def test_the_aggregators_packages_and_no_others_are_there_and_work(context: Path
     assert not list(packages.rglob("*.pyc.*"))
     assert size(packages) < 60 * MIB
     version = in_it(image, *image.config["Entrypoint"], "--version")
-    assert version.startswith(f"pulltrace-aggregator {pulltrace.__version__}")
+    assert version.startswith(f"pulltrace-aggregator, version {pulltrace.__version__}")
     assert "/opt/pulltrace" in in_it(image, "python3", "-c", "import kubernetes; print(kubernetes.__file__)")
 
 
