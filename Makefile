@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
-CODE := pulltrace exporter aggregator alerts tests
+CODE := pulltrace exporter aggregator alerts dashboards tests
 JOBS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -58,6 +58,10 @@ docs: $(VENV)/ok ## The pages that are generated from tables in code
 .PHONY: rules
 rules: $(VENV)/ok ## The rules for Prometheus, from their table
 	PYTHONPATH=alerts $(BIN)/python -m pulltrace_alerts > alerts/pulltrace.rules.yaml
+
+.PHONY: dashboards
+dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
+	@PYTHONPATH=dashboards $(BIN)/python -m pulltrace_dashboards
 
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code

@@ -1,0 +1,336 @@
+"""Node: what this node is doing, layer by layer."""
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from pulltrace_dashboards import variables
+from pulltrace_dashboards.look import (
+    BLUE,
+    CAUSES,
+    GREEN,
+    LAYER_STATES,
+    ORANGE,
+    PULL_PHASES,
+    RED,
+    SKY,
+    UP_DOWN,
+    steps,
+)
+from pulltrace_dashboards.page import Heading, Page, band, link
+from pulltrace_dashboards.panels import About, Column, Line, lines, number, rows, state, timeline
+from pulltrace_dashboards.promql import LAYER, NODE, PULL, ROW, TAG, grown, latest, listed, one, rate, running
+
+ONE = ("cluster", "node")
+CLOCK = latest("pulltrace_exporter_time_seconds", ONE, NODE)
+RUNNING = running(NODE)
+TO_POD = link("pulltrace-pod", namespace="namespace", pod="pod")
+TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
+ABSENT = "no exporter"
+
+
+def age(metric: str, by: tuple[str, ...]) -> str:
+    """Seconds since an instant, both told by the node's clock."""
+    return f"{CLOCK} - on (cluster, node) group_right () {latest(metric, by, NODE)}"
+
+
+def page() -> Page:
+    """The dashboard of one node."""
+    return Page(
+        uid="pulltrace-node",
+        title="Pulltrace / Node",
+        question="What does this node pull, layer by layer, and is it well?",
+        variables=(variables.datasource(), variables.cluster(), variables.one_node()),
+        content=(
+            band(3, (4, _up()), (4, _number()), (4, _resolving()), (4, _queued()), (4, _fetched()), (4, _waited())),
+            band(5, (24, _pulls())),
+            band(10, (24, _layers())),
+            Heading(20, "Download against unpack"),
+            band(7, (12, _activity()), (12, _bytes())),
+            band(6, (12, _phases()), (12, _slowness())),
+            Heading(21, "The line, and who waits"),
+            band(7, (8, _line()), (16, _pods())),
+            Heading(22, "Health"),
+            band(6, (8, _health()), (8, _polls()), (8, _errors())),
+        ),
+    )
+
+
+def _up() -> Panel:
+    about = About(1, "containerd", "Whether the exporter's last reading of containerd succeeded. Good is up.", ABSENT)
+    return number(about, f"min({latest('pulltrace_containerd_up', ONE, NODE)})", "short", words=UP_DOWN)
+
+
+def _number() -> Panel:
+    about = About(
+        2, "Pulls running", "Pulls of this node that resolve, download or unpack. 0 is a node at rest.", ABSENT
+    )
+    expr = f"sum({latest('pulltrace_pulls_in_progress', (*ONE, 'phase'), NODE)})"
+    return number(about, expr, "short", sparkline=True, decimals=0)
+
+
+def _resolving() -> Panel:
+    about = About(
+        3,
+        "Registry silent for",
+        "Age of the oldest pull whose registry has not answered. Good is nothing or below a second; from 10 seconds "
+        "on look at the registry, DNS and the proxy.",
+        "no pull waits for an answer",
+    )
+    expr = f"max({age('pulltrace_oldest_resolving_start_time_seconds', ONE)})"
+    return number(about, expr, "s", bounds=steps((10, ORANGE), (30, RED)))
+
+
+def _queued() -> Panel:
+    about = About(
+        4,
+        "In line",
+        "Images in the kubelet's line that are not pulled yet. By default a kubelet pulls one image at a time; good is "
+        "a line that gets shorter.",
+        "nothing goes on",
+    )
+    return number(
+        about,
+        f"max({latest('pulltrace_node_queued_images', ONE, NODE)})",
+        "short",
+        bounds=steps((3, ORANGE)),
+        decimals=0,
+    )
+
+
+def _fetched() -> Panel:
+    about = About(
+        5,
+        "Download rate",
+        "Bytes per second that this node fetches from all registries. 0 while pulls run means that they unpack or "
+        "stand still.",
+        ABSENT,
+    )
+    return number(about, rate("pulltrace_downloaded_bytes_total", (), NODE), "binBps", sparkline=True)
+
+
+def _waited() -> Panel:
+    about = About(
+        6,
+        "Pods waiting here",
+        "Pods of this node that wait for an image. Good is 0, or a number that falls.",
+        "none",
+    )
+    waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
+    return number(about, f"count(count by (cluster, namespace, pod) ({waits}))", "short", decimals=0)
+
+
+def _pulls() -> Panel:
+    about = About(
+        7,
+        "Pulls",
+        "The pulls of this node, ended ones for two minutes more. Cached is what was here before, requests is how "
+        "many asked for the same image at once: one download for all.",
+        "nothing is pulled",
+    )
+    columns = (
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("tag", "Tag", width=100),
+        Column("registry", "Registry", width=150),
+        Column("phase", "Phase", width=110, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=150, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=100),
+        Column("Value #D", "Time left", unit="s", width=90),
+        Column("Value #E", "Size", unit="bytes", width=90),
+        Column("Value #F", "Cached", unit="bytes", width=90),
+        Column("Value #G", "Unpacked", unit="bytes", width=90),
+        Column("Value #H", "Age", unit="s", width=90),
+        Column("Value #I", "Requests", width=80),
+    )
+    tag = one("pulltrace_pull_info", PULL, ("reference",), NODE)
+    return rows(
+        about,
+        columns,
+        one("pulltrace_pull_phase", PULL, ("phase",), NODE),
+        latest("pulltrace_pull_progress_ratio", PULL, NODE),
+        latest("pulltrace_pull_bytes_per_second", PULL, NODE),
+        latest("pulltrace_pull_eta_seconds", PULL, NODE),
+        latest("pulltrace_pull_size_bytes", PULL, NODE),
+        latest("pulltrace_pull_cached_bytes", PULL, NODE),
+        latest("pulltrace_pull_unpacked_bytes", PULL, NODE),
+        age("pulltrace_pull_start_time_seconds", PULL),
+        latest("pulltrace_pull_requests", PULL, NODE),
+        f'label_replace({tag}, "tag", "$1", "reference", "{TAG}")',
+        hidden=("cluster", "node", "digest", "reference", "Value #A", "Value #J"),
+        sort="Age",
+        descending=False,
+    )
+
+
+def _layers() -> Panel:
+    about = About(
+        8,
+        "Layers of the running pulls",
+        "Every layer that is not cached, in the manifest's order. containerd downloads a few at a time (three by "
+        "default) and unpacks them in order: one large layer at the front holds up all behind it.",
+        "nothing is pulled, or the exporter runs with --no-collector.layers",
+    )
+    columns = (
+        Column("repository", "Image"),
+        Column("layer", "Layer", width=65),
+        Column("media_type", "Media type"),
+        Column("layer_digest", "Digest", width=200),
+        Column("Value #B", "Size", unit="bytes", width=100),
+        Column("Value #C", "Progress", unit="percentunit", width=180, bar=True, decimals=0),
+        Column("Value #D", "Rate", unit="binBps", width=110),
+        Column("state", "State", width=120, words=LAYER_STATES),
+    )
+    going = f"and on {listed(PULL)} ({RUNNING})"
+    size = latest("pulltrace_layer_size_bytes", LAYER, NODE)
+    done = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
+    return rows(
+        about,
+        columns,
+        f"{one('pulltrace_layer_state', LAYER, ('state',), NODE)} {going}",
+        f"{size} {going}",
+        f"({done}) {going}",
+        f"{latest('pulltrace_layer_bytes_per_second', LAYER, NODE)} {going}",
+        hidden=("cluster", "node", "registry", "digest", "Value #A"),
+        sort="Layer",
+        descending=False,
+    )
+
+
+def _activity() -> Panel:
+    about = About(
+        9,
+        "Share of time with a download, and with an unpack",
+        "How much of the time at least one pull downloads, and unpacks. Unpack near 100 % with little download: the "
+        "disk is the brake. The other way round: the network or the registry.",
+        "nothing was pulled",
+    )
+    seconds = rate("pulltrace_active_seconds_total", ("registry", "phase"), NODE)
+    colours = {"download": ("download", BLUE), "unpack": ("unpack", GREEN)}
+    line = Line(f"clamp_max(max by (phase) ({seconds}), 1)", "{{phase}}")
+    return lines(about, "percentunit", line, colours=colours, maximum=1, decimals=0)
+
+
+def _bytes() -> Panel:
+    about = About(
+        10,
+        "Bytes fetched by media type",
+        "What comes over the network into the content store, each byte once. Layers are the bulk; manifests and "
+        "configs alone mean that everything else was cached.",
+        "nothing was fetched",
+    )
+    fetched = rate("pulltrace_downloaded_bytes_total", ("media_type",), NODE)
+    return lines(about, "binBps", Line(f"{fetched} > 0", "{{media_type}}"), stacked=True)
+
+
+def _phases() -> Panel:
+    about = About(
+        11,
+        "Pulls over time",
+        "The phase of each image on this node. Two wide bands beside each other are parallel pulls that share the "
+        "node's bandwidth.",
+        "nothing was pulled",
+    )
+    by = ("registry", "repository", "digest")
+    expr = state("pulltrace_pull_phase", by, NODE, "phase", PULL_PHASES)
+    return timeline(about, PULL_PHASES, Line(expr, "{{repository}}"))
+
+
+def _slowness() -> Panel:
+    about = About(
+        12,
+        "Rate against the other nodes",
+        "This node's rate as a part of the median of all nodes that pull the same digest. Good is around 100 %; far "
+        "below while others are fast means this node: its link, disk or neighbours. Only with two nodes or more.",
+        "no other node pulls the same images",
+    )
+    same = 'pulltrace_pull_bytes_per_second{cluster=~"$cluster"}'
+    rates = f"max by {listed(PULL)} ({same})"
+    median = f"quantile by (cluster, registry, repository, digest) (0.5, {rates})"
+    several = f"count by (cluster, registry, repository, digest) ({rates}) > 1"
+    own = latest("pulltrace_pull_bytes_per_second", PULL, NODE)
+    join = "on (cluster, registry, repository, digest)"
+    share = f"{own} / {join} group_left () ({median} and ({several}))"
+    return lines(about, "percentunit", Line(share, "{{repository}}"), decimals=0)
+
+
+def _line() -> Panel:
+    about = About(
+        13,
+        "The kubelet's line",
+        "Images that the kubelet is about to pull, from its intents (Kubernetes 1.35 and later, where the exporter may "
+        "read them). Empty on older nodes: the number above then comes from the pods.",
+        "no line known",
+    )
+    columns = (
+        Column("reference", "Image"),
+        Column("Value", "In line for", unit="s", width=110),
+    )
+    by = (*ONE, "registry", "repository", "reference")
+    expr = age("pulltrace_queued_pull_start_time_seconds", by)
+    return rows(about, columns, expr, hidden=("cluster", "node", "registry", "repository"), sort="In line for")
+
+
+def _pods() -> Panel:
+    about = About(
+        14,
+        "Pods that wait here",
+        "Who waits on this node, for what, and why. The longest first.",
+        "no pod waits here",
+    )
+    columns = (
+        Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
+        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("namespace", "Namespace", width=140),
+        Column("pod", "Pod", link=TO_POD),
+        Column("container", "Container", width=130),
+        Column("image", "Image"),
+    )
+    waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
+    cause = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), NODE)
+    return rows(
+        about,
+        columns,
+        waits,
+        cause,
+        hidden=("cluster", "node", "container_type", "Value #B"),
+        sort="Waiting",
+    )
+
+
+def _health() -> Panel:
+    about = About(
+        15,
+        "containerd and its exporter",
+        "Whether containerd answered. A gap means that the exporter was not scraped.",
+        ABSENT,
+    )
+    value = latest("pulltrace_containerd_up", ONE, NODE)
+    return timeline(about, {"down": ("down", RED), "up": ("up", BLUE)}, Line(f"1 + {value}", "containerd"))
+
+
+def _polls() -> Panel:
+    about = About(
+        16,
+        "Time of reading containerd",
+        "How long the exporter's polls take. Good is far below the interval of a second; a rise is a containerd under "
+        "pressure, which pulls feel too.",
+        ABSENT,
+    )
+    metric = "pulltrace_exporter_poll_duration_seconds_bucket"
+    buckets = rate(metric, ("le",), NODE)
+    return lines(
+        about,
+        "s",
+        Line(f"histogram_quantile(0.5, {buckets})", "p50"),
+        Line(f"histogram_quantile(0.99, {buckets})", "p99"),
+        colours={"p50": ("p50", SKY), "p99": ("p99", BLUE)},
+    )
+
+
+def _errors() -> Panel:
+    about = About(
+        17,
+        "Failed calls to containerd",
+        "Calls that containerd refused or did not answer, by call and status code. Good is nothing.",
+        "no failed calls",
+    )
+    failed = grown("pulltrace_exporter_poll_errors_total", ("call", "code"), NODE, "$__rate_interval")
+    return lines(about, "short", Line(f"{failed} > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)

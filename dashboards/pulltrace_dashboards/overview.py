@@ -1,0 +1,291 @@
+"""Overview: what is pulled now, what is stuck, who waits and why."""
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from pulltrace_dashboards import variables
+from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, REASONS, RED, STAGES, STALE, steps
+from pulltrace_dashboards.page import Heading, Page, band, link
+from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
+from pulltrace_dashboards.promql import (
+    CLUSTER,
+    IMAGE,
+    NODES,
+    PULL,
+    ROW,
+    TAG,
+    grown,
+    known_by,
+    latest,
+    listed,
+    one,
+    rate,
+    running,
+    waiting,
+)
+
+PULLS = f'{NODES}, registry=~"$registry", repository=~"$image"'
+REGISTRY = f'{NODES}, registry=~"$registry"'
+PODS = f'{NODES}, namespace=~"$namespace"'
+INFO = 'registry=~"$registry", repository=~"$image"'
+FAILURES = f'{CLUSTER}, namespace=~"$namespace", registry=~"$registry"'
+SEES = f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"
+NOBODY = "no aggregator"
+
+WAITING = waiting(PODS, INFO)
+LONGEST = f"topk(50, {WAITING})"
+GOES_ON = running(PULLS)
+TO_POD = link("pulltrace-pod", namespace="namespace", pod="pod")
+TO_NODE = link("pulltrace-node", node="node")
+TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
+
+
+def page() -> Page:
+    """The dashboard to open first."""
+    return Page(
+        uid="pulltrace-overview",
+        title="Pulltrace / Overview",
+        question="What is pulled now, what is stuck, who waits for an image and why?",
+        variables=(
+            variables.datasource(),
+            variables.cluster(),
+            variables.namespaces(),
+            variables.nodes(),
+            variables.registries(),
+            variables.images(),
+        ),
+        content=(
+            band(3, (4, _pods()), (4, _blocked()), (4, _longest()), (4, _stuck_number()), (4, _pulls()), (4, _rate())),
+            band(8, (18, _waits()), (6, _verdicts())),
+            band(7, (15, _now()), (9, _stuck())),
+            Heading(20, "Over time"),
+            band(8, (12, _speed()), (12, _failures())),
+            band(8, (12, _over_time()), (12, _stages())),
+        ),
+    )
+
+
+def _pods() -> Panel:
+    about = About(
+        1,
+        "Pods waiting",
+        "Pods that wait for at least one image now. 0 is calm; after a roll-out it falls within minutes. "
+        "No aggregator means that nobody looks, not that nobody waits.",
+        NOBODY,
+    )
+    expr = f"count(count by (cluster, namespace, pod) ({WAITING}))"
+    return number(about, known_by(expr, SEES), "short", decimals=0)
+
+
+def _blocked() -> Panel:
+    about = About(
+        2,
+        "of them blocked",
+        "Pods with an image whose verdict is neither progressing nor queue nor shared layer: "
+        "something slows or stops it. Good is 0.",
+        NOBODY,
+    )
+    blocked = f'pulltrace_pod_pull_blocked_by{{{PODS}, cause!~"progressing|queue|shared_layer"}}'
+    expr = f"count(count by (cluster, namespace, pod) ({WAITING} and on {listed(ROW)} {blocked}))"
+    return number(about, known_by(expr, SEES), "short", bounds=steps((1, RED)), decimals=0)
+
+
+def _longest() -> Panel:
+    about = About(
+        3,
+        "Longest wait",
+        "How long the image that is waited for longest has been waited for. Good is below what your largest image "
+        "takes; from 5 minutes on it is orange, from 15 minutes on red.",
+        "nobody waits",
+    )
+    return number(about, f"max({WAITING})", "s", bounds=steps((300, ORANGE), (900, RED)))
+
+
+def _stuck_number() -> Panel:
+    about = About(
+        4,
+        "Stuck pulls",
+        "Pulls that do not move, are far too slow, were left behind by a crash, or whose node does not answer. "
+        "Good is 0. The reasons are in the table of stuck pulls.",
+        NOBODY,
+    )
+    expr = f"count({latest('pulltrace_pull_stale', PULL, PULLS)})"
+    return number(about, known_by(expr, SEES), "short", bounds=steps((1, RED)), decimals=0)
+
+
+def _pulls() -> Panel:
+    about = About(
+        5,
+        "Pulls running",
+        "Pulls in all nodes whose registry has not answered yet, that download, and that unpack. "
+        "No exporter means that nobody looks.",
+        "no exporter",
+    )
+    expr = f"sum({latest('pulltrace_pulls_in_progress', ('cluster', 'node', 'phase'), NODES)})"
+    return number(about, expr, "short", sparkline=True, decimals=0)
+
+
+def _rate() -> Panel:
+    about = About(
+        6,
+        "Download rate",
+        "Bytes per second that all these nodes fetch. 0 while pulls run means that all of them unpack or stand still.",
+        "no exporter",
+    )
+    return number(about, rate("pulltrace_downloaded_bytes_total", (), REGISTRY), "binBps", sparkline=True)
+
+
+def _waits() -> Panel:
+    about = About(
+        7,
+        "Longest waits, and what blocks them",
+        "The 50 images that pods wait for longest, each with its verdict. Blue goes on by itself, orange is slow, red "
+        "stands still, purple wants somebody to change something. The verdict of a pod and what to do is behind its "
+        "name.",
+        "nobody waits for an image",
+    )
+    only = f"and on {listed(ROW)} {LONGEST}"
+    columns = (
+        Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
+        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("namespace", "Namespace", width=120),
+        Column("pod", "Pod", link=TO_POD),
+        Column("image", "Image"),
+        Column("node", "Node", width=120, link=TO_NODE),
+        Column("phase", "Phase", width=110, words=POD_PHASES),
+        Column("Value #D", "Progress", unit="percentunit", width=130, bar=True, decimals=0),
+        Column("Value #E", "Time left", unit="s", width=90),
+    )
+    return rows(
+        about,
+        columns,
+        LONGEST,
+        f"{one('pulltrace_pod_pull_blocked_by', ROW, ('cause',), PODS)} {only}",
+        f"{one('pulltrace_pod_pull_phase', ROW, ('phase',), PODS)} {only}",
+        f"{latest('pulltrace_pod_pull_progress_ratio', ROW, PODS)} {only}",
+        f"{latest('pulltrace_pod_pull_eta_seconds', ROW, PODS)} {only}",
+        hidden=("cluster", "container", "container_type", "Value #B", "Value #C"),
+        sort="Waiting",
+    )
+
+
+def _verdicts() -> Panel:
+    about = About(
+        8,
+        "Why images are waited for",
+        "Waiting images by verdict. Good is progressing, and queue during a roll-out. One other bar that stands out is "
+        "one fault with many victims.",
+        "nobody waits",
+    )
+    causes = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS)
+    line = Line(f"sort_desc(count by (cause) ({causes} and on {listed(ROW)} {WAITING}))", "{{cause}}")
+    return bars(about, "short", line, colours=CAUSES, decimals=0)
+
+
+def _now() -> Panel:
+    about = About(
+        9,
+        "Pulled now",
+        "Images that nodes download or unpack now: on how many, how far on average, how fast together, when the last "
+        "node has all bytes, and how many pods wait for them.",
+        "nothing is pulled",
+    )
+    nodes = "count by (cluster, registry, repository, digest)"
+    unpacking = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase="unpacking"')
+    going = f"and on {listed(PULL)} {GOES_ON}"
+    tag = one("pulltrace_pull_info", IMAGE, ("reference",), PULLS)
+    info = latest("pulltrace_pod_pull_info", ("cluster", "namespace", "pod", *IMAGE[1:]), f"{PODS}, {INFO}")
+    still = f"pulltrace_pod_pull_waiting_seconds{{{PODS}}}"
+    columns = (
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("tag", "Tag", width=90),
+        Column("registry", "Registry", width=140),
+        Column("Value #A", "Nodes", width=65),
+        Column("Value #B", "unpack", width=70),
+        Column("Value #C", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
+        Column("Value #D", "Rate", unit="binBps", width=90),
+        Column("Value #E", "Time left", unit="s", width=85),
+        Column("Value #G", "Pods", width=60),
+    )
+    return rows(
+        about,
+        columns,
+        f"{nodes} ({GOES_ON})",
+        f"{nodes} ({unpacking})",
+        f"avg by {listed(IMAGE)} ({latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going})",
+        f"sum by {listed(IMAGE)} ({latest('pulltrace_pull_bytes_per_second', PULL, PULLS)} {going})",
+        f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going})",
+        f'label_replace({tag}, "tag", "$1", "reference", "{TAG}") and on {listed(IMAGE)} ({GOES_ON})',
+        f"{nodes} ({info} and on (cluster, namespace, pod) {still} and on {listed(IMAGE)} ({GOES_ON}))",
+        hidden=("cluster", "digest", "reference", "Value #F"),
+        sort="Nodes",
+    )
+
+
+def _stuck() -> Panel:
+    about = About(
+        10,
+        "Stuck pulls",
+        "Each pull that is stale, with the one reason: no bytes for a minute, unpack stands still, would take more "
+        "than an hour, left behind by a crash, no answer from the node. Good is an empty table.",
+        "nothing is stuck",
+    )
+    columns = (
+        Column("reason", "Reason", width=120, words=STALE),
+        Column("node", "Node", width=120, link=TO_NODE),
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("registry", "Registry", width=140),
+    )
+    stale = one("pulltrace_pull_stale", PULL, ("reason",), PULLS)
+    return rows(about, columns, stale, hidden=("cluster", "digest", "Value"), sort="Reason", descending=False)
+
+
+def _speed() -> Panel:
+    about = About(
+        11,
+        "Speed by registry",
+        "Bytes per second of a node while it downloads from the registry, on average over the nodes that do. It does "
+        "not depend on how much is pulled: a fall for one registry is the registry, for all it is your network.",
+        "nothing was downloaded",
+    )
+    fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
+    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, phase="download"')
+    return lines(about, "binBps", Line(f"{fetched} / ({active} > 0)", "{{registry}}"))
+
+
+def _failures() -> Panel:
+    about = About(
+        12,
+        "Failures by reason",
+        "Failed pulls as the kubelets report them, a lower bound. Good is nothing. Purple, orange and yellow reasons "
+        "are settings, red and blue ones are the registry or the way to it.",
+        "no failures",
+    )
+    failed = grown("pulltrace_pod_pull_failures_total", ("reason",), FAILURES, "$__rate_interval")
+    line = Line(f"{failed} > 0", "{{reason}}")
+    return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
+
+
+def _over_time() -> Panel:
+    about = About(
+        13,
+        "Images waited for, by verdict",
+        "How many images pods wait for. A hill after a roll-out is normal; a plateau is not.",
+        "nobody waited",
+    )
+    causes = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS)
+    line = Line(f"count by (cause) ({causes})", "{{cause}}")
+    return lines(about, "short", line, colours=CAUSES, stacked=True, decimals=0)
+
+
+def _stages() -> Panel:
+    about = About(
+        14,
+        "Where the time of a pod's start goes",
+        "Mean seconds of each stage of the image waits that ended well in the chosen time. Long queue: pull in "
+        "parallel. Long resolve: the registry. Long download: size and network. Long unpack: the node's disk.",
+        "no wait has ended",
+    )
+    where = f'{CLUSTER}, namespace=~"$namespace"'
+    seconds = grown("pulltrace_pod_pull_stage_seconds_sum", ("stage",), where)
+    count = grown("pulltrace_pod_pull_stage_seconds_count", ("stage",), where)
+    return bars(about, "s", Line(f"{seconds} / ({count} > 0)", "{{stage}}"), colours=STAGES)

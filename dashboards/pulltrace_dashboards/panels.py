@@ -1,0 +1,331 @@
+"""Panels as this project draws them: every one with an id that stays, a description, and words for no data."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, Self
+
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table, text
+from grafana_foundation_sdk.builders import timeseries as graph
+from grafana_foundation_sdk.cog import builder as cog
+from grafana_foundation_sdk.cog import variants
+from grafana_foundation_sdk.models.common import (
+    BarGaugeDisplayMode,
+    BarGaugeValueMode,
+    BigValueColorMode,
+    BigValueGraphMode,
+    BigValueTextMode,
+    DataSourceRef,
+    GraphDrawStyle,
+    LegendDisplayMode,
+    LegendPlacement,
+    SortOrder,
+    StackingMode,
+    TableBarGaugeCellOptions,
+    TableCellHeight,
+    TableColoredBackgroundCellOptions,
+    TooltipDisplayMode,
+    VisibilityMode,
+    VizOrientation,
+)
+from grafana_foundation_sdk.models.dashboard import (
+    DataTransformerConfig,
+    DynamicConfigValue,
+    FieldColor,
+    FieldColorModeId,
+    Panel,
+    ValueMapping,
+)
+from grafana_foundation_sdk.models.prometheus import PromQueryFormat
+from grafana_foundation_sdk.models.text import TextMode
+
+from pulltrace_dashboards.look import BLUE, mapping, numbered, steps
+from pulltrace_dashboards.promql import latest
+
+SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a panel is called, how it is known for good, and what it shows when all is well."""
+
+    id: int
+    title: str
+    text: str
+    nothing: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A query and the name of its series in the legend."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: a field of the merged queries, and how it is shown."""
+
+    field: str
+    title: str
+    unit: str = ""
+    width: int = 0
+    bar: bool = False
+    words: Mapping[str, tuple[str, str]] | None = None
+    bounds: dashboard.ThresholdsConfig | None = None
+    link: str = ""
+    decimals: int | None = None
+
+
+class _Builder(Protocol):
+    """What the builders of all kinds of panels have in common."""
+
+    def id(self, id_val: int) -> Self: ...
+    def title(self, title: str) -> Self: ...
+    def description(self, description: str) -> Self: ...
+    def datasource(self, datasource: DataSourceRef) -> Self: ...
+    def no_value(self, no_value: str) -> Self: ...
+    def with_target(self, target: cog.Builder[variants.Dataquery]) -> Self: ...
+    def build(self) -> Panel: ...
+
+
+def number(
+    about: About,
+    expr: str,
+    unit: str,
+    *,
+    bounds: dashboard.ThresholdsConfig | None = None,
+    words: Mapping[str, tuple[str, str]] | None = None,
+    sparkline: bool = False,
+    decimals: int | None = None,
+) -> Panel:
+    """One figure, coloured by thresholds, with its course behind it where that says something."""
+    panel = (
+        stat.Panel()
+        .unit(unit)
+        .color_mode(BigValueColorMode.BACKGROUND if bounds or words else BigValueColorMode.NONE)
+        .graph_mode(BigValueGraphMode.AREA if sparkline else BigValueGraphMode.NONE)
+        .text_mode(BigValueTextMode.VALUE)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(bounds or steps())
+        .color_scheme(_by_thresholds())
+    )
+    if words:
+        panel.mappings(mapping(words))
+    if decimals is not None:
+        panel.decimals(decimals)
+    query = _query(expr, "A").range() if sparkline else _query(expr, "A").instant()
+    return _finished(panel, about, [query])
+
+
+def name(about: About, expr: str, label: str, words: Mapping[str, tuple[str, str]]) -> Panel:
+    """The value of a label in large letters. It is a value of the field, so that it is put into words and colours."""
+    panel = (
+        stat.Panel()
+        .color_mode(BigValueColorMode.BACKGROUND)
+        .graph_mode(BigValueGraphMode.NONE)
+        .text_mode(BigValueTextMode.VALUE)
+        .reduce_options(common.ReduceDataOptions().values(True).limit(3).calcs(["lastNotNull"]).fields(f"/^{label}$/"))
+        .mappings(mapping(words))
+        .thresholds(steps())
+        .color_scheme(_by_thresholds())
+    )
+    return _finished(panel, about, [_query(expr, "A").instant().format(PromQueryFormat.TABLE)])
+
+
+def lines(
+    about: About,
+    unit: str,
+    *queries: Line,
+    colours: Mapping[str, tuple[str, str]] | None = None,
+    stacked: bool = False,
+    bars: bool = False,
+    maximum: float | None = None,
+    decimals: int | None = None,
+) -> Panel:
+    """Courses over time. With `colours` each series of a known name has one of its own."""
+    panel = (
+        graph.Panel()
+        .unit(unit)
+        .min(0)
+        .draw_style(GraphDrawStyle.BARS if bars else GraphDrawStyle.LINE)
+        .line_width(1 if bars else 2)
+        .fill_opacity(70 if bars else 30 if stacked else 8)
+        .show_points(VisibilityMode.NEVER if bars or stacked else VisibilityMode.AUTO)
+        .stacking(common.StackingConfig().mode(StackingMode.NORMAL if stacked else StackingMode.NONE))
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(LegendDisplayMode.TABLE)
+            .placement(LegendPlacement.RIGHT)
+            .calcs(["lastNotNull", "max"])
+        )
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
+    )
+    if maximum is not None:
+        panel.max(maximum)
+    if decimals is not None:
+        panel.decimals(decimals)
+    for value, (word, colour) in (colours or {}).items():
+        panel.override_by_name(value, [_fixed(colour), DynamicConfigValue("displayName", word)])
+    return _finished(panel, about, _ranges(queries))
+
+
+def bars(
+    about: About,
+    unit: str,
+    *queries: Line,
+    colours: Mapping[str, tuple[str, str]] | None = None,
+    decimals: int | None = None,
+) -> Panel:
+    """Values of this moment beside each other, as bars."""
+    panel = (
+        bargauge.Panel()
+        .unit(unit)
+        .min(0)
+        .orientation(VizOrientation.HORIZONTAL)
+        .display_mode(BarGaugeDisplayMode.BASIC)
+        .value_mode(BarGaugeValueMode.TEXT)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .thresholds(steps())
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(BLUE))
+    )
+    if decimals is not None:
+        panel.decimals(decimals)
+    for value, (word, colour) in (colours or {}).items():
+        panel.override_by_name(value, [_fixed(colour), DynamicConfigValue("displayName", word)])
+    targets = [_query(q.expr, ref).instant().legend_format(q.legend) for ref, q in zip("ABCDEF", queries, strict=False)]
+    return _finished(panel, about, targets)
+
+
+def timeline(about: About, words: Mapping[str, tuple[str, str]], *queries: Line) -> Panel:
+    """States over time: a band for each series, coloured and named by its number's word."""
+    panel = (
+        statetimeline.Panel()
+        .mappings(mapping(numbered(words)))
+        .show_value(VisibilityMode.AUTO)
+        .row_height(0.85)
+        .merge_values(True)
+        .fill_opacity(80)
+        .line_width(0)
+        .legend(
+            common.VizLegendOptions()
+            .show_legend(True)
+            .display_mode(LegendDisplayMode.LIST)
+            .placement(LegendPlacement.BOTTOM)
+        )
+        .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE))
+        .color_scheme(_by_thresholds())
+        .thresholds(steps())
+    )
+    return _finished(panel, about, _ranges(queries))
+
+
+def state(metric: str, by: tuple[str, ...], where: str, label: str, words: Mapping[str, tuple[str, str]]) -> str:
+    """The number of the word that an info-like gauge has in its label, for `timeline`; `or` keeps one of several."""
+    each = (
+        str(place) + " * " + latest(metric, by, f'{where}, {label}="{value}"')
+        for place, value in enumerate(words, start=1)
+    )
+    return " or ".join(each)
+
+
+def rows(
+    about: About,
+    columns: Sequence[Column],
+    *queries: str,
+    hidden: Sequence[str] = (),
+    sort: str = "",
+    descending: bool = True,
+) -> Panel:
+    """A table: queries merged on the labels that they share, the columns in this order, the rest left out."""
+    panel = (
+        table.Panel()
+        .show_header(True)
+        .cell_height(TableCellHeight.SM)
+        .thresholds(steps())
+        .color_scheme(_by_thresholds())
+        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
+        .with_transformation(_organised(columns, hidden))
+    )
+    if sort:
+        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
+    for column in columns:
+        if properties := _properties(column):
+            panel.override_by_name(column.title, properties)
+    refs = "ABCDEFGHIJ"[: len(queries)]
+    targets = [
+        _query(expr, ref).instant().format(PromQueryFormat.TABLE) for ref, expr in zip(refs, queries, strict=True)
+    ]
+    return _finished(panel, about, targets)
+
+
+def words(about: About, markdown: str) -> Panel:
+    """Words that stay."""
+    panel = text.Panel().mode(TextMode.MARKDOWN).content(markdown)
+    return panel.id(about.id).title(about.title).description(about.text).transparent(True).build()
+
+
+def _organised(columns: Sequence[Column], hidden: Sequence[str]) -> DataTransformerConfig:
+    return DataTransformerConfig(
+        id_val="organize",
+        options={
+            "excludeByName": dict.fromkeys(("Time", *hidden), True),
+            "indexByName": {column.field: place for place, column in enumerate(columns)},
+            "renameByName": {column.field: column.title for column in columns},
+        },
+    )
+
+
+def _properties(column: Column) -> list[DynamicConfigValue]:
+    found = [
+        ("unit", column.unit or None),
+        ("custom.width", column.width or None),
+        ("decimals", column.decimals),
+        ("links", [{"title": "Open", "url": column.link}] if column.link else None),
+        ("thresholds", column.bounds.build() if column.bounds else None),
+        ("mappings", _mappings(column)),
+        ("custom.cellOptions", _cell(column)),
+        ("min", 0 if column.bar else None),
+        ("max", 1 if column.bar and column.unit == "percentunit" else None),
+    ]
+    return [DynamicConfigValue(key, value) for key, value in found if value is not None]
+
+
+def _mappings(column: Column) -> list[ValueMapping] | None:
+    return mapping(column.words) if column.words else None
+
+
+def _cell(column: Column) -> object:
+    if column.bar:
+        return TableBarGaugeCellOptions(BarGaugeDisplayMode.BASIC, BarGaugeValueMode.TEXT)
+    return TableColoredBackgroundCellOptions() if column.words or column.bounds else None
+
+
+def _ranges(queries: Sequence[Line]) -> list[prometheus.Dataquery]:
+    return [
+        _query(query.expr, ref).range().legend_format(query.legend)
+        for ref, query in zip("ABCDEFGH", queries, strict=False)
+    ]
+
+
+def _query(expr: str, ref: str) -> prometheus.Dataquery:
+    return prometheus.Dataquery().expr(expr).ref_id(ref).datasource(SOURCE)
+
+
+def _by_thresholds() -> dashboard.FieldColor:
+    return dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS)
+
+
+def _fixed(colour: str) -> DynamicConfigValue:
+    return DynamicConfigValue("color", FieldColor(mode=FieldColorModeId.FIXED, fixed_color=colour))
+
+
+def _finished(panel: _Builder, about: About, queries: Sequence[prometheus.Dataquery]) -> Panel:
+    panel.id(about.id).title(about.title).description(about.text).datasource(SOURCE)
+    if about.nothing:
+        panel.no_value(about.nothing)
+    for query in queries:
+        panel.with_target(query)
+    return panel.build()

@@ -1,0 +1,259 @@
+"""Pod: why is this pod not running?"""
+
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from pulltrace_aggregator.verdict import RULES, Cause
+from pulltrace_dashboards import variables
+from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
+from pulltrace_dashboards.page import Heading, Page, band, link
+from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline, words
+from pulltrace_dashboards.promql import CLUSTER, POD, PULL, ROW, TAG, grown, latest, listed, one, running
+
+CONTAINER = ("container", "container_type", "image")
+GONE = "not waiting"
+TO_NODE = link("pulltrace-node", node="node")
+TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
+WAITING = latest("pulltrace_pod_pull_waiting_seconds", ROW, POD)
+INFO = f"pulltrace_pod_pull_info{{{POD}}}"
+HERE = f"and on (cluster, node) {INFO}"
+
+
+def page() -> Page:
+    """The dashboard that an alert about a pod leads to."""
+    return Page(
+        uid="pulltrace-pod",
+        title="Pulltrace / Pod",
+        question="Why is this pod not running?",
+        variables=(variables.datasource(), variables.cluster(), variables.one_namespace(), variables.one_pod()),
+        content=(
+            band(3, (5, _verdict()), (5, _phase()), (5, _waited()), (5, _left()), (4, _ahead_number())),
+            band(6, (24, _images())),
+            band(9, (10, _phases()), (8, _ahead()), (6, _advice())),
+            Heading(20, "How it went"),
+            band(7, (12, _progress()), (12, _rate())),
+            band(7, (12, _failures()), (12, _elsewhere())),
+        ),
+    )
+
+
+def _verdict() -> Panel:
+    about = About(
+        1,
+        "Verdict",
+        "What blocks the pod's images, the nearest cause. Progressing is good: it takes its time. What to do about "
+        "each stands at the right.",
+        GONE,
+    )
+    return name(about, f"max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}}})", "cause", CAUSES)
+
+
+def _phase() -> Panel:
+    about = About(
+        2,
+        "Phase",
+        "Where the pod's images are on their way: queued, resolving, downloading, unpacking, pulled. "
+        "Back-off and failed mean that an attempt did not succeed.",
+        GONE,
+    )
+    return name(about, f"max by (phase) (pulltrace_pod_pull_phase{{{POD}}})", "phase", POD_PHASES)
+
+
+def _waited() -> Panel:
+    about = About(
+        3,
+        "Waiting for",
+        "How long the pod has been waiting, for the image that it has waited for longest. "
+        "Orange from 5 minutes on, red from 15.",
+        GONE,
+    )
+    return number(about, f"max({WAITING})", "s", bounds=steps((300, ORANGE), (900, RED)))
+
+
+def _left() -> Panel:
+    about = About(
+        4,
+        "All bytes there in",
+        "Time until the last of its running downloads has all bytes, at the present rate. Unpacking comes after it. "
+        "Unknown while an image is in the queue or its registry has not answered.",
+        "unknown",
+    )
+    return number(about, f"max({latest('pulltrace_pod_pull_eta_seconds', ROW, POD)})", "s")
+
+
+def _ahead_number() -> Panel:
+    about = About(
+        5,
+        "In line on its node",
+        "Images in the kubelet's line on the pod's node, its own included. Good is 0 or 1: by default a node pulls one "
+        "image at a time.",
+        "nobody",
+    )
+    queued = latest("pulltrace_node_queued_images", ("cluster", "node"), CLUSTER)
+    return number(about, f"max({queued} {HERE})", "short", bounds=steps((3, ORANGE)), decimals=0)
+
+
+def _images() -> Panel:
+    about = About(
+        6,
+        "Images of this pod",
+        "Each image that a container of the pod waits for, or has got a moment ago. Match says how the pull was "
+        "found: exact is certain, repository is by name, ambiguous or none means that no figure can be given.",
+        "The pod waits for no image: look at its events for another cause",
+    )
+    columns = (
+        Column("container", "Container", width=130),
+        Column("container_type", "Kind", width=90),
+        Column("image", "Image"),
+        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("phase", "Phase", width=115, words=POD_PHASES),
+        Column("Value #C", "Waiting", unit="s", width=90),
+        Column("Value #D", "Progress", unit="percentunit", width=140, bar=True, decimals=0),
+        Column("Value #E", "Size", unit="bytes", width=90),
+        Column("Value #F", "Rate", unit="binBps", width=100),
+        Column("Value #G", "Time left", unit="s", width=90),
+        Column("match", "Match", width=90),
+        Column("node", "Node", width=130, link=TO_NODE),
+    )
+    return rows(
+        about,
+        columns,
+        one("pulltrace_pod_pull_phase", ROW, ("phase",), POD),
+        one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), POD),
+        WAITING,
+        latest("pulltrace_pod_pull_progress_ratio", ROW, POD),
+        latest("pulltrace_pod_pull_size_bytes", ROW, POD),
+        latest("pulltrace_pod_pull_bytes_per_second", ROW, POD),
+        latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
+        one("pulltrace_pod_pull_info", ROW, ("match",), POD),
+        hidden=("cluster", "namespace", "pod", "Value #A", "Value #B", "Value #H"),
+        sort="Container",
+        descending=False,
+    )
+
+
+def _phases() -> Panel:
+    about = About(
+        7,
+        "Phases",
+        "The way of each image so far. Good is a short band of each colour up to pulled. A long queue is another "
+        "image's fault, a long resolving the registry's; back-off in turns with others is a failure that repeats.",
+        "no image was waited for",
+    )
+    expr = state("pulltrace_pod_pull_phase", CONTAINER, POD, "phase", POD_PHASES)
+    return timeline(about, POD_PHASES, Line(expr, "{{container}}"))
+
+
+def _ahead() -> Panel:
+    about = About(
+        8,
+        "What its node pulls",
+        "The pulls that go on where the pod is: one of them is its own, or is what it waits behind. The line of the "
+        "kubelet is served in order, so the longest is what matters.",
+        "its node pulls nothing",
+    )
+    columns = (
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("phase", "Phase", width=110, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
+        Column("Value #C", "Time left", unit="s", width=85),
+        Column("node", "Node", width=110, link=TO_NODE),
+    )
+    where = f'{CLUSTER}, phase=~"downloading|unpacking"'
+    return rows(
+        about,
+        columns,
+        f"{one('pulltrace_pull_phase', PULL, ('phase',), where)} {HERE}",
+        _here("pulltrace_pull_progress_ratio"),
+        _here("pulltrace_pull_eta_seconds"),
+        hidden=("cluster", "registry", "digest", "Value #A"),
+        sort="Time left",
+    )
+
+
+def _here(metric: str) -> str:
+    """A figure of the pulls that go on, on the nodes of the pod."""
+    return f"{latest(metric, PULL, CLUSTER)} and on {listed(PULL)} ({running(CLUSTER)}) {HERE}"
+
+
+def _advice() -> Panel:
+    about = About(9, "What to do", "The first thing to do about each verdict; docs/verdict.md has all of it.")
+    return words(about, "\n".join(f"- **{CAUSES[cause][0]}**: {_first_advice(cause)}" for cause in CAUSES))
+
+
+def _first_advice(cause: str) -> str:
+    """The first sentence of the advice of the first rule that gives this cause."""
+    advice = next(rule.advice for rule in RULES if rule.cause is Cause(cause))
+    return " ".join(advice.split()).split(". ")[0].split("? ")[0].split("; ")[0].rstrip(".") + "."
+
+
+def _progress() -> Panel:
+    about = About(
+        10,
+        "Progress",
+        "The downloaded part of each image. Good is a straight line to 100 %; a flat piece is a stall, a drop back is "
+        "a new attempt.",
+        "no figure: the pull is not found, or has not begun",
+    )
+    ratio = latest("pulltrace_pod_pull_progress_ratio", CONTAINER, POD)
+    return lines(about, "percentunit", Line(ratio, "{{container}}"), maximum=1, decimals=0)
+
+
+def _rate() -> Panel:
+    about = About(
+        11,
+        "Rate, against the other nodes",
+        "The rate of this pod's images, and the median of all nodes that pull the same digests. Far below the median "
+        "is the node's fault, with it is the registry's.",
+        "nothing was downloaded",
+    )
+    own = latest("pulltrace_pod_pull_bytes_per_second", CONTAINER, POD)
+    rates = latest("pulltrace_pull_bytes_per_second", PULL, CLUSTER)
+    median = f"quantile by (repository) (0.5, {rates} and on (cluster, digest) {INFO})"
+    return lines(about, "binBps", Line(own, "{{container}}"), Line(median, "median of nodes: {{repository}}"))
+
+
+def _failures() -> Panel:
+    about = About(
+        12,
+        "Failures in its namespace, from its registries",
+        "Failed pulls as the kubelets report them, by reason, of all pods of this namespace and of the registries "
+        "that this pod's images come from. Good is nothing.",
+        "no failures",
+    )
+    by = ("cluster", "namespace", "registry", "reason")
+    where = f'{CLUSTER}, namespace="$namespace"'
+    failed = grown("pulltrace_pod_pull_failures_total", by, where, "$__rate_interval")
+    own = f"and on (cluster, namespace, registry) last_over_time({INFO}[$__range])"
+    line = Line(f"sum by (reason) ({failed} {own}) > 0", "{{reason}}")
+    return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
+
+
+def _elsewhere() -> Panel:
+    about = About(
+        13,
+        "These images on other nodes",
+        "The same repositories on all nodes now. Others that succeed mean that the image and its registry are well: "
+        "look at this pod's node and secrets.",
+        "no other node pulls them",
+    )
+    own = f"and on (cluster, registry, repository) {INFO}"
+    columns = (
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("tag", "Tag", width=90),
+        Column("node", "Node", width=130, link=TO_NODE),
+        Column("phase", "Phase", width=110, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=100),
+    )
+    tag = one("pulltrace_pull_info", PULL, ("reference",), CLUSTER)
+    return rows(
+        about,
+        columns,
+        f"{one('pulltrace_pull_phase', PULL, ('phase',), CLUSTER)} {own}",
+        f"{latest('pulltrace_pull_progress_ratio', PULL, CLUSTER)} {own}",
+        f"{latest('pulltrace_pull_bytes_per_second', PULL, CLUSTER)} {own}",
+        f'label_replace({tag} {own}, "tag", "$1", "reference", "{TAG}")',
+        hidden=("cluster", "registry", "digest", "reference", "Value #A", "Value #D"),
+        sort="Phase",
+        descending=False,
+    )

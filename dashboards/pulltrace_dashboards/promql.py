@@ -1,0 +1,75 @@
+"""Queries that stay right while two generations of an exporter or of the aggregator are there.
+
+During an update two targets tell of the same pull for some minutes. A gauge is therefore `max by` what it speaks of
+before anything else happens to it, a counter is `rate` or `increase` before it is summed, and what a row is joined with
+is made unique first.
+"""
+
+from typing import Final
+
+CLUSTER: Final = 'cluster=~"$cluster"'
+NODES: Final = f'{CLUSTER}, node=~"$node"'
+NODE: Final = f'{CLUSTER}, node="$node"'
+POD: Final = f'{CLUSTER}, namespace="$namespace", pod="$pod"'
+
+ROW: Final = ("cluster", "namespace", "pod", "container", "container_type", "node", "image")
+"""What one image that a pod waits for is known by."""
+PULL: Final = ("cluster", "node", "registry", "repository", "digest")
+IMAGE: Final = ("cluster", "registry", "repository", "digest")
+LAYER: Final = (*PULL, "layer", "layer_digest", "media_type")
+
+RUNNING: Final = 'phase=~"downloading|unpacking"'
+TAG: Final = "[^@]*:([^/:@]+)"
+"""The tag of a reference, and not its port or digest."""
+
+
+def listed(labels: tuple[str, ...]) -> str:
+    """Labels as PromQL writes a list of them."""
+    return f"({', '.join(labels)})"
+
+
+def latest(metric: str, by: tuple[str, ...], where: str) -> str:
+    """A gauge, once for each thing that it speaks of, however many targets tell of it."""
+    return f"max by {listed(by)} ({metric}{{{where}}})"
+
+
+def one(metric: str, by: tuple[str, ...], more: tuple[str, ...], where: str) -> str:
+    """What an info metric says in the labels `more`: one series for each thing, even when two targets disagree."""
+    return f"topk by {listed(by)} (1, {latest(metric, by + more, where)})"
+
+
+def rate(metric: str, by: tuple[str, ...], where: str) -> str:
+    """The growth of a counter per second, summed."""
+    return f"sum by {listed(by)} (rate({metric}{{{where}}}[$__rate_interval]))"
+
+
+def grown(metric: str, by: tuple[str, ...], where: str, window: str = "$__range") -> str:
+    """By how much a counter grew, with the first value of series that began within the window.
+
+    `increase` alone does not see the first of a kind: the first failure for a reason is a series that begins at 1.
+    """
+    series = f"{metric}{{{where}}}"
+    increase = f"increase({series}[{window}])"
+    born = f"min_over_time({series}[{window}]) unless {series} offset {window}"
+    return f"sum by {listed(by)} ({increase} + ({born} or {increase} * 0))"
+
+
+def known_by(expression: str, healthy: str) -> str:
+    """The expression, or 0 where the series `healthy` says that somebody looked and found nothing."""
+    return f"{expression} or 0 * max({healthy} == 1)"
+
+
+def running(where: str) -> str:
+    """The pulls that go on."""
+    return latest("pulltrace_pull_phase", PULL, f"{where}, {RUNNING}")
+
+
+def waiting(where: str, info: str = "") -> str:
+    """Seconds that images have been waited for, of those whose registry and repository fit `info`."""
+    rows = latest("pulltrace_pod_pull_waiting_seconds", ROW, where)
+    return f"{rows} and on {listed(ROW)} pulltrace_pod_pull_info{{{where}, {info}}}" if info else rows
+
+
+def quantile(share: float, metric: str, by: tuple[str, ...], where: str, window: str) -> str:
+    """A quantile of a histogram over a window."""
+    return f"histogram_quantile({share}, {grown(metric + '_bucket', (*by, 'le'), where, window)})"

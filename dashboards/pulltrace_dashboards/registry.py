@@ -1,0 +1,249 @@
+"""Registry and rollout: which registry is slow or fails, and how far an image has come."""
+
+from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
+from grafana_foundation_sdk.models.dashboard import Panel
+
+from pulltrace_dashboards import variables
+from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, steps
+from pulltrace_dashboards.page import Heading, Page, band, link
+from pulltrace_dashboards.panels import About, Column, Line, lines, rows
+from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, TAG, grown, latest, listed, one, quantile, rate
+
+REGISTRY = f'{CLUSTER}, registry=~"$registry"'
+PULLS = f'{REGISTRY}, repository=~"$image"'
+BY = ("cluster", "registry")
+TO_NODE = link("pulltrace-node", node="node")
+NONE = "nothing was pulled"
+DURATION = "pulltrace_pull_duration_seconds"
+
+
+def page() -> Page:
+    """The dashboard of what pulls have in common: where they come from, and what they bring."""
+    return Page(
+        uid="pulltrace-registry",
+        title="Pulltrace / Registry and rollout",
+        question="Is a registry slow or failing, and how far is the rollout of an image?",
+        variables=(variables.datasource(), variables.cluster(), variables.registries(), variables.images()),
+        content=(
+            band(6, (24, _registries())),
+            band(6, (24, _rollouts())),
+            band(6, (12, _speed()), (12, _nodes())),
+            Heading(20, "Registries"),
+            band(7, (12, _durations()), (12, _stages())),
+            band(7, (12, _failures()), (12, _amount())),
+            Heading(21, "Nodes of these images"),
+            band(9, (24, _peers())),
+        ),
+    )
+
+
+def _registries() -> Panel:
+    about = About(
+        1,
+        "Registries, over the chosen time",
+        "Speed is bytes per second of a node while it downloads. Success counts the attempts that the kubelets "
+        "report. Good is above 99 % and a p90 that you know; orange from below 99 %, red from below 90 %.",
+        NONE,
+    )
+    columns = (
+        Column("registry", "Registry"),
+        Column("Value #A", "Fetched", unit="bytes", width=110),
+        Column("Value #B", "From cache", unit="bytes", width=110),
+        Column("Value #C", "Speed", unit="binBps", width=120),
+        Column("Value #D", "Success", unit="percentunit", width=100, bounds=_shares(), decimals=1),
+        Column("Value #E", "Failures", width=90, bounds=steps((1, ORANGE)), decimals=0),
+        Column("Value #F", "p50", unit="s", width=90),
+        Column("Value #G", "p90", unit="s", width=90),
+        Column("Value #H", "p99", unit="s", width=90),
+        Column("Value #I", "Pulls", width=90, decimals=0),
+    )
+    fetched = grown("pulltrace_downloaded_bytes_total", BY, REGISTRY)
+    active = grown("pulltrace_active_seconds_total", BY, f'{REGISTRY}, phase="download"')
+    good = grown("pulltrace_pod_pull_duration_seconds_count", BY, REGISTRY)
+    bad = grown("pulltrace_pod_pull_failures_total", BY, REGISTRY)
+    total = f'{REGISTRY}, phase="total"'
+    return rows(
+        about,
+        columns,
+        fetched,
+        grown("pulltrace_cached_bytes_total", BY, REGISTRY),
+        f"{fetched} / ({active} > 0)",
+        f"({good} or 0 * {bad}) / ((({good} or 0 * {bad}) + ({bad} or 0 * {good})) > 0)",
+        bad,
+        quantile(0.5, DURATION, BY, total, "$__range"),
+        quantile(0.9, DURATION, BY, total, "$__range"),
+        quantile(0.99, DURATION, BY, total, "$__range"),
+        grown("pulltrace_pulls_total", BY, REGISTRY),
+        hidden=("cluster",),
+        sort="Fetched",
+    )
+
+
+def _rollouts() -> Panel:
+    about = About(
+        2,
+        "Rollouts, over the chosen time",
+        "How many nodes began to pull an image and how many have it. Good is Done that reaches 100 %. Failed counts "
+        "nodes where an attempt failed, also when a later one succeeded.",
+        "no image was pulled",
+    )
+    columns = (
+        Column("repository", "Image"),
+        Column("tag", "Tag", width=110),
+        Column("registry", "Registry", width=170),
+        Column("Value #C", "Done", unit="percentunit", width=170, bar=True, decimals=0),
+        Column("Value #A", "Nodes begun", width=110),
+        Column("Value #B", "have it", width=80),
+        Column("Value #D", "pulling now", width=100),
+        Column("Value #E", "failed", width=80, bounds=steps((1, RED))),
+        Column("Value #F", "Slowest left", unit="s", width=110),
+    )
+    begun = _seen("")
+    have = _seen(', phase="succeeded"')
+    now = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase=~"downloading|unpacking"')
+    tag = f"max by {listed((*IMAGE, 'reference'))} (last_over_time(pulltrace_pull_info{{{PULLS}}}[$__range]))"
+    return rows(
+        about,
+        columns,
+        begun,
+        have,
+        f"({have} or 0 * {begun}) / {begun}",
+        f"count by {listed(IMAGE)} ({now})",
+        _seen(', phase="failed"'),
+        f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)})",
+        f'label_replace(topk by {listed(IMAGE)} (1, {tag}), "tag", "$1", "reference", "{TAG}")',
+        hidden=("cluster", "digest", "reference", "Value #G"),
+        sort="Nodes begun",
+    )
+
+
+def _seen(phase: str) -> str:
+    """Nodes where a pull of the image was seen in the chosen time, in this phase."""
+    series = f"last_over_time(pulltrace_pull_phase{{{PULLS}{phase}}}[$__range])"
+    return f"count by {listed(IMAGE)} (count by {listed(PULL)} ({series}))"
+
+
+def _shares() -> ThresholdsConfig:
+    return steps((0.9, ORANGE), (0.99, BLUE), base=RED)
+
+
+def _speed() -> Panel:
+    about = About(
+        3,
+        "Speed by registry",
+        "Bytes per second of a node while it downloads, on average. One line that falls is its registry; all lines "
+        "that fall together are your network.",
+        "nothing was downloaded",
+    )
+    fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
+    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, phase="download"')
+    return lines(about, "binBps", Line(f"{fetched} / ({active} > 0)", "{{registry}}"))
+
+
+def _nodes() -> Panel:
+    about = About(
+        4,
+        "Nodes by phase of these images",
+        "On how many nodes the chosen images download, unpack, and are done or failed a moment ago. Good is a wave of "
+        "blue that ends in yellow.",
+        "no image was pulled",
+    )
+    now = latest("pulltrace_pull_phase", (*PULL, "phase"), PULLS)
+    line = Line(f"count by (phase) ({now})", "{{phase}}")
+    return lines(about, "short", line, colours=PULL_PHASES, stacked=True, decimals=0)
+
+
+def _durations() -> Panel:
+    about = About(
+        5,
+        "Time of a pull by registry, p90",
+        "Nine of ten pulls that succeeded took less. Good is what your largest images need; compare before and after "
+        "a change.",
+        "no pull has ended",
+    )
+    buckets = rate(f"{DURATION}_bucket", ("registry", "le"), f'{REGISTRY}, phase="total"')
+    return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets})", "{{registry}}"))
+
+
+def _stages() -> Panel:
+    about = About(
+        6,
+        "Time of a pull by stage, p50 and p90",
+        "Where the time goes on the nodes: the registry's first answer, the download, the unpacking. A resolve that "
+        "grows is the registry; a download that grows is its speed or your network; an unpack that grows is disks.",
+        "no pull has ended",
+    )
+    buckets = rate(f"{DURATION}_bucket", ("phase", "le"), f'{REGISTRY}, phase!="total"')
+    return lines(
+        about,
+        "s",
+        Line(f"histogram_quantile(0.5, {buckets})", "{{phase}} p50"),
+        Line(f"histogram_quantile(0.9, {buckets})", "{{phase}} p90"),
+    )
+
+
+def _failures() -> Panel:
+    about = About(
+        7,
+        "Failures by reason",
+        "Failed pulls from these registries as the kubelets report them, a lower bound. Good is nothing.",
+        "no failures",
+    )
+    failed = grown("pulltrace_pod_pull_failures_total", ("reason",), REGISTRY, "$__rate_interval")
+    line = Line(f"{failed} > 0", "{{reason}}")
+    return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
+
+
+def _amount() -> Panel:
+    about = About(
+        8,
+        "Fetched, and found on the node",
+        "Bytes per second that came over the network, and that pulls found already there. Much fetched and little "
+        "found after a small change: layers are not shared, look at how the image is built.",
+        NONE,
+    )
+    fetched = rate("pulltrace_downloaded_bytes_total", (), REGISTRY)
+    cached = rate("pulltrace_cached_bytes_total", (), REGISTRY)
+    colours = {"fetched": ("fetched", BLUE), "found": ("found on the node", SKY)}
+    return lines(about, "binBps", Line(fetched, "fetched"), Line(cached, "found"), colours=colours)
+
+
+def _peers() -> Panel:
+    about = About(
+        9,
+        "Nodes, the slowest first",
+        "Each node that pulls one of these images now, with its rate as a part of the median of the nodes that pull "
+        "the same digest. Good is around 100 %; red is below a quarter: a bad node. All low together: the registry.",
+        "no node pulls these images now",
+    )
+    columns = (
+        Column("node", "Node", link=TO_NODE),
+        Column("repository", "Image"),
+        Column("registry", "Registry", width=170),
+        Column("phase", "Phase", width=120, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=170, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=120),
+        Column("Value #D", "of the median", unit="percentunit", width=120, bounds=_peer_shares(), decimals=0),
+        Column("Value #E", "Time left", unit="s", width=100),
+    )
+    now = f'{PULLS}, phase=~"downloading|unpacking"'
+    going = f"and on {listed(PULL)} ({latest('pulltrace_pull_phase', PULL, now)})"
+    rates = latest("pulltrace_pull_bytes_per_second", PULL, PULLS)
+    median = f"quantile by {listed(IMAGE)} (0.5, {rates})"
+    slowest = f"bottomk(100, {rates} / on {listed(IMAGE)} group_left () ({median} > 0))"
+    return rows(
+        about,
+        columns,
+        one("pulltrace_pull_phase", PULL, ("phase",), now),
+        f"{latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going}",
+        f"{rates} {going}",
+        slowest,
+        f"{latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going}",
+        hidden=("cluster", "digest", "Value #A"),
+        sort="of the median",
+        descending=False,
+    )
+
+
+def _peer_shares() -> ThresholdsConfig:
+    return steps((0.25, ORANGE), (0.5, BLUE), base=RED)

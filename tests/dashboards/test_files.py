@@ -1,0 +1,194 @@
+"""The dashboards' files: fresh, whole, in the grid, and about metrics that exist."""
+
+import itertools
+from enum import StrEnum
+from pathlib import Path
+
+import pytest
+
+from pulltrace_aggregator.anatomy import Stage
+from pulltrace_aggregator.failures import Reason
+from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
+from pulltrace_aggregator.phases import PodPhase
+from pulltrace_aggregator.staleness import StaleReason
+from pulltrace_aggregator.verdict import Cause
+from pulltrace_dashboards import __main__ as generator
+from pulltrace_dashboards import look, pages
+from pulltrace_dashboards.page import FIRST_SCREEN, WIDTH, Page
+from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
+from rig import promql
+from rig.dashboards import FOLDER, Json, choices, files, panels, queries, used_variables
+
+pytestmark = pytest.mark.unit
+
+NAMES = ("itself", "node", "overview", "pod", "registry")
+# Series that come from Prometheus and from the client library, not from a table of ours.
+FOREIGN: promql.Known = {
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds_total": set(),
+    "scrape_samples_scraped": set(),
+}
+METRICS = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
+KNOWN = {**promql.known_metrics(METRICS), **FOREIGN}
+every_dashboard = pytest.mark.parametrize("name", NAMES)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.uid)
+def test_the_generated_files_are_fresh(page: Page) -> None:
+    assert generator.path(page).read_text() == generator.text(page), "run `make dashboards`"
+
+
+def test_there_are_no_other_files() -> None:
+    assert {path.name for path in FOLDER.glob("*.json")} == {f"{name}.json" for name in NAMES}
+    assert {generator.path(page) for page in pages()} == set(FOLDER.glob("*.json"))
+
+
+def test_addresses_are_those_that_bookmarks_and_runbooks_hold() -> None:
+    assert {name: files()[name]["uid"] for name in NAMES} == {name: f"pulltrace-{name}" for name in NAMES}
+
+
+@every_dashboard
+def test_panels_have_ids_that_do_not_depend_on_their_place(name: str) -> None:
+    ids = [panel["id"] for panel in files()[name]["panels"]]
+    assert len(set(ids)) == len(ids)
+    assert all(0 < number < 100 for number in ids)
+
+
+def test_known_panels_keep_their_ids() -> None:
+    """Links to a single panel hold its id; one may be given up, but never to another panel."""
+    held = dict(line.split("\t") for line in (Path(__file__).parent / "panels.tsv").read_text().splitlines())
+    now = {f"{name}/{panel['id']}": panel["title"] for name in NAMES for panel in files()[name]["panels"]}
+    assert now == held
+
+
+@every_dashboard
+def test_no_panel_overlaps_another_or_leaves_the_grid(name: str) -> None:
+    cells: set[tuple[int, int]] = set()
+    for panel in files()[name]["panels"]:
+        place = panel["gridPos"]
+        own = set(
+            itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
+        )
+        assert own
+        assert not own & cells, panel["title"]
+        assert max(x for x, _ in own) < WIDTH, panel["title"]
+        cells |= own
+
+
+@every_dashboard
+def test_bands_fill_the_width(name: str) -> None:
+    bands: dict[int, int] = {}
+    for panel in files()[name]["panels"]:
+        bands[panel["gridPos"]["y"]] = bands.get(panel["gridPos"]["y"], 0) + panel["gridPos"]["w"]
+    assert set(bands.values()) == {WIDTH}
+
+
+@every_dashboard
+def test_the_first_screen_ends_between_two_panels(name: str) -> None:
+    """What a laptop shows without scrolling are whole panels that answer the dashboard's question."""
+    places = [panel["gridPos"] for panel in panels(files()[name])]
+    ends = {place["y"] + place["h"] for place in places if place["y"] + place["h"] <= FIRST_SCREEN}
+    assert max(ends) >= FIRST_SCREEN - 1
+    assert all(place["y"] >= max(ends) or place["y"] + place["h"] <= max(ends) for place in places)
+
+
+@every_dashboard
+def test_every_panel_says_what_good_looks_like_and_what_no_data_means(name: str) -> None:
+    for panel in panels(files()[name]):
+        assert len(panel["description"]) > 60, panel["title"]
+        if panel["type"] != "text":
+            defaults = panel["fieldConfig"]["defaults"]
+            assert defaults["noValue"], panel["title"]
+            assert "unit" in defaults or panel["type"] in ("table", "state-timeline") or _shows_words(panel)
+
+
+def _shows_words(panel: Json) -> bool:
+    return bool(panel["options"]["reduceOptions"].get("values"))
+
+
+@every_dashboard
+def test_every_column_of_a_table_with_a_number_has_a_unit_or_counts(name: str) -> None:
+    for panel in panels(files()[name]):
+        if panel["type"] == "table":
+            renamed = panel["transformations"][1]["options"]["renameByName"]
+            shown = {field for field in renamed if not field.startswith("Value")}
+            assert shown, panel["title"]
+            assert len(set(renamed.values())) == len(renamed), panel["title"]
+
+
+@every_dashboard
+def test_every_query_goes_to_the_chosen_source(name: str) -> None:
+    source = {"type": "prometheus", "uid": "${datasource}"}
+    for panel in panels(files()[name]):
+        for part in (panel, *panel.get("targets", ())):
+            assert part.get("datasource", source) == source
+    for variable in files()[name]["templating"]["list"][1:]:
+        assert variable["datasource"] == source
+
+
+@every_dashboard
+def test_every_variable_is_used_and_every_used_one_is_there(name: str) -> None:
+    dashboard = files()[name]
+    offered = [variable["name"] for variable in dashboard["templating"]["list"]]
+    assert offered[:2] == ["datasource", "cluster"]
+    asked = [query.expr for query in queries(name)] + [choice.selector for choice in choices(name)]
+    assert used_variables(asked) | {"datasource"} == set(offered)
+
+
+@every_dashboard
+def test_the_cluster_is_hidden_and_carried_in_every_query(name: str) -> None:
+    cluster = files()[name]["templating"]["list"][1]
+    assert cluster["hide"] == 2
+    for query in queries(name):
+        assert 'cluster=~"$cluster"' in query.expr, query
+
+
+@every_dashboard
+def test_links_carry_time_and_variables(name: str) -> None:
+    dashboard = files()[name]
+    assert [link for link in dashboard["links"] if link["keepTime"] and link["includeVars"]]
+    for url in _urls(dashboard):
+        target, _, arguments = url.removeprefix("/d/").partition("?")
+        assert target in {page.uid for page in pages()}
+        assert "from=${__from}&to=${__to}" in arguments
+        assert "var-datasource=${datasource}" in arguments
+        assert "${cluster:queryparam}" in arguments
+        variables = {v["name"] for v in files()[target.removeprefix("pulltrace-")]["templating"]["list"]}
+        assert {part.split("=")[0][4:] for part in arguments.split("&") if part.startswith("var-")} <= variables
+
+
+@every_dashboard
+def test_a_link_names_fields_that_its_table_has(name: str) -> None:
+    for panel in panels(files()[name]):
+        for url in _urls(panel):
+            fields = {part.split(".")[2].rstrip("}") for part in url.split("&") if "__data.fields" in part}
+            by = " ".join(target["expr"] for target in panel["targets"])
+            assert all(field in by for field in fields), panel["title"]
+
+
+def _urls(part: object) -> list[str]:
+    if isinstance(part, dict):
+        own = [part["url"]] if isinstance(part.get("url"), str) and part["url"].startswith("/d/") else []
+        return own + [url for value in part.values() for url in _urls(value)]
+    return [url for value in part for url in _urls(value)] if isinstance(part, list) else []
+
+
+@every_dashboard
+def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
+    texts = [query.expr for query in queries(name)] + [choice.selector for choice in choices(name)]
+    for text in texts:
+        assert promql.unknown(text.replace("$__range", "5m"), KNOWN) == [], text
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (look.CAUSES, Cause),
+        (look.POD_PHASES, PodPhase),
+        (look.REASONS, Reason),
+        (look.STALE, StaleReason),
+        (look.STAGES, Stage),
+    ],
+)
+def test_every_value_of_a_label_has_a_word_and_a_colour(words: dict[str, object], values: type[StrEnum]) -> None:
+    assert set(words) == {str(value) for value in values}

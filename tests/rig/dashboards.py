@@ -1,0 +1,97 @@
+"""The dashboards' files as tests read them: panels, queries and variables."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parents[2] / "dashboards"
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query of a panel. `instant` ones are asked for one moment, the others for a range."""
+
+    dashboard: str
+    panel: str
+    panel_id: int
+    ref: str
+    expr: str
+    instant: bool
+    legend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.dashboard}: {self.panel} ({self.panel_id}{self.ref})"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a variable offers: the values of a label on the series of a selector."""
+
+    dashboard: str
+    name: str
+    selector: str
+    label: str
+
+    def __str__(self) -> str:
+        return f"{self.dashboard}: ${self.name}"
+
+
+@cache
+def files() -> Mapping[str, Json]:
+    """Each dashboard under the name of its file."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+
+
+def panels(dashboard: Json) -> Iterator[Json]:
+    """The panels that show something, headings left out."""
+    return (panel for panel in dashboard["panels"] if panel["type"] != "row")
+
+
+def queries(name: str) -> list[Query]:
+    """All queries of a dashboard's panels."""
+    return [
+        Query(
+            name,
+            panel["title"],
+            panel["id"],
+            target["refId"],
+            target["expr"],
+            bool(target.get("instant")),
+            target.get("legendFormat", ""),
+        )
+        for panel in panels(files()[name])
+        for target in panel.get("targets", ())
+    ]
+
+
+def choices(name: str) -> list[Choice]:
+    """What the variables of a dashboard ask for."""
+    found = []
+    for variable in files()[name]["templating"]["list"]:
+        if variable["type"] == "query":
+            asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
+            assert asked, variable["query"]
+            found.append(Choice(name, variable["name"], asked[1], asked[2]))
+    return found
+
+
+def substituted(text: str, chosen: Mapping[str, str], seconds: int, interval: int = 60) -> str:
+    """A query as Grafana sends it: what is not chosen is All."""
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1]
+        built_in = {"__range": f"{seconds}s", "__rate_interval": f"{interval}s"}
+        return built_in.get(name) or chosen.get(name, ".*")
+
+    return re.sub(r"\$([a-zA-Z_]\w*)", value, text)
+
+
+def used_variables(texts: Sequence[str]) -> set[str]:
+    """The variables that are named in these texts, Grafana's own left out."""
+    found = {name for text in texts for pair in re.findall(r"\$([a-zA-Z_]\w*)|\$\{(\w+)", text) for name in pair}
+    return {name for name in found if name and not name.startswith("__")}
