@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -75,14 +75,18 @@ class RealPull:
 
 
 class RealContainerd:
-    """Implements `rig.node.Node`. Everything of it lies in one folder, which `close` removes."""
+    """Implements `rig.node.Node`. Everything of it lies in one folder, which `close` removes.
 
-    def __init__(self, label: str, folder: Path, settings: Settings | None = None) -> None:
+    `within` are words before the daemon's command, see `rig.processes`.
+    """
+
+    def __init__(self, label: str, folder: Path, settings: Settings | None = None, within: Sequence[str] = ()) -> None:
         self.name = f"containerd-{label}"
         self.folders = Folders(folder)
         self.socket = self.folders.socket
         if len(str(self.socket)) > LONGEST_SOCKET_PATH:
             raise NodeFailed(f"{self.socket}: longer than {LONGEST_SOCKET_PATH} characters, too long for a socket")
+        self._within = within
         self._programs = debian.unpacked(debian.CONTAINERD[label]) / "usr/bin"
         self._clients: list[Process] = []
         self._numbers = count()
@@ -128,7 +132,7 @@ class RealContainerd:
         return self.folders.base / "containerd.log"
 
     def pull(self, reference: str) -> RealPull:
-        self._trust(reference)
+        self.trust(reference.split("/", 1)[0])
         request = runtime_pb2.PullImageRequest(image=runtime_pb2.ImageSpec(image=reference))
         call = self._cri.PullImage.future(request, timeout=PULL_TIMEOUT)
         return RealPull(reference, call, self._let_go)
@@ -195,6 +199,7 @@ class RealContainerd:
             [self._programs / "containerd", "--config", self.folders.config],
             self.log,
             {"PATH": f"{self._programs}:{os.environ['PATH']}"},
+            self._within,
         )
         self._channel = grpc.insecure_channel(f"unix://{self.socket}", options=CHANNEL_OPTIONS)
         self._cri = runtime_pb2_grpc.ImageServiceStub(self._channel)
@@ -228,9 +233,8 @@ class RealContainerd:
             (self.folders.base / name).mkdir(parents=True, exist_ok=True)
         self.folders.config.write_text(config(label, self.folders, self.snapshotter, settings))
 
-    def _trust(self, reference: str) -> None:
-        """Let the daemon speak plain HTTP to the registry of this reference."""
-        host = reference.split("/", 1)[0]
+    def trust(self, host: str) -> None:
+        """Let the daemon speak plain HTTP to this registry."""
         folder = self.folders.certs / host
         folder.mkdir(exist_ok=True)
         hosts = folder / "hosts.toml"

@@ -36,6 +36,8 @@ class Settings:
     """Least pause between garbage collections, in seconds. By default the ingests of a pull that ended badly are gone
     within it on a small store, so that the next attempt seldom resumes; on a real node collections take longer, and so
     do the pauses."""
+    cri: str = ""
+    """Lines of TOML for the section of CRI; 1.x has one for all of it."""
     extra: str = ""
     """TOML appended as it is."""
 
@@ -80,6 +82,7 @@ VERSION_2 = Template("""
 [plugins."io.containerd.grpc.v1.cri"]
   max_concurrent_downloads = $downloads
   $timeout
+  $cri
   [plugins."io.containerd.grpc.v1.cri".containerd]
     snapshotter = "$snapshotter"
     discard_unpacked_layers = $discard
@@ -128,10 +131,13 @@ def config(label: str, folders: Folders, snapshotter: str, settings: Settings) -
         "progress": settings.progress_timeout,
         "discard": str(settings.discard_unpacked_layers).lower(),
         "gc_share": SHORTEST_COLLECTION / (SHORTEST_COLLECTION + settings.gc_interval),
+        "cri": settings.cri,
         "buffer": settings.concurrent_layer_fetch_buffer,
         # 1.6 has no such timeout, and takes no key that it does not know.
         "timeout": f'image_pull_progress_timeout = "{settings.progress_timeout}"' if (major, minor) > (1, 6) else "",
     }
+    if settings.cri and major > 1:
+        raise ValueError("`cri` is for containerd 1.x")
     plugins = VERSION_2 if major == 1 else VERSION_3
     return HEAD.substitute(values) + plugins.substitute(values) + settings.extra
 

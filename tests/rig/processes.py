@@ -14,12 +14,19 @@ class CommandFailed(Exception):
 class Process:
     """A running program in a session of its own, so that a Ctrl-C in the terminal leaves its end to its owner."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+        within: Sequence[str] = (),
+    ) -> None:
+        """`within` are the words of a program that becomes this one elsewhere, as `nsenter` without a fork does."""
         self.name = Path(command[0]).name
         self._log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
-                [str(part) for part in command],
+                [*within, *(str(part) for part in command)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -1,0 +1,96 @@
+"""A real kubelet that joins a real cluster, and runs pods on a real containerd."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+from rig.kubernetes import build
+from rig.kubernetes.api import kubeconfig
+from rig.kubernetes.enclosure import Enclosure
+from rig.kubernetes.real import ClusterFailed, RealCluster
+from rig.processes import Process
+
+START_TIMEOUT = 60.0
+INTERVAL = 0.05
+# Its own search for the clouds' key stores goes nowhere, and would leave the machine.
+ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
+CONFIG: dict[str, Any] = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
+    "authorization": {"mode": "AlwaysAllow"},
+    "enableServer": False,
+    "healthzPort": 0,
+    "failSwapOn": False,
+    "cgroupDriver": "cgroupfs",
+    "enforceNodeAllocatable": [],
+    "makeIPTablesUtilChains": False,
+    "featureGates": {"DevicePlugins": False},
+    "evictionHard": {
+        "imagefs.available": "0%",
+        "memory.available": "0%",
+        "nodefs.available": "0%",
+        "nodefs.inodesFree": "0%",
+    },
+    "imageGCHighThresholdPercent": 100,
+    "nodeStatusUpdateFrequency": "5s",
+}
+
+
+class Kubelet:
+    """Has joined once made, as an administrator. Without a network plugin its node never becomes ready."""
+
+    def __init__(self, name: str, cluster: RealCluster, socket: Path, enclosure: Enclosure, **config: Any) -> None:
+        self.name = name
+        folder = enclosure.folder / "kubelet"
+        folder.mkdir()
+        joined, configuration = folder / "kubeconfig", folder / "config.json"
+        joined.write_text(kubeconfig(cluster.url, cluster.ca_file, token=cluster.admin_token))
+        configuration.write_text(json.dumps({**CONFIG, "cgroupRoot": enclosure.cgroup, **config}))
+        command: list[str | Path] = [
+            build.programs() / "kubelet",
+            f"--config={configuration}",
+            f"--kubeconfig={joined}",
+            f"--hostname-override={name}",
+            f"--root-dir={folder / 'root'}",
+            f"--cert-dir={folder / 'pki'}",
+            f"--volume-plugin-dir={folder / 'plugins'}",
+            "--container-runtime=remote",
+            f"--container-runtime-endpoint=unix://{socket}",
+            f"--containerd={socket}",
+            f"--docker=unix://{folder / 'no-docker.sock'}",
+        ]
+        self._process = Process(command, enclosure.folder / "kubelet.log", ENVIRONMENT, enclosure.within)
+        try:
+            self._wait(lambda: bool(cluster.api.get("/api/v1/nodes", fieldSelector=f"metadata.name={name}")["items"]))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def tail(self) -> str:
+        """The last of its log."""
+        return self._process.tail()
+
+    def close(self) -> None:
+        """End it at once, as a crash does. Its pods go on. May be called twice."""
+        self._process.kill()
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not condition():
+            ended = self._process.status is not None
+            if ended or time.monotonic() > deadline:
+                raise ClusterFailed(f"kubelet {'ended' if ended else 'does not join'}: {self.tail()}")
+            time.sleep(INTERVAL)

@@ -1,0 +1,118 @@
+"""A real Kubernetes node: etcd, kube-apiserver and kubelet, containerd, and a registry under a test's control.
+
+Pods that are created through the API run here, with real pulls, real events and real states. What is left of them is
+ended with the node. Up in ten seconds; several may run beside each other, and beside the machine's own.
+"""
+
+import os
+import shutil
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from rig import debian, mounts
+from rig.containerd import RealContainerd
+from rig.containerd_config import Settings
+from rig.kubernetes import objects, real, runnable
+from rig.kubernetes.api import Api, Object, object_path
+from rig.kubernetes.enclosure import Enclosure
+from rig.kubernetes.kubelet import Kubelet
+from rig.kubernetes.real import RealCluster
+from rig.registry import Registry
+
+CONTAINERD = "1.7"
+"""This kubelet speaks a CRI that 2.x has no longer; 1.6 would do, too."""
+NEEDED = ("mount", "nsenter", "unshare")
+CRI = """\
+restrict_oom_score_adj = true
+  sandbox_image = "{sandbox}\""""
+RUNTIME = """
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+    BinaryName = "{runc}"
+"""
+
+
+class RealNode:
+    """One node in a cluster of its own. `kubelet` are fields of its configuration that are to be different."""
+
+    def __init__(self, name: str = "node-1", *, label: str = CONTAINERD, **kubelet: Any) -> None:
+        self.name = name
+        self._closing = ExitStack()
+        try:
+            self._start(label, kubelet)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def api(self) -> Api:
+        """As an administrator."""
+        return self.cluster.api
+
+    def pod(self, namespace: str, name: str, *containers: Object, **spec: Any) -> Object:
+        """Create a pod that runs here; it ends at once when it is deleted."""
+        return self.api.create(objects.pod(namespace, name, *containers, **{**self._spec, **spec}))
+
+    def refreshed(self, pod: Object) -> Object:
+        """As it is now."""
+        return self.api.get(object_path(pod))
+
+    def close(self) -> None:
+        """End everything, whatever still runs. May be called twice."""
+        self._closing.close()
+
+    @property
+    def _spec(self) -> Object:
+        return {
+            "node": self.name,
+            "hostNetwork": True,
+            "tolerations": [{"operator": "Exists"}],
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 1,
+        }
+
+    def _start(self, label: str, kubelet: dict[str, Any]) -> None:
+        enter = self._closing.enter_context
+        self.registry = enter(Registry())
+        self.cluster = enter(RealCluster())
+        folder = Path(tempfile.mkdtemp(prefix="ptn-", dir="/tmp"))
+        self._closing.callback(mounts.remove_tree, folder)
+        self.enclosure = enter(Enclosure(folder))
+        sandbox = self.registry.push(runnable.sandbox()).reference(self.registry.host)
+        settings = Settings(cri=CRI.format(sandbox=sandbox), extra=RUNTIME.format(runc=_runc()))
+        (folder / "containerd").mkdir()
+        self.containerd = enter(RealContainerd(label, folder / "containerd", settings, self.enclosure.within))
+        self.containerd.pull(sandbox).wait()
+        self.kubelet = enter(Kubelet(self.name, self.cluster, self.containerd.socket, self.enclosure, **kubelet))
+        # First at the end: what the daemons have started goes with them, before their files do.
+        self._closing.callback(self.enclosure.close)
+
+
+def reason_missing() -> str:
+    """Why there can be none here; empty where there can. Builds nothing."""
+    if os.geteuid() != 0:
+        return "a node needs root"
+    if missing := [name for name in NEEDED if not shutil.which(name)]:
+        return f"a node needs {', '.join(missing)}"
+    if not Path("/dev/kmsg").exists():
+        return "a kubelet needs /dev/kmsg"
+    try:
+        for package in (debian.CONTAINERD[CONTAINERD], debian.RUNC, debian.BUSYBOX):
+            debian.unpacked(package)
+    except debian.PackageUnavailable as error:
+        return str(error)
+    return real.reason_missing()
+
+
+def _runc() -> Path:
+    return debian.unpacked(debian.RUNC) / debian.RUNC.program
