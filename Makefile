@@ -39,6 +39,9 @@ test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on t
 		--cov --cov-report term:skip-covered
 	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(JOBS) -m "unit or contract"
 
+.PHONY: dist
+dist: dist/ok ## Wheel and sdist of this version
+
 .PHONY: packages
 packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outside the checkout
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian

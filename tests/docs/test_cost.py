@@ -1,0 +1,99 @@
+"""What docs/operating.md says that things cost in series is what they cost."""
+
+import re
+
+import pytest
+
+from pulltrace.exposition import TextFormat
+from pulltrace.pull import LayerState, Phase
+from pulltrace_aggregator import metrics as of_aggregator
+from pulltrace_exporter import metrics as of_exporter
+from pulltrace_exporter.tracking.ledger import DURATION_BUCKETS, Ledger
+from pulltrace_exporter.view import View
+from rig.cluster import Cluster
+from rig.pages import CHECKOUT
+from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull
+
+pytestmark = pytest.mark.unit
+
+PAGE = (CHECKOUT / "docs/operating.md").read_text()
+NODES, PULLS_A_DAY, LAYERS = 500, 40, 12
+LAYER_STATES = tuple(state for state in LayerState if state is not LayerState.CACHED)
+
+
+def written(row: str) -> list[int]:
+    """The numbers of a row of the table."""
+    match = re.search(rf"^\| {re.escape(row)} \|(.*)\|$", PAGE, re.MULTILINE)
+    assert match, f"no row {row}"
+    return [int(number.replace(",", "")) for number in re.findall(r"[\d,]+", match[1])]
+
+
+def series(view: View) -> set[str]:
+    scraper = of_exporter.Scraper(of_exporter.FAMILIES, of_exporter.SeriesLimits(), of_exporter.Process("1", "3"))
+    lines = scraper.render(view, NOW, TextFormat.PLAIN).decode().splitlines()
+    return {line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")}
+
+
+def running(layers: int, state: LayerState = LayerState.DOWNLOADING, phase: Phase = Phase.DOWNLOADING) -> set[str]:
+    return series(a_view(a_pull(phase=phase, layers=tuple(a_layer(index, state=state) for index in range(layers)))))
+
+
+def ended(layers: int) -> set[str]:
+    many = tuple(a_layer(index, bytes_per_second=None, state=LayerState.UNPACKED) for index in range(layers))
+    return series(a_view(an_ended_pull(layers=many)))
+
+
+def life(layers: int) -> set[str]:
+    """Everything that a pull ever has."""
+    seen = ended(layers)
+    for state in LAYER_STATES:
+        seen |= running(layers, state) | running(layers, state, Phase.UNPACKING)
+    return seen
+
+
+IDLE = series(a_view())
+
+
+def test_what_an_idle_node_has() -> None:
+    assert written("node with nothing going on") == [len(IDLE)]
+
+
+def test_what_a_pull_has() -> None:
+    assert written("running pull") == [len(running(0) - IDLE), len(life(0) - IDLE)]
+    assert written("ended pull, for `--pull.linger`") == [len(ended(0) - IDLE)]
+
+
+def test_what_a_layer_has() -> None:
+    assert written("layer of a running pull") == [len(running(1) - running(0)), len(life(1) - life(0))]
+    assert written("layer of an ended pull") == [len(ended(1) - ended(0))]
+
+
+def test_what_a_registry_has() -> None:
+    ledger = Ledger(100)
+    ledger.meet("registry.example")
+    counted = series(a_view(totals=ledger.totals())) - IDLE
+    histograms = 4 * (len(DURATION_BUCKETS) + len(("+Inf", "sum", "count")))
+    assert f"adds {len(counted)} series" in PAGE
+    assert f"up to {histograms} of the histogram" in PAGE.replace("\n", " ")
+
+
+def test_what_a_waiting_image_has() -> None:
+    cluster = Cluster()
+    cluster.pod().pulling()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.sleep(10)
+    cluster.node().advance(ratio=0.25, rate=2.5e6)
+    scraper = of_aggregator.Scraper(of_aggregator.FAMILIES, of_aggregator.Process("1", "3"))
+    text = scraper.render(cluster.tick(), cluster.now.monotonic, TextFormat.PLAIN).decode()
+    shown = [line for line in text.splitlines() if line.startswith("pulltrace_pod_pull_")]
+    assert written("image that a pod waits for (aggregator)")[0] == len(shown)
+
+
+def test_the_example_is_reckoned_right() -> None:
+    pull, layer = written("running pull")[1], written("layer of a running pull")[1]
+    pulls = NODES * PULLS_A_DAY
+    for row, each in (("all layers", pull + layer * LAYERS), ("`--no-collector.layers`", pull)):
+        assert written(row) == [pulls * each, pulls * each // 12]
+    assert f"{NODES} nodes, each {PULLS_A_DAY} pulls a day of {LAYERS} layers" in PAGE
+    assert f"makes {pull} + {layer}·*n* series" in PAGE
