@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
-CODE := pulltrace exporter aggregator alerts dashboards tests
+CODE := pulltrace exporter aggregator alerts dashboards deploy tests
 JOBS ?= 2
 export PYTHONDONTWRITEBYTECODE := 1
 
@@ -61,10 +61,16 @@ docs: $(VENV)/ok ## The pages that are generated from tables in code
 .PHONY: rules
 rules: $(VENV)/ok ## The rules for Prometheus, from their table
 	PYTHONPATH=alerts $(BIN)/python -m pulltrace_alerts > alerts/pulltrace.rules.yaml
+	@$(MAKE) --no-print-directory chart
 
 .PHONY: dashboards
 dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
 	@PYTHONPATH=dashboards $(BIN)/python -m pulltrace_dashboards
+	@$(MAKE) --no-print-directory chart
+
+.PHONY: chart
+chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifests
+	@PYTHONPATH=deploy $(BIN)/python -m pulltrace_chart
 
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code

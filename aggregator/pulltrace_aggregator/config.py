@@ -177,7 +177,12 @@ POD_LINGER = Flag(
     metavar="DURATION",
 )
 SHARD = Flag(
-    "shard", Shard.parse, "0/1", "Share of the nodes that this replica takes: 0/3, 1/3 or 2/3 of three.", metavar="I/N"
+    "shard",
+    Shard.parse,
+    "0/1",
+    "Share of the nodes that this replica takes: 0/3, 1/3 or 2/3 of three. The name of a StatefulSet's pod may stand "
+    "for its number.",
+    metavar="I/N",
 )
 
 FLAGS: Final = FlagTable(

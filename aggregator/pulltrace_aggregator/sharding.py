@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final, Self
 
-_SHARD: Final = re.compile(r"([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
+_SHARD: Final = re.compile(r"(?:[a-z0-9][a-z0-9.-]*-)?([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
+"""The number may stand behind the rest of the name of a StatefulSet's pod."""
 _HASH_BYTES: Final = 8
 
 
@@ -18,7 +19,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `i/n`.
+        """Read `i/n`, or `name-i/n` as a pod of a StatefulSet knows its number.
 
         Raises:
             ValueError: It is not that, or there is no share with this number.

@@ -43,9 +43,17 @@ def test_what_is_written_is_read(text: str) -> None:
     assert Shard.parse(str(Shard(index, count))) == Shard(index, count)
 
 
+@pytest.mark.parametrize("name", ["pulltrace-aggregator-", "a-", "v1.2-3-"])
+def test_the_name_of_a_pod_stands_for_its_number(name: str) -> None:
+    assert Shard.parse(f"{name}2/3") == Shard(2, 3)
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
+        ("pulltrace-aggregator-3/3", "'pulltrace-aggregator-3/3': of 3 shards the first is 0 and the last 2"),
+        ("pulltrace/3", "'pulltrace/3' is no shard: write it like 0/3, 1/3, 2/3"),
+        ("pulltrace-aggregator-x/3", "'pulltrace-aggregator-x/3' is no shard: write it like 0/3, 1/3, 2/3"),
         ("", "'' is no shard: write it like 0/3, 1/3, 2/3"),
         ("1", "'1' is no shard: write it like 0/3, 1/3, 2/3"),
         ("-1/3", "'-1/3' is no shard: write it like 0/3, 1/3, 2/3"),

@@ -1,0 +1,51 @@
+{{/* Names. Those of components have 52 characters at most: a StatefulSet's pods get a label of the name and a hash. */}}
+{{- define "pulltrace.name" -}}
+{{- .Values.nameOverride | default .Chart.Name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "pulltrace.fullname" -}}
+{{- $name := include "pulltrace.name" . -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- .Values.fullnameOverride | default $full | trunc 40 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "pulltrace.exporter.name" -}}
+{{- include "pulltrace.fullname" . }}-exporter
+{{- end -}}
+
+{{- define "pulltrace.aggregator.name" -}}
+{{- include "pulltrace.fullname" . }}-aggregator
+{{- end -}}
+
+{{- define "pulltrace.namespace" -}}
+{{- .Values.namespaceOverride | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "pulltrace.exporter.serviceAccount" -}}
+{{- $given := .Values.exporter.serviceAccount -}}
+{{- $given.name | default (ternary (include "pulltrace.exporter.name" .) "default" $given.create) -}}
+{{- end -}}
+
+{{- define "pulltrace.aggregator.serviceAccount" -}}
+{{- $given := .Values.aggregator.serviceAccount -}}
+{{- $given.name | default (ternary (include "pulltrace.aggregator.name" .) "default" $given.create) -}}
+{{- end -}}
+
+{{/* Namespace and name of the exporters' Service; empty when there is none to read. */}}
+{{- define "pulltrace.exporterService" -}}
+{{- if .Values.aggregator.exporterService -}}
+{{- .Values.aggregator.exporterService -}}
+{{- else if .Values.exporter.enabled -}}
+{{- printf "%s/%s" (include "pulltrace.namespace" .) (include "pulltrace.exporter.name" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The names that certificates are made for. Pods are asked by address, and so these are what is compared. */}}
+{{- define "pulltrace.exporter.serverName" -}}
+{{- $of := include "pulltrace.exporterService" . | default (printf "%s/%s" (include "pulltrace.namespace" .) (include "pulltrace.exporter.name" .)) | splitList "/" -}}
+{{- printf "%s.%s.svc" (last $of) (first $of) -}}
+{{- end -}}
+
+{{- define "pulltrace.aggregator.serverName" -}}
+{{- printf "%s.%s.svc" (include "pulltrace.aggregator.name" .) (include "pulltrace.namespace" .) -}}
+{{- end -}}

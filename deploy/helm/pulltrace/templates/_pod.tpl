@@ -1,0 +1,84 @@
+{{/* Parts of both pods. Their argument is root, component and the component's values. */}}
+{{- define "pulltrace.image" -}}
+{{- $image := .values.image -}}
+{{- $registry := .root.Values.global.imageRegistry | default $image.registry -}}
+{{- $path := ternary $image.repository (printf "%s/%s" $registry $image.repository) (empty $registry) -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $path $image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" $path ($image.tag | default .root.Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "pulltrace.pullSecrets" -}}
+{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets }}
+- name: {{ ternary . (get (ternary (dict) . (kindIs "string" .)) "name") (kindIs "string" .) }}
+{{- end }}
+{{- end -}}
+
+{{- define "pulltrace.podMetadata" -}}
+{{- $annotations := merge (dict) .values.podAnnotations (include "pulltrace.scrapeAnnotations" . | fromYaml) -}}
+labels:
+  {{- include "pulltrace.labels" (dict "root" .root "component" .component "more" .values.podLabels) | nindent 2 }}
+{{- with $annotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "pulltrace.scrapeAnnotations" -}}
+{{- if .root.Values.scrapeAnnotations }}
+prometheus.io/scrape: "true"
+prometheus.io/port: {{ .values.port | quote }}
+prometheus.io/path: /metrics
+prometheus.io/scheme: {{ include "pulltrace.scheme" .root }}
+{{- end }}
+{{- end -}}
+
+{{/* Where the pod runs and how it ends. */}}
+{{- define "pulltrace.placement" -}}
+{{- with .values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .values.runtimeClassName }}
+runtimeClassName: {{ . }}
+{{- end }}
+terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
+{{- with .values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "pulltrace.probes" -}}
+livenessProbe:
+  {{- merge (dict "httpGet" (dict "path" "/-/healthy" "port" "metrics" "scheme" (include "pulltrace.scheme" .root | upper))) .values.livenessProbe | toYaml | nindent 2 }}
+readinessProbe:
+  {{- merge (dict "httpGet" (dict "path" "/-/ready" "port" "metrics" "scheme" (include "pulltrace.scheme" .root | upper))) .values.readinessProbe | toYaml | nindent 2 }}
+{{- end -}}
+
+{{/* Flags given by name, as arguments: a switch is on or off, the rest has a value. */}}
+{{- define "pulltrace.flags" -}}
+{{- range $name, $value := .values.flags }}
+{{- if kindIs "bool" $value }}
+- --{{ ternary "" "no-" $value }}{{ $name }}
+{{- else }}
+- {{ printf "--%s=%s" $name (ternary (toString (int64 $value)) (toString $value) (kindIs "float64" $value)) | quote }}
+{{- end }}
+{{- end }}
+{{- with .values.extraArgs }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,9 @@
+{{/* Who may read either program, as peers of a NetworkPolicy: Prometheus, others, and the pod of `helm test`. */}}
+{{- define "pulltrace.readers" -}}
+{{- with concat .Values.networkPolicy.prometheus .Values.networkPolicy.extraIngressFrom }}
+{{- toYaml . }}
+{{- end }}
+- podSelector:
+    matchLabels:
+      {{- include "pulltrace.selector" (dict "root" . "component" "test") | nindent 6 }}
+{{- end -}}

@@ -1,0 +1,113 @@
+{{- define "pulltrace.scheme" -}}
+{{- ternary "https" "http" .Values.tls.enabled -}}
+{{- end -}}
+
+{{/* Whether the programs have a web configuration: "true" or empty. */}}
+{{- define "pulltrace.secured" -}}
+{{- if or .Values.tls.enabled .Values.basicAuth.enabled }}true{{ end -}}
+{{- end -}}
+
+{{- define "pulltrace.webConfigSecret" -}}
+{{- $given := and .Values.basicAuth.enabled .Values.basicAuth.webConfigSecret -}}
+{{- $given | default (printf "%s-web-config" (include "pulltrace.fullname" .)) -}}
+{{- end -}}
+
+{{/* Secret with the certificate of a component: root, component. */}}
+{{- define "pulltrace.tlsSecret" -}}
+{{- .root.Values.tls.existingSecret | default (printf "%s-%s-tls" (include "pulltrace.fullname" .root) .component) -}}
+{{- end -}}
+
+{{- define "pulltrace.webConfig" -}}
+{{- if .Values.tls.enabled }}
+tls_server_config:
+  cert_file: /etc/pulltrace/tls/tls.crt
+  key_file: /etc/pulltrace/tls/tls.key
+  min_version: {{ .Values.tls.minVersion }}
+{{- end }}
+{{- if .Values.basicAuth.enabled }}
+basic_auth_users:
+  {{- toYaml .Values.basicAuth.users | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "pulltrace.httpConfig" -}}
+{{- if .Values.tls.enabled }}
+tls_config:
+  ca_file: /etc/pulltrace/tls/ca.crt
+  server_name: {{ include "pulltrace.exporter.serverName" . }}
+  min_version: {{ .Values.tls.minVersion }}
+{{- end }}
+{{- if .Values.basicAuth.enabled }}
+basic_auth:
+  username_file: /etc/pulltrace/credentials/username
+  password_file: /etc/pulltrace/credentials/password
+{{- end }}
+{{- end -}}
+
+{{/* Mounts and volumes of what secures serving: root, component. Folders, not files: only these follow a change. */}}
+{{- define "pulltrace.webMounts" -}}
+{{- if include "pulltrace.secured" .root }}
+- name: web-config
+  mountPath: /etc/pulltrace/web
+  readOnly: true
+{{- end }}
+{{- if .root.Values.tls.enabled }}
+- name: tls
+  mountPath: /etc/pulltrace/tls
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{- define "pulltrace.webVolumes" -}}
+{{- if include "pulltrace.secured" .root }}
+- name: web-config
+  secret:
+    secretName: {{ include "pulltrace.webConfigSecret" .root }}
+    defaultMode: 0440
+{{- end }}
+{{- if .root.Values.tls.enabled }}
+- name: tls
+  secret:
+    secretName: {{ include "pulltrace.tlsSecret" . }}
+    defaultMode: 0440
+{{- end }}
+{{- end -}}
+
+{{/* How Prometheus scrapes a component, in a monitor's words: root, component, serverName. */}}
+{{- define "pulltrace.scrapeSecurity" -}}
+scheme: {{ include "pulltrace.scheme" .root }}
+{{- if .root.Values.tls.enabled }}
+tlsConfig:
+  ca:
+    secret:
+      name: {{ include "pulltrace.tlsSecret" . }}
+      key: ca.crt
+  serverName: {{ .serverName }}
+{{- end }}
+{{- if .root.Values.basicAuth.enabled }}
+basicAuth:
+  username:
+    name: {{ .root.Values.basicAuth.existingSecret }}
+    key: username
+  password:
+    name: {{ .root.Values.basicAuth.existingSecret }}
+    key: password
+{{- end }}
+{{- end -}}
+
+{{/* What no schema can say. */}}
+{{- define "pulltrace.validate" -}}
+{{- $auth := .Values.basicAuth -}}
+{{- if and $auth.enabled (not $auth.existingSecret) -}}
+{{- fail "basicAuth.enabled needs basicAuth.existingSecret: a Secret with the keys username and password, which Prometheus and the aggregator present" -}}
+{{- end -}}
+{{- if and $auth.enabled (not $auth.users) (not $auth.webConfigSecret) -}}
+{{- fail "basicAuth.enabled needs basicAuth.users (the bcrypt hash of each user's password) or basicAuth.webConfigSecret: nobody could come in" -}}
+{{- end -}}
+{{- if and $auth.users $auth.webConfigSecret -}}
+{{- fail "basicAuth.users and basicAuth.webConfigSecret: only one of them can be used" -}}
+{{- end -}}
+{{- if and .Values.exporter.kubeletIntents.directory (not .Values.exporter.kubeletIntents.enabled) -}}
+{{- fail "exporter.kubeletIntents.directory is given, but exporter.kubeletIntents.enabled is false" -}}
+{{- end -}}
+{{- end -}}

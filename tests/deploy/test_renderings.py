@@ -1,0 +1,183 @@
+"""Every variant of the chart, by the oldest and the newest Helm, against the oldest and the newest Kubernetes."""
+
+import json
+from functools import cache
+
+import kubernetes_validate
+import pytest
+
+from pulltrace_chart.rendering import Object
+from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
+from rig.variants import NOTHING, VARIANTS, Values, each_variant
+
+KUBERNETES = ("1.25", "1.37")
+FOREIGN = {
+    "Certificate": "cert-manager.io/v1",
+    "Issuer": "cert-manager.io/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "GrafanaDashboard": "grafana.integreatly.org/v1beta1",
+    "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
+}
+"""Kinds that Kubernetes itself does not know."""
+WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
+
+both_helms = pytest.mark.parametrize(
+    "helm",
+    [
+        pytest.param(HELMS["helm-3.10"], id="helm-3.10", marks=pytest.mark.integration),
+        pytest.param(HELMS["helm-4"], id="helm-4", marks=pytest.mark.unit),
+    ],
+)
+
+
+@cache
+def check(text: str, version: str) -> None:
+    kubernetes_validate.validate(json.loads(text), version, strict=True)
+
+
+@both_helms
+@each_variant
+def test_kubernetes_knows_every_field(helm: Renderer, values: Values) -> None:
+    for item in helm(values):
+        if item["kind"] in FOREIGN:
+            assert item["apiVersion"] == FOREIGN[item["kind"]]
+            continue
+        for version in KUBERNETES:
+            check(json.dumps(item), version)
+
+
+@pytest.mark.integration
+@each_variant
+def test_both_helms_render_the_same(values: Values) -> None:
+    assert old_helm(values) == new_helm(values)
+
+
+@pytest.mark.unit
+def test_nothing_is_left_when_everything_is_off() -> None:
+    assert new_helm(NOTHING) == ()
+
+
+@pytest.mark.unit
+def test_with_everything_on_every_kind_is_there() -> None:
+    kinds = {item["kind"] for item in new_helm(VARIANTS["everything-on"])} | {
+        "GrafanaDashboard",
+        "Issuer",
+        "Deployment",
+    }
+    assert kinds >= {*FOREIGN, *WORKLOADS, "Pod", "NetworkPolicy", "PodDisruptionBudget", "Role", "Service", "Secret"}
+
+
+@pytest.mark.unit
+@each_variant
+def test_no_object_is_there_twice_and_each_has_its_namespace(values: Values) -> None:
+    found = new_helm(values)
+    places = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in found]
+    assert len(set(places)) == len(places)
+    ours = [item for item in found if "app.kubernetes.io/part-of" in item["metadata"].get("labels", {})]
+    assert all(item["metadata"].get("namespace") for item in ours if not item["kind"].startswith("ClusterRole"))
+
+
+@pytest.mark.unit
+@each_variant
+def test_names_fit_whatever_kubernetes_makes_of_them(values: Values) -> None:
+    for item in of_kind(new_helm(values), *WORKLOADS):
+        assert len(item["metadata"]["name"]) <= 52  # a StatefulSet's pods have a label of it and ten characters
+    for item in of_kind(new_helm(values), "Service"):
+        assert len(item["metadata"]["name"]) <= 63
+
+
+@pytest.mark.unit
+def test_selectors_are_the_same_in_all_variants() -> None:
+    found: dict[str, set[str]] = {}
+    for name, values in VARIANTS.items():
+        for item in of_kind(new_helm(values), *WORKLOADS) if name != "renamed" else ():
+            selector = item["spec"]["selector"]["matchLabels"]
+            assert selector.items() <= item["spec"]["template"]["metadata"]["labels"].items()
+            found.setdefault(item["metadata"]["name"], set()).add(json.dumps(selector, sort_keys=True))
+    assert set(found) == {"pulltrace-exporter", "pulltrace-aggregator"}
+    assert all(len(selectors) == 1 for selectors in found.values())
+
+
+@pytest.mark.unit
+@each_variant
+def test_services_can_be_upgraded_to_any_other_variant(values: Values) -> None:
+    # What a Service cannot change: whether it has an address.
+    for service in of_kind(new_helm(values), "Service"):
+        assert service["spec"]["clusterIP"] == "None"
+        assert service["spec"]["publishNotReadyAddresses"] is True
+        assert [port["name"] for port in service["spec"]["ports"]] == ["metrics"]
+
+
+@pytest.mark.unit
+def test_what_points_at_another_object_finds_it() -> None:
+    for values in VARIANTS.values():
+        found = new_helm(values)
+        for binding in of_kind(found, "RoleBinding", "ClusterRoleBinding"):
+            ref = binding["roleRef"]
+            role = one(
+                [
+                    each
+                    for each in found
+                    if each["metadata"]["name"] == ref["name"]
+                    and each["metadata"].get("namespace") == binding["metadata"].get("namespace")
+                ],
+                ref["kind"],
+            )
+            assert role["rules"]
+        for workload in of_kind(found, "StatefulSet"):
+            assert one(found, "Service", "aggregator")["metadata"]["name"] == workload["spec"]["serviceName"]
+
+
+@pytest.mark.unit
+def test_one_aggregator_is_recreated_and_several_know_their_number() -> None:
+    deployment = one(new_helm({}), "Deployment")
+    assert deployment["spec"]["strategy"] == {"type": "Recreate"}
+    assert deployment["spec"]["replicas"] == 1
+    sharded = one(new_helm({"aggregator": {"shards": 3}}), "StatefulSet")
+    (container,) = sharded["spec"]["template"]["spec"]["containers"]
+    assert sharded["spec"]["replicas"] == 3
+    assert "--shard=$(POD_NAME)/3" in container["args"]
+    assert container["env"] == [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
+
+
+@pytest.mark.unit
+def test_images_are_named_as_users_of_charts_expect() -> None:
+    def image(**values: object) -> str:
+        found = one(
+            new_helm(
+                {k: v for k, v in values.items() if k != "image"} | {"exporter": {"image": values.get("image", {})}}
+            ),
+            "DaemonSet",
+        )
+        name: str = found["spec"]["template"]["spec"]["containers"][0]["image"]
+        return name
+
+    digest = "sha256:" + "0" * 64
+    assert image(image={"tag": "1"}) == "ghcr.io/pulltrace/pulltrace-exporter:1"
+    assert image(image={"tag": "1", "digest": digest}) == f"ghcr.io/pulltrace/pulltrace-exporter@{digest}"
+    assert (
+        image(image={"tag": "1"}, **{"global": {"imageRegistry": "m.example"}})
+        == "m.example/pulltrace/pulltrace-exporter:1"
+    )
+    assert image(image={"tag": "1", "registry": "", "repository": "own"}) == "own:1"
+
+
+@pytest.mark.unit
+def test_common_labels_and_pull_secrets_reach_every_object_and_pod() -> None:
+    found = new_helm(VARIANTS["everything-on"])
+    ours: list[Object] = [
+        item for item in found if "more" not in item["metadata"]["name"] and "text" not in item["metadata"]["name"]
+    ]
+    for item in ours:
+        assert item["metadata"]["labels"]["cost"] == "shared", item["metadata"]
+        assert item["metadata"]["annotations"]["owner"] == "platform", item["metadata"]
+    for item in of_kind(found, *WORKLOADS):
+        template = item["spec"]["template"]
+        assert template["metadata"]["labels"]["cost"] == "shared"
+        assert template["metadata"]["labels"]["team"] == "platform"
+        assert template["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}, {"name": "three"}]
+    assert one(found, "ConfigMap", "pulltrace-more")
+    assert one(found, "ConfigMap", "pulltrace-text")
+    assert NAMESPACE in {item["metadata"].get("namespace") for item in found}

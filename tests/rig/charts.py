@@ -1,0 +1,106 @@
+"""The chart as users render it: with the newest Helm, in this process, and with the oldest one that is supported."""
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from helm_python import HelmError
+
+from pulltrace_chart import rendering
+from pulltrace_chart.places import CHART
+from pulltrace_chart.rendering import Object
+from rig import needs, npm
+
+NAMESPACE: Final = "monitoring"
+RELEASE: Final = "pulltrace"
+_LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Renderer = Callable[[Mapping[str, Any]], tuple[Object, ...]]
+
+
+class Refused(Exception):
+    """Helm refuses the values; the text is what a user reads."""
+
+
+def new_helm(values: Mapping[str, Any]) -> tuple[Object, ...]:
+    """The objects as Helm 4 renders them."""
+    return _new(json.dumps(values))
+
+
+def old_helm(values: Mapping[str, Any]) -> tuple[Object, ...]:
+    """The objects as Helm 3.10 renders them."""
+    return _old(json.dumps(values))
+
+
+HELMS: Final[dict[str, Renderer]] = {"helm-3.10": old_helm, "helm-4": new_helm}
+
+
+def notes(values: Mapping[str, Any]) -> str:
+    """What the user reads after an installation."""
+    return _texts(json.dumps(values))["templates/NOTES.txt"]
+
+
+def one(found: Iterable[Object], kind: str, name: str = "") -> Object:
+    """The only object of this kind, and with a name the only one whose name ends so."""
+    (item,) = (each for each in of_kind(found, kind) if each["metadata"]["name"].endswith(name))
+    return item
+
+
+def of_kind(found: Iterable[Object], *kinds: str) -> list[Object]:
+    return [each for each in found if each["kind"] in kinds]
+
+
+def pod_specs(found: Iterable[Object]) -> dict[str, Object]:
+    """The specification of each pod that the objects make, by the name of what makes it."""
+    made = {each["metadata"]["name"]: each["spec"] for each in of_kind(found, "DaemonSet", "Deployment", "StatefulSet")}
+    pods = {each["metadata"]["name"]: each["spec"] for each in of_kind(found, "Pod")}
+    return {name: spec["template"]["spec"] for name, spec in made.items()} | pods
+
+
+@cache
+def _new(values: str) -> tuple[Object, ...]:
+    return _objects(text for path, text in _texts(values).items() if path.endswith(".yaml"))
+
+
+@cache
+def _texts(values: str) -> dict[str, str]:
+    try:
+        return rendering.render(CHART, json.loads(values), name=RELEASE, namespace=NAMESPACE)
+    except HelmError as error:
+        raise Refused(str(error)) from error
+
+
+@cache
+def _old(values: str) -> tuple[Object, ...]:
+    helm = needs.npm_file(npm.HELM)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "values.yaml").write_text(values)
+        homes = {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
+        command: list[str | Path] = [
+            helm,
+            "template",
+            RELEASE,
+            CHART,
+            "--namespace",
+            NAMESPACE,
+            "--values",
+            folder / "values.yaml",
+        ]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=homes)
+    if result.returncode:
+        raise Refused(result.stderr)
+    return _objects([result.stdout])
+
+
+def _objects(texts: Iterable[str]) -> tuple[Object, ...]:
+    found = [each for text in texts for each in yaml.load_all(text, _LOADER) if each]
+    return tuple(sorted(found, key=_place))
+
+
+def _place(item: Object) -> tuple[str, str, str]:
+    return item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]
