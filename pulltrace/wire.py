@@ -53,22 +53,27 @@ def etag(report: NodeReport, *, layers: bool = True) -> str:
     return f'W/"{sha256(state.encode()).hexdigest()[:32]}"'
 
 
-def decode(body: bytes) -> NodeReport:
+def decode(body: bytes, now: float = 0.0) -> NodeReport:
     """The report that a node sent; raises JsonFault, naming the place, for what is none.
 
-    Not on the wire are a pull's snapshotter, which stays empty, and registry and repository of a queued image:
-    they are read off its reference, and stay empty where that is none.
+    `now` is the reader's own clock, for a node that does not tell its time. What is absent is unknown, and nothing is
+    concluded from it: a pull whose last progress is not told makes some. More bytes than there can be are as many as
+    there can be.
+
+    Not on the wire are a pull's snapshotter, which stays empty, and registry and repository of a queued image: they
+    are read off its reference, and stay empty where that is none.
     """
     document = JsonObject.parse(body)
     if (schema := document.need("schema", text)) != SCHEMA:
         raise JsonFault("schema", f"is {schema!r}, only {SCHEMA!r} can be read")
-    now = document.need("nodeNow", number)
+    told = document.find("nodeNow", number)
+    now = now if told is None else told
     return NodeReport(
-        node=document.need("node", text),
+        node=document.find("node", text) or "",
         version=document.find("version", text) or "",
         now=now,
-        daemon=_read_daemon(JsonObject(document.need("containerd", _anything), "containerd"), now),
-        resolving=tuple(now - entry.need("ageSeconds", number) for entry in document.objects("resolving")),
+        daemon=_read_daemon(document, now),
+        resolving=tuple(now - (entry.find("ageSeconds", number) or 0.0) for entry in document.objects("resolving")),
         queued=tuple(_read_queued(entry, now) for entry in document.objects("queued")),
         pulls=tuple(_read_pull(entry, now) for entry in document.objects("pulls")),
     )
@@ -131,9 +136,10 @@ def _age(now: float, instant: float | None) -> float | None:
     return None if instant is None else round(max(0.0, now - instant), 3)
 
 
-def _read_daemon(entry: JsonObject, now: float) -> Daemon:
+def _read_daemon(document: JsonObject, now: float) -> Daemon:
+    entry = JsonObject(document.find("containerd", _object) or {}, "containerd")
     return Daemon(
-        up=entry.need("up", flag),
+        up=entry.find("up", flag) is not False,
         version=entry.find("version", text) or "",
         started_at=_instant(entry, "startedAgeSeconds", now),
     )
@@ -141,7 +147,7 @@ def _read_daemon(entry: JsonObject, now: float) -> Daemon:
 
 def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
     written = entry.need("reference", text)
-    since = now - entry.need("ageSeconds", number)
+    since = now - (entry.find("ageSeconds", number) or 0.0)
     try:
         reference = Reference.parse(written)
     except InvalidReference:
@@ -151,10 +157,11 @@ def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
 
 def _read_pull(entry: JsonObject, now: float) -> Pull:
     key = ImageKey(entry.need("registry", text), entry.need("repository", text), entry.need("digest", text))
-    started_at = entry.need("startedAt", number)
+    started_at, begun = entry.find("startedAt", number), _instant(entry, "ageSeconds", now)
     last_progress_at = _instant(entry, "lastProgressAgeSeconds", now)
     requests = entry.find("requests", count)
-    pull = Pull(
+    size, cached, downloaded = (entry.find(name, count) for name in ("sizeBytes", "cachedBytes", "downloadedBytes"))
+    return Pull(
         key=key,
         repositories=entry.each("repositories", text) or (key.repository,),
         references=entry.each("references", text),
@@ -162,34 +169,29 @@ def _read_pull(entry: JsonObject, now: float) -> Pull:
         snapshotter="",
         phase=entry.need("phase", _phase),
         requests=1 if requests is None else requests,
-        size=entry.find("sizeBytes", count),
-        cached=entry.find("cachedBytes", count),
-        downloaded=entry.find("downloadedBytes", count),
+        size=size,
+        cached=_at_most(cached, size),
+        downloaded=_at_most(downloaded, None if size is None else size - min(cached or 0, size)),
         unpacked=entry.find("unpackedBytes", count),
         bytes_per_second=entry.find("bytesPerSecond", number),
-        started_at=started_at,
+        started_at=next((at for at in (started_at, begun) if at is not None), now),
         ended_at=_instant(entry, "endedAgeSeconds", now),
-        last_progress_at=started_at if last_progress_at is None else last_progress_at,
+        last_progress_at=now if last_progress_at is None else last_progress_at,
         layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
     )
-    if pull.remaining is not None and pull.remaining < 0:
-        raise entry.fault("has more bytes than its size")
-    return pull
 
 
 def _read_layer(entry: JsonObject) -> Layer:
-    layer = Layer(
+    size = entry.need("sizeBytes", count)
+    return Layer(
         index=entry.need("index", count),
         digest=entry.need("digest", text),
         media_type=entry.find("mediaType", text) or "",
-        size=entry.need("sizeBytes", count),
-        downloaded=entry.need("downloadedBytes", count),
+        size=size,
+        downloaded=min(entry.need("downloadedBytes", count), size),
         bytes_per_second=entry.find("bytesPerSecond", number),
         state=entry.need("state", _state),
     )
-    if layer.downloaded > layer.size:
-        raise entry.fault("has more bytes than its size")
-    return layer
 
 
 def _instant(entry: JsonObject, key: str, now: float) -> float | None:
@@ -211,5 +213,11 @@ def _state(value: object) -> LayerState:
         raise WrongValue("is no state of a layer") from None
 
 
-def _anything(value: object) -> object:
+def _object(value: object) -> object:
+    if not isinstance(value, dict):
+        raise WrongValue("is no object")
     return value
+
+
+def _at_most(value: int | None, limit: int | None) -> int | None:
+    return value if value is None or limit is None else min(value, limit)

@@ -10,7 +10,14 @@ from pulltrace_aggregator.imagenames import image_name
 from pulltrace_aggregator.learning import Learnt
 from pulltrace_aggregator.ledger import Ledger
 from pulltrace_aggregator.line import Line, wanted
-from pulltrace_aggregator.nodepulls import StaleCounts, layers_matter, next_past, node_pulls, waits_for_shared
+from pulltrace_aggregator.nodepulls import (
+    SlowDownloads,
+    StaleCounts,
+    layers_matter,
+    next_past,
+    node_pulls,
+    waits_for_shared,
+)
 from pulltrace_aggregator.nodes import NodeReading, NodeState
 from pulltrace_aggregator.peers import Peers
 from pulltrace_aggregator.phases import PodPhase
@@ -51,6 +58,7 @@ class Assessor:
         self._linger = linger
         self._started = started
         self._stale = StaleCounts(started)
+        self._slow = SlowDownloads()
         self._learnt = Learnt()
         self._peers = Peers()
 
@@ -66,6 +74,7 @@ class Assessor:
         self._learnt.hear(node, ())
         self._peers.update(node, ())
         self._stale.forget(node)
+        self._slow.forget(node)
 
     def count(self, namespace: str, wait: Wait, now: float) -> None:
         """Count a wait that ended well. Of one that began before we did nobody knows where its time went."""
@@ -78,7 +87,8 @@ class Assessor:
         """The node's part of the view at the monotonic time `now`."""
         waits = [(record, wait) for record in records for wait in record.waits]
         silent = is_silent(reading, min((wait.opened for _, wait in waits), default=now), self._limits, now)
-        pulls = node_pulls(reading, self._limits, now, silent=silent)
+        found = node_pulls(reading, self._limits, now, silent=silent)
+        pulls, settled_at = self._slow.settle(reading.node, found, now)
         for reason in self._stale.newly_stale(reading.node, pulls) if reading.report else ():
             self._ledger.became_stale(reason)
         followed, line = follow(
@@ -101,7 +111,7 @@ class Assessor:
             status,
             rows,
             pulls,
-            next_at=min(self._next_at(reading, followed, silent=silent, now=now), next_past(pulls, now)),
+            next_at=min(self._next_at(reading, followed, silent=silent, now=now), next_past(pulls, now), settled_at),
             busy=status.active or any(record.may_wait for record in records),
             layers=_layers_matter(rows, pulls),
         )

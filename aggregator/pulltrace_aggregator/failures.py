@@ -246,6 +246,8 @@ def failure_of_waiting(reason: str, message: str) -> Reason | None:
         return None
     if reason in _BY_WAITING_REASON:
         return _BY_WAITING_REASON[reason]
+    if not message.strip() and reason != "RegistryUnavailable":
+        return None
     said = parse_waiting(reason, message)
     if said.kind is Kind.BACK_OFF and not said.error:
         return None

@@ -1,7 +1,7 @@
 """The pulls of one node as they are published, and the counting of those that got stale."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pulltrace.pull import ImageKey, Layer, LayerState, Phase, Pull
@@ -11,6 +11,9 @@ from pulltrace_aggregator.view import NodePull
 
 EXPORTERS_LINGER: Final = 120.0
 """How long an ended pull stays whose exporter has not been heard since, as with the exporter's own `--pull.linger`."""
+SLOW_SECONDS: Final = 4.0
+"""So long a download that began a short while ago has to be slow: the rate of the first moments says nothing."""
+FIRST_MOMENTS: Final = 60.0
 SAME_BEGIN_SECONDS: Final = 2.0
 """A pull whose age jumps back by more than this began anew."""
 
@@ -56,6 +59,33 @@ def layers_matter(pull: Pull, pulls: Iterable[Pull]) -> bool:
 
 def _on_their_way(layers: Iterable[Layer]) -> set[str]:
     return {layer.digest for layer in layers if layer.state is LayerState.DOWNLOADING}
+
+
+class SlowDownloads:
+    """Remembers since when downloads would take too long, until they have for a while."""
+
+    def __init__(self) -> None:
+        self._since: dict[str, dict[ImageKey, float]] = {}
+
+    def forget(self, node: str) -> None:
+        """The node is no longer known."""
+        self._since.pop(node, None)
+
+    def settle(self, node: str, pulls: Iterable[NodePull], now: float) -> tuple[tuple[NodePull, ...], float]:
+        """The pulls of a node, without the reason `slow` where it is fresh; and when that will be otherwise."""
+        before, since, settled, next_at = self._since.pop(node, {}), dict[ImageKey, float](), [], float("inf")
+        for entry in pulls:
+            key = entry.pull.key
+            if entry.stale is StaleReason.SLOW and now - (entry.pull.started_at - entry.ahead) < FIRST_MOMENTS:
+                since[key] = before.get(key, now)
+                if now - since[key] < SLOW_SECONDS:
+                    next_at = min(next_at, since[key] + SLOW_SECONDS)
+                    settled.append(replace(entry, stale=None))
+                    continue
+            settled.append(entry)
+        if since:
+            self._since[node] = since
+        return tuple(settled), next_at
 
 
 @dataclass(slots=True)

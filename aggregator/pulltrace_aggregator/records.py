@@ -80,7 +80,7 @@ class PodRecord:
     def take_event(self, event: EventSeen, message: Message, moment: Moment) -> bool:
         """Take in an event; returns whether it tells anything new."""
         occurrence = _occurrence(event, message, moment)
-        if occurrence is None or event.user is None:
+        if event.user is None:
             return False
         heard = [self._hear(seeker, occurrence, moment) for seeker in self._meant(event.user, message)]
         return any(heard)
@@ -144,6 +144,9 @@ class PodRecord:
         if not user.name:
             volumes = [seeker for seeker in self.seekers.values() if seeker.user.type is ContainerType.VOLUME]
             found = [seeker for seeker in volumes if image and same_image(seeker.image, image)]
+            if not found and self.watched:
+                # No volume of it, so it is a container's event whose path nobody wrote.
+                return [seeker for seeker in self.seekers.values() if image and same_image(seeker.image, image)]
             return found or ([self._add(Seeker(user, image))] if image else [])
         known = self.seekers.get((user.type, user.name, ""))
         if known is not None and (not image or same_image(known.image, image)):
@@ -171,14 +174,13 @@ def _kept(before: dict[SeekerKey, Seeker], use: ImageUse) -> Seeker:
     return known
 
 
-def _occurrence(event: EventSeen, message: Message, moment: Moment) -> Occurrence | None:
-    """An event with its stamps on our clock; None for one that nobody stamped."""
-    if event.last_at is None:
-        return None
-    first = event.last_at if event.first_at is None else min(event.first_at, event.last_at)
+def _occurrence(event: EventSeen, message: Message, moment: Moment) -> Occurrence:
+    """An event with its stamps on our clock; one that nobody stamped happened just now."""
+    last = moment.now.wall + moment.server_ahead if event.last_at is None else event.last_at
+    first = last if event.first_at is None else min(event.first_at, last)
     listed = event.change is Change.LISTED
     now = moment.monotonic
     began = moment.of(event.created_at)
     # From its first to its last time passed as much on the node's clock as on any other.
-    again = now if event.change is Change.MODIFIED else min(now, began + event.last_at - first)
-    return Occurrence(message, Stamp(event.last_at, NEVER if listed else now), first, began, again)
+    again = now if event.change is Change.MODIFIED else min(now, began + last - first)
+    return Occurrence(message, Stamp(last, NEVER if listed else now), first, began, again)

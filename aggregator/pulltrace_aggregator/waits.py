@@ -35,6 +35,7 @@ MOST_BURIED: Final = 10_000
 
 _ASKING: Final = (Kind.PULLING, Kind.PULLED)
 _FAILING: Final = (Kind.PULL_FAILED, Kind.BACK_OFF, Kind.NEVER_PULL, Kind.INSPECT_FAILED, Kind.INVALID_NAME)
+_WATCHED: Final = ("Pending", "")
 _FINISHED: Final = ("Succeeded", "Failed")
 _NEEDED: Final = frozenset({("pods", ""), ("events", "Pulling"), ("events", "Pulled")})
 _NO_LISTS: Final[frozenset[tuple[str, str]]] = frozenset()
@@ -111,11 +112,14 @@ class Waits:
                 pass
 
     def _see(self, pod: PodSeen, moment: Moment) -> None:
-        if pod.uid in self._buried or not self._owns(pod.node):
+        if pod.uid in self._buried or not pod.node or not self._owns(pod.node):
             return
         if pod.terminating:
             self._displace(pod.namespace, pod.name, pod.uid)
             self._bury(pod.uid)
+            return
+        if pod.phase not in _WATCHED:
+            self._see_leave(pod, moment)
             return
         record = self._pods.get(pod.uid)
         if record is None or record.node != pod.node:
@@ -127,6 +131,12 @@ class Waits:
         self._loose.pop(pod.uid, None)
         if record.take_status(pod, moment):
             self._dirty.add(record.node)
+
+    def _see_leave(self, pod: PodSeen, moment: Moment) -> None:
+        """A server that knows no selectors shows what a pod is after it was Pending."""
+        if pod.uid in self._pods:
+            self._lose(pod.gone, moment.monotonic)
+            self.rechecked(Recheck(pod.namespace, pod.name, pod.uid), pod, moment)
 
     def _lose(self, pod: PodGone, now: float) -> None:
         """A pod left the phase Pending, or it was deleted: where an image is still awaited, a look has to tell."""

@@ -40,13 +40,13 @@ def usable_etag(text: str) -> str:
     return text if _ENTITY_TAG.fullmatch(text) else ""
 
 
-def read_report(answer: Answer, *, layers: bool = False) -> NodeReport:
-    """The report, without layers where nobody asked for them; raises AskError."""
+def read_report(answer: Answer, now: float = 0.0, *, layers: bool = False) -> NodeReport:
+    """The report, without layers where nobody asked for them; raises AskError. `now` is Unix time on our clock."""
     body = _unpacked(answer)
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MOST_VALUES:
         raise AskError(Result.TOO_LARGE, f"the answer has more than {MOST_VALUES} values")
     try:
-        report = wire.decode(body)
+        report = wire.decode(body, now)
     except JsonFault as error:
         raise AskError(Result.SCHEMA if error.path == "schema" else Result.INVALID, error) from error
     if not layers and any(pull.layers for pull in report.pulls):

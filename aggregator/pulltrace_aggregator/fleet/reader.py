@@ -157,7 +157,7 @@ class Reader:
             self._answered(self.roster.unchanged(node, now), Result.NOT_MODIFIED, now)
             return
         try:
-            report = read_report(answer, layers=layers)
+            report = read_report(answer, self._clock.now().wall, layers=layers)
         except AskError as error:
             self._failed(node, error, self._rest(now))
         else:

@@ -129,14 +129,19 @@ class ListWatch:
         if seen is None:
             return
         if self._selection.remembered:
-            self._known[seen.uid] = seen.gone
+            self._known[_key(seen)] = seen.gone
         self._sink.receive(seen)
 
     def _drop(self, gone: Gone | None) -> None:
         if gone is None:
             return
-        self._known.pop(gone.uid, None)
+        self._known.pop(_key(gone), None)
         self._sink.receive(gone)
+
+
+def _key(one: Seen | Gone) -> str:
+    """The uid, which every object has that a real server sends."""
+    return one.uid or f"{one.namespace}/{one.name}"
 
 
 def _version(item: Object) -> str:

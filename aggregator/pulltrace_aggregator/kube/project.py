@@ -26,7 +26,9 @@ from pulltrace_aggregator.kube.values import (
 Object = Mapping[str, Any]
 
 METRICS_PORT: Final = "metrics"
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
 KUBELET: Final = "kubelet"
+POD: Final = "Pod"
 LONGEST_MESSAGE: Final = 4096
 """Characters of the kubelet's own words that are kept: the API server cuts those of events at 1,024."""
 HIGHEST_PORT: Final = 65535
@@ -58,15 +60,18 @@ def pod(item: Object) -> PodSeen | None:
 def pod_gone(item: Object) -> PodGone | None:
     """The last that is known of a Pod which left the selection."""
     identity = _identity(item)
+    if not identity or not identity[2]:
+        return None
     terminating = bool(_text(_object(item, "metadata"), "deletionTimestamp"))
-    return PodGone(*identity, terminating) if identity else None
+    return PodGone(*identity, terminating)
 
 
 def event(item: Object, change: Change) -> EventSeen | None:
     """A core/v1 Event of a kubelet about a pod; None for those of anybody else."""
     known, about, source = event_gone(item), _object(item, "involvedObject"), _object(item, "source")
     # Newer client libraries fill both pairs of fields, others one of the two.
-    if not known or KUBELET not in (_text(source, "component"), _text(item, "reportingComponent")):
+    senders = {_text(source, "component"), _text(item, "reportingComponent")}
+    if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
     series = _object(item, "series")
     created_at, event_time = _time(_object(item, "metadata"), "creationTimestamp"), _time(item, "eventTime")
@@ -102,6 +107,11 @@ def endpoint_slice(item: Object) -> SliceSeen | None:
     return SliceSeen(gone.namespace, gone.name, gone.uid, tuple(_endpoints(item)))
 
 
+def service_of(item: Object) -> str:
+    """The Service of an EndpointSlice, empty where it names none."""
+    return _text(_object(_object(item, "metadata"), "labels"), SERVICE_LABEL)
+
+
 def endpoint_slice_gone(item: Object) -> SliceGone | None:
     """An EndpointSlice that was deleted."""
     identity = _identity(item)
@@ -109,10 +119,10 @@ def endpoint_slice_gone(item: Object) -> SliceGone | None:
 
 
 def _identity(item: Object) -> tuple[str, str, str] | None:
-    """Namespace, name and uid."""
+    """Namespace, name and uid, which may be empty."""
     meta = _object(item, "metadata")
-    uid, name = _text(meta, "uid"), _text(meta, "name")
-    return (_shared(meta, "namespace"), name, uid) if uid and name else None
+    name = _text(meta, "name")
+    return (_shared(meta, "namespace"), name, _text(meta, "uid")) if name else None
 
 
 def _containers(item: Object) -> Iterator[ImageUse]:
@@ -148,7 +158,7 @@ def _volumes(item: Object) -> Iterator[ImageUse]:
 
 
 def _endpoints(item: Object) -> Iterator[Endpoint]:
-    port = next((_count(each, "port") for each in _objects(item, "ports") if _text(each, "name") == METRICS_PORT), 0)
+    port = _metrics_port(item)
     if not 0 < port <= HIGHEST_PORT:
         return
     for endpoint in _objects(item, "endpoints"):
@@ -159,6 +169,12 @@ def _endpoints(item: Object) -> Iterator[Endpoint]:
             # No condition at all is to be understood as ready.
             ready = _object(endpoint, "conditions").get("ready") is not False
             yield Endpoint(node, first, port, ready)
+
+
+def _metrics_port(item: Object) -> int:
+    """The port of that name; the only one needs no name."""
+    ports = {_text(each, "name"): _count(each, "port") for each in _objects(item, "ports")}
+    return ports.get(METRICS_PORT) or (ports.get("", 0) if len(ports) == 1 else 0)
 
 
 def _object(value: Object, key: str) -> Object:

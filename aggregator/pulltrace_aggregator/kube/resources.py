@@ -12,7 +12,6 @@ from pulltrace_aggregator.kube.values import Change, Gone, Seen
 EVENT_REASONS: Final = ("Pulling", "Pulled", "Failed", "BackOff", "ErrImageNeverPull", "InspectFailed")
 """A field selector has no OR: one watch each."""
 WAITING_PODS: Final = "status.phase=Pending,spec.nodeName!="
-SERVICE_LABEL: Final = "kubernetes.io/service-name"
 PAGE_SIZE: Final = 500
 ALL_NAMESPACES: Final = ""
 
@@ -134,7 +133,7 @@ def kubelet_events(namespace: str, reason: str) -> Selection:
         label_selector="",
         remembered=False,
         bookmarked=False,
-        seen=project.event,
+        seen=partial(_of_reason, reason),
         gone=project.event_gone,
     )
 
@@ -147,10 +146,10 @@ def exporter_slices(namespace: str, service: str) -> Selection:
         namespace=namespace,
         detail="",
         field_selector="",
-        label_selector=f"{SERVICE_LABEL}={service}",
+        label_selector=f"{project.SERVICE_LABEL}={service}",
         remembered=True,
         bookmarked=True,
-        seen=partial(_always, project.endpoint_slice),
+        seen=partial(_of_service, service),
         gone=project.endpoint_slice_gone,
     )
 
@@ -163,6 +162,18 @@ def one_pod(namespace: str, name: str) -> Request:
 
 def _always(seen: Callable[[project.Object], Seen | None], item: project.Object, _: Change) -> Seen | None:
     return seen(item)
+
+
+# Servers that know no selectors send everything.
+
+
+def _of_reason(reason: str, item: project.Object, change: Change) -> Seen | None:
+    seen = project.event(item, change)
+    return seen if seen is not None and seen.reason == reason else None
+
+
+def _of_service(service: str, item: project.Object, _: Change) -> Seen | None:
+    return project.endpoint_slice(item) if project.service_of(item) in ("", service) else None
 
 
 def _path(right: Right) -> str:

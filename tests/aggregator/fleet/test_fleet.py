@@ -291,8 +291,8 @@ class TestClosing:
 def test_a_fault_of_ours_costs_the_one_node(
     exporter: FakeExporter, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def read(answer: Answer, *, layers: bool) -> NodeReport:
-        report = read_report(answer, layers=layers)
+    def read(answer: Answer, now: float, *, layers: bool) -> NodeReport:
+        report = read_report(answer, now, layers=layers)
         return report if report.pulls else report.no_such_thing  # type: ignore[attr-defined]
 
     monkeypatch.setattr(reader, "read_report", read)

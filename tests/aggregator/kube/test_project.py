@@ -67,14 +67,30 @@ def test_every_text_can_be_written(item: dict[str, Any]) -> None:
 
 
 def test_what_has_no_identity_is_nothing() -> None:
-    for meta in ({}, {"name": "app"}, {"uid": "u"}, {"name": "", "uid": ""}):
+    for meta in ({}, {"uid": "u"}, {"name": "", "uid": ""}):
         item = {**KUBELET, "metadata": meta}
-        assert project.pod(item) is None
         assert project.event(item, Change.ADDED) is None
         assert project.endpoint_slice(item) is None
         assert project.pod_gone(item) is None
         assert project.event_gone(item) is None
         assert project.endpoint_slice_gone(item) is None
+    for meta in ({}, {"uid": "u"}, {"name": "app"}):
+        assert project.pod({"metadata": meta}) is None, "names of pods come again, their uid does not"
+
+
+def test_the_only_port_needs_no_name() -> None:
+    ends = [{"addresses": ["10.0.0.1"], "nodeName": "node-1"}]
+    for ports, port in (
+        ([{"port": 1}], 1),
+        ([{"name": "", "port": 1}], 1),
+        ([{"name": "http", "port": 1}], None),
+        ([{"port": 1}, {"name": "metrics", "port": 2}], 2),
+        ([{"port": 1}, {"name": "http", "port": 2}], None),
+        ([], None),
+    ):
+        seen = project.endpoint_slice({"metadata": {"name": "s"}, "ports": ports, "endpoints": ends})
+        assert seen is not None
+        assert [end.port for end in seen.endpoints] == ([] if port is None else [port])
 
 
 def test_what_leaves_keeps_its_name() -> None:
@@ -112,7 +128,8 @@ def test_a_kubelet_is_known_by_either_pair_of_fields() -> None:
     assert newer is not None
     assert newer.node == "node-2"
     assert event(source={"component": "scheduler"}) is None
-    assert event(source=None) is None
+    assert event(source=None) is not None, "nobody says that it is anybody else's"
+    assert event(involvedObject={"kind": "Node", "name": "node-1"}) is None
 
 
 def test_the_container_comes_from_the_field_path() -> None:
