@@ -1,4 +1,4 @@
-"""What a release consists of: one version, archives that anybody can build again, a change log in its format."""
+"""What a release consists of: archives that anybody can build again, a change log in its format."""
 
 import hashlib
 import re
@@ -9,13 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 import pulltrace
 from rig.image_parts import build_distribution
 
 CHECKOUT = Path(__file__).parents[1]
-CHART = CHECKOUT / "deploy/helm/pulltrace/Chart.yaml"
 VERSION = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$")
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
 PACKAGES = ("pulltrace", "pulltrace_exporter", "pulltrace_aggregator")
@@ -93,12 +91,3 @@ class TestTheChangeLog:
     def test_knows_the_kinds_of_change_of_the_format_only(self) -> None:
         kinds = {line.removeprefix("### ") for line in self.lines() if line.startswith("### ")}
         assert kinds <= KINDS
-
-
-@pytest.mark.unit
-def test_the_chart_is_of_the_same_version() -> None:
-    if not CHART.exists():
-        pytest.skip("no chart yet")
-    chart = yaml.safe_load(CHART.read_text())
-    assert chart["appVersion"] == pulltrace.__version__
-    assert chart["version"] == pulltrace.__version__

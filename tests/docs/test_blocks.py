@@ -32,8 +32,8 @@ def of(*languages: str) -> list[tuple[str, str]]:
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:
-    """The commands of all blocks of shell, as words."""
-    for name, text in of(*SHELL):
+    """The commands of all blocks of shell, and of those that say nothing of their language, as words."""
+    for name, text in of(*SHELL, ""):
         for line in text.replace("\\\n", " ").splitlines():
             try:
                 yield name, shlex.split(line, comments=True)
