@@ -1,0 +1,25 @@
+"""A real node, one for all tests: each has a namespace, an exporter and repositories of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from rig import needs
+from rig.kubernetes import node
+from rig.kubernetes.lookout import Lookout, lookout
+from rig.kubernetes.node import RealNode
+
+
+@pytest.fixture(scope="session")
+def real_node() -> Iterator[RealNode]:
+    if reason := node.reason_missing():
+        needs.miss(reason)
+    with RealNode() as running:
+        yield running
+
+
+@pytest.fixture
+def out(real_node: RealNode, tmp_path: Path) -> Iterator[Lookout]:
+    with lookout(real_node, "test", tmp_path) as opened:
+        yield opened

@@ -1,0 +1,56 @@
+"""The aggregator keeps nothing, and loses nothing when it starts anew."""
+
+import pytest
+
+from rig.aggregator import Document, RunningAggregator
+from rig.images import MIB
+from rig.kubernetes.lookout import Lookout
+
+pytestmark = pytest.mark.integration
+
+POD = "pulltrace_pod_pull_"
+COUNTERS = (
+    "pulltrace_pod_pull_failures_total",
+    "pulltrace_pod_pull_duration_seconds_count",
+    "pulltrace_stale_pulls_total",
+)
+
+
+def lasting(entry: Document) -> Document:
+    """What a restart must not change."""
+    return {
+        **{key: entry.get(key) for key in ("uid", "phase", "match", "blockedBy", "behind")},
+        "digest": entry.get("pull", {}).get("digest"),
+        "size": entry.get("pull", {}).get("sizeBytes"),
+    }
+
+
+def counted(out: Lookout, aggregator: RunningAggregator) -> float:
+    return sum(out.metrics(aggregator).total(name) for name in COUNTERS)
+
+
+def test_a_restart_in_mid_pull_shows_the_same_and_counts_nothing_twice(out: Lookout) -> None:
+    first = out.aggregator()
+    images = {name: out.push(name, 2 * MIB) for name in ("done", "busy", "next")}
+    stall = out.hold(images["busy"])
+    for name in images:
+        out.pod(name, images[name])
+        out.wait(first, name)
+        if name == "done":
+            out.wait(first, name, phase="pulled")
+    busy = out.wait(first, "busy", phase="downloading", met=lambda entry: entry["pull"]["downloadedBytes"])
+    waiting = out.wait(first, "next", phase="queued", behind=out.reference(images["busy"]))
+    assert counted(out, first) == 1
+    first.kill()
+    second = out.aggregator()
+    again = out.wait(second, "busy", met=lambda entry: lasting(entry) == lasting(busy))
+    assert again["pull"]["downloadedBytes"] >= busy["pull"]["downloadedBytes"]
+    # The stamps of the API server have whole seconds.
+    assert again["waitingSeconds"] >= busy["waitingSeconds"] - 1
+    out.wait(second, "next", met=lambda entry: lasting(entry) == lasting(waiting))
+    assert counted(out, second) == 0
+    stall.release()
+    for name in ("busy", "next"):
+        out.wait(second, name, phase="pulled")
+    assert counted(out, second) == 2
+    assert out.metrics(second).total(f"{POD}duration_seconds_count", namespace=out.namespace) == 2
