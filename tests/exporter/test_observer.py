@@ -1,7 +1,7 @@
 """Pulls that were over before anybody looked, and leases that tell nothing: what becomes of them look by look."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import cast
 
@@ -9,6 +9,7 @@ import pytest
 
 from pulltrace.pull import Daemon
 from pulltrace_exporter.containerd.client import Client, Resources
+from pulltrace_exporter.containerd.echoes import ImageWrite
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.errors import ContainerdError
 from pulltrace_exporter.observation import Chain, Content, ImageRecord, Ingest, Lease, Observation
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.unit
 NOW = 1_700_000_000.0
 HOST, REPOSITORY = "registry.example", "team/app"
 TAG = f"{HOST}/{REPOSITORY}:v1"
-DAEMON = Daemon(True, "2.1.9", NOW - 3600)
+REWRITING, TIDY = "1.6.20~ds1", "2.1.9"
+"""Versions whose CRI writes all of an image's names at each pull, and what is new only."""
 
 
 def digest_of(data: bytes) -> str:
@@ -36,6 +38,7 @@ MANIFEST = json.dumps(
 ).encode()
 ROOT = digest_of(MANIFEST)
 PARTS = (digest_of(CONFIG), digest_of(LAYER))
+BY_DIGEST = f"{HOST}/{REPOSITORY}@{ROOT}"
 
 
 class FakeContainerd:
@@ -45,7 +48,7 @@ class FakeContainerd:
         self.held: dict[str, tuple[float, Resources | None]] = {}
         self.blobs: dict[str, tuple[bytes, float]] = {}
         self.records: dict[str, float] = {}
-        self.failing = False
+        self.failing = ""
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -56,6 +59,11 @@ class FakeContainerd:
         for number, data in enumerate((MANIFEST, CONFIG, LAYER)):
             self.blobs[digest_of(data)] = (data, at + number / 100)
 
+    def write(self, name: str, at: float, *, created: bool = False, managed: bool = True) -> ImageWrite:
+        """A record is written at `NOW` and so many seconds, and a moment later that is announced."""
+        self.records[name] = NOW + at
+        return ImageWrite(name, NOW + at + 0.001, created, managed)
+
     def leases(self) -> dict[str, float]:
         return {lease_id: created_at for lease_id, (created_at, _) in self.held.items()}
 
@@ -63,8 +71,7 @@ class FakeContainerd:
         return self.held[lease_id][1]
 
     def ingests(self) -> dict[str, Ingest]:
-        if self.failing:
-            raise ContainerdError("Content/ListStatuses", "UNAVAILABLE")
+        self._fail_for("Content/ListStatuses")
         return {}
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, Content | None]:
@@ -91,22 +98,30 @@ class FakeContainerd:
         return ImageRecord(name, self.records[name], ROOT) if name in self.records else None
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
+        self._fail_for("Images/List")
         return tuple(self.images_since(0.0)) if root == ROOT else ()
 
     def images_since(self, moment: float) -> list[ImageRecord]:
         return [ImageRecord(name, at, ROOT) for name, at in self.records.items() if at >= moment]
 
+    def _fail_for(self, call: str) -> None:
+        if call == self.failing:
+            raise ContainerdError(call, "UNAVAILABLE")
+
 
 class Watcher:
     """An observer and its looks, with times as seconds after `NOW`."""
 
-    def __init__(self, containerd: FakeContainerd) -> None:
+    def __init__(self, containerd: FakeContainerd, version: str) -> None:
         self._client = cast(Client, containerd)
-        self._observer = Observer()
+        self._daemon = Daemon(True, version, NOW - 3600)
+        self._now = NOW
+        self._observer = Observer(lambda: self._now)
         self._reconnected = True
 
-    def look(self, at: float, written: Iterable[str] = ()) -> Observation:
-        seen = self._observer.observe(self._client, DAEMON, (), written, now=NOW + at, reconnected=self._reconnected)
+    def look(self, at: float, *written: ImageWrite) -> Observation:
+        self._now = NOW + at
+        seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected)
         self._reconnected = False
         return seen
 
@@ -118,7 +133,12 @@ def containerd() -> FakeContainerd:
 
 @pytest.fixture
 def watcher(containerd: FakeContainerd) -> Watcher:
-    watcher = Watcher(containerd)
+    return begun(containerd, TIDY)
+
+
+def begun(containerd: FakeContainerd, version: str) -> Watcher:
+    """A watcher that has looked once."""
+    watcher = Watcher(containerd, version)
     watcher.look(0)
     return watcher
 
@@ -133,24 +153,22 @@ def test_a_pull_between_two_looks_is_glimpsed_with_all_that_it_brought(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW + 3)
-    containerd.records[TAG] = NOW + 3.5
-    (lease,) = watcher.look(3.6, [TAG]).glimpsed
+    (lease,) = watcher.look(3.6, containerd.write(TAG, 3.5, created=True)).glimpsed
     assert lease.created_at == NOW + 3
     assert came(lease) == {ROOT, *PARTS}
 
 
 def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 3)
-    containerd.records[TAG] = NOW + 3.05
+    written = containerd.write(TAG, 3.05, created=True)
     assert not watcher.look(3.06).glimpsed
-    (lease,) = watcher.look(3.2, [TAG]).glimpsed
+    (lease,) = watcher.look(3.2, written).glimpsed
     assert came(lease) == {ROOT, *PARTS}
 
 
 def test_a_re_pull_of_what_is_there_brought_nothing(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW - 60)
-    containerd.records[TAG] = NOW + 3
-    (lease,) = watcher.look(3.1, [TAG]).glimpsed
+    (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).glimpsed
     assert lease.created_at == NOW + 3
     assert not came(lease)
 
@@ -159,56 +177,146 @@ def test_what_came_before_the_first_look_is_not_brought_by_a_pull_after_it(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 0.2)
-    containerd.records[TAG] = NOW + 0.3
-    (lease,) = watcher.look(0.4, [TAG]).glimpsed
+    (lease,) = watcher.look(0.4, containerd.write(TAG, 0.3)).glimpsed
     assert not came(lease)
 
 
-def test_names_that_cri_adds_or_writes_again_are_no_further_pulls(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 3)
-    containerd.records[TAG] = NOW + 3.1
-    assert len(watcher.look(3.15, [TAG]).glimpsed) == 1
-    containerd.records |= {TAG: NOW + 3.2, f"{HOST}/{REPOSITORY}@{ROOT}": NOW + 3.3, digest_of(CONFIG): NOW + 3.3}
-    assert not watcher.look(3.4, containerd.records).glimpsed
+@pytest.mark.parametrize("name", [TAG, BY_DIGEST], ids=["by tag", "by digest"])
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
+    containerd: FakeContainerd, version: str, name: str
+) -> None:
+    """As seen on both: the requested name, its ID, then what the version writes besides."""
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW - 60)
+    counts = []
+    for number in range(3):
+        first, at = number == 0, 3 + number * 0.1
+        writes = [containerd.write(name, at, created=first)]
+        if version == REWRITING or first:
+            writes.append(containerd.write(digest_of(CONFIG), at + 0.01, created=first))
+        if version == REWRITING:
+            writes.append(containerd.write(name, at + 0.02))
+        if name == TAG and (version == REWRITING or first):
+            writes.append(containerd.write(BY_DIGEST, at + 0.03, created=first))
+        counts.append(len(watcher.look(at + 0.05, *writes).glimpsed))
+    assert counts == [1, 1, 1]
 
 
-def test_the_records_of_a_pull_that_was_seen_are_its_own(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]
+    writes += [containerd.write(TAG, 2.2), containerd.write(TAG, 2.3)]
+    first, *others = watcher.look(2.4, *writes).glimpsed
+    assert came(first) == {ROOT, *PARTS}
+    assert [came(lease) for lease in others] == [set(), set()]
+
+
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_what_another_client_pulls_is_marked_by_cri_and_no_further_pull(
+    containerd: FakeContainerd, version: str
+) -> None:
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW - 60)
+    for at in (3.0, 3.1):
+        writes = (containerd.write(TAG, at, managed=False), containerd.write(TAG, at + 0.01))
+        assert len(watcher.look(at + 0.05, *writes).glimpsed) == 1
+
+
+def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("pull", NOW + 0.9, ROOT)
     watcher.look(1.1)
-    containerd.records[TAG] = NOW + 1.2
-    assert not watcher.look(1.21, [TAG]).glimpsed, "its lease is still there"
+    del containerd.held["pull"]
+    assert len(watcher.look(1.3, containerd.write(TAG, 1.2, created=True)).ended) == 1
+    assert not watcher.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).glimpsed
+    assert len(watcher.look(8.5, containerd.write(BY_DIGEST, 8.4)).glimpsed) == 1
+
+
+def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    """A subscription takes its time."""
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    containerd.write(TAG, 1.2, created=True)
+    del containerd.held["pull"]
+    assert not watcher.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).glimpsed
+
+
+def test_the_record_of_a_pull_that_was_seen_is_its_own(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    assert not watcher.look(1.21, containerd.write(TAG, 1.2)).glimpsed, "its lease is still there"
     del containerd.held["pull"]
     seen = watcher.look(1.3)
-    assert [lease.id for lease in seen.ended] == ["pull"]
-    assert not watcher.look(1.5, [TAG]).glimpsed
+    assert ([lease.id for lease in seen.ended], seen.glimpsed) == (["pull"], ())
 
 
-def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_word_of_a_pull_that_was_seen_may_come_late(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("pull", NOW + 0.9, ROOT)
     watcher.look(1.1)
-    containerd.records[TAG] = NOW + 1.2
+    written = containerd.write(TAG, 1.2)
     del containerd.held["pull"]
     watcher.look(1.3)
-    containerd.records[TAG] = NOW + 9
-    (lease,) = watcher.look(9.1, [TAG]).glimpsed
+    assert not watcher.look(1.5, written).glimpsed
+
+
+@pytest.mark.parametrize("pause", [0.01, 9])
+def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(
+    containerd: FakeContainerd, watcher: Watcher, pause: float
+) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    del containerd.held["pull"]
+    written = containerd.write(TAG, 1.2)
+    watcher.look(1.3)
+    (lease,) = watcher.look(9.4, written, containerd.write(TAG, 1.3 + pause)).glimpsed
     assert not came(lease)
+
+
+def test_of_two_pulls_at_once_the_one_that_was_not_seen_is_one_more(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    seen = watcher.look(1.4, containerd.write(TAG, 1.2), containerd.write(TAG, 1.3))
+    assert (len(seen.leases), len(seen.glimpsed)) == (1, 1)
+
+
+def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("failing", NOW + 1.1, ROOT)
+    watcher.look(1.2)
+    del containerd.held["failing"]
+    assert not watcher.look(1.3).glimpsed
+    assert len(watcher.look(2.1, containerd.write(TAG, 2)).glimpsed) == 1
+
+
+def test_a_clock_set_back_during_a_pull_makes_no_second_one_of_it(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 900)
+    containerd.lease("pull", NOW + 900, ROOT)
+    watcher.look(901)
+    assert not watcher.look(2.1, containerd.write(TAG, 2)).glimpsed
 
 
 def test_an_import_or_a_local_tag_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 3)
-    containerd.records["registry.example/other:v1"] = NOW + 3.5
-    assert not watcher.look(3.6, containerd.records).glimpsed
+    written = containerd.write("registry.example/other:v1", 3.5, created=True, managed=False)
+    assert not watcher.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).glimpsed
 
 
 def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW + 3)
-    containerd.records[TAG] = NOW + 3.1
     containerd.lease("pull", NOW + 2.9, gone=True)
-    early = watcher.look(3.11, [TAG])
+    early = watcher.look(3.11, containerd.write(TAG, 3.1))
     assert ([lease.id for lease in early.leases], early.glimpsed) == (["pull"], ())
     containerd.held.clear()
     late = watcher.look(3.2)
@@ -225,32 +333,45 @@ def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it
     for at in (2, 3, 4):
         assert watcher.look(at).leases[0].nameless
     containerd.held.clear()
-    containerd.records[TAG] = NOW + 4.5
+    written = containerd.write(TAG, 4.5)
     seen = watcher.look(5)
     (lease,) = seen.ended
     assert (lease.id, lease.created_at, ROOT in lease.contents) == ("slow", NOW + 1, True)
     assert not came(lease)
-    assert not watcher.look(5.1, [TAG]).glimpsed, "it is explained"
+    assert not watcher.look(5.1, written).glimpsed, "it is explained"
 
 
 def test_of_several_records_the_first_after_it_was_last_seen_is_that_of_a_nameless_lease(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 60)
-    containerd.records[f"{HOST}/{REPOSITORY}:before"] = NOW + 2.5
     containerd.lease("failing", NOW + 1)
     watcher.look(2)
-    watcher.look(3, containerd.records)
+    watcher.look(3, containerd.write(f"{HOST}/{REPOSITORY}:before", 2.5))
     containerd.held.clear()
     (lease,) = watcher.look(4).ended
     assert lease.nameless, "the image that was written meanwhile is another pull's"
 
 
-def test_what_was_written_is_not_forgotten_when_reading_fails(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    containerd.lease("failing", NOW + 1)
+    containerd.lease("pull", NOW + 1, ROOT)
+    watcher.look(2)
+    containerd.held.clear()
+    containerd.write(TAG, 2.5)
+    assert {lease.id: lease.nameless for lease in watcher.look(3).ended} == {"failing": True, "pull": False}
+
+
+@pytest.mark.parametrize("call", ["Content/ListStatuses", "Images/List"])
+def test_what_was_written_is_not_forgotten_when_reading_fails(
+    containerd: FakeContainerd, watcher: Watcher, call: str
+) -> None:
     containerd.fetch(NOW + 3)
-    containerd.records[TAG] = NOW + 3.5
-    containerd.failing = True
+    containerd.failing = call
     with pytest.raises(ContainerdError):
-        watcher.look(3.6, [TAG])
-    containerd.failing = False
+        watcher.look(3.6, containerd.write(TAG, 3.5))
+    containerd.failing = ""
     assert len(watcher.look(3.8).glimpsed) == 1

@@ -172,6 +172,29 @@ def test_events_of_a_pull(tmp_path: Path, registry: Registry, flavour: Flavour) 
     assert "/snapshot/commit" in heard.topics
 
 
+@pytest.mark.parametrize(
+    ("flavour", "written"),
+    [(V1_6, "TITD TITD tIT"), (V1_7, "TID T tT"), (V2_1, "TID T tT")],
+    ids=["1.6", "1.7", "2.1"],
+)
+def test_names_of_an_image_are_written_as_containerd_writes_them(
+    tmp_path: Path, registry: Registry, flavour: Flavour, written: str
+) -> None:
+    """A pull, a re-pull and one by a client. T is the tag, I the ID, D the digest; t is the tag without CRI's mark."""
+    image = registry.push(images.build("team/app", (1000,)))
+    reference = image.reference(registry.host)
+    with StandIn(tmp_path / "c", flavour=flavour) as node, Asking(node.socket) as ask, ask.hearing() as heard:
+        wait_until(lambda: node.bus.listeners)
+        node.pull(reference).wait()
+        node.pull(reference).wait()
+        node.client_pull(reference)
+        expected = written.replace(" ", "")
+        wait_until(lambda: sum(topic.startswith("/images/") for topic in heard.topics) >= len(expected))
+        wait_until(lambda: not node.pull_leases())
+    changes = [event.event.value for event in heard.events if event.topic.startswith("/images/")]
+    assert "".join(_letter(payloads_pb2.ImageChange.FromString(change)) for change in changes) == expected
+
+
 def test_events_are_filtered(node: StandIn, registry: Registry, ask: Asking) -> None:
     image = registry.push(images.build("team/app"))
     wanted = 'topic=="/content/create",namespace==k8s.io'
@@ -231,3 +254,8 @@ def _version(ask: Asking) -> str:
 def _content(event: object) -> tuple[str, int]:
     message = payloads_pb2.ContentCreate.FromString(event.event.value)  # type: ignore[attr-defined]
     return message.digest, message.size
+
+
+def _letter(change: payloads_pb2.ImageChange) -> str:
+    kind = "D" if "@" in change.name else "I" if change.name.startswith("sha256:") else "T"
+    return kind if change.labels else kind.lower()

@@ -108,7 +108,7 @@ class Client:
         """The leases that may be pulls: their start (Unix time) by their id."""
         request = leases_pb2.ListRequest(filters=[PULL_LEASE_FILTER])
         answer = self._call("Leases/List", self._leases.List, request)
-        return {lease.id: _seconds(lease.created_at) for lease in answer.leases}
+        return {lease.id: seconds(lease.created_at) for lease in answer.leases}
 
     def resources(self, lease: str) -> Resources | None:
         """What belongs to a lease; None when it is gone."""
@@ -123,9 +123,7 @@ class Client:
         for status in answer.statuses:
             digest = digest_of_ref(status.ref)
             if digest:
-                ingests[digest] = Ingest(
-                    digest, status.offset, _seconds(status.started_at), _seconds(status.updated_at)
-                )
+                ingests[digest] = Ingest(digest, status.offset, seconds(status.started_at), seconds(status.updated_at))
         return ingests
 
     def content(self, digest: str) -> Content | None:
@@ -173,7 +171,7 @@ class Client:
         answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent=("NOT_FOUND", "INVALID_ARGUMENT"))
         if answer is None or answer.info.kind != snapshots_pb2.COMMITTED:
             return Chain(snapshotter, None)
-        return Chain(snapshotter, _seconds(answer.info.created_at))
+        return Chain(snapshotter, seconds(answer.info.created_at))
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         """The image records whose target is a root digest."""
@@ -191,9 +189,7 @@ class Client:
     def _images_where(self, *conditions: str) -> tuple[ImageRecord, ...]:
         request = images_pb2.ListImagesRequest(filters=conditions)
         answer = self._call("Images/List", self._images.List, request)
-        return tuple(
-            ImageRecord(image.name, _seconds(image.updated_at), image.target.digest) for image in answer.images
-        )
+        return tuple(ImageRecord(image.name, seconds(image.updated_at), image.target.digest) for image in answer.images)
 
     def subscribe(self, filters: Iterable[str]) -> Any:
         """A stream of the envelopes of events of this namespace that pass one of the filters.
@@ -233,6 +229,11 @@ def digest_of_ref(ref: str) -> str:
     return digest if separator and ":" in digest else ""
 
 
+def seconds(timestamp: Timestamp) -> float:
+    """Unix time."""
+    return timestamp.seconds + timestamp.nanos / 1e9
+
+
 def _answer_to(call: "grpc.Future[Any]") -> Callable[..., Any]:
     """What to call for the answer to a call that was begun already."""
     return lambda _request, **_options: call.result()
@@ -242,7 +243,7 @@ def _content(info: content_pb2.Info) -> Content:
     return Content(
         info.digest,
         info.size,
-        _seconds(info.created_at),
+        seconds(info.created_at),
         tuple(_sources(info.labels)),
         frozenset(value for name, value in info.labels.items() if name.startswith(CHILD_LABEL)),
         min((name.removeprefix(SNAPSHOT_LABEL) for name in info.labels if name.startswith(SNAPSHOT_LABEL)), default=""),
@@ -277,10 +278,6 @@ def _sources(labels: Any) -> Iterable[tuple[str, str]]:
         if name.startswith(SOURCE_LABEL):
             host = name.removeprefix(SOURCE_LABEL)
             yield from ((host, repository) for repository in labels[name].split(",") if repository)
-
-
-def _seconds(timestamp: Timestamp) -> float:
-    return timestamp.seconds + timestamp.nanos / 1e9
 
 
 def _translate(call: str, error: grpc.RpcError) -> ContainerdError:

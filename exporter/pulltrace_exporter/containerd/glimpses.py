@@ -5,96 +5,142 @@ A pull of what is already there takes some 30 ms, and with `imagePullPolicy: Alw
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from pulltrace.reference import InvalidReference, Reference
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.documents import Documents
+from pulltrace_exporter.containerd.echoes import Echoes, ImageWrite, rewrites_records
 from pulltrace_exporter.containerd.looks import Looks
 from pulltrace_exporter.containerd.reader import LeaseReader
+from pulltrace_exporter.containerd.sightings import Sightings
 from pulltrace_exporter.observation import Content, ImageRecord, Ingest
 
-SAME_SUCCESS_SECONDS = 1.0
-"""Within this CRI writes further names of the image that it has just pulled, 1.6 the tag once more."""
+REMEMBERED = 1000
 
-REMEMBERED_ROOTS = 256
+
+class Glimpse(NamedTuple):
+    """A pull that nobody saw: what it would have held, its root, and the root's records."""
+
+    reader: LeaseReader
+    root: str
+    records: tuple[ImageRecord, ...]
 
 
 class Glimpses:
-    """Tells the records that a pull wrote unseen from those that are explained by a pull that was seen."""
+    """Tells the records that a pull wrote unseen from those that are explained by a pull that was seen.
+
+    `version` is containerd's.
+    """
 
     def __init__(self, documents: Documents) -> None:
+        self.version = ""
         self._documents = documents
-        self._explained: OrderedDict[str, dict[str, float]] = OrderedDict()
+        self._sightings = Sightings()
+        self._echoes = Echoes()
+        self._written: OrderedDict[str, float] = OrderedDict()
+        """By name and by root: until when what was written is accounted for."""
+        self._heard: tuple[ImageWrite, ...] = ()
+        self._unseen: tuple[tuple[ImageWrite, ImageRecord], ...] = ()
 
-    def explain(self, root: str, records: Iterable[ImageRecord]) -> None:
-        """A pull of a root was seen to end, having written some of these records."""
-        known = self._explained.setdefault(root, {})
-        known.update((record.name, record.updated_at) for record in records)
-        self._explained.move_to_end(root)
-        if len(self._explained) > REMEMBERED_ROOTS:
-            self._explained.popitem(last=False)
+    @property
+    def pending(self) -> bool:
+        """Whether something was heard of and not looked into yet, or in vain."""
+        return bool(self._heard or self._unseen)
+
+    def hear(self, writes: Iterable[ImageWrite]) -> None:
+        """These records were written."""
+        self._heard = tuple(sorted((*self._heard, *writes), key=lambda write: write.at))
+
+    def follow(self, running: Iterable[LeaseReader], now: float) -> None:
+        """These pulls are under way."""
+        self._sightings.follow(running, now)
+
+    def end(self, reader: LeaseReader, records: Iterable[ImageRecord], gone_at: float) -> None:
+        """A pull that was seen is over; `records` are those of its image that were written since it began."""
+        written = sorted(records, key=lambda record: record.updated_at)
+        self._sightings.end(reader, gone_at, succeeded=bool(written))
+        for record in written:
+            # For word of the pull's own record may have come too early to be heard.
+            if _is_reference(record.name) and not rewrites_records(self.version):
+                self._echoes.expect_digest(record.name, record.root, record.updated_at)
 
     def find(
-        self,
-        client: Client,
-        names: Iterable[str],
-        running: frozenset[str],
-        ingests: dict[str, Ingest],
-        snapshotter: str,
-        looks: Looks,
-    ) -> list[tuple[LeaseReader, ImageRecord]]:
-        """The pulls behind the names written, but for those of `running` roots. None of `looks` showed them."""
+        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: Looks, now: float
+    ) -> list[Glimpse]:
+        """The pulls that nobody saw, by what was heard of. None of `looks` showed them."""
+        self._sort(client, now)
         found = []
-        for name in names:
-            record = _record(client, name)
-            if record is None or record.root in running or self._is_explained(record):
-                continue
-            reader = self._read(client, record, ingests, snapshotter, looks.before(record.updated_at))
-            self.explain(record.root, [record])
+        for write, record in self._unseen:
+            reader = self._read(client, write, record, ingests, snapshotter, looks.before(write.at))
             if reader is not None:
-                found.append((reader, record))
+                found.append(Glimpse(reader, record.root, client.images(record.root)))
+        self._unseen = ()
         return found
 
-    def identify(self, client: Client, reader: LeaseReader, running: frozenset[str]) -> None:
+    def identify(self, client: Client, reader: LeaseReader, known: frozenset[str]) -> None:
         """Tell a lease that went before it was seen to hold anything what it was for: its success wrote a record.
 
-        The first success since it was last seen without one is the likeliest.
+        The first success since it was last seen without one is the likeliest, but for those of `known` roots.
         """
         records = client.images_since(reader.seen_at)
         for record in sorted(records, key=lambda record: record.updated_at):
-            if _is_reference(record.name) and record.root not in running and not self._is_explained(record):
+            if _is_reference(record.name) and record.root not in known and not self._is_accounted(record):
                 root = _pulled_root(client, record)
                 if root is not None:
-                    self.explain(record.root, [record])
                     reader.adopt(root)
                     return
 
-    def _is_explained(self, record: ImageRecord) -> bool:
-        # The names that CRI adds are of the same repository: one image from two repositories is two pulls.
-        known = self._explained.get(record.root, {})
-        wanted = _repository(record.name)
-        same = {name: at for name, at in known.items() if _repository(name) == wanted}
-        if same and record.name not in same and record.name.endswith(f"@{record.root}"):
-            # CRI adds this name once, with a big manifest seconds later; its time says nothing of pulls to come.
-            known[record.name] = 0.0
-            return True
-        return record.updated_at - max(same.values(), default=0.0) < SAME_SUCCESS_SECONDS
+    def _sort(self, client: Client, now: float) -> None:
+        """Keep of what was heard of the writes of pulls that nobody saw. Nothing is lost when a call fails."""
+        records: dict[str, ImageRecord | None] = {}
+        while self._heard:
+            write = self._heard[0]
+            # CRI names each image by the digest of its config too.
+            if _is_reference(write.name) and not self._echoes.hear(write):
+                if write.name not in records:
+                    records[write.name] = client.image(write.name)
+                self._explain(write, records[write.name], now)
+            self._account(write.name, write.at)
+            self._heard = self._heard[1:]
+
+    def _explain(self, write: ImageWrite, record: ImageRecord | None, now: float) -> None:
+        if record is None:
+            return  # it has been removed
+        self._echoes.expect(write, record.root, rewriting=rewrites_records(self.version))
+        if not self._sightings.claim(record.root, write.at, now):
+            self._unseen += ((write, record),)
+            return
+        self._account(record.root, write.at)
+
+    def _account(self, key: str, at: float) -> None:
+        self._written[key] = max(at, self._written.pop(key, at))
+        if len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _is_accounted(self, record: ImageRecord) -> bool:
+        told = self._echoes.due(record.name) or self._sightings.awaits(record.root)
+        return told or record.updated_at <= self._written.get(record.name, 0.0)
 
     def _read(
-        self, client: Client, record: ImageRecord, ingests: dict[str, Ingest], snapshotter: str, since: float
+        self,
+        client: Client,
+        write: ImageWrite,
+        record: ImageRecord,
+        ingests: dict[str, Ingest],
+        snapshotter: str,
+        since: float,
     ) -> LeaseReader | None:
         """What the pull would have held; None for an image that was not pulled."""
         root = _pulled_root(client, record)
         if root is None:
             return None
-        reader = LeaseReader(f"glimpse {record.name} {record.updated_at}", record.updated_at, self._documents)
-        before = max(self._explained.get(record.root, {}).values(), default=0.0)
-        reader.recall(client, root, ingests, snapshotter, max(before, since))
+        # It was written a moment before that was announced, and may have been written again since.
+        end = min(write.at, record.updated_at)
+        reader = LeaseReader(f"glimpse {write.name} {write.at}", end, self._documents)
+        reader.recall(client, root, ingests, snapshotter, max(self._written.get(record.root, 0.0), since))
+        self._account(record.root, write.at)
         return reader
-
-
-def _record(client: Client, name: str) -> ImageRecord | None:
-    return client.image(name) if _is_reference(name) else None
 
 
 def _pulled_root(client: Client, record: ImageRecord) -> Content | None:
@@ -105,13 +151,8 @@ def _pulled_root(client: Client, record: ImageRecord) -> Content | None:
 
 
 def _is_reference(name: str) -> bool:
-    return _repository(name) is not None
-
-
-def _repository(name: str) -> tuple[str, str] | None:
-    """Registry host and repository of an image's name."""
     try:
-        reference = Reference.parse(name)
+        Reference.parse(name)
     except InvalidReference:
-        return None  # CRI names each image by the digest of its config too
-    return reference.host, reference.repository
+        return False
+    return True

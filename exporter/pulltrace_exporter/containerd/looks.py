@@ -3,8 +3,6 @@
 from collections import deque
 
 REMEMBERED_LOOKS = 256
-REWRITTEN_SECONDS = 1.0
-"""So long after a pull CRI may write its image record again: 1.6 does, after some 50 ms."""
 
 
 class Looks:
@@ -28,10 +26,8 @@ class Looks:
             self._times.pop()
 
     def before(self, end: float) -> float:
-        """A look at which a pull had not begun whose record bears the time `end`.
+        """A look at which a pull had not begun that wrote its record at `end`.
 
-        The record may have been written once more since the pull's end. Where no look is old enough, the first one
-        that is remembered: what was there then did not come before our eyes.
+        Where no look is old enough, the moment itself: what was there then did not come before our eyes.
         """
-        earlier = [time for time in self._times if time < end]
-        return max((time for time in earlier if time < end - REWRITTEN_SECONDS), default=min(earlier, default=end))
+        return max((time for time in self._times if time < end), default=end)

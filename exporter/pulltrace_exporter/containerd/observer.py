@@ -1,13 +1,14 @@
 """From calls to an observation: which calls are made, in which order, and no more of them than needed."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
 from pulltrace.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.documents import Documents
-from pulltrace_exporter.containerd.glimpses import Glimpses
+from pulltrace_exporter.containerd.echoes import ImageWrite
+from pulltrace_exporter.containerd.glimpses import Glimpse, Glimpses
 from pulltrace_exporter.containerd.looks import Looks
 from pulltrace_exporter.containerd.reader import USUAL_SNAPSHOTTER, LeaseReader
 from pulltrace_exporter.observation import ImageRecord, Ingest, Lease, Observation
@@ -19,15 +20,18 @@ T = TypeVar("T")
 
 
 class Observer:
-    """Reads one containerd. It outlives connections, for what is read of images stays true."""
+    """Reads one containerd. It outlives connections, for what is read of images stays true.
 
-    def __init__(self) -> None:
+    `wall` gives the Unix time.
+    """
+
+    def __init__(self, wall: Callable[[], float]) -> None:
+        self._wall = wall
         self._documents = Documents()
         self._readers: dict[str, LeaseReader] = {}
         self._glimpses = Glimpses(self._documents)
         self._snapshotter = USUAL_SNAPSHOTTER
         self._looks = Looks()
-        self._written: tuple[str, ...] = ()
 
     @property
     def busy(self) -> bool:
@@ -44,32 +48,34 @@ class Observer:
         client: Client,
         daemon: Daemon,
         ignored: Iterable[str],
-        written: Iterable[str] = (),
+        written: Iterable[ImageWrite] = (),
         *,
-        now: float,
         reconnected: bool,
     ) -> Observation:
         """Read the node once. Raises ContainerdError when any call fails; nothing is taken as seen then.
 
-        `written` are the names of images that were written since the last time, `now` is Unix time.
+        `written` are the image records that were written since the last time.
 
         One cheap call while there is no pull. Statuses are read before resources, so that a blob that is
         committed in between shows as complete and never as neither.
         """
+        began = self._wall()
         listed = client.leases()
+        now = self._wall()
         if reconnected:
             self._looks = Looks()
+        self._glimpses.version = daemon.version
         ignored = frozenset(ignored)
         watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
         gone = [reader for lease_id, reader in self._readers.items() if lease_id not in listed]
-        self._written = (*self._written, *written)
+        self._glimpses.hear(written)
         others = tuple(Lease(lease_id, created) for lease_id, created in listed.items() if lease_id in ignored)
-        if watched or gone or self._written:
+        if watched or gone or self._glimpses.pending:
             readers, observation = self._examine(client, daemon, watched, gone, now)
         else:
             readers, observation = {}, Observation(daemon)
         self._readers = readers
-        self._looks.add(now)
+        self._looks.add(began)
         return replace(observation, leases=(*observation.leases, *others), reconnected=reconnected)
 
     def _examine(
@@ -77,17 +83,17 @@ class Observer:
     ) -> tuple[dict[str, LeaseReader], Observation]:
         ingests = client.ingests()
         readers = self._read(client, watched, ingests, now)
-        running = frozenset(root for reader in readers.values() for root in reader.roots)
-        self._identify(client, gone, running)
-        images = self._close(client, gone, ingests)
-        glimpsed = self._glimpse(client, readers, running, ingests)
-        images |= {record.root: client.images(record.root) for _, record in glimpsed}
-        everyone = (*readers.values(), *gone, *(reader for reader, _ in glimpsed))
+        self._identify(client, gone, frozenset(root for reader in (*readers.values(), *gone) for root in reader.roots))
+        images = self._close(client, gone, ingests, now)
+        self._glimpses.follow(readers.values(), now)
+        glimpsed = self._glimpse(client, readers, ingests, now)
+        images |= {glimpse.root: glimpse.records for glimpse in glimpsed}
+        everyone = (*readers.values(), *gone, *(glimpse.reader for glimpse in glimpsed))
         return readers, Observation(
             daemon,
             leases=tuple(reader.lease() for reader in readers.values()),
             ended=tuple(reader.lease() for reader in gone),
-            glimpsed=tuple(reader.lease() for reader, _ in glimpsed),
+            glimpsed=tuple(glimpse.reader.lease() for glimpse in glimpsed),
             ingests=ingests,
             documents=_merged(reader.documents for reader in everyone),
             diff_ids=_merged(reader.diff_ids for reader in everyone),
@@ -95,19 +101,18 @@ class Observer:
         )
 
     def _glimpse(
-        self, client: Client, readers: dict[str, LeaseReader], running: frozenset[str], ingests: dict[str, Ingest]
-    ) -> list[tuple[LeaseReader, ImageRecord]]:
+        self, client: Client, readers: dict[str, LeaseReader], ingests: dict[str, Ingest], now: float
+    ) -> list[Glimpse]:
         if any(reader.vanished for reader in readers.values()):
             return []  # the lease that was gone before it could be read may be the writer's: the next look knows
-        names, self._written = self._written, ()
-        return self._glimpses.find(client, names, running, ingests, self._snapshotter, self._looks)
+        return self._glimpses.find(client, ingests, self._snapshotter, self._looks, now)
 
-    def _identify(self, client: Client, gone: list[LeaseReader], running: frozenset[str]) -> None:
+    def _identify(self, client: Client, gone: list[LeaseReader], known: frozenset[str]) -> None:
         """Find out what leases were for that are gone and were never seen to hold anything."""
         last = self._looks.last
         for reader in gone:
             if reader.empty and last - reader.created_at > PATIENCE_SECONDS:
-                self._glimpses.identify(client, reader, running)
+                self._glimpses.identify(client, reader, known)
             elif reader.empty:
                 self._looks.forget(reader.created_at)
 
@@ -128,7 +133,7 @@ class Observer:
         return readers
 
     def _close(
-        self, client: Client, gone: list[LeaseReader], ingests: dict[str, Ingest]
+        self, client: Client, gone: list[LeaseReader], ingests: dict[str, Ingest], now: float
     ) -> dict[str, tuple[ImageRecord, ...]]:
         images: dict[str, tuple[ImageRecord, ...]] = {}
         for reader in gone:
@@ -136,10 +141,10 @@ class Observer:
             for root in reader.roots:
                 if root not in images:
                     images[root] = client.images(root)
-            succeeded = any(record.updated_at >= reader.created_at for root in reader.roots for record in images[root])
-            reader.close(client, ingests, self._snapshotter, succeeded=succeeded)
-        for root, records in images.items():
-            self._glimpses.explain(root, records)
+            records = [record for root in reader.roots for record in images[root]]
+            written = [record for record in records if record.updated_at >= reader.created_at]
+            reader.close(client, ingests, self._snapshotter, succeeded=bool(written))
+            self._glimpses.end(reader, written, now)
         return images
 
 

@@ -89,6 +89,7 @@ class LeaseReader:
         self._charted.clear()
         self._read_configs(client)
         self._chart(client, snapshotter)
+        self._date_discarded(client)
 
     def adopt(self, root: Content) -> None:
         """Take a root for what the lease held, though nobody saw it there."""
@@ -176,6 +177,17 @@ class LeaseReader:
         """Look again for what was not there when the manifest was first read."""
         absent = (digest for digest in self._parts if self._surveyed.get(digest) is None)
         self._take(client.contents([digest for digest in absent if digest not in self._contents]))
+
+    def _date_discarded(self, client: Client) -> None:
+        """Ask for each snapshot whose layer is not in the store: one made just now had its layer fetched first."""
+        for manifest in self.documents.values():
+            if not isinstance(manifest, Manifest):
+                continue
+            chain = chain_ids(self.diff_ids.get(manifest.config.digest, ()))
+            for layer, chain_id in zip(manifest.layers, chain, strict=False):
+                known = self._chains.get(chain_id)
+                if known is not None and layer.digest not in self._contents and not self._surveyed.get(layer.digest):
+                    self._chains[chain_id] = client.chain(known.snapshotter, chain_id)
 
     def _descend(self, client: Client) -> None:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""

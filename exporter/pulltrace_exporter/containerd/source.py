@@ -35,7 +35,7 @@ class ContainerdSource:
         self._address = address
         self._allowed = allowed
         self._namespace = namespace
-        self._observer = Observer()
+        self._observer = Observer(lambda: self._clock.now().wall)
         self._bell = threading.Event()
         self._socket: SocketFile | None = None
         self._client: Client | None = None
@@ -65,9 +65,8 @@ class ContainerdSource:
         try:
             client = self._connect()
             daemon = Daemon(True, self._version, self._socket.made_at if self._socket else None)
-            written = self._wakeup.names() if self._wakeup else ()
-            now = self._clock.now().wall
-            observation = self._observer.observe(client, daemon, ignored, written, now=now, reconnected=self._fresh)
+            written = self._wakeup.writes() if self._wakeup else ()
+            observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh)
             self._adapt()
         except (ContainerdError, UnsafeSocketError):
             self._disconnect()

@@ -2,18 +2,20 @@
 
 import logging
 import threading
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import cast
 
 import grpc
+from google.protobuf.message import DecodeError
 
-from pulltrace_exporter.containerd.api import payloads_pb2
-from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
+from pulltrace_exporter.containerd.client import Client, seconds
+from pulltrace_exporter.containerd.echoes import ImageWrite
 
 log = logging.getLogger(__name__)
 
-IMAGE_TOPICS = ("/images/create", "/images/update")
+IMAGE_CREATED, IMAGE_UPDATED = IMAGE_TOPICS = ("/images/create", "/images/update")
 WRITTEN_IMAGES = tuple(f'topic=="{topic}"' for topic in IMAGE_TOPICS)
 """What a pull's success writes: the only sign of a re-pull of what is there."""
 FIRST_SIGNS = ('topic=="/content/create"', 'topic=="/snapshot/prepare"')
@@ -21,7 +23,10 @@ FIRST_SIGNS = ('topic=="/content/create"', 'topic=="/snapshot/prepare"')
 LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 """One sign of each pull that shares no layers with what is there."""
 
-MAX_NAMES = 1000
+MANAGED_LABEL = "io.cri-containerd.image"
+"""Which images CRI takes for its own."""
+
+MAX_WRITES = 1000
 
 
 class Wakeup:
@@ -30,15 +35,20 @@ class Wakeup:
     def __init__(self, client: Client, ring: Callable[[], None]) -> None:
         self._client = client
         self._ring = ring
-        self._names: deque[str] = deque(maxlen=MAX_NAMES)
+        self._writes: deque[ImageWrite] = deque(maxlen=MAX_WRITES)
+        self._told: OrderedDict[ImageWrite, None] = OrderedDict()
         self._busy = False
         self._listener = _Listener(client, (*WRITTEN_IMAGES, *FIRST_SIGNS), self._hear)
         self._former: _Listener | None = None
 
-    def names(self) -> tuple[str, ...]:
-        """The images that were written since this was last asked, each once."""
-        names = dict.fromkeys(self._names.popleft() for _ in range(len(self._names)))
-        return tuple(names)
+    def writes(self) -> tuple[ImageWrite, ...]:
+        """The image records that were written since this was last asked; each is told once, whoever heard of it."""
+        heard = dict.fromkeys(self._writes.popleft() for _ in range(len(self._writes)))
+        new = tuple(write for write in heard if write not in self._told)
+        self._told.update(dict.fromkeys(new))
+        while len(self._told) > MAX_WRITES:
+            self._told.popitem(last=False)
+        return new
 
     def adapt(self, *, busy: bool) -> None:
         """Listen for less while a pull goes on, because then looks come often anyway.
@@ -65,16 +75,19 @@ class Wakeup:
             self._former.close()
             self._former = None
 
-    def _hear(self, topic: str, payload: bytes) -> None:
-        if topic in IMAGE_TOPICS:
-            self._names.append(image_named(payload))
+    def _hear(self, envelope: events_pb2.Envelope | None) -> None:
+        write = image_write(envelope) if envelope is not None and envelope.topic in IMAGE_TOPICS else None
+        if write is not None:
+            self._writes.append(write)
         self._ring()
 
 
 class _Listener:
     """One subscription, and the thread that reads it."""
 
-    def __init__(self, client: Client, filters: Iterable[str], hear: Callable[[str, bytes], None]) -> None:
+    def __init__(
+        self, client: Client, filters: Iterable[str], hear: Callable[[events_pb2.Envelope | None], None]
+    ) -> None:
         self._stream = client.subscribe(filters)
         self._hear = hear
         self._closing = False
@@ -89,17 +102,19 @@ class _Listener:
     def _listen(self) -> None:
         try:
             for envelope in self._stream:
-                self._hear(envelope.topic, envelope.event.value)
+                self._hear(envelope)
         except grpc.RpcError as error:
             log.debug("containerd's event stream ended: %s", cast(grpc.Call, error).code())
             if not self._closing:
-                self._hear("", b"")  # the look that follows finds out why
+                self._hear(None)  # the look that follows finds out why
 
 
-def image_named(payload: bytes) -> str:
-    """The name of the image that an event is about; empty for one that cannot be read."""
+def image_write(envelope: events_pb2.Envelope) -> ImageWrite | None:
+    """What an event says of an image's record; None when it cannot be read."""
     try:
-        return str(payloads_pb2.ImageChange.FromString(payload).name)
-    except ValueError:  # protobuf's DecodeError is one
+        change = payloads_pb2.ImageChange.FromString(envelope.event.value)
+    except DecodeError:
         log.debug("unreadable event of an image")
-        return ""
+        return None
+    created = envelope.topic == IMAGE_CREATED
+    return ImageWrite(change.name, seconds(envelope.timestamp), created, MANAGED_LABEL in change.labels)

@@ -37,7 +37,8 @@ class Attempt:
     `started` is the oldest lease's start, `resolved_at` the seconds from there to the registry's answer,
     `downloaded_at` the monotonic time at which all bytes were there. `cached` holds the digests of what was on the
     node before, `documents` those of index and manifests that were taken in, `positions` the first position of each
-    layer, `configs` the slots that wait for each config's chain IDs.
+    layer, `found_chains` the snapshots that were there when they were asked for, `configs` the slots
+    that wait for each config's chain IDs.
     """
 
     key: ImageKey
@@ -63,6 +64,7 @@ class Attempt:
     envelope: dict[str, Blob] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
+    found_chains: dict[str, Chain] = field(default_factory=dict)
     extracting: set[str] = field(default_factory=set)
     fetching: set[str] = field(default_factory=set)
     rate: Rate | None = None
@@ -99,6 +101,7 @@ class Attempt:
             if slot.chain is not None and chain is not None and chain.created_at is not None:
                 self.snapshotter = self.snapshotter or chain.snapshotter
                 self.committed.add(slot.chain)
+                self.found_chains[slot.chain] = chain
 
     def end(self, result: Phase, now: Instant) -> None:
         """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""

@@ -14,6 +14,9 @@ from pulltrace_exporter.tracking.ledger import Ledger
 from pulltrace_exporter.tracking.look import Look
 from pulltrace_exporter.tracking.rate import Rate
 
+LOCAL_SNAPSHOTTERS = frozenset({"blockfile", "btrfs", "devmapper", "erofs", "native", "overlayfs", "zfs"})
+"""Those of containerd itself: they make a snapshot out of a layer's content, and of nothing else."""
+
 
 class Fetching:
     """All blobs of the node that any pull names. A blob is one object however many pulls need it."""
@@ -170,7 +173,7 @@ class Fetching:
         # A layer that another pull unpacks is unpacked for this one too, which holds no snapshot of it.
         moved |= attempt.take_snapshots(node.snapshots)
         attempt.fetching = {digest for digest in attempt.blobs if digest in node.ingests}
-        self._take_unfetched(attempt)
+        self._take_unfetched(attempt, now)
         moved |= attempt.settle()
         if attempt.rate is not None:
             attempt.rate.advance(now.monotonic, attempt.downloaded)
@@ -179,18 +182,23 @@ class Fetching:
         if moved:
             attempt.progressed = now
 
-    def _take_unfetched(self, attempt: Attempt) -> None:
+    def _take_unfetched(self, attempt: Attempt, now: Instant) -> None:
         """A remote snapshotter commits a layer that was never fetched: for the pull it was there."""
         for slot in attempt.slots:
             blob = slot.blob
             untouched = not blob.have and not blob.complete and blob.digest not in attempt.fetching
-            if slot.chain in attempt.committed and untouched and blob.digest not in attempt.cached:
+            if slot.chain not in attempt.committed or not untouched or blob.digest in attempt.cached:
+                continue
+            if not attempt.since.covers(_unpacked_at(attempt, blob), now):
                 self._spare(attempt, blob)
 
     def _supply(self, attempt: Attempt, blob: Blob, now: Instant) -> None:
         """The image is complete, so this blob is: fetched since the last look, or never needed."""
-        if blob.have or blob.digest in attempt.fetching:
+        unpacked_at = _unpacked_at(attempt, blob)
+        if blob.have or blob.digest in attempt.fetching or attempt.counted.covers(unpacked_at, now):
             self._complete(attempt, blob, now)
+        elif attempt.since.covers(unpacked_at, now):
+            blob.complete_at(now.monotonic)  # before our eyes were opened
         else:
             self._spare(attempt, blob)
 
@@ -241,6 +249,13 @@ def _together(leases: Collection[Lease], ended: Iterable[Lease]) -> _Together:
             frozenset().union(*(held.extracting for held in snapshots)),
         ),
     )
+
+
+def _unpacked_at(attempt: Attempt, blob: Blob) -> float:
+    """When a layer's snapshot was made out of it, 0 if nobody knows: it may have been discarded after that."""
+    position = attempt.positions.get(blob.digest)
+    chain = None if position is None else attempt.found_chains.get(attempt.slots[position].chain or "")
+    return chain.created_at or 0.0 if chain is not None and chain.snapshotter in LOCAL_SNAPSHOTTERS else 0.0
 
 
 def _unseen_since(attempt: Attempt, look: Look) -> float:

@@ -27,3 +27,32 @@ def test_several_short_pulls_in_a_row_are_counted_each(stage: Scene) -> None:
         stage.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": len(images)}, timeout=7)
     assert end.layer_bytes == layer_size(*images)
+
+
+@pytest.mark.parametrize("by", ["tag", "digest"])
+def test_re_pulls_are_counted_each_however_quickly_they_come(stage: Scene, by: str) -> None:
+    """As with `imagePullPolicy: Always` and several pods that start at once: each takes some 30 ms."""
+    image = stage.push(layers=[100_000])
+    reference = stage.reference(image)
+    if by == "digest":
+        reference = f"{reference.rpartition(':')[0]}@{image.root.digest}"
+    exporter = stage.exporter(busy="5s")
+    for _ in range(4):
+        stage.pull_reference(reference).wait()
+    exporter.wait_until(lambda scrape: scrape.ended.get("succeeded", 0) >= 4)
+    stage.pulled(stage.push("next"))  # so that whatever CRI writes of the first one has been heard of
+    end = exporter.wait_until(lambda scrape: scrape.ended.get("succeeded", 0) >= 5)
+    assert end.ended == {"succeeded": 5}
+    assert end.pull(image).cached == image.size
+
+
+def test_a_pull_by_another_client_is_counted_once_though_cri_writes_its_record_again(stage: Scene) -> None:
+    image = stage.push(layers=[100_000])
+    exporter = stage.exporter(busy="5s")
+    for times in (1, 2):
+        stage.node.client_pull(stage.reference(image))
+        exporter.wait_until(lambda scrape, times=times: scrape.ended.get("succeeded", 0) >= times)  # type: ignore[misc]
+    last = stage.pulled(stage.push("next"))
+    end = exporter.wait_until(lambda scrape: scrape.ended.get("succeeded", 0) >= 3)
+    assert end.ended == {"succeeded": 3}
+    assert end.layer_bytes == layer_size(image, last)

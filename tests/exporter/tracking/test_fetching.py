@@ -213,6 +213,46 @@ def test_a_layer_that_was_seen_on_its_way_was_fetched_though_it_is_discarded_at_
     assert exporter.pull.downloaded == 3100
 
 
+def test_a_layer_that_came_between_two_looks_was_fetched_though_it_is_discarded(node: Node, exporter: Exporter) -> None:
+    """Its snapshot, of a snapshotter that makes them out of nothing else, is younger than the pull."""
+    base = a_blob("base", 1000)
+    node.pulled(an_image("team/base", (base,)))
+    del node.contents[base.digest]
+    image = an_image(layers=(base, 2000, 3000))
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.complete()
+    pull.unpack(1, 2)
+    pull.succeed()
+    for blob in image.layers:
+        node.contents.pop(blob.digest, None)
+    exporter.look()
+
+    assert exporter.states == ["cached", "unpacked", "unpacked"]
+    assert layer_bytes(exporter) == 5000
+    assert (exporter.found, exporter.pull.cached) == (1000, 1000)
+
+
+def test_a_layer_discarded_before_the_exporter_started_is_not_counted(node: Node) -> None:
+    pull = node.pull(an_image(layers=(1000, 2000)))
+    pull.resolve()
+    node.sleep(5)
+    pull.finish(0)
+    pull.unpack(0)
+    del node.contents[pull.image.layers[0].digest]
+    node.sleep(5)
+    exporter = Exporter(node).look(0.1)
+    pull.finish(1)
+    pull.unpack(1)
+    pull.succeed()
+    exporter.look()
+
+    assert exporter.states == ["unpacked", "unpacked"]
+    assert layer_bytes(exporter) == 2000
+    assert (exporter.found, exporter.pull.downloaded) == (0, 3100)
+
+
 def test_layers_shared_by_two_running_pulls_show_in_both_and_count_once(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
     first, second = (an_image(name, (base, 200)) for name in ("team/a", "team/b"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from rig.standin.control import Token
 from rig.standin.descriptors import INDEXES, PLATFORM, Descriptor, children, gc_labels
 from rig.standin.fetching import Fetcher
+from rig.standin.pulling import put_unmarked
 from rig.standin.reference import Reference
 from rig.standin.runtime import Job, PullError, Runtime
 from rig.standin.unpacking import Unpacker
@@ -22,7 +23,7 @@ def import_archive(runtime: Runtime, archive: Path, token: Token) -> None:
         runtime.importing.wait(token)
         named = _label_tree(runtime, index)
         for each in named:
-            store.put_image(_name(each), each, {})
+            put_unmarked(store, _name(each), each)
     finally:
         if not token.killed:
             store.delete_lease(lease)

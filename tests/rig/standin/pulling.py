@@ -10,6 +10,7 @@ from rig.standin.descriptors import PLATFORM, Descriptor, children, gc_labels
 from rig.standin.fetching import Fetcher, LayerFetch
 from rig.standin.reference import Reference
 from rig.standin.runtime import Job, PullError, Runtime
+from rig.standin.store import Store
 from rig.standin.unpacking import Unpacker
 
 MANAGED = {"io.cri-containerd.image": "managed"}
@@ -94,7 +95,8 @@ class ImagePull:
         root = self._resolve()
         _, named = self._descend(root)
         self._fetch_all(named)
-        self._job.store.put_image(self._job.reference.name, root, {})
+        config = next((child for child in named if child.is_config), None)
+        put_unmarked(self._job.store, self._job.reference.name, root, config)
         layers = [child for child in named if child.is_layer]
         for config in (child for child in named if child.is_config):
             self._unpacker.unpack(config, layers)
@@ -170,9 +172,21 @@ def pull_through_cri(runtime: Runtime, reference: Reference, token: Token) -> No
             store.delete_lease(lease)
     token.wait(runtime.pause)
     for name in _further_names(reference, root, pull.config):
-        known = store.image(name)
-        if known is None or known.target.digest != root.digest or store.flavour.rewrites_records:
-            store.put_image(name, root, MANAGED)
+        _put_marked(store, name, root)
+
+
+def put_unmarked(store: Store, name: str, root: Descriptor, config: Descriptor | None = None) -> None:
+    """What another client writes in CRI's namespace CRI makes its own: it adds the ID, and its label to the name."""
+    store.put_image(name, root, {})
+    if config:
+        _put_marked(store, config.digest, root)
+    store.put_image(name, root, MANAGED)
+
+
+def _put_marked(store: Store, name: str, root: Descriptor) -> None:
+    known = store.image(name)
+    if known is None or known.target.digest != root.digest or store.flavour.rewrites_records:
+        store.put_image(name, root, MANAGED)
 
 
 def _further_names(reference: Reference, root: Descriptor, config: Descriptor | None) -> Iterator[str]:

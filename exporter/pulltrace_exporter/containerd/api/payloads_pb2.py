@@ -14,17 +14,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0pulltrace_exporter/containerd/api/payloads.proto\x12\x11\x63ontainerd.events\"-\n\rContentCreate\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"C\n\x0fSnapshotPrepare\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x13\n\x0bsnapshotter\x18\x05 \x01(\t\"\x1b\n\x0bImageChange\x12\x0c\n\x04name\x18\x01 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n0pulltrace_exporter/containerd/api/payloads.proto\x12\x11\x63ontainerd.events\"-\n\rContentCreate\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\"C\n\x0fSnapshotPrepare\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x0e\n\x06parent\x18\x02 \x01(\t\x12\x13\n\x0bsnapshotter\x18\x05 \x01(\t\"\x86\x01\n\x0bImageChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12:\n\x06labels\x18\x02 \x03(\x0b\x32*.containerd.events.ImageChange.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'pulltrace_exporter.containerd.api.payloads_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
+  _globals['_IMAGECHANGE_LABELSENTRY']._options = None
+  _globals['_IMAGECHANGE_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_CONTENTCREATE']._serialized_start=71
   _globals['_CONTENTCREATE']._serialized_end=116
   _globals['_SNAPSHOTPREPARE']._serialized_start=118
   _globals['_SNAPSHOTPREPARE']._serialized_end=185
-  _globals['_IMAGECHANGE']._serialized_start=187
-  _globals['_IMAGECHANGE']._serialized_end=214
+  _globals['_IMAGECHANGE']._serialized_start=188
+  _globals['_IMAGECHANGE']._serialized_end=322
+  _globals['_IMAGECHANGE_LABELSENTRY']._serialized_start=277
+  _globals['_IMAGECHANGE_LABELSENTRY']._serialized_end=322
 # @@protoc_insertion_point(module_scope)
