@@ -21,7 +21,7 @@ _NAME_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 _BCRYPT: Final = r"^\$2[abxy]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$"
 
 _COMMON: Final = ("web.listen-address", "web.telemetry-path", "web.config.file")
-_SET_BY_CHART: Final = {
+SET_BY_CHART: Final = {
     "exporter": {
         *_COMMON,
         "containerd.address",
@@ -123,7 +123,7 @@ def _program(name: str, flags: Iterable[Flag[Any]]) -> dict[str, Schema]:
             pullPolicy=_one_of("Always", "IfNotPresent", "Never"),
         ),
         "port": {**_number(1), "maximum": 65535},
-        "flags": _flags(flag for flag in flags if flag.name not in _SET_BY_CHART[name]),
+        "flags": _flags(flag for flag in flags if flag.name not in SET_BY_CHART[name]),
         "extraArgs": _list(_text()),
         **dict.fromkeys(lists, _ANYTHING_LISTED),
         **dict.fromkeys(objects, _ANYTHING),

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,12 +12,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 _DAY = dt.timedelta(days=1)
-_LOOPBACK = x509.SubjectAlternativeName(
-    [
-        x509.DNSName("localhost"),
-        x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
-        x509.IPAddress(ipaddress.ip_address("::1")),
-    ]
+_LOOPBACK = (
+    x509.DNSName("localhost"),
+    x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+    x509.IPAddress(ipaddress.ip_address("::1")),
 )
 
 
@@ -59,8 +58,8 @@ class Authority:
         path.write_bytes(self.certificate)
         return path
 
-    def issue(self, name: str = "localhost", *, passphrase: bytes | None = None) -> KeyPair:
-        """A certificate for loopback that serves both as a server's and as a client's."""
+    def issue(self, name: str = "localhost", *, passphrase: bytes | None = None, also: Iterable[str] = ()) -> KeyPair:
+        """A certificate for loopback, and for names beside it, that serves both as a server's and as a client's."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (
             _builder(_name(name), self._name, key)
@@ -70,7 +69,7 @@ class Authority:
                 x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
                 critical=False,
             )
-            .add_extension(_LOOPBACK, critical=False)
+            .add_extension(x509.SubjectAlternativeName([*_LOOPBACK, *map(x509.DNSName, also)]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
             .sign(self._key, hashes.SHA256())
         )

@@ -1,0 +1,263 @@
+"""Monitors, rules and dashboards: what the Prometheus operator and Grafana make of them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from pulltrace_chart import copies
+from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
+from pulltrace_chart.rendering import Object
+from rig import debian, needs
+from rig.charts import NAMESPACE, new_helm, of_kind, one
+from rig.pages import Page
+from rig.processes import run
+from rig.variants import EVERYTHING, KPS, PASSWORD, TLS, VARIANTS, Values, each_variant
+
+unit = pytest.mark.unit
+MONITORING = ("PodMonitor", "ServiceMonitor", "PrometheusRule", "GrafanaDashboard")
+SOURCE: Object = yaml.safe_load((ALERTS / "pulltrace.rules.yaml").read_text())
+
+
+def dashboards(found: tuple[Object, ...]) -> list[Object]:
+    return [
+        each for each in of_kind(found, "ConfigMap", "GrafanaDashboard") if "-dashboard-" in each["metadata"]["name"]
+    ]
+
+
+def alerts(groups: list[Object]) -> dict[str, Object]:
+    return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
+
+
+def rendered_alerts(**rules: Any) -> dict[str, Object]:
+    return alerts(one(new_helm({**KPS, "rules": rules}), "PrometheusRule")["spec"]["groups"])
+
+
+@unit
+def test_without_an_operator_nothing_of_it_is_made() -> None:
+    assert not of_kind(new_helm({}), *MONITORING)
+    assert not dashboards(new_helm({}))
+
+
+@unit
+@pytest.mark.parametrize("release", ["kps", "monitoring", "prometheus-stack-2"])
+def test_one_value_is_all_that_kube_prometheus_stack_needs(release: str) -> None:
+    found = new_helm({"kubePrometheusStack": {"release": release}})
+    # Its default selectors: this label, in every namespace, for the three of them.
+    for kind in ("PodMonitor", "ServiceMonitor", "PrometheusRule"):
+        assert one(found, kind)["metadata"]["labels"]["release"] == release
+    made = dashboards(found)
+    assert len(made) == len(list(DASHBOARDS.glob("*.json")))
+    assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in made)
+
+
+@unit
+def test_each_can_be_turned_on_and_off_by_itself() -> None:
+    for name, kinds in {"monitors": ("PodMonitor", "ServiceMonitor"), "rules": ("PrometheusRule",)}.items():
+        assert of_kind(new_helm({name: {"enabled": True}}), *MONITORING) == of_kind(
+            new_helm({name: {"enabled": True}}), *kinds
+        )
+        assert of_kind(new_helm({name: {"enabled": True}}), *kinds)
+        assert not of_kind(new_helm({**KPS, name: {"enabled": False}}), *kinds)
+    assert dashboards(new_helm({"dashboards": {"enabled": True}}))
+    assert not dashboards(new_helm({**KPS, "dashboards": {"enabled": False}}))
+
+
+@unit
+@each_variant
+def test_monitors_select_the_pods_and_their_port(values: Values) -> None:
+    found = new_helm(values)
+    for monitor in of_kind(found, "PodMonitor", "ServiceMonitor"):
+        service = one(found, "Service", monitor["metadata"]["name"])
+        labels = monitor["spec"]["selector"]["matchLabels"]
+        assert labels == service["spec"]["selector"]
+        assert labels.items() <= service["metadata"]["labels"].items()
+        assert monitor["spec"]["namespaceSelector"] == {"matchNames": [service["metadata"]["namespace"]]}
+        (endpoint,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+        assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("metrics", "/metrics", "10s")
+
+
+@unit
+def test_exporters_get_their_node_from_the_pod() -> None:
+    spec = one(new_helm(KPS), "PodMonitor")["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node", "action": "replace"}
+    assert node in endpoint["relabelings"]
+    assert spec["sampleLimit"] == 50000
+    assert not endpoint.get("honorLabels")
+    assert endpoint["scheme"] == "http"
+    assert "tlsConfig" not in endpoint
+
+
+@unit
+def test_what_the_aggregator_says_goes_before_what_is_known_of_it() -> None:
+    spec = one(new_helm(KPS), "ServiceMonitor")["spec"]
+    (endpoint,) = spec["endpoints"]
+    assert endpoint["honorLabels"] is True
+    assert {"regex": "pod|container", "action": "labeldrop"} in endpoint["relabelings"]
+    assert spec["sampleLimit"] == 250000
+
+
+@unit
+def test_monitors_take_what_users_add() -> None:
+    found = new_helm(EVERYTHING)
+    (pods,) = one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]
+    service = one(found, "ServiceMonitor")
+    assert pods["relabelings"][-1] == {"targetLabel": "zone", "replacement": "a"}
+    assert pods["scrapeTimeout"] == "5s"
+    assert service["spec"]["labelLimit"] == 50
+    assert service["spec"]["endpoints"][0]["metricRelabelings"] == [{"action": "labeldrop", "regex": "uid"}]
+    assert {"prometheus": "main", "release": "kps"}.items() <= service["metadata"]["labels"].items()
+
+
+@unit
+def test_scrapes_are_encrypted_and_know_the_name_and_who_signed_it() -> None:
+    found = new_helm(TLS)
+    for kind, component in (("PodMonitor", "exporter"), ("ServiceMonitor", "aggregator")):
+        spec = one(found, kind)["spec"]
+        (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
+        secret = one(found, "Certificate", f"pulltrace-{component}")["spec"]["secretName"]
+        assert endpoint["scheme"] == "https"
+        assert endpoint["tlsConfig"] == {
+            "ca": {"secret": {"name": secret, "key": "ca.crt"}},
+            "serverName": f"pulltrace-{component}.{NAMESPACE}.svc",
+        }
+
+
+@unit
+def test_scrapes_present_what_the_secret_holds() -> None:
+    for kind in ("PodMonitor", "ServiceMonitor"):
+        spec = one(new_helm(PASSWORD), kind)["spec"]
+        (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
+        assert endpoint["basicAuth"] == {
+            "username": {"name": "pulltrace-login", "key": "username"},
+            "password": {"name": "pulltrace-login", "key": "password"},
+        }
+
+
+@unit
+def test_annotations_are_there_for_those_who_scrape_by_them() -> None:
+    for name, port in (("DaemonSet", "10301"), ("Deployment", "10302")):
+        template = one(new_helm({"scrapeAnnotations": True}), name)["spec"]["template"]
+        assert template["metadata"]["annotations"] == {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": port,
+            "prometheus.io/path": "/metrics",
+            "prometheus.io/scheme": "http",
+        }
+        assert "annotations" not in one(new_helm({}), name)["spec"]["template"]["metadata"]
+
+
+@unit
+def test_rules_come_unchanged() -> None:
+    assert one(new_helm(KPS), "PrometheusRule")["spec"] == {"groups": SOURCE["groups"]}
+
+
+@unit
+def test_an_alert_can_be_changed_by_name() -> None:
+    before = alerts(SOURCE["groups"])["PulltracePullStalled"]
+    change = {"for": "10m", "severity": "critical", "labels": {"team": "x"}, "annotations": {"summary": "Ours"}}
+    after = rendered_alerts(alerts={"PulltracePullStalled": change})["PulltracePullStalled"]
+    assert (after["for"], after["expr"]) == ("10m", before["expr"])
+    assert after["labels"] == {**before["labels"], "severity": "critical", "team": "x"}
+    assert after["annotations"] == {**before["annotations"], "summary": "Ours"}
+    others = rendered_alerts(alerts={"PulltracePullStalled": change})
+    del others["PulltracePullStalled"]
+    assert others == {name: each for name, each in alerts(SOURCE["groups"]).items() if name != "PulltracePullStalled"}
+
+
+@unit
+def test_an_alert_can_be_left_out_and_the_recording_rules_stay() -> None:
+    found = one(new_helm({**KPS, "rules": {"alerts": {"PulltraceImageQueued": {"disabled": True}}}}), "PrometheusRule")
+    assert set(alerts(SOURCE["groups"])) - set(alerts(found["spec"]["groups"])) == {"PulltraceImageQueued"}
+    recorded = [[rule["record"] for rule in group["rules"] if "record" in rule] for group in found["spec"]["groups"]]
+    assert recorded == [[rule["record"] for rule in group["rules"] if "record" in rule] for group in SOURCE["groups"]]
+
+
+@unit
+def test_all_alerts_can_be_left_out() -> None:
+    assert not rendered_alerts(alerts={name: {"disabled": True} for name in copies.alerts()})
+
+
+@unit
+def test_all_alerts_take_labels_annotations_and_the_place_of_the_runbooks() -> None:
+    found = rendered_alerts(
+        alertLabels={"team": "platform", "severity": "page"},
+        alertAnnotations={"channel": "#pulls"},
+        runbookBaseUrl="https://wiki.example.org/runbooks/",
+        alerts={"PulltracePullStalled": {"severity": "critical", "labels": {"team": "storage"}}},
+    )
+    for name, rule in found.items():
+        first = name == "PulltracePullStalled"
+        assert rule["labels"]["team"] == ("storage" if first else "platform")
+        assert rule["labels"]["severity"] == ("critical" if first else "page")
+        assert rule["annotations"]["channel"] == "#pulls"
+        page = alerts(SOURCE["groups"])[name]["annotations"]["runbook_url"].rsplit("/", 1)[1]
+        assert rule["annotations"]["runbook_url"] == f"https://wiki.example.org/runbooks/{page}"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("values", [KPS, EVERYTHING], ids=["default", "everything-on"])
+def test_promtool_accepts_the_rules(values: Values, tmp_path: Path) -> None:
+    promtool = needs.program(debian.PROMTOOL)
+    spec = one(new_helm(values), "PrometheusRule")["spec"]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
+    wanted = sum(len(group["rules"]) for group in spec["groups"])
+    assert f"{wanted} rules found" in run([promtool, "check", "rules", tmp_path / "rules.yaml"])
+
+
+@unit
+def test_dashboards_come_unchanged() -> None:
+    for values in (KPS, VARIANTS["grafana-operator"]):
+        made = dashboards(new_helm(values))
+        texts = [
+            each["data"].popitem()[1] if each["kind"] == "ConfigMap" else each["spec"]["json"]
+            for each in json.loads(json.dumps(made))
+        ]
+        found = {document["uid"]: document for document in map(json.loads, texts)}
+        sources = [json.loads(path.read_text()) for path in DASHBOARDS.glob("*.json")]
+        assert found == {document["uid"]: document for document in sources}
+        assert all(len(text) < 900_000 for text in texts)  # an object of the API server ends at 1 MiB
+
+
+@unit
+def test_the_folder_is_only_told_when_it_is_given() -> None:
+    assert "annotations" not in dashboards(new_helm(KPS))[0]["metadata"]
+    found = dashboards(new_helm({**KPS, "dashboards": {"folder": "Images", "folderAnnotation": "where"}}))
+    assert all(each["metadata"]["annotations"] == {"where": "Images"} for each in found)
+
+
+@unit
+def test_the_grafana_operator_is_told_which_grafana() -> None:
+    for each in dashboards(new_helm(VARIANTS["grafana-operator"])):
+        assert each["metadata"]["namespace"] == "grafana"
+        assert each["spec"]["instanceSelector"] == {"matchLabels": {"dashboards": "grafana"}}
+        assert each["spec"]["allowCrossNamespaceImport"] is True
+        assert each["spec"]["folder"] == "Images"
+
+
+@pytest.mark.integration
+def test_promtool_accepts_the_scrape_configuration_of_the_readme(tmp_path: Path) -> None:
+    (block,) = (each for each in readme_blocks() if "scrape_configs:" in each)
+    (tmp_path / "prometheus.yml").write_text(block)
+    run([needs.program(debian.PROMTOOL), "check", "config", "--syntax-only", tmp_path / "prometheus.yml"])
+    jobs = {each["job_name"]: each for each in yaml.safe_load(block)["scrape_configs"]}
+    assert jobs["pulltrace-aggregator"]["honor_labels"] is True
+    monitors = {"exporter": "PodMonitor", "aggregator": "ServiceMonitor"}
+    for component, kind in monitors.items():
+        assert jobs[f"pulltrace-{component}"]["sample_limit"] == one(new_helm(KPS), kind)["spec"]["sampleLimit"]
+
+
+@unit
+def test_values_of_the_readme_are_values() -> None:
+    found = [yaml.safe_load(block) for block in readme_blocks() if "scrape_configs:" not in block]
+    assert len(found) == 2
+    for values in found:
+        assert of_kind(new_helm({**KPS, **values}), "PrometheusRule")
+
+
+def readme_blocks() -> list[str]:
+    path = CHART / "README.md"
+    return [block.text for block in Page(path, path.read_text()).blocks if block.language == "yaml"]

@@ -1,0 +1,228 @@
+"""What the chart hands to the programs, read by the programs themselves."""
+
+import socket
+import ssl
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pulltrace.web import Request, Response, text_response
+from pulltrace.web.config import build_context, read_settings
+from pulltrace_aggregator import config as aggregator
+from pulltrace_aggregator import http_config
+from pulltrace_aggregator.config import AggregatorConfig, ServiceName
+from pulltrace_aggregator.sharding import Shard
+from pulltrace_chart import schema
+from pulltrace_chart.places import CHART
+from pulltrace_exporter import config as exporter
+from pulltrace_exporter.config import ExporterConfig
+from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
+from rig.mounted import Secrets, mounted
+from rig.pki import Authority
+from rig.variants import EVERYTHING, GIVEN_TLS, HASH, LOGIN, PASSWORD, TLS, VARIANTS, Values, each_variant
+from rig.web import hashed, serving
+
+EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
+NAMES = tuple(f"{pod}.{NAMESPACE}.svc" for pod in (EXPORTER, AGGREGATOR))
+USER, WORD = "prometheus", "a word"
+BOTH: Values = {**TLS, "basicAuth": {**PASSWORD["basicAuth"], "users": {USER: hashed(WORD)}}}
+READY = (CHART / "files" / "ready.py").read_text()
+
+
+@pytest.fixture(scope="module")
+def authority() -> Authority:
+    return Authority()
+
+
+@pytest.fixture
+def secrets(authority: Authority) -> Secrets:
+    """What cert-manager, or the user, puts beside the chart."""
+    pair = authority.issue(also=NAMES)
+    tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
+    login = {"username": USER.encode(), "password": WORD.encode()}
+    names = ("given", f"{EXPORTER}-tls", f"{AGGREGATOR}-tls")
+    web = f"basic_auth_users:\n  {USER}: {HASH}\n".encode()
+    return {**dict.fromkeys(names, tls), LOGIN: login, "web": {"web-config.yaml": web}}
+
+
+@pytest.mark.unit
+@each_variant
+def test_both_programs_accept_their_arguments_and_files(values: Values, secrets: Secrets, tmp_path: Path) -> None:
+    found = new_helm(values)
+    for pod in pod_specs(found):
+        if pod.endswith("-exporter"):
+            made = mounted(found, pod, tmp_path / pod, secrets)
+            settings = ExporterConfig.from_argv(made.args, {"NODE_NAME": "node-1"})
+            web_config = settings.web_config_file
+        elif pod.endswith("-aggregator"):
+            made = mounted(found, pod, tmp_path / pod, secrets)
+            asking = AggregatorConfig.from_argv(made.args, {})
+            web_config = asking.web_config_file
+            if asking.exporter_http_config_file:
+                http_config.load(asking.exporter_http_config_file)
+        else:
+            continue
+        if web_config:
+            read = read_settings(web_config)
+            assert read.tls or read.users
+            if read.tls:
+                build_context(web_config, read.tls)
+
+
+@pytest.mark.unit
+def test_the_aggregator_asks_the_exporters_of_the_release() -> None:
+    made = AggregatorConfig.from_argv(pod_specs(new_helm({}))[AGGREGATOR]["containers"][0]["args"], {})
+    service = one(new_helm({}), "Service", "exporter")["metadata"]
+    assert made.exporter_service == ServiceName(service["namespace"], service["name"])
+    assert made.kubernetes_namespaces == ()
+    assert made.shard == Shard()
+    other = pod_specs(new_helm(VARIANTS["aggregator-only"]))[AGGREGATOR]["containers"][0]["args"]
+    assert AggregatorConfig.from_argv(other, {}).exporter_service == ServiceName("nodes", "other-exporter")
+
+
+@pytest.mark.unit
+def test_values_reach_the_programs(secrets: Secrets, tmp_path: Path) -> None:
+    found = new_helm(EVERYTHING)
+    node = ExporterConfig.from_argv(mounted(found, EXPORTER, tmp_path / "e", secrets).args, {})
+    assert (node.pull_linger, node.collect_layers) == (300, False)
+    assert (node.limit_layers, node.layer_min_size) == (100000, 2**20)
+    assert node.containerd_address == Path("/opt/containerd/containerd.sock")
+    cluster = AggregatorConfig.from_argv(mounted(found, AGGREGATOR, tmp_path / "a", secrets).args, {})
+    assert cluster.kubernetes_namespaces == ("team-a", "team-b")
+    assert cluster.shard == Shard(1, 2)
+    assert (cluster.stale_no_progress, cluster.exporter_max_requests_per_second) == (120, 50)
+
+
+@pytest.mark.unit
+@each_variant
+def test_ports_are_the_same_wherever_they_stand(values: Values) -> None:
+    found = new_helm(values)
+    parsers: dict[str, Callable[..., ExporterConfig | AggregatorConfig]] = {
+        "exporter": ExporterConfig.from_argv,
+        "aggregator": AggregatorConfig.from_argv,
+    }
+    for service in of_kind(found, "Service"):
+        name = service["metadata"]["name"]
+        container = pod_specs(found)[name]["containers"][0]
+        args = [each.replace("$(POD_NAME)", "x-0") for each in container["args"]]
+        listening = parsers[name.rsplit("-", 1)[1]](args, {}).listen_address.port
+        assert [port["containerPort"] for port in container["ports"]] == [listening]
+        assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(listening, "metrics")]
+
+
+@pytest.mark.unit
+def test_every_flag_is_a_value_or_the_charts_own() -> None:
+    for name, table in (("exporter", exporter.FLAGS), ("aggregator", aggregator.FLAGS)):
+        flags = {flag.name for flag in table.flags}
+        given = set(schema.schema([], [])["properties"][name]["properties"]["flags"]["properties"])
+        assert given | schema.SET_BY_CHART[name] == flags
+        assert not given & schema.SET_BY_CHART[name]
+
+
+@pytest.mark.contract
+def test_the_aggregators_settings_open_the_exporters_door(secrets: Secrets, tmp_path: Path) -> None:
+    found = new_helm(BOTH)
+    door = mounted(found, EXPORTER, tmp_path / "e", secrets).file("web.config.file")
+    keys = http_config.load(mounted(found, AGGREGATOR, tmp_path / "a", secrets).file("exporter.http-config.file"))
+    assert keys.tls is not None
+    assert keys.context is not None
+    with serving(config=door) as server:
+        assert _status(server.port, keys.context, keys.tls.server_name, keys.authorization) == b"200"
+        assert _status(server.port, keys.context, keys.tls.server_name, "") == b"401"
+
+
+def _status(port: int, context: ssl.SSLContext, name: str, authorization: str) -> bytes:
+    header = f"Authorization: {authorization}\r\n" if authorization else ""
+    request = f"GET /metrics HTTP/1.1\r\nHost: {name}\r\n{header}Connection: close\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=name) as connection,
+    ):
+        connection.sendall(request.encode())
+        return connection.recv(12).split()[1]
+
+
+@pytest.mark.unit
+def test_certificates_are_made_for_the_names_that_are_compared() -> None:
+    found = new_helm(TLS)
+    made = {each["spec"]["secretName"]: each["spec"] for each in of_kind(found, "Certificate")}
+    assert made[f"{EXPORTER}-tls"]["dnsNames"] == [NAMES[0]]
+    assert made[f"{AGGREGATOR}-tls"]["dnsNames"] == [NAMES[1]]
+    assert all(NAMES[index].replace(NAMESPACE, "pulltrace") in (CHART / "README.md").read_text() for index in (0, 1))
+    issuers = {each["metadata"]["name"] for each in of_kind(found, "Issuer")}
+    assert {spec["issuerRef"]["name"] for spec in made.values()} <= issuers
+
+
+@pytest.mark.unit
+def test_certificates_come_from_the_issuer_or_the_secret_that_is_given() -> None:
+    found = new_helm(EVERYTHING)
+    assert not of_kind(found, "Issuer")
+    assert {each["spec"]["issuerRef"]["name"] for each in of_kind(found, "Certificate")} == {"company"}
+    found = new_helm(GIVEN_TLS)
+    assert not of_kind(found, "Issuer", "Certificate")
+    for spec in pod_specs(found).values():
+        assert "given" in [volume["secret"]["secretName"] for volume in spec["volumes"] if "secret" in volume]
+
+
+@pytest.mark.unit
+@each_variant
+def test_files_are_mounted_so_that_a_change_arrives(values: Values) -> None:
+    for spec in pod_specs(new_helm(values)).values():
+        mounts = [mount for each in spec["containers"] for mount in each.get("volumeMounts", ())]
+        assert not any("subPath" in mount for mount in mounts)
+
+
+def refuse(_request: Request) -> Response:
+    return text_response(503, "the first poll was not attempted")
+
+
+@pytest.fixture
+def tls_folder(secrets: Secrets, tmp_path: Path) -> Path:
+    """The mount of the test's pod."""
+    found = new_helm(TLS)
+    return mounted(found, "pulltrace-test", tmp_path / "t", secrets).etc
+
+
+def ask(scheme: str, *services: str, etc: Path | None = None) -> tuple[int, str]:
+    script = READY.replace("/etc/pulltrace", str(etc)) if etc else READY
+    command = [sys.executable, "-c", script, scheme, *services]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert not result.stderr
+    return result.returncode, result.stdout
+
+
+@pytest.mark.contract
+def test_the_pod_of_helm_test_fails_for_each_that_is_not_ready() -> None:
+    with serving() as good, serving({"/-/ready": refuse}) as bad:
+        assert ask("http", f"127.0.0.1:{good.port}") == (0, "127.0.0.1 at 127.0.0.1: 200 ok\n")
+        status, text = ask("http", f"127.0.0.1:{good.port}", f"127.0.0.1:{bad.port}", "no.such.invalid:1")
+    assert status == 2
+    assert "503 the first poll was not attempted" in text
+    assert "no.such.invalid:1: " in text
+
+
+@pytest.mark.contract
+def test_the_pod_of_helm_test_trusts_the_charts_authority_only(
+    tls_folder: Path, secrets: Secrets, tmp_path: Path
+) -> None:
+    door = mounted(new_helm(TLS), EXPORTER, tmp_path / "e", secrets).file("web.config.file")
+    assert [path.name for path in (tls_folder / "tls").iterdir()] == ["ca.crt"]
+    with serving(config=door) as server:
+        assert ask("https", f"127.0.0.1:{server.port}", etc=tls_folder)[0] == 0
+        Authority("Another").write(tls_folder / "tls")
+        status, text = ask("https", f"127.0.0.1:{server.port}", etc=tls_folder)
+    assert status == 1
+    assert "certificate verify failed" in text
+
+
+@pytest.mark.unit
+def test_the_pod_of_helm_test_runs_that_script_on_both_services() -> None:
+    spec = pod_specs(new_helm({}))["pulltrace-test"]
+    (container,) = spec["containers"]
+    assert container["command"] == ["python3", "-c"]
+    assert container["args"][0].strip() == READY.strip()
+    assert container["args"][1:] == ["http", f"{NAMES[0]}:10301", f"{NAMES[1]}:10302"]
+    assert one(new_helm({}), "Pod")["metadata"]["annotations"]["helm.sh/hook"] == "test"
