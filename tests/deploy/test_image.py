@@ -3,8 +3,10 @@
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,10 @@ import pytest
 import pulltrace
 from rig import image_parts, images, needs
 from rig.containerd import RealContainerd
-from rig.containerfile import CHROOT, Builder, Built, parse
+from rig.containerfile import Builder, Built, parse
+from rig.kubernetes import objects
+from rig.kubernetes.api import READ_EVERYTHING, kubeconfig
+from rig.kubernetes.fake import FakeCluster
 from rig.pods import Mounted, Pod, settings
 from rig.registry import Registry
 from rig.scrape import Scrape
@@ -25,6 +30,8 @@ ARGUMENTS = {"VERSION": pulltrace.__version__, "REVISION": "0123abc", "CREATED":
 PINNED = re.compile(r"docker\.io/library/python:3\.\d+-slim-\w+@(sha256:[0-9a-f]{64})")
 LABELS = ["title", "description", "licenses", "version", "revision", "created", "source", "base.name", "base.digest"]
 COMPILERS = ("cc", "gcc", "c++", "g++", "cpp", "ld", "as", "make", "clang", "tcc", "cargo", "rustc", "go")
+ARGUMENTS_OF_BOTH = ["--web.listen-address=127.0.0.1:0", "--log.format=json"]
+PATIENCE = 60.0
 MIB = 1024 * 1024
 
 stages = parse(CONTAINERFILE.read_text())
@@ -125,31 +132,37 @@ def compilers(tree: Path) -> list[Path]:
     ]
 
 
-def in_it(image: Built, *words: str) -> str:
-    """What a command in the image writes, run as its user."""
-    command = [
-        "env",
-        "-i",
-        *image.image_config["Env"],
-        CHROOT,
-        f"--userspec={image.config['User']}",
-        image.tree,
-        *words,
-    ]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
-
-
-@pytest.mark.integration
-def test_the_aggregators_packages_and_no_others_are_there_and_work(context: Path, folder: Path) -> None:
-    image = built("aggregator", context, folder)
+def assert_small_and_only_what_it_needs(image: Built, *absent: str) -> None:
     packages = image.tree / "opt/pulltrace"
     assert not compilers(image.tree)
-    assert not (packages / "grpc").exists()
-    assert not list(packages.rglob("*.pyc.*"))
     assert size(packages) < 60 * MIB
-    version = in_it(image, *image.config["Entrypoint"], "--version")
-    assert version.startswith(f"pulltrace-aggregator, version {pulltrace.__version__}")
-    assert "/opt/pulltrace" in in_it(image, "python3", "-c", "import kubernetes; print(kubernetes.__file__)")
+    assert [name for name in absent if (packages / name).exists()] == []
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """A containerd that has the image, and the registry that it came from."""
+
+    node: RealContainerd
+    registry: Registry
+    reference: str
+
+
+@contextmanager
+def pulled(target: str, image: Built, folder: Path) -> Iterator[Stand]:
+    """The image in a registry, and pulled from there."""
+    packages = (image.tree / "opt/pulltrace").rename(folder / "packages")
+    layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, "opt/pulltrace")]
+    program = images.build(f"pulltrace/{target}", layers, settings=image.image_config)
+    pausing = ["/usr/local/bin/python3", "-c", "import signal; signal.pause()"]
+    pause = images.build("pause", layers[:1], entrypoint=pausing)
+    with Registry() as registry:
+        registry.push(program)
+        registry.push(pause)
+        with RealContainerd.fresh("2.1", settings(pause.reference(registry.host), folder / "runc")) as node:
+            for each in (pause, program):
+                node.pull(each.reference(registry.host)).wait()
+            yield Stand(node, registry, program.reference(registry.host))
 
 
 @pytest.mark.integration
@@ -158,37 +171,49 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
 ) -> None:
     needs.containerd("2.1")
     image = built("exporter", context, folder)
-    packages = image.tree / "opt/pulltrace"
-    assert not compilers(image.tree)
-    assert not (packages / "kubernetes").exists()
-    assert size(packages) < 60 * MIB
-    packages = packages.rename(folder / "packages")
-    layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, "opt/pulltrace")]
-    exporter = images.build("pulltrace/exporter", layers, settings=image.image_config)
-    pause = images.build(
-        "pause", layers[:1], entrypoint=["/usr/local/bin/python3", "-c", "import signal; signal.pause()"]
-    )
+    assert_small_and_only_what_it_needs(image, "kubernetes", "requests")
     wanted = images.build("team/app", [300_000, 200_000])
-    with Registry() as registry:
-        for each in (exporter, pause, wanted):
-            registry.push(each)
-        sandbox = pause.reference(registry.host)
-        with RealContainerd.fresh("2.1", settings(sandbox, tmp_path / "runc")) as node:
-            for each in (pause, exporter):
-                node.pull(each.reference(registry.host)).wait()
-            mounts = [Mounted(node.socket.parent, "/run/containerd")]
-            arguments = ["--web.listen-address=127.0.0.1:0", "--log.format=json"]
-            with Pod(node, exporter.reference(registry.host), tmp_path, mounts, arguments) as pod:
-                assert_locked_down(pod)
-                port = serving_port(pod)
-                stall = registry.stall(wanted.layers[0].digest, after=100_000)
-                pull = node.pull(wanted.reference(registry.host))
-                wait_until(lambda: scrape(port).phase(wanted) == "downloading")
-                stall.release()
-                pull.wait()
-                wait_until(lambda: scrape(port).phase(wanted) == "succeeded")
-                assert scrape(port).downloaded(wanted) == wanted.size
-                assert pod.stop() == 0
+    with pulled("exporter", image, folder) as stand:
+        stand.registry.push(wanted)
+        mounts = [Mounted(stand.node.socket.parent, "/run/containerd")]
+        with Pod(stand.node, stand.reference, tmp_path, mounts, ARGUMENTS_OF_BOTH) as pod:
+            assert_locked_down(pod, user=0, mounted="/run/containerd")
+            port = serving_port(pod)
+            stall = stand.registry.stall(wanted.layers[0].digest, after=100_000)
+            pull = stand.node.pull(wanted.reference(stand.registry.host))
+            wait_until(lambda: scrape(port).phase(wanted) == "downloading", PATIENCE)
+            stall.release()
+            pull.wait()
+            wait_until(lambda: scrape(port).phase(wanted) == "succeeded", PATIENCE)
+            assert scrape(port).downloaded(wanted) == wanted.size
+            assert pod.stop() == 0
+
+
+@pytest.mark.integration
+def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user(context: Path, folder: Path, tmp_path: Path) -> None:
+    needs.containerd("2.1")
+    image = built("aggregator", context, folder)
+    assert_small_and_only_what_it_needs(image, "grpc", "google")
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    with FakeCluster() as cluster, pulled("aggregator", image, folder) as stand:
+        ca_file = shutil.copy2(cluster.ca_file, secret)
+        Path(ca_file).chmod(0o644)
+        token = cluster.user(READ_EVERYTHING)
+        (secret / "kubeconfig").write_text(kubeconfig(cluster.url, Path("/secret", cluster.ca_file.name), token=token))
+        waiting = cluster.api.create(objects.pod("default", "web"))
+        cluster.api.create(objects.event(waiting, "Pulling", 'Pulling image "example.org/team/app:1"', at=now()))
+        arguments = [*ARGUMENTS_OF_BOTH, "--kubeconfig=/secret/kubeconfig"]
+        with Pod(stand.node, stand.reference, tmp_path, [Mounted(secret, "/secret")], arguments) as pod:
+            assert_locked_down(pod, user=65532, mounted="/secret")
+            port = serving_port(pod)
+            shown = 'pod="web",container="main"'
+            wait_until(lambda: shown in get(port, "/metrics", tls=None).body.decode(), PATIENCE)
+            assert pod.stop() == 0
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def scrape(port: int) -> Scrape:
@@ -196,25 +221,26 @@ def scrape(port: int) -> Scrape:
 
 
 def serving_port(pod: Pod) -> int:
-    """Where the exporter in the pod says that it serves."""
+    """Where the program in the pod says that it serves."""
     found: list[str] = []
 
     def said() -> bool:
         found[:] = re.findall(r'"port": ?"?(\d+)', pod.log.read_text()) if pod.log.exists() else []
         return bool(found)
 
-    wait_until(said)
+    wait_until(said, PATIENCE)
     return int(found[0])
 
 
-def assert_locked_down(pod: Pod) -> None:
+def assert_locked_down(pod: Pod, *, user: int, mounted: str) -> None:
     """What the kernel says of the process, not what was asked for."""
     status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pod.pid}/status").read_text().splitlines())
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
         assert int(status[name], 16) == 0, name
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
+    assert status["Uid"].split() == status["Gid"].split() == [str(user)] * 4
     mounts = [line.split() for line in Path(f"/proc/{pod.pid}/mountinfo").read_text().splitlines()]
     options = {line[4]: line[5].split(",") for line in mounts}
     assert "ro" in options["/"]
-    assert "ro" in options["/run/containerd"]
+    assert "ro" in options[mounted]
