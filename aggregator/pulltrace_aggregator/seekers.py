@@ -55,7 +55,8 @@ class Seeker:
     """One container or image volume of a pod, and its image as written there.
 
     `status_at` is when the status' words changed before our eyes, `there_at` when they last said that the image is
-    there, `settled_at` when its pull succeeded: what came before that is no evidence any more.
+    there, `settled_at` when its pull succeeded: what came before that is no evidence any more. `told` is the last reason
+    that the status has given for the image's absence, at `told_at`: before 1.32 it is silent about that in back-off.
     """
 
     user: ImageUser
@@ -64,6 +65,8 @@ class Seeker:
     signals: Signals = field(default_factory=Signals)
     standing: Standing = Standing.NOTHING
     status_failure: Reason | None = None
+    told: Reason | None = None
+    told_at: float = NEVER
     status_at: float = NEVER
     there_at: float = NEVER
     settled_at: float = NEVER
@@ -82,8 +85,10 @@ class Seeker:
         self.standing = standing(use)
         self.status_failure = failure_of_waiting(use.reason, use.message)
         self.status_at = NEVER if before is None else now
+        if self.status_failure is not None:
+            self.told, self.told_at = self.status_failure, self.status_at
         if self.standing is Standing.THERE:
-            self.there_at = now
+            self.there_at, self.told = now, None
         return True
 
     def waits(self, *, watched: bool) -> bool:
@@ -130,7 +135,10 @@ class Seeker:
         """Why the last attempt failed; None when none did, or nobody says why."""
         if self.status_failure is not None:
             return self.status_failure
-        return self.signals.failure if self.signals.failed.node > self.signals.pulled.node else None
+        signals = self.signals
+        heard = signals.failure if signals.failed.node > signals.pulled.node else None
+        # Of what the status has told before and what an event tells, the one that came last.
+        return heard if heard is not None and signals.failed.arrived >= self.told_at else self.told or heard
 
     @property
     def asked_at(self) -> float | None:

@@ -102,7 +102,7 @@ def test_every_pattern_was_seen(reason: str, pattern: str) -> None:
             "other",
         ),
         ("ImageVolumeMountFailed", "no space left on device", "disk_full"),
-        ("ErrImagePull", "", "other"),
+        ("ErrImagePull", "", None),
         ("ContainerCreating", "", None),
         ("CrashLoopBackOff", "access denied", None),
         ("rpc error: code = NotFound desc = not found", "not found", None),

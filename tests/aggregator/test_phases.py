@@ -174,6 +174,22 @@ def test_failure_and_back_off(by: str) -> None:
     assert pod.row().cause is Cause.NOT_FOUND
 
 
+def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.status("ErrImagePull", "pull QPS exceeded")
+    cluster.pass_time(10)
+    pod.status("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    assert pod.row().cause is Cause.RATE_LIMITED
+    cluster.pass_time(10)
+    pod.pulling()
+    pod.failed("no such manifest: not found")
+    pod.back_off()
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    assert pod.row().cause is Cause.NOT_FOUND
+
+
 def test_back_off_that_is_downloading_again_at_this_moment() -> None:
     cluster = Cluster()
     pod = cluster.pod()
