@@ -55,8 +55,8 @@ class Seeker:
     """One container or image volume of a pod, and its image as written there.
 
     `status_at` is when the status' words changed before our eyes, `there_at` when they last said that the image is
-    there, `settled_at` when its pull succeeded: what came before that is no evidence any more. `told` is the last reason
-    that the status has given for the image's absence, at `told_at`: before 1.32 it is silent about that in back-off.
+    there, `settled_at` when its pull succeeded: what came before that is no evidence any more. `told` is the last
+    reason that the status has given for the image's absence, at `told_at`: before 1.32 back-off is silent about that.
     """
 
     user: ImageUser
