@@ -1,0 +1,200 @@
+"""A real Alertmanager on loopback, and a receiver that keeps what it is told."""
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, cast
+
+import requests
+import yaml
+
+from pulltrace.units import parse_duration
+from rig import needs
+from rig.debian import ALERTMANAGER
+from rig.exporters import free_port
+from rig.processes import Process
+
+START_TIMEOUT = 30.0
+PAUSE = 0.05
+
+Labels = Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """One alert of one message: to whom, whether it fires or is resolved, and what it says."""
+
+    receiver: str
+    status: str
+    labels: Labels
+    annotations: Labels
+
+    @property
+    def name(self) -> str:
+        return self.labels["alertname"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a receiver gets at once."""
+
+    receiver: str
+    group: Labels
+    alerts: tuple[Notification, ...]
+
+
+class Webhook:
+    """Receives messages on 127.0.0.1. Made by `webhook`."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+        self._changed = threading.Condition()
+        hook = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                hook._keep(json.loads(body))
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,))
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def notifications(self) -> list[Notification]:
+        """All alerts of all messages so far, in order."""
+        with self._changed:
+            return [alert for message in self.messages for alert in message.alerts]
+
+    def wait(self, condition: Callable[[list[Notification]], object], timeout: float = 30) -> list[Notification]:
+        """All alerts as soon as the condition is true of them; fails with them after `timeout` seconds."""
+        with self._changed:
+            happened = self._changed.wait_for(lambda: condition(self.notifications), timeout)
+        assert happened, f"not told in {timeout} s; told: {[(one.name, one.status) for one in self.notifications]}"
+        return self.notifications
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+    def _keep(self, body: dict[str, Any]) -> None:
+        receiver = body["receiver"]
+        alerts = tuple(
+            Notification(receiver, one["status"], one["labels"], one["annotations"]) for one in body["alerts"]
+        )
+        with self._changed:
+            self.messages.append(Message(receiver, body["groupLabels"], alerts))
+            self._changed.notify_all()
+
+
+class Alertmanager:
+    """A running one. Made by `alertmanager`."""
+
+    def __init__(self, url: str, process: Process) -> None:
+        self.url = url
+        self._process = process
+        self._http = requests.Session()
+        self._http.trust_env = False
+
+    def post(self, alerts: Iterable[Labels]) -> None:
+        """Fire these alerts, as Prometheus does."""
+        body = [{"labels": labels, "annotations": {"summary": labels["alertname"]}} for labels in alerts]
+        self._http.post(f"{self.url}/api/v2/alerts", json=body, timeout=30).raise_for_status()
+
+    def alerts(self) -> list[dict[str, Any]]:
+        """What it knows, silenced and inhibited ones too."""
+        return cast(list[dict[str, Any]], self._http.get(f"{self.url}/api/v2/alerts", timeout=30).json())
+
+    def inhibited(self) -> set[str]:
+        """Names of the alerts that others silence now."""
+        return {one["labels"]["alertname"] for one in self.alerts() if one["status"]["inhibitedBy"]}
+
+    def wait_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self._ready():
+            if self._process.status is not None or time.monotonic() > deadline:
+                raise TimeoutError(f"Alertmanager does not get ready: {self._process.tail()}")
+            time.sleep(PAUSE)
+
+    def stop(self) -> None:
+        self._http.close()
+        self._process.kill()
+
+    def _ready(self) -> bool:
+        try:
+            return self._http.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+@contextmanager
+def webhook() -> Iterator[Webhook]:
+    """A receiver until the end of the block."""
+    hook = Webhook()
+    try:
+        yield hook
+    finally:
+        hook.close()
+
+
+@contextmanager
+def alertmanager(config: str) -> Iterator[Alertmanager]:
+    """Run one with this configuration until the end of the block."""
+    program = needs.program(ALERTMANAGER)
+    with tempfile.TemporaryDirectory(prefix="alertmanager-") as name:
+        folder, port = Path(name), free_port()
+        (folder / "alertmanager.yml").write_text(config)
+        command: list[str | Path] = [
+            *_with_templates(program),
+            f"--config.file={folder / 'alertmanager.yml'}",
+            f"--storage.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+            "--log.level=warn",
+        ]
+        running = Alertmanager(f"http://127.0.0.1:{port}", Process(command, folder / "log"))
+        try:
+            running.wait_ready()
+            yield running
+        finally:
+            running.stop()
+
+
+def _with_templates(program: Path) -> list[str | Path]:
+    """Debian's reads its templates from /usr/share: for this process alone that is the package's own folder."""
+    share = program.parents[1] / "share"
+    return ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /usr/share && exec "$@"', share, program]
+
+
+def scaled(config: Path, hook: str, scale: float) -> str:
+    """The configuration with all times divided, and with the receivers behind this address."""
+    loaded = yaml.safe_load(config.read_text())
+    _shorten(loaded["route"], scale)
+    for receiver in loaded["receivers"]:
+        receiver["webhook_configs"] = [{"url": f"{hook}/{receiver['name']}", "send_resolved": True}]
+    return yaml.safe_dump(loaded)
+
+
+def _shorten(route: dict[str, Any], scale: float) -> None:
+    for key in ("group_wait", "group_interval", "repeat_interval"):
+        if key in route:
+            route[key] = f"{max(1, round(1000 * parse_duration(route[key]) / scale))}ms"
+    for child in route.get("routes", ()):
+        _shorten(child, scale)
