@@ -12,7 +12,7 @@ from pulltrace.logs import fields
 from pulltrace_aggregator.core import Core, Turn
 from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import Inbox, Looked, News
-from pulltrace_aggregator.kube.errors import KubernetesError
+from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
 from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.kube.values import PodSeen, SliceGone, SliceSeen
 from pulltrace_aggregator.view import View
@@ -81,6 +81,7 @@ class Loop:
         self._wanted: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._ready = False
         self._complaint = ""
+        self._forbidden = False
         self._published = Published()
 
     @property
@@ -163,8 +164,16 @@ class Loop:
         try:
             found = self._kubernetes.pod(recheck.namespace, recheck.name)
         except KubernetesError as error:
-            log.debug("a pod cannot be looked at", extra=fields(pod=recheck.name, error=error))
+            # A right that is missing is missing for all pods, and nothing else tells of this one: said once.
+            new = isinstance(error, Forbidden) and not self._forbidden
+            self._forbidden = self._forbidden or new
+            log.log(
+                logging.WARNING if new else logging.DEBUG,
+                "a pod cannot be looked at",
+                extra=fields(pod=recheck.name, error=error),
+            )
         else:
+            self._forbidden = False
             self._inbox.receive(Looked(recheck, found))
         finally:
             self._looks.discard(recheck)

@@ -5,7 +5,9 @@ from functools import cache
 
 import kubernetes_validate
 import pytest
+from helm_python import lint
 
+from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
 from rig.variants import NOTHING, VARIANTS, Values, each_variant
@@ -181,3 +183,11 @@ def test_common_labels_and_pull_secrets_reach_every_object_and_pod() -> None:
     assert one(found, "ConfigMap", "pulltrace-more")
     assert one(found, "ConfigMap", "pulltrace-text")
     assert NAMESPACE in {item["metadata"].get("namespace") for item in found}
+
+
+@pytest.mark.unit
+def test_helm_finds_nothing_to_complain_of() -> None:
+    found = lint(CHART, {}, strict=True)
+    assert not found["errors"]
+    # An icon is recommended; there is none.
+    assert [each["error"] for each in found["messages"]] == ["icon is recommended"]

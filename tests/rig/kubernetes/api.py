@@ -68,6 +68,13 @@ class Api:
         """At once, or with the grace of so many seconds; None leaves that to the object."""
         self._call("DELETE", object_path(item), {} if grace is None else {"gracePeriodSeconds": grace})
 
+    def token(self, namespace: str, account: str) -> str:
+        """A token of a ServiceAccount, as its pods have one."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+        token: str = self._call("POST", path, request)["status"]["token"]
+        return token
+
     def answers(self) -> bool:
         """Whether the server is ready."""
         try:
@@ -143,6 +150,14 @@ PLURALS = {
     "RoleBinding": "rolebindings",
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
+    "ServiceAccount": "serviceaccounts",
+    "Service": "services",
+    "ConfigMap": "configmaps",
+    "Secret": "secrets",
+    "DaemonSet": "daemonsets",
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "NetworkPolicy": "networkpolicies",
 }
 
 

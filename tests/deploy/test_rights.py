@@ -1,0 +1,213 @@
+"""The chart's objects on a real API server, and the aggregator there with exactly the rights that they give it."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from pulltrace_chart.rendering import Object
+from rig import needs
+from rig.aggregator import RunningAggregator
+from rig.charts import new_helm, of_kind, pod_specs
+from rig.kubernetes import objects, real
+from rig.kubernetes.api import Api, Rule, kubeconfig
+from rig.kubernetes.fake import FakeCluster
+from rig.scrape import Scrape
+from rig.variants import VARIANTS, Values
+
+AGGREGATOR = "pulltrace-aggregator"
+UNKNOWN: tuple[str, ...] = (
+    "Certificate",
+    "Issuer",
+    "PodMonitor",
+    "ServiceMonitor",
+    "PrometheusRule",
+    "GrafanaDashboard",
+)
+UNKNOWN += ("VerticalPodAutoscaler", "PodDisruptionBudget")
+"""What this API server, 1.20, does not have: kinds of others, and policy/v1."""
+TEAMS = ("team-a", "team-b")
+numbers = itertools.count()
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[real.RealCluster]:
+    if reason := real.reason_missing():
+        needs.miss(reason)
+    with real.RealCluster() as running:
+        for name in (*TEAMS, "nodes", "other"):
+            running.api.create(objects.namespace(name))
+        yield running
+
+
+def install(api: Api, namespace: str, values: Values) -> tuple[Object, ...]:
+    """Create what the server knows, in a namespace that begins so; returns all that was rendered."""
+    namespace = f"{namespace}-{next(numbers)}"
+    api.create(objects.namespace(namespace))
+    found = new_helm({**values, "namespaceOverride": namespace})
+    for item in found:
+        if item["kind"] not in UNKNOWN and item["metadata"].get("namespace"):
+            api.create(item)
+    for item in of_kind(found, "ClusterRole", "ClusterRoleBinding"):
+        api.create(item)
+    return found
+
+
+def account_token(api: Api, found: Iterable[Object]) -> str:
+    """Of the account that the aggregator runs as."""
+    (account,) = (
+        each["metadata"] for each in of_kind(found, "ServiceAccount") if each["metadata"]["name"] == AGGREGATOR
+    )
+    return api.token(account["namespace"], account["name"])
+
+
+def arguments(found: Iterable[Object], *without: str) -> list[str]:
+    """The aggregator's as rendered but for where it listens."""
+    args: list[str] = pod_specs(found)[AGGREGATOR]["containers"][0]["args"]
+    left_out = ("--web.listen-address=", *without)
+    return [each for each in args if not each.startswith(left_out)]
+
+
+def wait(condition: Callable[[], object], what: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, what()
+        time.sleep(0.05)
+
+
+def up(program: RunningAggregator) -> float:
+    return Scrape.parse(program.metrics()).total("pulltrace_aggregator_kubernetes_up")
+
+
+def said(program: RunningAggregator, words: str) -> bool:
+    return any(words in line.get("error", "") for line in program.logged() if line["level"] == "warn")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", [name for name in VARIANTS if name not in ("everything-off", "renamed")])
+def test_the_api_server_accepts_the_objects(cluster: real.RealCluster, name: str) -> None:
+    assert install(cluster.api, f"v-{name}", VARIANTS[name])
+
+
+@pytest.mark.integration
+def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
+    cluster: real.RealCluster, tmp_path: Path
+) -> None:
+    found = install(cluster.api, "whole", {})
+    # This server has no EndpointSlices of version 1.
+    args = arguments(found, "--exporter.service=")
+    token = account_token(cluster.api, found)
+    config = tmp_path / "kubeconfig"
+    config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
+
+    def run(name: str) -> RunningAggregator:
+        return RunningAggregator(tmp_path / name, *args, f"--kubeconfig={config}")
+
+    with run("whole.log") as program:
+        program.wait_ready()
+        wait_up(program)
+        pod = leaves_pending(cluster.api, program)
+        wait(lambda: not any(each["pod"] == pod for each in waiting(program)), program.process.tail)
+        assert not said(program, "the right to ")
+
+    (role,) = of_kind(found, "ClusterRole")
+    with closing(Api(cluster.url, token, cluster.ca_file)) as account:
+        for resource, verb in granted(role):
+            cluster.api.patch(role, {"rules": without(role, resource, verb)})
+            wait_lost(account, Rule((verb,), resource))
+            with run(f"{verb}-{resource}.log") as program:
+                if verb == "get":
+                    leaves_pending(cluster.api, program)
+                wait_said(program, f"the right to {verb} {resource} in ")
+                if verb != "get":
+                    wait_up(program, 0)
+
+
+def wait_up(program: RunningAggregator, value: int = 1) -> None:
+    wait(lambda: up(program) == value, program.process.tail)
+
+
+def wait_said(program: RunningAggregator, words: str) -> None:
+    wait(lambda: said(program, words), program.process.tail)
+
+
+def wait_lost(account: Api, right: Rule) -> None:
+    """The server learns of its own roles by a watch, a moment later."""
+    wait(lambda: not account.may(right), lambda: f"{right} is still there")
+
+
+def granted(role: Object) -> list[tuple[str, str]]:
+    return [(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]]
+
+
+def without(role: Object, resource: str, verb: str) -> list[Object]:
+    return [
+        {**rule, "verbs": [each for each in rule["verbs"] if (rule["resources"], each) != ([resource], verb)]}
+        for rule in role["rules"]
+    ]
+
+
+def waiting(program: RunningAggregator) -> list[Object]:
+    pods: list[Object] = program.view()["pods"]
+    return [pod for pod in pods if pod["phase"] != "pulled"]
+
+
+def leaves_pending(api: Api, program: RunningAggregator) -> str:
+    """A pod that waits for its image and then runs, without an event that says so: a look has to tell."""
+    name = f"app-{next(numbers)}"
+    pod = api.create(objects.pod("team-a", name))
+    api.set_status(pod, phase="Pending", containerStatuses=[objects.waiting()])
+    api.create(objects.event(pod, "Pulling", 'Pulling image "example.org/team/app:1"'))
+    program.wait(lambda view: any(each["pod"] == name for each in view["pods"]))
+    api.set_status(pod, phase="Running", containerStatuses=[objects.running()])
+    return name
+
+
+@pytest.mark.integration
+def test_with_namespaces_listed_roles_there_are_enough(cluster: real.RealCluster, tmp_path: Path) -> None:
+    found = install(cluster.api, "namespaced", {"aggregator": {"namespaces": ["other"]}})
+    assert not of_kind(found, "ClusterRole")
+    config = tmp_path / "kubeconfig"
+    token = account_token(cluster.api, found)
+    config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
+    args = arguments(found, "--exporter.service=")
+    with RunningAggregator(tmp_path / "log", *args, f"--kubeconfig={config}") as program:
+        program.wait_ready()
+        wait_up(program)
+
+
+def rules(found: Iterable[Object]) -> list[Rule]:
+    """One for each right that the rendered roles give."""
+    return [
+        Rule((verb,), resource, group, role["metadata"].get("namespace"))
+        for role in of_kind(found, "Role", "ClusterRole")
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+@pytest.mark.contract
+def test_the_rendered_rights_are_all_that_slices_need_too(tmp_path: Path) -> None:
+    found = new_helm({})
+    rights = rules(found)
+    slices = [rule for rule in rights if rule.resource == "endpointslices"]
+    assert [rule.verbs for rule in slices] == [("list",), ("watch",)]
+    with FakeCluster() as fake:
+        fake.api.create(objects.namespace("monitoring"))
+        for missing in (None, *slices):
+            config = tmp_path / f"{missing.verbs[0] if missing else 'whole'}.json"
+            token = fake.user(rule for rule in rights if rule != missing)
+            config.write_text(kubeconfig(fake.url, fake.ca_file, token=token))
+            with RunningAggregator(config.with_suffix(".log"), *arguments(found), f"--kubeconfig={config}") as program:
+                if missing is None:
+                    wait_up(program)
+                else:
+                    verb = missing.verbs[0]
+                    right = f"the right to {verb} endpointslices.discovery.k8s.io in namespace monitoring"
+                    wait_said(program, right)
+                    wait_up(program, 0)
