@@ -28,14 +28,14 @@ _SCHEMA = Draft202012Validator(dict(wire.schema()))
 class RunningExporter:
     """Serves on a free port of 127.0.0.1 once made. `log` is the file that it writes to."""
 
-    def __init__(self, socket: Path, log: Path, *flags: str) -> None:
+    def __init__(self, socket: Path, log: Path, *flags: str, port: int = 0) -> None:
         self.log = log
         self._last: Scrape | None = None
         command = (
             *COMMAND,
             f"--containerd.address={socket}",
             f"--containerd.allow-directory={socket.parent}",
-            "--web.listen-address=127.0.0.1:0",
+            f"--web.listen-address=127.0.0.1:{port}",
             "--log.format=json",
             "--log.level=debug",
             *flags,

@@ -40,13 +40,17 @@ class FakeExporter:
             self.port = server.port
             yield self
 
+    def state(self) -> NodeReport:
+        """What it says at this moment."""
+        return self.report
+
     def _answer(self, request: Request) -> Response:
         self.asked.append((time.monotonic(), request))
-        layers = request.query.get("layers") != ("false",)
-        tag = wire.etag(self.report, layers=layers)
+        layers, report = request.query.get("layers") != ("false",), self.state()
+        tag = wire.etag(report, layers=layers)
         if matches_etag(request, tag):
             return Response(304, headers={"ETag": tag})
-        return Response(200, wire.encode(self.report, layers=layers), "application/json", {"ETag": tag})
+        return Response(200, wire.encode(report, layers=layers), "application/json", {"ETag": tag})
 
 
 Talk = Callable[[socket.socket], None]

@@ -2,12 +2,16 @@
 
 import itertools
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pulltrace.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
+from pulltrace.reference import Reference
 from rig.aggregator import RunningAggregator
 from rig.exporters import FakeExporter
 from rig.kubernetes import objects
@@ -15,6 +19,7 @@ from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.scene import Scene, scene
 from rig.standin import StandIn
+from rig.views import a_pull, a_report, digest
 
 INTERVAL = "100ms"
 IMAGE = "registry.example/team/app:1"
@@ -77,6 +82,63 @@ class HubPod:
         self._api.delete(self.item)
 
 
+class HubNode(FakeExporter):
+    """The exporter of a node whose clock runs, `ahead` of ours. Change its parts at will."""
+
+    def __init__(self, name: str, ahead: float = 0.0) -> None:
+        super().__init__()
+        self.name = name
+        self.ahead = ahead
+        self.pulls: dict[str, Pull] = {}
+        self.resolving: list[float] = []
+        self.queued: list[QueuedImage] = []
+
+    @property
+    def now(self) -> float:
+        """The node's own clock."""
+        return time.time() + self.ahead
+
+    @property
+    def target(self) -> str:
+        """The flag with which an aggregator knows it."""
+        return f"--exporter.target={self.name}={self.url}"
+
+    def pull(self, image: str = IMAGE, *, known: bool = True, content: str = "", **changes: Any) -> Pull:
+        """Begin a pull of 100 MB; `known` tells whether the exporter knows the reference already."""
+        reference = Reference.parse(image)
+        root = reference.digest or digest(content or image)
+        pull = a_pull(
+            key=ImageKey(reference.host, reference.repository, root),
+            repositories=(reference.repository,),
+            references=(image,) if known else (),
+            size=10**8,
+            cached=0,
+            downloaded=10**7,
+            bytes_per_second=10.0**6,
+            started_at=self.now,
+            last_progress_at=self.now,
+            layers=(),
+        )
+        self.pulls[image] = replace(pull, **changes)
+        return self.pulls[image]
+
+    def change(self, image: str = IMAGE, **changes: Any) -> None:
+        self.pulls[image] = replace(self.pulls[image], **changes)
+
+    def end(self, image: str = IMAGE, phase: Phase = Phase.SUCCEEDED) -> None:
+        size = self.pulls[image].size
+        self.change(image, phase=phase, ended_at=self.now, downloaded=size, bytes_per_second=None, references=(image,))
+
+    def state(self) -> NodeReport:
+        return a_report(
+            *self.pulls.values(),
+            node=self.name,
+            now=self.now,
+            resolving=tuple(self.resolving),
+            queued=tuple(self.queued),
+        )
+
+
 class Hub:
     """What a test plays with. All that it starts ends with it."""
 
@@ -116,6 +178,26 @@ class Hub:
     def exporter(self, config: Path | None = None) -> FakeExporter:
         """One more exporter that serves a report."""
         return self._ends.enter_context(FakeExporter().served(config))
+
+    def node(self, name: str = "node-1", *, ahead: float = 0.0, config: Path | None = None) -> HubNode:
+        """One more node with its exporter."""
+        node = HubNode(name, ahead)
+        self._ends.enter_context(node.served(config))
+        return node
+
+    def slice(self, service: str, *nodes: HubNode, namespace: str = "shop") -> list[Object]:
+        """The EndpointSlices of a Service, one for each node: each has a port of its own here."""
+        return [
+            self.api.create(
+                {
+                    **objects.endpoint_slice(
+                        namespace, f"{service}-{next(self._numbers)}", service, objects.endpoint(node.name, "127.0.0.1")
+                    ),
+                    "ports": [{"name": "metrics", "port": node.port, "protocol": "TCP"}],
+                }
+            )
+            for node in nodes
+        ]
 
     def stage(self, name: str = "hub") -> Scene:
         """A node with a registry, and exporters as they are shipped."""

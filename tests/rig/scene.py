@@ -63,15 +63,17 @@ class Scene:
         with pytest.raises(PullFailed):
             self.pull(image).wait()
 
-    def exporter(self, *flags: str, busy: str = BUSY, idle: str = IDLE, up: bool = True) -> RunningExporter:
+    def exporter(
+        self, *flags: str, busy: str = BUSY, idle: str = IDLE, up: bool = True, port: int = 0
+    ) -> RunningExporter:
         """Start one more exporter; it has read the node unless `up` is False. Ends with the test.
 
-        `busy` and `idle` are its poll intervals.
+        `busy` and `idle` are its poll intervals, 0 is any free port.
         """
         self._exporters += 1
         log = self._folder / f"exporter-{self._exporters}.log"
         intervals = (f"--poll.interval={busy}", f"--poll.idle-interval={idle}")
-        exporter = self._ends.enter_context(RunningExporter(self.node.socket, log, *intervals, *flags))
+        exporter = self._ends.enter_context(RunningExporter(self.node.socket, log, *intervals, *flags, port=port))
         if up:
             exporter.wait_until(lambda scrape: scrape.up)
         return exporter

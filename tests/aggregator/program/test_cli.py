@@ -1,0 +1,216 @@
+"""The program as a user starts and ends it, and what it says of settings that cannot be used."""
+
+import os
+import platform
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from pulltrace import __version__
+from rig.aggregator import COMMAND, ENVIRONMENT, RunningAggregator
+from rig.exporters import free_port
+from rig.hub import Hub
+from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
+
+pytestmark = pytest.mark.contract
+
+
+def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *flags],
+        env={**os.environ, **ENVIRONMENT, "KUBECONFIG": "", "HOME": "/nonexistent", **environ},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+
+
+def seconds_to_end(aggregator: RunningAggregator, number: signal.Signals = signal.SIGTERM) -> float:
+    began = time.monotonic()
+    os.kill(aggregator.process.pid, number)
+    assert aggregator.process.wait(10) == 0, aggregator.log.read_text()
+    return time.monotonic() - began
+
+
+def test_help_names_every_flag_and_says_what_its_default_is() -> None:
+    answer = run("--help")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert "--exporter.target=NODE=URL" in answer.stdout
+    assert "PULLTRACE_STALE_NO_PROGRESS" in answer.stdout
+    assert ":10302" in answer.stdout
+
+
+def test_version_says_which_and_on_what() -> None:
+    answer = run("--version")
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert answer.stdout.startswith(f"pulltrace-aggregator, version {__version__}")
+    assert platform.python_version() in answer.stdout
+
+
+def test_everything_that_is_wrong_with_flags_is_named_at_once() -> None:
+    answer = run("--exporter.target=n1", "--shard=3/3", "--stale.resolvin=1s", PULLTRACE_EXPORTER_INTERVAL="often")
+    assert (answer.returncode, answer.stdout) == (2, "")
+    lines = answer.stderr.splitlines()
+    assert len(lines) == 4
+    assert all(line.startswith("pulltrace-aggregator: ") for line in lines)
+    for wrong in ("--exporter.target", "--shard", "--stale.resolvin", "PULLTRACE_EXPORTER_INTERVAL"):
+        assert sum(wrong in line for line in lines) == 1, answer.stderr
+
+
+def test_a_node_that_is_given_twice_is_refused() -> None:
+    answer = run("--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2")
+    assert answer.returncode == 2
+    assert answer.stderr == "pulltrace-aggregator: --exporter.target: node 'n1' is given more than once\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (None, "does not exist"),
+        ("{", "kubeconfig"),
+        ("[]", "kubeconfig"),
+        ("apiVersion: v1\nkind: Config\n", "kubeconfig"),
+        ("current-context: x\ncontexts: []\nclusters: []\nusers: []\n", "kubeconfig"),
+    ],
+    ids=["absent", "no yaml", "a list", "empty", "no context"],
+)
+def test_a_wrong_kubeconfig_is_one_clear_line(tmp_path: Path, content: str | None, complaint: str) -> None:
+    path = tmp_path / "kubeconfig"
+    if content is not None:
+        path.write_text(content)
+    answer = run(f"--kubeconfig={path}")
+    assert answer.returncode == 2
+    (line,) = answer.stderr.splitlines()
+    assert line.startswith("pulltrace-aggregator: ")
+    assert str(path) in line
+    assert complaint in line
+
+
+def test_no_kubeconfig_at_all_is_said_and_both_files_that_are_wrong_are_named(tmp_path: Path) -> None:
+    (tmp_path / "http").write_text("proxy_url: http://x\n")
+    answer = run(f"--exporter.http-config.file={tmp_path / 'http'}")
+    assert answer.returncode == 2
+    first, second = answer.stderr.splitlines()
+    assert "proxy_url" in first
+    assert "KUBERNETES_SERVICE_HOST is not set" in second
+
+
+def test_a_port_in_use_and_a_wrong_web_configuration(hub: Hub, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        answer = run(hub.kubeconfig(), f"--web.listen-address={address}")
+    assert answer.returncode == 2
+    assert answer.stderr.splitlines()[-1].endswith(f"cannot listen on {address}: Address already in use")
+    web = tmp_path / "web.yml"
+    web.write_text("http_server_config: {}\n")
+    answer = run(hub.kubeconfig(), f"--web.config.file={web}", "--web.listen-address=127.0.0.1:0")
+    assert answer.returncode == 2
+    assert "http_server_config" in answer.stderr.splitlines()[-1]
+    assert "Traceback" not in answer.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_within_two_seconds(hub: Hub, number: signal.Signals) -> None:
+    node = hub.node()
+    aggregator = hub.aggregator(node.target)
+    node.pull()
+    hub.pod().pulling()
+    aggregator.wait(lambda view: view["pods"])
+    assert seconds_to_end(aggregator, number) < 2
+
+
+def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(hub: Hub, tmp_path: Path) -> None:
+    """The API server takes connections and says nothing, an exporter does the same, a client sends half a request."""
+    with socket.create_server(("127.0.0.1", 0)) as dumb:
+        silent = f"http://127.0.0.1:{dumb.getsockname()[1]}"
+        config = hub.kubeconfig()
+        path = Path(config.partition("=")[2])
+        path.write_text(path.read_text().replace(hub.cluster.url, silent.replace("http", "https")))
+        aggregator = hub.aggregator(f"--exporter.target=n1={silent}", config=config, ready=False)
+        unready = aggregator.get("/-/ready")
+        assert unready.status == 503
+        assert b"pods" in unready.body
+        assert aggregator.get("/-/healthy").status == 200
+        with socket.create_connection(("127.0.0.1", aggregator.port)) as half:
+            half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+            assert seconds_to_end(aggregator) < 2
+
+
+def test_not_ready_says_why_until_the_lists_are_in(hub: Hub) -> None:
+    hub.cluster.stop()
+    aggregator = hub.aggregator(ready=False)
+
+    def told() -> bytes:
+        answer = aggregator.get("/-/ready")
+        assert answer.status == 503
+        return answer.body
+
+    aggregator.wait(lambda _: b"Connection refused" in told())
+    assert b"pods" in told()
+    assert b"Not ready" in aggregator.get("/").body
+    hub.cluster.start()
+    aggregator.wait_ready(40)
+
+
+def test_a_missing_right_is_named_and_the_rest_goes_on(hub: Hub) -> None:
+    node = hub.node()
+    config = hub.kubeconfig(Rule(READ, "pods"))
+    aggregator = hub.aggregator(node.target, "--exporter.service=shop/exporters", config=config)
+    said = [line["error"] for line in aggregator.logged() if line["level"] == "warn" and "error" in line]
+    assert any("the right to list events in all namespaces is missing" in text for text in said), said
+    assert any("the right to list endpointslices.discovery.k8s.io in namespace shop" in text for text in said), said
+    assert b"the right to list events" in aggregator.get("/").body
+    assert "pulltrace_aggregator_kubernetes_up 0" in aggregator.metrics()
+    assert 'resource="events",reason="forbidden"' in aggregator.metrics()
+    node.pull()
+    hub.pod()
+    aggregator.wait(lambda view: view["pods"] and view["pods"][0]["phase"] == "downloading")
+
+
+def test_no_right_at_all_is_never_ready_and_says_so(hub: Hub) -> None:
+    aggregator = hub.aggregator(config=hub.kubeconfig(Rule(("get",), "nodes")), ready=False)
+    aggregator.wait(lambda _: b"the right to list pods in all namespaces is missing" in aggregator.get("/-/ready").body)
+    assert aggregator.get("/-/ready").status == 503
+
+
+def test_an_exporter_that_is_not_there_costs_only_itself(hub: Hub) -> None:
+    node = hub.node()
+    nowhere = f"--exporter.target=gone=http://127.0.0.1:{free_port()}"
+    aggregator = hub.aggregator(node.target, nowhere, "--exporter.target=odd=http://no-such-host.invalid:1")
+    aggregator.wait(
+        lambda view: sorted(each["state"] for each in view["nodes"]) == ["ok", "unreachable", "unreachable"]
+    )
+    said = {line["node"]: line["reason"] for line in aggregator.logged() if "does not answer" in line["msg"]}
+    assert said == {"gone": "connection", "odd": "dns"}
+    assert 'pulltrace_aggregator_exporters{state="unreachable"} 2' in aggregator.metrics()
+
+
+def test_without_any_exporter_a_warning_says_so(hub: Hub) -> None:
+    aggregator = hub.aggregator("--stale.exporter=1s")
+    assert any("no exporters are known" in line["msg"] for line in aggregator.logged())
+    hub.pod().pulling()
+    view = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "no_exporter")
+    assert view["pods"][0]["phase"] == "unknown"
+    assert 'pulltrace_node_exporter_missing{node="node-1"} 1' in aggregator.metrics()
+
+
+def test_namespaced_rights_are_enough_for_listed_namespaces(hub: Hub) -> None:
+    hub.namespace("jobs")
+    hub.namespace("other")
+    rules = [
+        Rule(rule.verbs, rule.resource, rule.group, namespace)
+        for rule in READ_EVERYTHING
+        for namespace in ("shop", "jobs")
+    ]
+    aggregator = hub.aggregator("--kubernetes.namespaces=shop, jobs", config=hub.kubeconfig(*rules))
+    assert "pulltrace_aggregator_kubernetes_up 1" in aggregator.metrics()
+    for namespace in ("other", "jobs", "shop"):
+        hub.pod(namespace=namespace).pulling()
+    view = aggregator.wait(lambda view: len(view["pods"]) >= 2)
+    assert {row["namespace"] for row in view["pods"]} == {"shop", "jobs"}
+    assert len(aggregator.view("namespace=jobs")["pods"]) == 1
