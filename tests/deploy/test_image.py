@@ -8,17 +8,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import pulltrace
-from rig import image_parts, images, needs
+from rig import charts, image_parts, images, needs
 from rig.containerd import RealContainerd
 from rig.containerfile import Builder, Built, parse
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, kubeconfig
 from rig.kubernetes.fake import FakeCluster
-from rig.pods import Mounted, Pod, settings
+from rig.pods import Pod, settings
 from rig.registry import Registry
 from rig.scrape import Scrape
 from rig.web import get, wait_until
@@ -175,8 +176,9 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
     wanted = images.build("team/app", [300_000, 200_000])
     with pulled("exporter", image, folder) as stand:
         stand.registry.push(wanted)
-        mounts = [Mounted(stand.node.socket.parent, "/run/containerd")]
-        with Pod(stand.node, stand.reference, tmp_path, mounts, ARGUMENTS_OF_BOTH) as pod:
+        spec = charted("exporter", {})
+        folders = {"/run/containerd": stand.node.socket.parent}
+        with Pod(stand.node, spec, stand.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH) as pod:
             assert_locked_down(pod, user=0, mounted="/run/containerd")
             port = serving_port(pod)
             stall = stand.registry.stall(wanted.layers[0].digest, after=100_000)
@@ -203,13 +205,25 @@ def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user(context: Path
         (secret / "kubeconfig").write_text(kubeconfig(cluster.url, Path("/secret", cluster.ca_file.name), token=token))
         waiting = cluster.api.create(objects.pod("default", "web"))
         cluster.api.create(objects.event(waiting, "Pulling", 'Pulling image "example.org/team/app:1"', at=now()))
+        mount = {"name": "secret", "mountPath": "/secret", "readOnly": True}
+        spec = charted(
+            "aggregator", {"extraVolumeMounts": [mount], "extraVolumes": [{"name": "secret", "emptyDir": {}}]}
+        )
         arguments = [*ARGUMENTS_OF_BOTH, "--kubeconfig=/secret/kubeconfig"]
-        with Pod(stand.node, stand.reference, tmp_path, [Mounted(secret, "/secret")], arguments) as pod:
+        with Pod(stand.node, spec, stand.reference, tmp_path, {"/secret": secret}, *arguments) as pod:
             assert_locked_down(pod, user=65532, mounted="/secret")
             port = serving_port(pod)
             shown = 'pod="web",container="main"'
             wait_until(lambda: shown in get(port, "/metrics", tls=None).body.decode(), PATIENCE)
             assert pod.stop() == 0
+
+
+def charted(program: str, values: dict[str, Any]) -> dict[str, Any]:
+    """The program's pod as the chart specifies it, but for where it listens."""
+    spec = charts.pod_specs(charts.new_helm({program: values}))[f"pulltrace-{program}"]
+    (container,) = spec["containers"]
+    args = [argument for argument in container["args"] if not argument.startswith("--web.listen-address")]
+    return {**spec, "containers": [{**container, "args": args}]}
 
 
 def now() -> str:

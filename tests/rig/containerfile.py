@@ -16,6 +16,8 @@ from rig.processes import run
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 RUN_TIMEOUT = 300.0
+PATH = "/usr/local/bin:/usr/bin"
+CHANGES_FILES = {"RUN", "COPY", "WORKDIR"}
 CHROOT = shutil.which("chroot", path="/usr/sbin:/sbin:/usr/bin:/bin") or "chroot"
 
 
@@ -108,13 +110,11 @@ class Builder:
         """The stage of this name, and first those that it needs."""
         if name not in self._built:
             stage = self._stages[name]
-            start = (
-                self.build(stage.base)
-                if stage.base in self._stages
-                else Built(self._base, {"PATH": "/usr/local/bin:/usr/bin"})
-            )
-            tree = self._folder / name
-            run(["cp", "-al", start.tree, tree])  # linked: instructions add files and change none
+            start = self.build(stage.base) if stage.base in self._stages else Built(self._base, {"PATH": PATH})
+            tree = start.tree
+            if any(each.name in CHANGES_FILES for each in stage.instructions):
+                tree = self._folder / name
+                run(["cp", "-al", start.tree, tree])  # linked: instructions add files and change none
             built = Built(tree, dict(start.environment), start.workdir, dict(start.config))
             for instruction in stage.instructions:
                 self._carry_out(instruction, built)

@@ -1,8 +1,7 @@
-"""A locked-down container of an image in a real containerd, started as a kubelet starts it, by runc."""
+"""A pod's container in a real containerd, run by runc: the part of a kubelet that reads its specification."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 from typing import Any, Self
@@ -14,6 +13,7 @@ from rig.cri import runtime_pb2 as cri
 from rig.cri.runtime_pb2_grpc import RuntimeServiceStub
 
 TIMEOUT = 60.0
+Object = dict[str, Any]
 RUNTIME = Template("""
 [plugins."io.containerd.cri.v1.images".pinned_images]
   sandbox = "$sandbox"
@@ -37,25 +37,21 @@ def settings(sandbox: str, folder: Path) -> Settings:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Mounted:
-    """A folder of the machine in the container, read-only."""
-
-    source: Path
-    target: str
+class Unsupported(Exception):
+    """The specification asks for what this stand-in for a kubelet does not do."""
 
 
 class Pod:
-    """One container in a sandbox with the machine's network; it ends with the block.
+    """The one container of a pod's specification, started with the image given; it ends with the block.
 
-    The container is what our chart asks of the kubelet: a read-only root, no capability, no way to a privilege, the
-    runtime's own seccomp profile.
+    What the specification says of users, rights, mounts, arguments and memory is asked of containerd as a kubelet asks
+    it. `folders` are what its mounts lead to, by path in the container. The network is the machine's, since there is no
+    CNI, and environment variables are left out.
     """
 
     def __init__(
-        self, node: RealContainerd, image: str, logs: Path, mounts: Sequence[Mounted], args: Sequence[str]
+        self, node: RealContainerd, spec: Object, image: str, logs: Path, folders: Mapping[str, Path], *arguments: str
     ) -> None:
-        self._node = node
         self._runtime = RuntimeServiceStub(node.channel)
         self.log = logs / "container.log"
         self._sandbox_config = cri.PodSandboxConfig(
@@ -71,7 +67,19 @@ class Pod:
         request = cri.RunPodSandboxRequest(config=self._sandbox_config)
         self._sandbox = self._runtime.RunPodSandbox(request, timeout=TIMEOUT).pod_sandbox_id
         try:
-            self._container = self._create(image, mounts, args)
+            (container,) = spec["containers"]
+            config = cri.ContainerConfig(
+                metadata=cri.ContainerMetadata(name="container"),
+                image=cri.ImageSpec(image=image),
+                args=[*container["args"], *arguments],
+                mounts=[_mount(each, folders) for each in container.get("volumeMounts", ())],
+                log_path=self.log.name,
+                linux=cri.LinuxContainerConfig(
+                    resources=cri.LinuxContainerResources(memory_limit_in_bytes=_limit(container)),
+                    security_context=_security({**spec["securityContext"], **container["securityContext"]}),
+                ),
+            )
+            self._container = self._create(config)
             self._runtime.StartContainer(cri.StartContainerRequest(container_id=self._container), timeout=TIMEOUT)
         except BaseException:
             self._remove()
@@ -101,25 +109,7 @@ class Pod:
         request = cri.ContainerStatusRequest(container_id=self._container)
         return int(self._runtime.ContainerStatus(request, timeout=TIMEOUT).status.exit_code)
 
-    def _create(self, image: str, mounts: Sequence[Mounted], args: Sequence[str]) -> str:
-        config = cri.ContainerConfig(
-            metadata=cri.ContainerMetadata(name="container"),
-            image=cri.ImageSpec(image=image),
-            args=args,
-            mounts=[
-                cri.Mount(container_path=each.target, host_path=str(each.source), readonly=True) for each in mounts
-            ],
-            log_path=self.log.name,
-            linux=cri.LinuxContainerConfig(
-                security_context=cri.LinuxContainerSecurityContext(
-                    capabilities=cri.Capability(drop_capabilities=["ALL"]),
-                    namespace_options=cri.NamespaceOption(network=cri.NODE),
-                    readonly_rootfs=True,
-                    no_new_privs=True,
-                    seccomp=cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault),
-                )
-            ),
-        )
+    def _create(self, config: cri.ContainerConfig) -> str:
         request = cri.CreateContainerRequest(
             pod_sandbox_id=self._sandbox, config=config, sandbox_config=self._sandbox_config
         )
@@ -129,3 +119,28 @@ class Pod:
         """The sandbox, its shim and what is left in it."""
         self._runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=self._sandbox), timeout=TIMEOUT)
         self._runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=self._sandbox), timeout=TIMEOUT)
+
+
+def _mount(mount: Object, folders: Mapping[str, Path]) -> cri.Mount:
+    path = mount["mountPath"]
+    return cri.Mount(container_path=path, host_path=str(folders[path]), readonly=mount["readOnly"])
+
+
+def _limit(container: Object) -> int:
+    text: str = container["resources"]["limits"]["memory"]
+    return int(text.removesuffix("Mi")) * 1024 * 1024
+
+
+def _security(context: Object) -> cri.LinuxContainerSecurityContext:
+    """As the kubelet makes it of the securityContext of pod and container together."""
+    if context["seccompProfile"] != {"type": "RuntimeDefault"} or context["privileged"]:
+        raise Unsupported(str(context))
+    return cri.LinuxContainerSecurityContext(
+        capabilities=cri.Capability(drop_capabilities=context["capabilities"]["drop"]),
+        namespace_options=cri.NamespaceOption(network=cri.NODE),
+        run_as_user=cri.Int64Value(value=context["runAsUser"]),
+        run_as_group=cri.Int64Value(value=context["runAsGroup"]),
+        readonly_rootfs=context["readOnlyRootFilesystem"],
+        no_new_privs=not context["allowPrivilegeEscalation"],
+        seccomp=cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault),
+    )

@@ -14,7 +14,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15rig/cri/runtime.proto\x12\nruntime.v1\"\x1a\n\tImageSpec\x12\r\n\x05image\x18\x01 \x01(\t\"J\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\trepo_tags\x18\x02 \x03(\t\x12\x14\n\x0crepo_digests\x18\x03 \x03(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\"3\n\x0bImageFilter\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"<\n\x11ListImagesRequest\x12\'\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x17.runtime.v1.ImageFilter\"7\n\x12ListImagesResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.runtime.v1.Image\":\n\x12ImageStatusRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"7\n\x13ImageStatusResponse\x12 \n\x05image\x18\x01 \x01(\x0b\x32\x11.runtime.v1.Image\"8\n\x10PullImageRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"&\n\x11PullImageResponse\x12\x11\n\timage_ref\x18\x01 \x01(\t\":\n\x12RemoveImageRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"\x15\n\x13RemoveImageResponse\"\x1b\n\nInt64Value\x12\r\n\x05value\x18\x01 \x01(\x03\"\x8d\x01\n\x0fNamespaceOption\x12*\n\x07network\x18\x01 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\x12&\n\x03pid\x18\x02 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\x12&\n\x03ipc\x18\x03 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\"\x92\x01\n\x0fSecurityProfile\x12=\n\x0cprofile_type\x18\x01 \x01(\x0e\x32\'.runtime.v1.SecurityProfile.ProfileType\"@\n\x0bProfileType\x12\x12\n\x0eRuntimeDefault\x10\x00\x12\x0e\n\nUnconfined\x10\x01\x12\r\n\tLocalhost\x10\x02\"\x83\x01\n\x1bLinuxSandboxSecurityContext\x12\x36\n\x11namespace_options\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.NamespaceOption\x12,\n\x07seccomp\x18\t \x01(\x0b\x32\x1b.runtime.v1.SecurityProfile\"q\n\x15LinuxPodSandboxConfig\x12\x15\n\rcgroup_parent\x18\x01 \x01(\t\x12\x41\n\x10security_context\x18\x02 \x01(\x0b\x32\'.runtime.v1.LinuxSandboxSecurityContext\"B\n\x12PodSandboxMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\"\x8d\x01\n\x10PodSandboxConfig\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1e.runtime.v1.PodSandboxMetadata\x12\x15\n\rlog_directory\x18\x03 \x01(\t\x12\x30\n\x05linux\x18\x08 \x01(\x0b\x32!.runtime.v1.LinuxPodSandboxConfig\"D\n\x14RunPodSandboxRequest\x12,\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\"/\n\x15RunPodSandboxResponse\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"/\n\x15StopPodSandboxRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"\x18\n\x16StopPodSandboxResponse\"1\n\x17RemovePodSandboxRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"\x1a\n\x18RemovePodSandboxResponse\"A\n\nCapability\x12\x18\n\x10\x61\x64\x64_capabilities\x18\x01 \x03(\t\x12\x19\n\x11\x64rop_capabilities\x18\x02 \x03(\t\"\xbd\x02\n\x1dLinuxContainerSecurityContext\x12,\n\x0c\x63\x61pabilities\x18\x01 \x01(\x0b\x32\x16.runtime.v1.Capability\x12\x36\n\x11namespace_options\x18\x03 \x01(\x0b\x32\x1b.runtime.v1.NamespaceOption\x12+\n\x0brun_as_user\x18\x05 \x01(\x0b\x32\x16.runtime.v1.Int64Value\x12\x17\n\x0freadonly_rootfs\x18\x07 \x01(\x08\x12\x14\n\x0cno_new_privs\x18\x0b \x01(\x08\x12,\n\x0crun_as_group\x18\x0c \x01(\x0b\x32\x16.runtime.v1.Int64Value\x12,\n\x07seccomp\x18\x0f \x01(\x0b\x32\x1b.runtime.v1.SecurityProfile\"[\n\x14LinuxContainerConfig\x12\x43\n\x10security_context\x18\x02 \x01(\x0b\x32).runtime.v1.LinuxContainerSecurityContext\"!\n\x11\x43ontainerMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"D\n\x05Mount\x12\x16\n\x0e\x63ontainer_path\x18\x01 \x01(\t\x12\x11\n\thost_path\x18\x02 \x01(\t\x12\x10\n\x08readonly\x18\x03 \x01(\x08\"\x80\x02\n\x0f\x43ontainerConfig\x12/\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.runtime.v1.ContainerMetadata\x12$\n\x05image\x18\x02 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\x12\x0c\n\x04\x61rgs\x18\x04 \x03(\t\x12\"\n\x04\x65nvs\x18\x06 \x03(\x0b\x32\x14.runtime.v1.KeyValue\x12!\n\x06mounts\x18\x07 \x03(\x0b\x32\x11.runtime.v1.Mount\x12\x10\n\x08log_path\x18\x0b \x01(\t\x12/\n\x05linux\x18\x0f \x01(\x0b\x32 .runtime.v1.LinuxContainerConfig\"\x93\x01\n\x16\x43reateContainerRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\x12+\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1b.runtime.v1.ContainerConfig\x12\x34\n\x0esandbox_config\x18\x03 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\"/\n\x17\x43reateContainerResponse\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\"-\n\x15StartContainerRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\"\x18\n\x16StartContainerResponse\"=\n\x14StopContainerRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07timeout\x18\x02 \x01(\x03\"\x17\n\x15StopContainerResponse\"?\n\x16\x43ontainerStatusRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07verbose\x18\x02 \x01(\x08\"$\n\x0f\x43ontainerStatus\x12\x11\n\texit_code\x18\x07 \x01(\x05\"\xb0\x01\n\x17\x43ontainerStatusResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.ContainerStatus\x12;\n\x04info\x18\x02 \x03(\x0b\x32-.runtime.v1.ContainerStatusResponse.InfoEntry\x1a+\n\tInfoEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*1\n\rNamespaceMode\x12\x07\n\x03POD\x10\x00\x12\r\n\tCONTAINER\x10\x01\x12\x08\n\x04NODE\x10\x02\x32\xc5\x02\n\x0cImageService\x12K\n\nListImages\x12\x1d.runtime.v1.ListImagesRequest\x1a\x1e.runtime.v1.ListImagesResponse\x12N\n\x0bImageStatus\x12\x1e.runtime.v1.ImageStatusRequest\x1a\x1f.runtime.v1.ImageStatusResponse\x12H\n\tPullImage\x12\x1c.runtime.v1.PullImageRequest\x1a\x1d.runtime.v1.PullImageResponse\x12N\n\x0bRemoveImage\x12\x1e.runtime.v1.RemoveImageRequest\x1a\x1f.runtime.v1.RemoveImageResponse2\x85\x05\n\x0eRuntimeService\x12T\n\rRunPodSandbox\x12 .runtime.v1.RunPodSandboxRequest\x1a!.runtime.v1.RunPodSandboxResponse\x12W\n\x0eStopPodSandbox\x12!.runtime.v1.StopPodSandboxRequest\x1a\".runtime.v1.StopPodSandboxResponse\x12]\n\x10RemovePodSandbox\x12#.runtime.v1.RemovePodSandboxRequest\x1a$.runtime.v1.RemovePodSandboxResponse\x12Z\n\x0f\x43reateContainer\x12\".runtime.v1.CreateContainerRequest\x1a#.runtime.v1.CreateContainerResponse\x12W\n\x0eStartContainer\x12!.runtime.v1.StartContainerRequest\x1a\".runtime.v1.StartContainerResponse\x12T\n\rStopContainer\x12 .runtime.v1.StopContainerRequest\x1a!.runtime.v1.StopContainerResponse\x12Z\n\x0f\x43ontainerStatus\x12\".runtime.v1.ContainerStatusRequest\x1a#.runtime.v1.ContainerStatusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15rig/cri/runtime.proto\x12\nruntime.v1\"\x1a\n\tImageSpec\x12\r\n\x05image\x18\x01 \x01(\t\"J\n\x05Image\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\trepo_tags\x18\x02 \x03(\t\x12\x14\n\x0crepo_digests\x18\x03 \x03(\t\x12\x0c\n\x04size\x18\x04 \x01(\x04\"3\n\x0bImageFilter\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"<\n\x11ListImagesRequest\x12\'\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x17.runtime.v1.ImageFilter\"7\n\x12ListImagesResponse\x12!\n\x06images\x18\x01 \x03(\x0b\x32\x11.runtime.v1.Image\":\n\x12ImageStatusRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"7\n\x13ImageStatusResponse\x12 \n\x05image\x18\x01 \x01(\x0b\x32\x11.runtime.v1.Image\"8\n\x10PullImageRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"&\n\x11PullImageResponse\x12\x11\n\timage_ref\x18\x01 \x01(\t\":\n\x12RemoveImageRequest\x12$\n\x05image\x18\x01 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\"\x15\n\x13RemoveImageResponse\"\x1b\n\nInt64Value\x12\r\n\x05value\x18\x01 \x01(\x03\"\x8d\x01\n\x0fNamespaceOption\x12*\n\x07network\x18\x01 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\x12&\n\x03pid\x18\x02 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\x12&\n\x03ipc\x18\x03 \x01(\x0e\x32\x19.runtime.v1.NamespaceMode\"\x92\x01\n\x0fSecurityProfile\x12=\n\x0cprofile_type\x18\x01 \x01(\x0e\x32\'.runtime.v1.SecurityProfile.ProfileType\"@\n\x0bProfileType\x12\x12\n\x0eRuntimeDefault\x10\x00\x12\x0e\n\nUnconfined\x10\x01\x12\r\n\tLocalhost\x10\x02\"\x83\x01\n\x1bLinuxSandboxSecurityContext\x12\x36\n\x11namespace_options\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.NamespaceOption\x12,\n\x07seccomp\x18\t \x01(\x0b\x32\x1b.runtime.v1.SecurityProfile\"q\n\x15LinuxPodSandboxConfig\x12\x15\n\rcgroup_parent\x18\x01 \x01(\t\x12\x41\n\x10security_context\x18\x02 \x01(\x0b\x32\'.runtime.v1.LinuxSandboxSecurityContext\"B\n\x12PodSandboxMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03uid\x18\x02 \x01(\t\x12\x11\n\tnamespace\x18\x03 \x01(\t\"\x8d\x01\n\x10PodSandboxConfig\x12\x30\n\x08metadata\x18\x01 \x01(\x0b\x32\x1e.runtime.v1.PodSandboxMetadata\x12\x15\n\rlog_directory\x18\x03 \x01(\t\x12\x30\n\x05linux\x18\x08 \x01(\x0b\x32!.runtime.v1.LinuxPodSandboxConfig\"D\n\x14RunPodSandboxRequest\x12,\n\x06\x63onfig\x18\x01 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\"/\n\x15RunPodSandboxResponse\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"/\n\x15StopPodSandboxRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"\x18\n\x16StopPodSandboxResponse\"1\n\x17RemovePodSandboxRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\"\x1a\n\x18RemovePodSandboxResponse\"A\n\nCapability\x12\x18\n\x10\x61\x64\x64_capabilities\x18\x01 \x03(\t\x12\x19\n\x11\x64rop_capabilities\x18\x02 \x03(\t\"\xbd\x02\n\x1dLinuxContainerSecurityContext\x12,\n\x0c\x63\x61pabilities\x18\x01 \x01(\x0b\x32\x16.runtime.v1.Capability\x12\x36\n\x11namespace_options\x18\x03 \x01(\x0b\x32\x1b.runtime.v1.NamespaceOption\x12+\n\x0brun_as_user\x18\x05 \x01(\x0b\x32\x16.runtime.v1.Int64Value\x12\x17\n\x0freadonly_rootfs\x18\x07 \x01(\x08\x12\x14\n\x0cno_new_privs\x18\x0b \x01(\x08\x12,\n\x0crun_as_group\x18\x0c \x01(\x0b\x32\x16.runtime.v1.Int64Value\x12,\n\x07seccomp\x18\x0f \x01(\x0b\x32\x1b.runtime.v1.SecurityProfile\"8\n\x17LinuxContainerResources\x12\x1d\n\x15memory_limit_in_bytes\x18\x04 \x01(\x03\"\x93\x01\n\x14LinuxContainerConfig\x12\x36\n\tresources\x18\x01 \x01(\x0b\x32#.runtime.v1.LinuxContainerResources\x12\x43\n\x10security_context\x18\x02 \x01(\x0b\x32).runtime.v1.LinuxContainerSecurityContext\"!\n\x11\x43ontainerMetadata\x12\x0c\n\x04name\x18\x01 \x01(\t\"&\n\x08KeyValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"D\n\x05Mount\x12\x16\n\x0e\x63ontainer_path\x18\x01 \x01(\t\x12\x11\n\thost_path\x18\x02 \x01(\t\x12\x10\n\x08readonly\x18\x03 \x01(\x08\"\x80\x02\n\x0f\x43ontainerConfig\x12/\n\x08metadata\x18\x01 \x01(\x0b\x32\x1d.runtime.v1.ContainerMetadata\x12$\n\x05image\x18\x02 \x01(\x0b\x32\x15.runtime.v1.ImageSpec\x12\x0c\n\x04\x61rgs\x18\x04 \x03(\t\x12\"\n\x04\x65nvs\x18\x06 \x03(\x0b\x32\x14.runtime.v1.KeyValue\x12!\n\x06mounts\x18\x07 \x03(\x0b\x32\x11.runtime.v1.Mount\x12\x10\n\x08log_path\x18\x0b \x01(\t\x12/\n\x05linux\x18\x0f \x01(\x0b\x32 .runtime.v1.LinuxContainerConfig\"\x93\x01\n\x16\x43reateContainerRequest\x12\x16\n\x0epod_sandbox_id\x18\x01 \x01(\t\x12+\n\x06\x63onfig\x18\x02 \x01(\x0b\x32\x1b.runtime.v1.ContainerConfig\x12\x34\n\x0esandbox_config\x18\x03 \x01(\x0b\x32\x1c.runtime.v1.PodSandboxConfig\"/\n\x17\x43reateContainerResponse\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\"-\n\x15StartContainerRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\"\x18\n\x16StartContainerResponse\"=\n\x14StopContainerRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07timeout\x18\x02 \x01(\x03\"\x17\n\x15StopContainerResponse\"?\n\x16\x43ontainerStatusRequest\x12\x14\n\x0c\x63ontainer_id\x18\x01 \x01(\t\x12\x0f\n\x07verbose\x18\x02 \x01(\x08\"$\n\x0f\x43ontainerStatus\x12\x11\n\texit_code\x18\x07 \x01(\x05\"\xb0\x01\n\x17\x43ontainerStatusResponse\x12+\n\x06status\x18\x01 \x01(\x0b\x32\x1b.runtime.v1.ContainerStatus\x12;\n\x04info\x18\x02 \x03(\x0b\x32-.runtime.v1.ContainerStatusResponse.InfoEntry\x1a+\n\tInfoEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01*1\n\rNamespaceMode\x12\x07\n\x03POD\x10\x00\x12\r\n\tCONTAINER\x10\x01\x12\x08\n\x04NODE\x10\x02\x32\xc5\x02\n\x0cImageService\x12K\n\nListImages\x12\x1d.runtime.v1.ListImagesRequest\x1a\x1e.runtime.v1.ListImagesResponse\x12N\n\x0bImageStatus\x12\x1e.runtime.v1.ImageStatusRequest\x1a\x1f.runtime.v1.ImageStatusResponse\x12H\n\tPullImage\x12\x1c.runtime.v1.PullImageRequest\x1a\x1d.runtime.v1.PullImageResponse\x12N\n\x0bRemoveImage\x12\x1e.runtime.v1.RemoveImageRequest\x1a\x1f.runtime.v1.RemoveImageResponse2\x85\x05\n\x0eRuntimeService\x12T\n\rRunPodSandbox\x12 .runtime.v1.RunPodSandboxRequest\x1a!.runtime.v1.RunPodSandboxResponse\x12W\n\x0eStopPodSandbox\x12!.runtime.v1.StopPodSandboxRequest\x1a\".runtime.v1.StopPodSandboxResponse\x12]\n\x10RemovePodSandbox\x12#.runtime.v1.RemovePodSandboxRequest\x1a$.runtime.v1.RemovePodSandboxResponse\x12Z\n\x0f\x43reateContainer\x12\".runtime.v1.CreateContainerRequest\x1a#.runtime.v1.CreateContainerResponse\x12W\n\x0eStartContainer\x12!.runtime.v1.StartContainerRequest\x1a\".runtime.v1.StartContainerResponse\x12T\n\rStopContainer\x12 .runtime.v1.StopContainerRequest\x1a!.runtime.v1.StopContainerResponse\x12Z\n\x0f\x43ontainerStatus\x12\".runtime.v1.ContainerStatusRequest\x1a#.runtime.v1.ContainerStatusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -23,8 +23,8 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
   _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._options = None
   _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_options = b'8\001'
-  _globals['_NAMESPACEMODE']._serialized_start=3193
-  _globals['_NAMESPACEMODE']._serialized_end=3242
+  _globals['_NAMESPACEMODE']._serialized_start=3308
+  _globals['_NAMESPACEMODE']._serialized_end=3357
   _globals['_IMAGESPEC']._serialized_start=37
   _globals['_IMAGESPEC']._serialized_end=63
   _globals['_IMAGE']._serialized_start=65
@@ -79,38 +79,40 @@ if _descriptor._USE_C_DESCRIPTORS == False:
   _globals['_CAPABILITY']._serialized_end=1732
   _globals['_LINUXCONTAINERSECURITYCONTEXT']._serialized_start=1735
   _globals['_LINUXCONTAINERSECURITYCONTEXT']._serialized_end=2052
-  _globals['_LINUXCONTAINERCONFIG']._serialized_start=2054
-  _globals['_LINUXCONTAINERCONFIG']._serialized_end=2145
-  _globals['_CONTAINERMETADATA']._serialized_start=2147
-  _globals['_CONTAINERMETADATA']._serialized_end=2180
-  _globals['_KEYVALUE']._serialized_start=2182
-  _globals['_KEYVALUE']._serialized_end=2220
-  _globals['_MOUNT']._serialized_start=2222
-  _globals['_MOUNT']._serialized_end=2290
-  _globals['_CONTAINERCONFIG']._serialized_start=2293
-  _globals['_CONTAINERCONFIG']._serialized_end=2549
-  _globals['_CREATECONTAINERREQUEST']._serialized_start=2552
-  _globals['_CREATECONTAINERREQUEST']._serialized_end=2699
-  _globals['_CREATECONTAINERRESPONSE']._serialized_start=2701
-  _globals['_CREATECONTAINERRESPONSE']._serialized_end=2748
-  _globals['_STARTCONTAINERREQUEST']._serialized_start=2750
-  _globals['_STARTCONTAINERREQUEST']._serialized_end=2795
-  _globals['_STARTCONTAINERRESPONSE']._serialized_start=2797
-  _globals['_STARTCONTAINERRESPONSE']._serialized_end=2821
-  _globals['_STOPCONTAINERREQUEST']._serialized_start=2823
-  _globals['_STOPCONTAINERREQUEST']._serialized_end=2884
-  _globals['_STOPCONTAINERRESPONSE']._serialized_start=2886
-  _globals['_STOPCONTAINERRESPONSE']._serialized_end=2909
-  _globals['_CONTAINERSTATUSREQUEST']._serialized_start=2911
-  _globals['_CONTAINERSTATUSREQUEST']._serialized_end=2974
-  _globals['_CONTAINERSTATUS']._serialized_start=2976
-  _globals['_CONTAINERSTATUS']._serialized_end=3012
-  _globals['_CONTAINERSTATUSRESPONSE']._serialized_start=3015
-  _globals['_CONTAINERSTATUSRESPONSE']._serialized_end=3191
-  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_start=3148
-  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_end=3191
-  _globals['_IMAGESERVICE']._serialized_start=3245
-  _globals['_IMAGESERVICE']._serialized_end=3570
-  _globals['_RUNTIMESERVICE']._serialized_start=3573
-  _globals['_RUNTIMESERVICE']._serialized_end=4218
+  _globals['_LINUXCONTAINERRESOURCES']._serialized_start=2054
+  _globals['_LINUXCONTAINERRESOURCES']._serialized_end=2110
+  _globals['_LINUXCONTAINERCONFIG']._serialized_start=2113
+  _globals['_LINUXCONTAINERCONFIG']._serialized_end=2260
+  _globals['_CONTAINERMETADATA']._serialized_start=2262
+  _globals['_CONTAINERMETADATA']._serialized_end=2295
+  _globals['_KEYVALUE']._serialized_start=2297
+  _globals['_KEYVALUE']._serialized_end=2335
+  _globals['_MOUNT']._serialized_start=2337
+  _globals['_MOUNT']._serialized_end=2405
+  _globals['_CONTAINERCONFIG']._serialized_start=2408
+  _globals['_CONTAINERCONFIG']._serialized_end=2664
+  _globals['_CREATECONTAINERREQUEST']._serialized_start=2667
+  _globals['_CREATECONTAINERREQUEST']._serialized_end=2814
+  _globals['_CREATECONTAINERRESPONSE']._serialized_start=2816
+  _globals['_CREATECONTAINERRESPONSE']._serialized_end=2863
+  _globals['_STARTCONTAINERREQUEST']._serialized_start=2865
+  _globals['_STARTCONTAINERREQUEST']._serialized_end=2910
+  _globals['_STARTCONTAINERRESPONSE']._serialized_start=2912
+  _globals['_STARTCONTAINERRESPONSE']._serialized_end=2936
+  _globals['_STOPCONTAINERREQUEST']._serialized_start=2938
+  _globals['_STOPCONTAINERREQUEST']._serialized_end=2999
+  _globals['_STOPCONTAINERRESPONSE']._serialized_start=3001
+  _globals['_STOPCONTAINERRESPONSE']._serialized_end=3024
+  _globals['_CONTAINERSTATUSREQUEST']._serialized_start=3026
+  _globals['_CONTAINERSTATUSREQUEST']._serialized_end=3089
+  _globals['_CONTAINERSTATUS']._serialized_start=3091
+  _globals['_CONTAINERSTATUS']._serialized_end=3127
+  _globals['_CONTAINERSTATUSRESPONSE']._serialized_start=3130
+  _globals['_CONTAINERSTATUSRESPONSE']._serialized_end=3306
+  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_start=3263
+  _globals['_CONTAINERSTATUSRESPONSE_INFOENTRY']._serialized_end=3306
+  _globals['_IMAGESERVICE']._serialized_start=3360
+  _globals['_IMAGESERVICE']._serialized_end=3685
+  _globals['_RUNTIMESERVICE']._serialized_start=3688
+  _globals['_RUNTIMESERVICE']._serialized_end=4333
 # @@protoc_insertion_point(module_scope)
