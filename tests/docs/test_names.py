@@ -16,11 +16,13 @@ from rig.pages import CHECKOUT, Page, pages
 pytestmark = pytest.mark.unit
 
 PAGES = [page for page in pages() if page.name != "CHANGELOG.md"]
+RULES = CHECKOUT / "alerts/pulltrace.rules.yaml"
 SUFFIXES = ("", "_bucket", "_sum", "_count")
 OF_TESTS = {"PULLTRACE_CACHE"}
 TOPS = "docs|deploy|tests|pulltrace|exporter|aggregator|alerts|dashboards|requirements"
 
-METRIC = re.compile(r"\bpulltrace_[a-z0-9_]+")
+METRIC = re.compile(r"(?<![\w:])pulltrace_[a-z0-9_]+(?![\w:])")
+RECORDED = re.compile(r"\w+:pulltrace_\w+:\w+")
 FLAG = re.compile(r"--(?:\[no-\]|no-)?((?:[a-z-]+\.)+[a-z.-]+)")
 VARIABLE = re.compile(r"\bPULLTRACE_[A-Z_]+\b")
 MADE = re.compile(r"\bmake ([a-z][a-z-]*)")
@@ -32,6 +34,12 @@ declared = [family.metric.name for family in exporter_metrics.FAMILIES]
 declared += [family.metric.name for family in aggregator_metrics.FAMILIES]
 metrics = {name + suffix for name in declared for suffix in SUFFIXES}
 flags = {flag.name: flag.variable for flag in chain(EXPORTER_FLAGS.flags, AGGREGATOR_FLAGS.flags)}
+rules = {
+    kind: {
+        rule[kind] for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"] if kind in rule
+    }
+    for kind in ("alert", "record")
+}
 packages = {path.name for path in CHECKOUT.glob("*/pulltrace_*")}
 
 
@@ -85,14 +93,12 @@ def test_files(page: Page) -> None:
 
 
 @on_each_page("page")
-def test_alerts(page: Page) -> None:
-    rules = [yaml.safe_load(path.read_text()) for path in CHECKOUT.glob("alerts/*.rules.yaml")]
-    if not rules:
-        pytest.skip("no alerts yet")
-    alerts = {rule["alert"] for file in rules for group in file["groups"] for rule in group["rules"] if "alert" in rule}
+def test_alerts_and_recorded_series(page: Page) -> None:
     for code in page.code:
         if ALERT.fullmatch(code):
-            assert code in alerts, f"no alert {code}"
+            assert code in rules["alert"], f"no alert {code}"
+    for name in RECORDED.findall(page.text):
+        assert name in rules["record"], f"no rule records {name}"
 
 
 @on_each_page("page")
@@ -107,8 +113,8 @@ def test_lines_of_the_log(page: Page) -> None:
 def test_names_are_found_on_pages() -> None:
     """The expressions above find what they are for."""
     text = "\n".join(page.text for page in PAGES)
-    for expression in (METRIC, VARIABLE, MADE):
+    for expression in (METRIC, RECORDED, VARIABLE, MADE):
         assert expression.search(text)
     codes = [code for page in PAGES for code in page.code]
-    for expression in (FLAG, FILE):
+    for expression in (FLAG, FILE, ALERT):
         assert any(expression.fullmatch(code) for code in codes)
