@@ -5,24 +5,26 @@ import subprocess
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
 from pulltrace_aggregator.config import AggregatorConfig
 from pulltrace_exporter.config import ExporterConfig
-from rig import needs
+from rig import charts, needs
 from rig.debian import PROMTOOL
-from rig.pages import CHECKOUT, pages
+from rig.pages import pages
 from rig.processes import run
 
-VALUES = CHECKOUT / "deploy/helm/pulltrace/values.yaml"
 PROGRAMS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
     "pulltrace-exporter": ExporterConfig.from_argv,
     "pulltrace-aggregator": AggregatorConfig.from_argv,
 }
 
 
+OF_HELM = ("README.md", "deploy/helm/pulltrace/README.md")
+"""Pages whose `--set` is Helm's where no command stands before it."""
 BLOCKS = [(page.name, block) for page in pages() for block in page.blocks]
 SHELL = ("sh", "bash", "shell")
 
@@ -77,22 +79,20 @@ def test_our_programs_take_the_flags_that_pages_give_them() -> None:
 
 
 @pytest.mark.unit
-def test_helm_is_given_values_that_the_chart_has() -> None:
-    if not VALUES.exists():
-        pytest.skip("no chart yet")
-    values = yaml.safe_load(VALUES.read_text())
-    given = [(page, *setting) for page, words in commands() if words[:1] == ["helm"] for setting in settings(words)]
-    for page, path in given:
-        node = values
-        for part in path.split("."):
-            assert isinstance(node, dict), f"{page}: --set {path}"
-            assert part in node, f"{page}: --set {path}"
-            node = node[part]
+def test_helm_takes_the_values_that_pages_set() -> None:
+    """Those of commands and of words in a line; the chart's schema knows no value that there is not."""
+    of_helm = (page for page in pages() if page.name in OF_HELM)
+    inline = [(page.name, shlex.split(code)) for page in of_helm for code in page.code if code.startswith("--set ")]
+    given = [(page, words) for page, words in (*commands(), *inline) if words[:1] in (["helm"], ["--set"])]
+    settings = [(page, value) for page, words in given for flag, value in pairwise(words) if flag == "--set"]
+    assert settings
+    for page, setting in settings:
+        path, _, value = setting.partition("=")
+        try:
+            charts.new_helm(nested(path.split("."), yaml.safe_load(value.replace("<name>", "name"))))
+        except charts.Refused as error:
+            pytest.fail(f"{page}: --set {setting}: {error}")
 
 
-def settings(words: list[str]) -> Iterator[tuple[str]]:
-    """What `--set` sets, as paths."""
-    for flag, value in pairwise(words):
-        if flag in ("--set", "--set-string"):
-            for assignment in value.split(","):
-                yield (assignment.partition("=")[0].partition("[")[0],)
+def nested(path: list[str], value: object) -> dict[str, Any]:
+    return {path[0]: nested(path[1:], value) if path[1:] else value}
