@@ -72,6 +72,10 @@ dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
 chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifests
 	@PYTHONPATH=deploy $(BIN)/python -m pulltrace_chart
 
+.PHONY: sketches
+sketches: $(VENV)/ok packages ## The sketches of the dashboards in the docs, from a made-up hour
+	@PYTHONPATH=tests:alerts:dashboards $(BIN)/python -W ignore -m rig.sketch
+
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code
 	$(BIN)/ruff format $(CODE)

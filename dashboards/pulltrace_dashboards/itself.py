@@ -168,8 +168,8 @@ def _polls() -> Panel:
     return lines(
         about,
         "s",
-        Line(f"histogram_quantile(0.5, {buckets})", "p50"),
-        Line(f"histogram_quantile(0.99, {buckets})", "p99"),
+        Line(f"histogram_quantile(0.5, {buckets}) >= 0", "p50"),
+        Line(f"histogram_quantile(0.99, {buckets}) >= 0", "p99"),
         colours={"p50": ("p50", SKY), "p99": ("p99", BLUE)},
     )
 

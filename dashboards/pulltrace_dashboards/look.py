@@ -23,6 +23,8 @@ ORANGE: Final = "#E69F00"
 RED: Final = "#D55E00"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#8C8C8C"
+INK: Final = "text"
+"""Grafana's own colour of text, light or dark."""
 
 CAUSES: Final[Mapping[str, tuple[str, str]]] = {
     "progressing": ("progressing", BLUE),

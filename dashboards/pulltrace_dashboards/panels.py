@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table, text
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table
 from grafana_foundation_sdk.builders import timeseries as graph
 from grafana_foundation_sdk.cog import builder as cog
 from grafana_foundation_sdk.cog import variants
@@ -20,6 +20,7 @@ from grafana_foundation_sdk.models.common import (
     LegendPlacement,
     SortOrder,
     StackingMode,
+    TableAutoCellOptions,
     TableBarGaugeCellOptions,
     TableCellHeight,
     TableColoredBackgroundCellOptions,
@@ -36,9 +37,8 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMapping,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
-from grafana_foundation_sdk.models.text import TextMode
 
-from pulltrace_dashboards.look import BLUE, mapping, numbered, steps
+from pulltrace_dashboards.look import BLUE, INK, mapping, numbered, steps
 from pulltrace_dashboards.promql import latest
 
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
@@ -72,6 +72,7 @@ class Column:
     width: int = 0
     bar: bool = False
     words: Mapping[str, tuple[str, str]] | None = None
+    sentences: Mapping[str, str] | None = None
     bounds: dashboard.ThresholdsConfig | None = None
     link: str = ""
     decimals: int | None = None
@@ -261,12 +262,6 @@ def rows(
     return _finished(panel, about, targets)
 
 
-def words(about: About, markdown: str) -> Panel:
-    """Words that stay."""
-    panel = text.Panel().mode(TextMode.MARKDOWN).content(markdown)
-    return panel.id(about.id).title(about.title).description(about.text).transparent(True).build()
-
-
 def _organised(columns: Sequence[Column], hidden: Sequence[str]) -> DataTransformerConfig:
     return DataTransformerConfig(
         id_val="organize",
@@ -283,6 +278,7 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         ("unit", column.unit or None),
         ("custom.width", column.width or None),
         ("decimals", column.decimals),
+        ("noValue", "-"),
         ("links", [{"title": "Open", "url": column.link}] if column.link else None),
         ("thresholds", column.bounds.build() if column.bounds else None),
         ("mappings", _mappings(column)),
@@ -294,12 +290,16 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
 
 
 def _mappings(column: Column) -> list[ValueMapping] | None:
+    if column.sentences:
+        return mapping({value: (text, INK) for value, text in column.sentences.items()})
     return mapping(column.words) if column.words else None
 
 
 def _cell(column: Column) -> object:
     if column.bar:
         return TableBarGaugeCellOptions(BarGaugeDisplayMode.BASIC, BarGaugeValueMode.TEXT)
+    if column.sentences:
+        return TableAutoCellOptions(wrap_text=True)
     return TableColoredBackgroundCellOptions() if column.words or column.bounds else None
 
 

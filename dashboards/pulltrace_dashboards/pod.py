@@ -6,13 +6,13 @@ from pulltrace_aggregator.verdict import RULES, Cause
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline, words
+from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline
 from pulltrace_dashboards.promql import CLUSTER, POD, PULL, ROW, TAG, grown, latest, listed, one, running
 
 CONTAINER = ("container", "container_type", "image")
 GONE = "not waiting"
 TO_NODE = link("pulltrace-node", node="node")
-TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
+TO_IMAGE = link("pulltrace-registry", image="repository")
 WAITING = latest("pulltrace_pod_pull_waiting_seconds", ROW, POD)
 INFO = f"pulltrace_pod_pull_info{{{POD}}}"
 HERE = f"and on (cluster, node) {INFO}"
@@ -27,12 +27,13 @@ def page() -> Page:
         variables=(variables.datasource(), variables.cluster(), variables.one_namespace(), variables.one_pod()),
         content=(
             band(3, (5, _verdict()), (5, _phase()), (5, _waited()), (5, _left()), (4, _ahead_number())),
-            band(6, (24, _images())),
-            band(9, (10, _phases()), (8, _ahead()), (6, _advice())),
+            band(5, (24, _images())),
+            band(9, (8, _advice()), (8, _phases()), (8, _ahead())),
             Heading(20, "How it went"),
             band(7, (12, _progress()), (12, _rate())),
             band(7, (12, _failures()), (12, _elsewhere())),
         ),
+        since="now-30m",
     )
 
 
@@ -156,7 +157,6 @@ def _ahead() -> Panel:
         Column("phase", "Phase", width=110, words=PULL_PHASES),
         Column("Value #B", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
         Column("Value #C", "Time left", unit="s", width=85),
-        Column("node", "Node", width=110, link=TO_NODE),
     )
     where = f'{CLUSTER}, phase=~"downloading|unpacking"'
     return rows(
@@ -165,7 +165,7 @@ def _ahead() -> Panel:
         f"{one('pulltrace_pull_phase', PULL, ('phase',), where)} {HERE}",
         _here("pulltrace_pull_progress_ratio"),
         _here("pulltrace_pull_eta_seconds"),
-        hidden=("cluster", "registry", "digest", "Value #A"),
+        hidden=("cluster", "node", "registry", "digest", "Value #A"),
         sort="Time left",
     )
 
@@ -176,14 +176,25 @@ def _here(metric: str) -> str:
 
 
 def _advice() -> Panel:
-    about = About(9, "What to do", "The first thing to do about each verdict; docs/verdict.md has all of it.")
-    return words(about, "\n".join(f"- **{CAUSES[cause][0]}**: {_first_advice(cause)}" for cause in CAUSES))
+    about = About(
+        9,
+        "What to do",
+        "The first thing to do about each verdict of this pod; docs/verdict.md has the rest. "
+        "Where it says to wait, nothing is wrong.",
+        "the pod waits for no image",
+    )
+    columns = (
+        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("step", "Next step", sentences={cause: _first_advice(cause) for cause in CAUSES}),
+    )
+    causes = f"max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}}})"
+    return rows(about, columns, f'label_replace({causes}, "step", "$1", "cause", "(.+)")', hidden=("Value",))
 
 
 def _first_advice(cause: str) -> str:
-    """The first sentence of the advice of the first rule that gives this cause."""
+    """The advice of the first rule that gives this cause, without what is for the experts."""
     advice = next(rule.advice for rule in RULES if rule.cause is Cause(cause))
-    return " ".join(advice.split()).split(". ")[0].split("? ")[0].split("; ")[0].rstrip(".") + "."
+    return " ".join(advice.replace("`", "").split())
 
 
 def _progress() -> Panel:
@@ -202,14 +213,15 @@ def _rate() -> Panel:
     about = About(
         11,
         "Rate, against the other nodes",
-        "The rate of this pod's images, and the median of all nodes that pull the same digests. Far below the median "
-        "is the node's fault, with it is the registry's.",
+        "The rate of this pod's images, and the median of the other nodes that pull the same digests. Far below it is "
+        "the node's fault, with it is the registry's.",
         "nothing was downloaded",
     )
     own = latest("pulltrace_pod_pull_bytes_per_second", CONTAINER, POD)
     rates = latest("pulltrace_pull_bytes_per_second", PULL, CLUSTER)
-    median = f"quantile by (repository) (0.5, {rates} and on (cluster, digest) {INFO})"
-    return lines(about, "binBps", Line(own, "{{container}}"), Line(median, "median of nodes: {{repository}}"))
+    others = f"{rates} and on (cluster, digest) {INFO} unless on (cluster, node) {INFO}"
+    median = f"quantile by (repository) (0.5, {others})"
+    return lines(about, "binBps", Line(own, "{{container}}"), Line(median, "others: {{repository}}"))
 
 
 def _failures() -> Panel:

@@ -71,5 +71,5 @@ def waiting(where: str, info: str = "") -> str:
 
 
 def quantile(share: float, metric: str, by: tuple[str, ...], where: str, window: str) -> str:
-    """A quantile of a histogram over a window."""
-    return f"histogram_quantile({share}, {grown(metric + '_bucket', (*by, 'le'), where, window)})"
+    """A quantile of a histogram over a window; nothing where nothing was observed."""
+    return f"histogram_quantile({share}, {grown(metric + '_bucket', (*by, 'le'), where, window)}) >= 0"

@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, steps
+from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, rows
 from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, TAG, grown, latest, listed, one, quantile, rate
@@ -162,13 +162,13 @@ def _durations() -> Panel:
         "no pull has ended",
     )
     buckets = rate(f"{DURATION}_bucket", ("registry", "le"), f'{REGISTRY}, phase="total"')
-    return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets})", "{{registry}}"))
+    return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{registry}}"))
 
 
 def _stages() -> Panel:
     about = About(
         6,
-        "Time of a pull by stage, p50 and p90",
+        "Time of a pull by stage, p90",
         "Where the time goes on the nodes: the registry's first answer, the download, the unpacking. A resolve that "
         "grows is the registry; a download that grows is its speed or your network; an unpack that grows is disks.",
         "no pull has ended",
@@ -177,8 +177,8 @@ def _stages() -> Panel:
     return lines(
         about,
         "s",
-        Line(f"histogram_quantile(0.5, {buckets})", "{{phase}} p50"),
-        Line(f"histogram_quantile(0.9, {buckets})", "{{phase}} p90"),
+        Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{phase}}"),
+        colours=STAGES,
     )
 
 
@@ -213,7 +213,8 @@ def _peers() -> Panel:
         9,
         "Nodes, the slowest first",
         "Each node that pulls one of these images now, with its rate as a part of the median of the nodes that pull "
-        "the same digest. Good is around 100 %; red is below a quarter: a bad node. All low together: the registry.",
+        "the same digest, where there are several. Good is around 100 %; red is below a quarter: a bad node. "
+        "All low together: the registry.",
         "no node pulls these images now",
     )
     columns = (
@@ -230,7 +231,8 @@ def _peers() -> Panel:
     going = f"and on {listed(PULL)} ({latest('pulltrace_pull_phase', PULL, now)})"
     rates = latest("pulltrace_pull_bytes_per_second", PULL, PULLS)
     median = f"quantile by {listed(IMAGE)} (0.5, {rates})"
-    slowest = f"bottomk(100, {rates} / on {listed(IMAGE)} group_left () ({median} > 0))"
+    several = f"count by {listed(IMAGE)} ({rates}) > 1"
+    slowest = f"bottomk(100, {rates} / on {listed(IMAGE)} group_left () (({median} > 0) and ({several})))"
     return rows(
         about,
         columns,

@@ -25,7 +25,7 @@ def datasource() -> VariableModel:
 
 
 def cluster() -> VariableModel:
-    """The cluster, hidden until somebody has several behind one data source: the chart's `multicluster` shows it."""
+    """The cluster, hidden until somebody has several behind one data source and shows it."""
     chosen = _choice("cluster", "Cluster", "label_values(pulltrace_containerd_up, cluster)")
     return _with_all(chosen, multi=False).hide(VariableHide.HIDE_VARIABLE).build()
 

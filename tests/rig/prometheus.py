@@ -118,11 +118,16 @@ class Prometheus:
 
 @contextmanager
 def prometheus(
-    release: Release = NEW, config: str = QUIET, rules: Sequence[Path] = (), data: Path | None = None
+    release: Release = NEW,
+    config: str = QUIET,
+    rules: Sequence[Path] = (),
+    data: Path | None = None,
+    lookback: str = "5m",
 ) -> Iterator[Prometheus]:
     """Run one until the end of the block, with rules, and on `data` where blocks were written before.
 
-    The text of a configuration is YAML without `rule_files`; it is re-read from the file on `reload`.
+    The text of a configuration is YAML without `rule_files`; it is re-read from the file on `reload`. What was written
+    has no marks of an end, as scraped series have: a `lookback` just below its step makes up for them.
     """
     server = needs.program(release.server)
     folder = Path(tempfile.mkdtemp(prefix="prometheus-"))
@@ -135,6 +140,7 @@ def prometheus(
             f"--storage.tsdb.path={data or folder / 'data'}",
             "--storage.tsdb.retention.time=100d",
             f"--web.listen-address=127.0.0.1:{port}",
+            f"--query.lookback-delta={lookback}",
             "--web.enable-lifecycle",
             "--log.level=warn",
         ]

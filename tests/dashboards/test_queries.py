@@ -1,0 +1,93 @@
+"""Every query on a real Prometheus, over a made-up hour at whose end two generations of every program are there."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from dashboards.scenes import FIRST, NEEDS, NOTHING_HERE
+from rig import prometheus
+from rig.dashboards import Choice, Query, choices, files, queries, substituted
+from rig.evening.acts import HOUR_END, Play
+from rig.evening.play import evening
+from rig.evening.tape import played
+from rig.prometheus import Prometheus, QueryFailed, Release, Series
+
+pytestmark = pytest.mark.integration
+
+STEP = 30
+UPDATE = 300.0
+RATE_INTERVAL = 4 * STEP
+
+
+@pytest.mark.parametrize("release", prometheus.RELEASES.values(), ids=prometheus.RELEASES)
+def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release, tmp_path: Path) -> None:
+    epoch = time.time() // STEP * STEP - HOUR_END
+    play = evening()
+    data = prometheus.written(release, played(play, epoch, STEP, overlap=UPDATE).lines(), tmp_path)
+    with prometheus.prometheus(release, data=data, lookback=f"{STEP - 1}s") as server:
+        asked = _Asked(server, epoch)
+        assert asked.complaints() == []
+        assert asked.empty_choices() == []
+        _check_counts(asked, play)
+
+
+class _Asked:
+    """Questions at the end of the hour."""
+
+    def __init__(self, server: Prometheus, epoch: float) -> None:
+        self._server = server
+        self._start, self._end = epoch, epoch + HOUR_END
+
+    def answer(self, query: Query, chosen: Mapping[str, str]) -> list[Series]:
+        expr = substituted(query.expr, chosen, int(HOUR_END), RATE_INTERVAL)
+        if query.instant:
+            return self._server.query(expr, self._end)
+        return self._server.query_range(expr, self._start, self._end, STEP)
+
+    def complaints(self) -> list[str]:
+        """What fails, is empty against the list, or is not empty against it."""
+        return [line for name in files() for query in queries(name) for line in self._complaints(query)]
+
+    def _complaints(self, query: Query) -> list[str]:
+        key = f"{query.dashboard}/{query.panel_id}{query.ref}"
+        try:
+            found = bool(self.answer(query, NEEDS.get(key) or FIRST[query.dashboard]))
+        except QueryFailed as error:
+            return [f"{query}: {error}"]
+        if found == (key in NOTHING_HERE):
+            return [f"{key} {query}: {'shows something against the list' if found else 'shows nothing'}"]
+        return []
+
+    def empty_choices(self) -> list[str]:
+        """Variables that offer nothing; the cluster is a label that this hour does not have."""
+        asked = [choice for name in files() for choice in choices(name) if choice.name != "cluster"]
+        return [str(choice) for choice in asked if not self._values(choice)]
+
+    def _values(self, choice: Choice) -> list[str]:
+        selector = substituted(choice.selector, FIRST[choice.dashboard], int(HOUR_END), RATE_INTERVAL)
+        return self._server.label_values(choice.label, selector, self._start, self._end)
+
+    def by_label(self, key: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """What a query of Overview shows, by some of its labels."""
+        query = next(query for query in queries("overview") if f"{query.panel_id}{query.ref}" == key)
+        found = self.answer(query, {})
+        return {tuple(one.labels.get(label, "") for label in labels): one.value for one in found}
+
+
+def _check_counts(asked: _Asked, play: Play) -> None:
+    """What Overview counts is what happened, although every program tells it twice."""
+    waits = [wait for wait in play.waits if wait.phase(HOUR_END) not in ("", "pulled")]
+    seen = [pull for pull in play.pulls if play.answers(pull.node, HOUR_END)]
+    running = [pull for pull in seen if pull.phase(HOUR_END) in ("downloading", "unpacking")]
+    assert asked.by_label("1A") == {(): len({(wait.namespace, wait.pod) for wait in waits})}
+    assert asked.by_label("4A") == {(): sum(since <= HOUR_END <= pull.end + 120 for pull, _, since in play.stale)}
+    resolving = [pull for pull in seen if pull.phase(HOUR_END) == "resolving"]
+    assert asked.by_label("5A") == {(): len(running) + len(resolving)}
+    causes = Counter((wait.verdict(HOUR_END),) for wait in waits)
+    assert asked.by_label("8A", "cause") == causes
+    images = Counter((pull.image.repository,) for pull in running)
+    assert asked.by_label("9A", "repository") == images
+    assert len(asked.by_label("7B", "namespace", "pod", "container")) == len(waits)

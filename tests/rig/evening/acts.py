@@ -1,0 +1,207 @@
+"""How one pull and one wait go: pure functions of time, in seconds since the hour began."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rig.images import MIB
+from rig.views import digest
+
+LINGER = 120.0
+POD_LINGER = 60.0
+FOREVER = 1e9
+HOUR_END = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What can be pulled; sizes of its layers in bytes."""
+
+    registry: str
+    repository: str
+    tag: str
+    layers: tuple[int, ...]
+
+    @property
+    def reference(self) -> str:
+        return f"{self.registry}/{self.repository}:{self.tag}"
+
+    @property
+    def digest(self) -> str:
+        return digest(self.reference)
+
+    @property
+    def size(self) -> int:
+        return sum(self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class PullAct:
+    """A pull on a node: `rate` bytes per second, nothing between `stall` and its end, and an end."""
+
+    node: str
+    image: Image
+    start: float
+    rate: float = 40 * MIB
+    resolve: float = 0.8
+    cached: int = 0
+    stall: tuple[float, float] = (FOREVER, FOREVER)
+    unpack_rate: float = 120 * MIB
+    result: str = "succeeded"
+    ends: float = FOREVER
+    requests: int = 1
+
+    @property
+    def named(self) -> float:
+        """When the registry has answered."""
+        return self.start + self.resolve
+
+    @property
+    def wanted(self) -> int:
+        return self.image.size - self.cached
+
+    @property
+    def fetched_at(self) -> float:
+        """When all bytes are there."""
+        plain = self.named + self.wanted / self.rate
+        return plain if plain <= self.stall[0] else plain + self.stall[1] - self.stall[0]
+
+    @property
+    def end(self) -> float:
+        return min(self.fetched_at + self.image.size / self.unpack_rate, self.ends)
+
+    def moving(self, t: float) -> float:
+        """Seconds until `t` in which bytes came."""
+        until = min(t, self.fetched_at, self.end)
+        stalled = max(min(until, self.stall[1]) - max(self.stall[0], self.named), 0.0)
+        return max(until - self.named - stalled, 0.0)
+
+    def downloaded(self, t: float) -> float:
+        return min(self.moving(t) * self.rate, self.wanted)
+
+    def unpacked(self, t: float) -> float:
+        return min(max(min(t, self.end) - self.fetched_at, 0.0) * self.unpack_rate, self.image.size)
+
+    def phase(self, t: float) -> str:
+        """Empty while there is nothing to see."""
+        if t < self.start or t > self.end + LINGER:
+            return ""
+        if t >= self.end:
+            return self.result
+        if t < self.named:
+            return "resolving"
+        return "downloading" if t < self.fetched_at else "unpacking"
+
+    def speed(self, t: float) -> float | None:
+        """None once there is nothing to fetch."""
+        if self.phase(t) != "downloading":
+            return None
+        return 0.0 if self.stall[0] <= t < self.stall[1] else self.rate
+
+    def layers(self, t: float) -> Iterator[tuple[int, float, str]]:
+        """Size, bytes that are there and state of each layer; three come in at a time."""
+        here = self.cached + self.downloaded(t)
+        unpacked = self.unpacked(t)
+        front = 0
+        for size in self.image.layers:
+            there = min(max(here, 0.0), size)
+            here, state = here - size, "downloaded"
+            if there < size:
+                front += 1
+                state = "downloading" if front <= 3 else "waiting"
+            elif unpacked >= size:
+                state = "unpacked"
+            elif unpacked > 0:
+                state = "unpacking"
+            unpacked -= size
+            yield size, there, state
+
+
+@dataclass(frozen=True, slots=True)
+class WaitAct:
+    """A container that waits since `asked` for an image: for its pull, or in vain with failures at some times."""
+
+    namespace: str
+    pod: str
+    image: Image
+    node: str
+    asked: float
+    pull: PullAct | None = None
+    cause: str = "progressing"
+    since: float = 0.0
+    failures: tuple[float, ...] = ()
+    reason: str = ""
+    container: str = "app"
+    container_type: str = "container"
+
+    @property
+    def came(self) -> float:
+        return self.pull.end if self.pull and self.pull.result == "succeeded" else FOREVER
+
+    def phase(self, t: float) -> str:
+        """Empty while there is nothing to see."""
+        if t < self.asked or t > self.came + POD_LINGER:
+            return ""
+        if t >= self.came:
+            return "pulled"
+        if self.failures and t >= self.failures[0]:
+            return "resolving" if any(0 <= t - at < 20 for at in self.failures) else "backoff"
+        if self.pull is None or t < self.pull.start:
+            return "queued" if self.cause == "queue" or self.pull else "resolving"
+        phase = self.pull.phase(t)
+        return phase if phase in ("resolving", "downloading", "unpacking") else "unknown"
+
+    def verdict(self, t: float, began: float = 0.0) -> str:
+        """What an aggregator says that was started at `began`: it has to look for a while."""
+        if self.phase(t) == "queued":
+            return "queue"
+        return self.cause if t >= max(self.asked, began) + self.since else "progressing"
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds of each stage, once the image has come."""
+        assert self.pull
+        pull = self.pull
+        return {
+            "queue": pull.start - self.asked,
+            "resolve": pull.resolve,
+            "download": pull.fetched_at - pull.named,
+            "unpack": pull.end - pull.fetched_at,
+            "backoff": 0.0,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Play:
+    """What happens in the hour.
+
+    Nodes in `silent` have no exporter that answers from that time on, those in `down` a containerd that hangs for some
+    time, and the exporter of the `faulty` one has a fault of its own.
+    """
+
+    nodes: Sequence[str]
+    pulls: Sequence[PullAct]
+    waits: Sequence[WaitAct]
+    stale: Sequence[tuple[PullAct, str, float]] = ()
+    silent: tuple[tuple[str, float], ...] = ()
+    down: tuple[tuple[str, float, float], ...] = ()
+    faulty: tuple[str, float] = ("", FOREVER)
+
+    def of_node(self, node: str) -> list[PullAct]:
+        return [pull for pull in self.pulls if pull.node == node]
+
+    def answers(self, node: str, t: float) -> bool:
+        """Whether the node has an exporter."""
+        return all(node != name or t < since for name, since in self.silent)
+
+    def reads(self, node: str, t: float) -> bool:
+        """Whether that exporter can read containerd."""
+        return all(node != name or not since <= t < until for name, since, until in self.down)
+
+    def last_reading(self, node: str, t: float) -> float:
+        """When containerd was asked last."""
+        return next((since for name, since, until in self.down if name == node and since <= t < until), t - 0.3)
+
+    def line(self, node: str, t: float) -> Sequence[tuple[Image, float]]:
+        """The images that stand in the kubelet's line, each since when."""
+        waits = [wait for wait in self.waits if wait.node == node and wait.phase(t) == "queued"]
+        return list({wait.image: wait.asked for wait in waits}.items())

@@ -1,0 +1,95 @@
+"""The series of a play with their targets' labels, as lines of OpenMetrics that Prometheus takes as its own past."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+
+from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
+from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
+from rig import promql
+from rig.evening.acts import HOUR_END, Play
+from rig.evening.nodes import Sample, exporter
+from rig.evening.pods import aggregator
+
+FOREIGN: promql.Known = {
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds_total": set(),
+    "scrape_samples_scraped": set(),
+}
+Key = tuple[str, tuple[tuple[str, str], ...]]
+
+
+@dataclass(slots=True)
+class Tape:
+    """What Prometheus would have stored: for each series its points."""
+
+    series: dict[Key, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
+
+    def record(self, at: float, target: Mapping[str, str], samples: Iterable[Sample]) -> None:
+        """Store a scrape; labels of the series win over those of the target, as with `honorLabels`."""
+        count = 0
+        for name, own, value in samples:
+            _check(name, own)
+            kept = {label: text for label, text in {**target, **own}.items() if text}
+            self.series[name, tuple(sorted(kept.items()))].append((at, value))
+            count += 1
+        here = tuple(sorted(target.items()))
+        self.series["scrape_samples_scraped", here].append((at, count))
+
+    def lines(self) -> Iterator[str]:
+        """As OpenMetrics, series by series."""
+        for (name, labels), points in self.series.items():
+            text = f"{name}{{{','.join(_label(*pair) for pair in labels)}}}"
+            yield from (f"{text} {value!r} {at:.3f}\n" for at, value in points)
+
+
+def played(play: Play, epoch: float, step: float, until: float = HOUR_END, *, overlap: float = 0.0) -> Tape:
+    """The whole hour. In the last `overlap` seconds every program has a second, newer target beside the first."""
+    tape = Tape()
+    moments = [number * step for number in range(int(until / step) + 1)]
+    for t in moments:
+        for node in play.nodes:
+            if play.answers(node, t):
+                tape.record(epoch + t, _exporter_target(node, "old"), exporter(play, node, t, epoch))
+        tape.record(epoch + t, _aggregator_target("old"), aggregator(play, t))
+        began = until - overlap
+        if overlap and t >= began:
+            # What is new sees a little later, as a scrape a moment after the other does.
+            for node in play.nodes:
+                if play.answers(node, t):
+                    new = exporter(play, node, max(t - 3, began), epoch, began, version="1.0.1")
+                    tape.record(epoch + t, _exporter_target(node, "new"), new)
+            tape.record(epoch + t, _aggregator_target("new"), aggregator(play, max(t - 3, began), began, "1.0.1"))
+    return tape
+
+
+def _exporter_target(node: str, generation: str) -> dict[str, str]:
+    pod = f"pulltrace-exporter-{node}-{generation}"
+    return {
+        "job": "pulltrace/exporter",
+        "instance": f"{node}.{generation}:10301",
+        "namespace": "monitoring",
+        "pod": pod,
+        "container": "exporter",
+        "node": node,
+    }
+
+
+def _aggregator_target(generation: str) -> dict[str, str]:
+    return {"job": "pulltrace/aggregator", "instance": f"aggregator.{generation}:10302", "namespace": "monitoring"}
+
+
+def _label(name: str, value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'{name}="{escaped}"'
+
+
+@cache
+def _known() -> promql.Known:
+    metrics = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
+    return {**promql.known_metrics(metrics), **FOREIGN}
+
+
+def _check(name: str, own: Mapping[str, str]) -> None:
+    assert set(own) == _known()[name], f"{name} has the labels {_known()[name]}, not {set(own)}"

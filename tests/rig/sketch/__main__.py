@@ -1,0 +1,62 @@
+"""Draw all dashboards into docs/dashboards, or another folder."""
+
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rig import prometheus
+from rig.dashboards import files, panels
+from rig.evening.acts import HOUR_END
+from rig.evening.play import evening
+from rig.evening.tape import played
+from rig.sketch.answers import Moment, answers
+from rig.sketch.drawing import figure
+
+FOLDER = Path(__file__).parents[3] / "docs/dashboards"
+STEP = 15
+SCENES: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "overview": ("all of the cluster", {}),
+    "pod": ("shop / web-7c9f5d-slow1", {"namespace": "shop", "pod": "web-7c9f5d-slow1"}),
+    "node": ("node-10", {"node": "node-10"}),
+    "registry": ("all registries and images", {}),
+    "itself": ("all of the cluster", {}),
+}
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Play, ask, draw."""
+    folder = Path(arguments[0]) if arguments else FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    epoch = time.time() // STEP * STEP - HOUR_END
+    with tempfile.TemporaryDirectory() as name:
+        data = prometheus.written(prometheus.NEW, played(evening(), epoch, STEP).lines(), Path(name))
+        with prometheus.prometheus(data=data, lookback=f"{STEP - 1}s") as server:
+            for name, (caption, chosen) in SCENES.items():
+                dashboard = files()[name]
+                minutes = {"now-1h": 60, "now-30m": 30}[dashboard["time"]["from"]]
+                moment = Moment(epoch + HOUR_END - 60 * minutes, epoch + HOUR_END, chosen)
+                found = {}
+                for panel in panels(dashboard):
+                    panel["moment"] = (moment.start, moment.end)
+                    found[panel["id"]] = answers(server, panel, moment)
+                picture = figure(dashboard, found, f"sketch of a made-up hour, not a screenshot · {caption}")
+                _save(picture, folder / f"{name}.png")
+
+
+def _save(picture: Figure, path: Path) -> None:
+    """As a small file: few colours are enough."""
+    content = BytesIO()
+    picture.savefig(content, dpi=100)
+    Image.open(content).convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+        path, optimize=True
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
