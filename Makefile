@@ -15,8 +15,8 @@ help: ## What can be made
 	@sed -n 's/^\([a-z-]*\):.*## /\1	/p' $(MAKEFILE_LIST) | expand -t 12
 
 .PHONY: demo
-demo: $(VENV)/ok ## Watch pulls on a stand-in for containerd; REAL=1 (root) on a real one
-	@PYTHONPATH=tests $(BIN)/python -m rig.demo $(if $(filter 1,$(REAL)),--real)
+demo: $(VENV)/ok ## Watch a cluster's pulls, all of it stand-ins; NODE=1 one node's; REAL=1 (root) a real containerd's
+	@PYTHONPATH=tests $(BIN)/python -m rig.demo $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(NODE)),--node)
 
 .PHONY: check
 check: lint types $(VENV)/ok ## Everything that needs no daemon, in less than two minutes

@@ -30,6 +30,8 @@ from pulltrace_aggregator.view import NodePull, NodeStatus, PodImage, PodPull
 
 WORDS_SECONDS: Final = 3.0
 """How long the kubelet's figures of a pull may come after the container that it was for has started."""
+FIRST_SECONDS: Final = 4.0
+"""A download is not compared with others' before: the rate of its first moments says nothing."""
 NEVER_AGAIN: Final = float("inf")
 
 
@@ -133,14 +135,15 @@ class Assessor:
             registry=registry,
             repository=repository,
             digest=digest,
-            cause=None if entry.phase is PodPhase.PULLED else judge(self._case(entry, matched, behind, desk)),
+            cause=None if entry.phase is PodPhase.PULLED else judge(self._case(entry, matched, behind, desk, now)),
             behind=behind,
             pull=matched,
         )
 
-    def _case(self, entry: Followed, matched: NodePull | None, behind: str, desk: "_Desk") -> Case:
+    def _case(self, entry: Followed, matched: NodePull | None, behind: str, desk: "_Desk", now: float) -> Case:
         pull = matched.pull if matched else None
         downloading = entry.phase is PodPhase.DOWNLOADING and pull is not None
+        settled = downloading and now >= _settled_at(entry, desk.reading)
         return Case(
             phase=entry.phase,
             failure=entry.seeker.failure,
@@ -150,7 +153,7 @@ class Assessor:
             unresolved=desk.is_unresolved(entry.seeker.image),
             behind=behind,
             shared=pull is not None and downloading and waits_for_shared(pull, desk.all_pulls),
-            share=self._peers.share(desk.reading.node, pull) if pull is not None and downloading else None,
+            share=self._peers.share(desk.reading.node, pull) if pull is not None and settled else None,
         )
 
     def _next_at(self, reading: NodeReading, followed: Sequence[Followed], *, silent: bool, now: float) -> float:
@@ -161,6 +164,8 @@ class Assessor:
             wait = entry.wait
             if wait.over is not None:
                 at += [wait.over + self._linger] if wait.counted else [now]
+            elif now < (settled_at := _settled_at(entry, reading)):
+                at.append(settled_at)
             elif reading.state is NodeState.UNKNOWN and not silent:
                 at.append(wait.opened + self._limits.silence)
             elif entry.seeker.standing is Standing.LACKING and entry.match.pull is None:
@@ -194,6 +199,14 @@ class _Desk:
     def is_unresolved(self, image: str) -> bool:
         """Whether it is one of those whose registry has not answered for too long: the first in line are."""
         return wanted(image) in self.line.resolving[: self.stale]
+
+
+def _settled_at(entry: Followed, reading: NodeReading) -> float:
+    """From when on the rate of its download says something."""
+    pull = entry.match.pull
+    if pull is None:
+        return float("-inf")
+    return min(pull.started_at - reading.ahead, entry.wait.opened) + FIRST_SECONDS
 
 
 def _identity(image: str, matched: NodePull | None) -> tuple[str, str, str]:

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulltrace.pull import LayerState, Phase
+from pulltrace_aggregator.assess import FIRST_SECONDS
 from pulltrace_aggregator.core import Limits
 from pulltrace_aggregator.failures import Reason
 from pulltrace_aggregator.peers import Peers
@@ -169,6 +170,8 @@ def test_a_node_that_is_slow_against_its_peers() -> None:
         pods[name].pulling()
         cluster.node(name).pull()
         cluster.node(name).advance(ratio=0.1, rate=rate)
+    assert cause(cluster, pods["node-1"]) is Cause.PROGRESSING, "the first moments tell nothing"
+    cluster.sleep(FIRST_SECONDS)
     assert cause(cluster, pods["node-1"]) is Cause.SLOW_DOWNLOAD
     assert cause(cluster, pods["node-2"]) is Cause.PROGRESSING
     cluster.node("node-2").end()

@@ -18,7 +18,7 @@ import pytest
 from rich.console import Console
 
 from rig import containerd, needs
-from rig.demo import screen, stage, words
+from rig.demo import pods, screen, stage, words
 from rig.demo.shop import Wave
 from rig.standin import SourceFailed
 
@@ -136,6 +136,53 @@ def test_what_is_not_known_is_not_made_up() -> None:
     assert list(screen.lines(None)) == ["the exporter does not answer"]
 
 
+def a_row(**changes: Any) -> dict[str, Any]:
+    row = {
+        "pod": "web-1",
+        "node": "node-1",
+        "image": "registry.example/ai/llm-server:2.4",
+        "phase": "downloading",
+        "waitingSeconds": 41.0,
+        "blockedBy": "slow_download",
+        "pull": a_pull(),
+    }
+    return {key: value for key, value in {**row, **changes}.items() if value is not None}
+
+
+VIEW = {
+    "pods": [
+        a_row(pod="done", phase="pulled", blockedBy=None, waitingSeconds=None, pull=an_ended_pull()),
+        a_row(),
+        a_row(pod="next", phase="queued", blockedBy="queue", behind="registry.example/ai/llm-server:2.4", pull=None),
+    ]
+}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("width", [120, 60])
+def test_the_picture_of_pods_fits_and_says_everything(width: int) -> None:
+    console = Console(width=width, color_system=None, force_terminal=False)
+    with console.capture() as capture:
+        console.print(pods.picture(VIEW, "The title", "http://127.0.0.1:1", width))
+    drawn = capture.get().splitlines()
+    assert max(len(line.rstrip()) for line in drawn) <= width
+    text = "".join(drawn).replace(" ", "")
+    for part in ("http://127.0.0.1:1/metrics", "web-1", "67%", "slow_download", "behindai/llm-server:2.4", "pulled"):
+        assert part in text, part
+    assert text.index("web-1") < text.index("done")
+
+
+@pytest.mark.unit
+def test_lines_tell_each_pod_with_its_verdict() -> None:
+    assert list(pods.lines(VIEW)) == [
+        "queued           next on node-1: ai/llm-server:2.4; blocked by queue; behind ai/llm-server:2.4; for 41 s",
+        "downloading  67% web-1 on node-1: ai/llm-server:2.4; blocked by slow_download; 50.0 MB/s, 20 s left, for 41 s",
+        "pulled      100% done on node-1: ai/llm-server:2.4; in 36 s",
+    ]
+    assert list(pods.lines({"pods": []})) == ["no pod waits for an image"]
+    assert list(pods.lines(None)) == ["the aggregator does not answer"]
+
+
 @pytest.mark.unit
 def test_a_line_swings_stalls_and_breaks() -> None:
     wave = Wave(100.0, 8.0, stall_from=4.0, stall_until=6.0, breaks_at=9.0)
@@ -154,8 +201,8 @@ def test_a_machine_without_containerd_is_told_why(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.contract
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda number: str(number.name))
-def test_the_demo_shows_pulls_and_ends_without_a_trace(folder: Path, ending: signal.Signals) -> None:
-    with _demo(folder, "--seed", "1") as demo:
+def test_the_demo_of_one_node_shows_pulls_and_ends_without_a_trace(folder: Path, ending: signal.Signals) -> None:
+    with _demo(folder, "--node", "--seed", "1") as demo:
         output = iter(demo.stdout or ())
         url = _until(output, r"metrics: (http://\S+)/metrics")[1]
         line = _until(output, r"downloading +\d+% (\S+): .* of .*; .*/s, .* left; layers: .*downloading")
@@ -175,9 +222,10 @@ def test_the_demo_shows_pulls_and_ends_without_a_trace(folder: Path, ending: sig
 
 
 @pytest.mark.contract
-def test_the_demo_draws_bars_in_a_terminal_and_ends_by_itself(folder: Path) -> None:
+@pytest.mark.parametrize("flags", [("--node", "--duration=5"), ("--duration=7",)], ids=["node", "cluster"])
+def test_the_demo_draws_bars_in_a_terminal_and_ends_by_itself(folder: Path, flags: tuple[str, ...]) -> None:
     terminal, side = os.openpty()
-    with os.fdopen(terminal, "rb", buffering=0) as screen_of_user, _demo(folder, "--duration=5", output=side) as demo:
+    with os.fdopen(terminal, "rb", buffering=0) as screen_of_user, _demo(folder, *flags, output=side) as demo:
         os.close(side)
         drawn = b"".join(_chunks(screen_of_user)).decode()
         assert demo.wait(END_TIMEOUT) == 0
@@ -188,8 +236,28 @@ def test_the_demo_draws_bars_in_a_terminal_and_ends_by_itself(folder: Path) -> N
 
 
 @pytest.mark.contract
-def test_an_exporter_that_does_not_start_is_shown(folder: Path) -> None:
-    with _demo(folder, PULLTRACE_POLL_INTERVAL="often") as demo:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM], ids=lambda number: str(number.name))
+def test_the_demo_shows_pods_with_their_verdicts_and_ends_without_a_trace(folder: Path, ending: signal.Signals) -> None:
+    with _demo(folder, "--seed", "1") as demo:
+        output = iter(demo.stdout or ())
+        url = _until(output, r"metrics: (http://\S+)/metrics")[1]
+        _until(output, r"downloading +\d+% llm-server-\d on node-\d: ai/llm-server:\S+; blocked by progressing")
+        _until(output, r"queued +\S+ on node-1: shop/api:\S+; blocked by queue; behind ai/llm-server")
+        _until(output, r"llm-server-2 on node-3: .*; blocked by slow_download")
+        with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+            assert 'cause="slow_download"} 1' in answer.read().decode()
+        children = _children(demo.pid)
+        assert len(children) == 4
+        demo.send_signal(ending)
+        assert demo.wait(END_TIMEOUT) == 0
+    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("flags", [(), ("--node",)], ids=["cluster", "node"])
+def test_an_exporter_that_does_not_start_is_shown(folder: Path, flags: tuple[str, ...]) -> None:
+    with _demo(folder, *flags, PULLTRACE_POLL_INTERVAL="often") as demo:
         output, errors = demo.communicate(timeout=30)
         assert demo.returncode == 1
     assert "often" in errors

@@ -37,7 +37,7 @@ def synthetic(seed: int) -> Iterator[Stage]:
     """A stand-in for containerd, and images that are numbers."""
     registry = SyntheticRegistry()
     flavour = replace(V2_1, downloads=8)
-    with _folder() as folder:
+    with a_folder() as folder:
         node = StandIn(folder / "c", registry, flavour=flavour, unpack_seconds=lambda layer: layer.size / UNPACK_SPEED)
         with node:
             title = f"Pulltrace on a stand-in for containerd {node.version}; Ctrl-C ends"
@@ -51,7 +51,7 @@ def real(seed: int) -> Iterator[Stage]:
     usable = [label for label, reason in reasons.items() if not reason]
     if not usable:
         raise Unavailable("; ".join(f"containerd {label}: {reason}" for label, reason in reasons.items()))
-    with _folder() as folder, Registry() as registry, containerd.RealContainerd.fresh(usable[-1]) as node:
+    with a_folder() as folder, Registry() as registry, containerd.RealContainerd.fresh(usable[-1]) as node:
         shop = RealShop(registry, seed)
         try:
             yield Stage(f"Pulltrace on containerd {node.version}; Ctrl-C ends", folder, node, shop)
@@ -60,7 +60,8 @@ def real(seed: int) -> Iterator[Stage]:
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def a_folder() -> Iterator[Path]:
+    """A temporary one with a short path."""
     usual = tempfile.gettempdir()
     # The path of a unix socket has 107 bytes at most.
     folder = Path(tempfile.mkdtemp(prefix="pulltrace-demo-", dir=usual if len(usual) <= LONGEST_PARENT else "/tmp"))

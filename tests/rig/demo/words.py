@@ -68,6 +68,11 @@ def stands_still(pull: Mapping[str, Any]) -> bool:
     return pull["phase"] == "downloading" and float(pull.get("lastProgressAgeSeconds", 0)) > QUIET
 
 
+def tail(reference: str) -> str:
+    """A reference without its registry."""
+    return reference.partition("/")[2] or reference
+
+
 def layers(pull: Mapping[str, Any]) -> str:
     """Layers counted by state, those with none left out."""
     states = [layer["state"] for layer in pull.get("layers", ())]
