@@ -289,6 +289,37 @@ def test_of_two_pulls_at_once_the_one_that_was_not_seen_is_one_more(
     assert (len(seen.leases), len(seen.glimpsed)) == (1, 1)
 
 
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_first(
+    containerd: FakeContainerd, version: str
+) -> None:
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW + 1)
+    containerd.lease("early", NOW + 0.9, ROOT)
+    containerd.lease("late", NOW + 0.95, ROOT)
+    watcher.look(1.1)
+    glimpsed = [*watcher.look(1.15, containerd.write(TAG, 1.13)).glimpsed]
+    for lease, at in (("late", 1.2), ("early", 1.3)):
+        del containerd.held[lease]
+        glimpsed += watcher.look(at).glimpsed
+    glimpsed += watcher.look(1.4, containerd.write(TAG, 1.28)).glimpsed
+    assert not glimpsed
+
+
+def test_a_pulls_own_record_and_the_echo_of_another_change_places(containerd: FakeContainerd) -> None:
+    """Three at once where names are written again: T of each, and only then the second ones."""
+    watcher = begun(containerd, REWRITING)
+    containerd.fetch(NOW + 1)
+    names = ("a", "b", "c")
+    for name in names:
+        containerd.lease(name, NOW + 1, ROOT)
+    watcher.look(1.1)
+    containerd.held.clear()
+    watcher.look(1.2, *(containerd.write(TAG, 1.12 + number / 100) for number in range(len(names))))
+    assert not watcher.look(1.4, *(containerd.write(TAG, 1.3 + number / 100) for number in range(len(names)))).glimpsed
+    assert len(watcher.look(1.6, containerd.write(TAG, 1.5)).glimpsed) == 1
+
+
 def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("failing", NOW + 1.1, ROOT)

@@ -18,6 +18,9 @@ from pulltrace_exporter.observation import Content, ImageRecord, Ingest
 
 REMEMBERED = 1000
 
+SHUFFLED_SECONDS = 2.0
+"""Where names are written again, a pull's own write and another one's echo of the same name change places."""
+
 
 class Glimpse(NamedTuple):
     """A pull that nobody saw: what it would have held, its root, and the root's records."""
@@ -107,8 +110,9 @@ class Glimpses:
     def _explain(self, write: ImageWrite, record: ImageRecord | None, now: float) -> None:
         if record is None:
             return  # it has been removed
-        self._echoes.expect(write, record.root, rewriting=rewrites_records(self.version))
-        if not self._sightings.claim(record.root, write.at, now):
+        rewriting = rewrites_records(self.version)
+        self._echoes.expect(write, record.root, rewriting=rewriting)
+        if not self._sightings.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
             self._unseen += ((write, record),)
             return
         self._account(record.root, write.at)

@@ -1,10 +1,13 @@
 """One pull from its start to its end: what a person watches."""
 
+import subprocess
 import time
 
 import pytest
 
-from rig.images import MIB, file_layer
+from rig import needs
+from rig.debian import PROMTOOL
+from rig.images import MIB, file_layer, layer
 from rig.sanity import check_whole, layer_size
 from rig.scene import Scene
 from rig.standin import StandIn
@@ -114,3 +117,19 @@ def test_v1_pulls_says_the_same(stage: Scene) -> None:
     assert [(layer["digest"], layer["state"]) for layer in pull["layers"]] == [
         (layer.digest, layer.state) for layer in seen.layers
     ]
+
+
+def test_promtool_has_nothing_to_say_about_a_scrape_in_mid_pull(stage: Scene) -> None:
+    promtool = needs.program(PROMTOOL)
+    cached = layer(300_000, "promtool")
+    stage.pulled(stage.push("base", [cached]))
+    image = stage.push(layers=[cached, 3 * MIB, MIB])
+    stall = stage.registry.stall(image.layers[1].digest, after=2 * MIB)
+    exporter = stage.exporter()
+    stage.pull(image)
+    stall.wait_held()
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
+    body = exporter.get("/metrics").body
+    checked = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")
+    stall.release()
