@@ -223,6 +223,7 @@ def _tls() -> Schema:
     return _object(
         enabled=_BOOLEAN,
         existingSecret=_text(_NAME_OR_EMPTY),
+        clientCertificates=_BOOLEAN,
         minVersion=_one_of("TLS12", "TLS13"),
         certManager=_object(issuerRef=issuer, duration=_text(DURATION), renewBefore=_text(DURATION)),
     )

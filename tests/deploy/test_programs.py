@@ -22,7 +22,7 @@ from pulltrace_exporter.config import ExporterConfig
 from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
 from rig.mounted import Secrets, mounted
 from rig.pki import Authority
-from rig.variants import EVERYTHING, GIVEN_TLS, HASH, LOGIN, PASSWORD, TLS, VARIANTS, Values, each_variant
+from rig.variants import CLIENTS, EVERYTHING, GIVEN_TLS, HASH, LOGIN, PASSWORD, TLS, VARIANTS, Values, each_variant
 from rig.web import hashed, serving
 
 EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
@@ -43,7 +43,7 @@ def secrets(authority: Authority) -> Secrets:
     pair = authority.issue(also=NAMES)
     tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
     login = {"username": USER.encode(), "password": WORD.encode()}
-    names = ("given", f"{EXPORTER}-tls", f"{AGGREGATOR}-tls")
+    names = ("given", f"{EXPORTER}-tls", f"{AGGREGATOR}-tls", "pulltrace-prometheus-tls")
     web = f"basic_auth_users:\n  {USER}: {HASH}\n".encode()
     return {**dict.fromkeys(names, tls), LOGIN: login, "web": {"web-config.yaml": web}}
 
@@ -143,6 +143,52 @@ def _status(port: int, context: ssl.SSLContext, name: str, authorization: str) -
     ):
         connection.sendall(request.encode())
         return connection.recv(12).split()[1]
+
+
+@pytest.mark.contract
+def test_without_a_certificate_nobody_comes_in_where_one_is_asked_for(secrets: Secrets, tmp_path: Path) -> None:
+    found = new_helm(CLIENTS)
+    door = mounted(found, EXPORTER, tmp_path / "e", secrets).file("web.config.file")
+    keys = http_config.load(mounted(found, AGGREGATOR, tmp_path / "a", secrets).file("exporter.http-config.file"))
+    etc = mounted(found, "pulltrace-test", tmp_path / "t", secrets).etc
+    with serving(config=door) as server:
+        assert keys.context
+        assert keys.tls
+        assert _status(server.port, keys.context, keys.tls.server_name, "") == b"200"
+        assert ask("https", f"127.0.0.1:{server.port}", etc=etc)[0] == 0
+        (etc / "tls" / "tls.crt").unlink()
+        assert ask("https", f"127.0.0.1:{server.port}", etc=etc)[0] == 1
+
+
+@pytest.mark.unit
+def test_probes_ask_what_they_may() -> None:
+    for values, scheme in (({}, "HTTP"), (TLS, "HTTPS")):
+        for pod in (EXPORTER, AGGREGATOR):
+            container = pod_specs(new_helm(values))[pod]["containers"][0]
+            for name, path in (("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")):
+                assert container[name]["httpGet"] == {"path": path, "port": "metrics", "scheme": scheme}
+    for pod in (EXPORTER, AGGREGATOR):
+        container = pod_specs(new_helm(CLIENTS))[pod]["containers"][0]
+        for name in ("livenessProbe", "readinessProbe"):
+            assert "httpGet" not in container[name]
+            assert container[name]["tcpSocket"] == {"port": "metrics"}
+
+
+@pytest.mark.unit
+def test_certificates_are_good_for_what_they_are_shown_for() -> None:
+    uses = {
+        each["spec"]["secretName"]: {*each["spec"]["usages"]} - {"digital signature"}
+        for each in of_kind(new_helm(CLIENTS), "Certificate")
+        if "usages" in each["spec"]
+    }
+    assert uses == {
+        f"{EXPORTER}-tls": {"server auth"},
+        f"{AGGREGATOR}-tls": {"server auth", "client auth"},
+        "pulltrace-prometheus-tls": {"client auth"},
+    }
+    assert not [
+        each for each in of_kind(new_helm(TLS), "Certificate") if "client auth" in each["spec"].get("usages", ())
+    ]
 
 
 @pytest.mark.unit

@@ -23,14 +23,14 @@ from rig.mounted import Secrets, mounted
 from rig.pages import Page
 from rig.pki import Authority
 from rig.prometheus import Labels, Prometheus, prometheus
-from rig.variants import KPS, LOGIN, PASSWORD, TLS, Values
+from rig.variants import CLIENTS, KPS, LOGIN, PASSWORD, Values
 from rig.web import hashed, wait_until
 
 pytestmark = pytest.mark.integration
 
 EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
 WORD: Final = "a word"
-SECURED: Final[Values] = {**TLS, "basicAuth": {**PASSWORD["basicAuth"], "users": {"prometheus": hashed(WORD)}}}
+SECURED: Final[Values] = {**CLIENTS, "basicAuth": {**PASSWORD["basicAuth"], "users": {"prometheus": hashed(WORD)}}}
 PLAIN_NAMESPACE, SECURED_NAMESPACE = "pulltrace", "monitoring"
 NODES: Final = {PLAIN_NAMESPACE: "node-plain", SECURED_NAMESPACE: "node-secured"}
 WAITS: Final = {"namespace": "shop", "pod": "web", "container": "main", "node": "node-far"}
@@ -52,7 +52,9 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
     pair = authority.issue(also=[f"{name}.{SECURED_NAMESPACE}.svc" for name in (EXPORTER, AGGREGATOR)])
     tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
     login = {"username": b"prometheus", "password": WORD.encode()}
-    secrets = {f"{EXPORTER}-tls": tls, f"{AGGREGATOR}-tls": tls, LOGIN: login}
+    shown = authority.issue()
+    client = {"tls.crt": shown.certificate, "tls.key": shown.key, "ca.crt": authority.certificate}
+    secrets = {f"{EXPORTER}-tls": tls, f"{AGGREGATOR}-tls": tls, "pulltrace-prometheus-tls": client, LOGIN: login}
     with FakeCluster() as cluster, ExitStack() as running:
         for name in (PLAIN_NAMESPACE, SECURED_NAMESPACE, "shop"):
             cluster.api.create(objects.namespace(name))
@@ -140,10 +142,12 @@ def operators_job(stage: Stage, monitor: Object) -> dict[str, Any]:
     ]
     names = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
     relabel = [{names.get(key, key): value for key, value in each.items()} for each in endpoint["relabelings"]]
-    ca, login = endpoint["tlsConfig"]["ca"]["secret"], endpoint["basicAuth"]
-    ca_file = stage.folder / f"{meta['name']}.crt"
-    ca_file.write_bytes(stage.secrets[ca["name"]][ca["key"]])
-    presented = {key: stage.secrets[ref["name"]][ref["key"]].decode() for key, ref in login.items()}
+    tls = endpoint["tlsConfig"]
+    files = {"ca_file": tls["ca"]["secret"], "cert_file": tls["cert"]["secret"], "key_file": tls["keySecret"]}
+    paths = {name: stage.folder / f"{meta['name']}-{name}" for name in files}
+    for name, ref in files.items():
+        paths[name].write_bytes(stage.secrets[ref["name"]][ref["key"]])
+    presented = {key: stage.secrets[ref["name"]][ref["key"]].decode() for key, ref in endpoint["basicAuth"].items()}
     return {
         "job_name": f"{meta['namespace']}/{meta['name']}",
         "scrape_interval": "1s",
@@ -151,7 +155,7 @@ def operators_job(stage: Stage, monitor: Object) -> dict[str, Any]:
         "sample_limit": spec["sampleLimit"],
         "scheme": endpoint["scheme"],
         "metrics_path": endpoint["path"],
-        "tls_config": {"ca_file": str(ca_file), "server_name": endpoint["tlsConfig"]["serverName"]},
+        "tls_config": {**{name: str(path) for name, path in paths.items()}, "server_name": tls["serverName"]},
         "basic_auth": presented,
         "kubernetes_sd_configs": discovery(stage, SECURED_NAMESPACE),
         "relabel_configs": [*keep, *labels, *relabel],
@@ -174,7 +178,7 @@ def test_prometheus_scrapes_both_programs_and_their_labels_are_right(
         nodes = sorted(labels["node"] for labels in found_by(server, 'up{job="pulltrace-exporter"}'))
         assert nodes == sorted(NODES.values())
         assert sorted(labels["node"] for labels in found_by(server, "pulltrace_exporter_build_info")) == nodes
-        # Both aggregators read their exporter, the one over TLS and with a password.
+        # Both aggregators read their exporter, the one over TLS, with a certificate and a password.
         wait_until(lambda: len(server.query('pulltrace_aggregator_exporters{state="ok"} == 1')) == 2, PATIENCE)
         wait_until(lambda: len(server.query('pulltrace_pod_pull_info{pod="web"}')) == 2, PATIENCE)
         for labels in found_by(server, 'pulltrace_pod_pull_info{pod="web"}'):

@@ -45,6 +45,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"basicAuth": {**LOGIN, "users": {"me": HASH}, "webConfigSecret": "web"}},
         ("only one of them can be used",),
     ),
+    "client certificates without TLS": (
+        {"tls": {"clientCertificates": True}},
+        ("tls.clientCertificates needs tls.enabled",),
+    ),
     "intents that are off": (
         {"exporter": {"kubeletIntents": {"directory": "/var/lib/kubelet/x"}}},
         ("exporter.kubeletIntents.enabled is false",),

@@ -10,6 +10,7 @@ LOGIN: Final = "pulltrace-login"
 KPS: Final[Values] = {"kubePrometheusStack": {"release": "kps"}}
 TLS: Final[Values] = {**KPS, "tls": {"enabled": True}}
 GIVEN_TLS: Final[Values] = {**KPS, "tls": {"enabled": True, "existingSecret": "given", "minVersion": "TLS13"}}
+CLIENTS: Final[Values] = {**KPS, "tls": {"enabled": True, "clientCertificates": True}}
 PASSWORD: Final[Values] = {
     **KPS,
     "basicAuth": {"enabled": True, "existingSecret": LOGIN, "users": {"prometheus": HASH}},
@@ -40,7 +41,11 @@ _POD: Final[Values] = {
 EVERYTHING: Final[Values] = {
     **GIVEN_TLS,
     "runtime": "rke2",
-    "tls": {"enabled": True, "certManager": {"issuerRef": {"kind": "ClusterIssuer", "name": "company"}}},
+    "tls": {
+        "enabled": True,
+        "clientCertificates": True,
+        "certManager": {"issuerRef": {"kind": "ClusterIssuer", "name": "company"}},
+    },
     "basicAuth": PASSWORD["basicAuth"],
     "global": {"imageRegistry": "mirror.example", "imagePullSecrets": ["one", {"name": "two"}]},
     "imagePullSecrets": [{"name": "three"}],
@@ -106,6 +111,7 @@ VARIANTS: Final[dict[str, Values]] = {
     "sharded": {**KPS, "aggregator": {"shards": 3}},
     "tls": TLS,
     "given-tls": GIVEN_TLS,
+    "client-certificates": CLIENTS,
     "password": PASSWORD,
     "own-web-config": {"basicAuth": {"enabled": True, "existingSecret": LOGIN, "webConfigSecret": "web"}},
     **{name: {**INTENTS, "runtime": name} for name in ("containerd", "k3s", "rke2", "k0s", "microk8s")},

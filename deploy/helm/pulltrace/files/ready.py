@@ -7,8 +7,9 @@ import http.client
 import socket
 import ssl
 import sys
+from pathlib import Path
 
-CA_FILE = "/etc/pulltrace/tls/ca.crt"
+FOLDER = Path("/etc/pulltrace/tls")
 
 
 def main(scheme, *services):
@@ -45,7 +46,11 @@ def is_ready(scheme, host, address):
 
 def secured(plain, host):
     """The connection over TLS; the certificate is good for the Service's name, not for an address."""
-    return ssl.create_default_context(cafile=CA_FILE).wrap_socket(plain, server_hostname=host)
+    context = ssl.create_default_context(cafile=FOLDER / "ca.crt")
+    # There is one where clients have to show it.
+    if (FOLDER / "tls.crt").exists():
+        context.load_cert_chain(FOLDER / "tls.crt", FOLDER / "tls.key")
+    return context.wrap_socket(plain, server_hostname=host)
 
 
 if __name__ == "__main__":

@@ -62,11 +62,18 @@ topologySpreadConstraints:
 {{- end }}
 {{- end -}}
 
+{{/* The kubelet has no certificate to show: where one is asked for, it can only knock. */}}
 {{- define "pulltrace.probes" -}}
-livenessProbe:
-  {{- merge (dict "httpGet" (dict "path" "/-/healthy" "port" "metrics" "scheme" (include "pulltrace.scheme" .root | upper))) .values.livenessProbe | toYaml | nindent 2 }}
-readinessProbe:
-  {{- merge (dict "httpGet" (dict "path" "/-/ready" "port" "metrics" "scheme" (include "pulltrace.scheme" .root | upper))) .values.readinessProbe | toYaml | nindent 2 }}
+{{- $values := .values -}}
+{{- $root := .root -}}
+{{- range $name, $path := dict "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
+{{- $asked := dict "httpGet" (dict "path" $path "port" "metrics" "scheme" (include "pulltrace.scheme" $root | upper)) }}
+{{- if include "pulltrace.clientCertificates" $root }}
+{{- $asked = dict "tcpSocket" (dict "port" "metrics") }}
+{{- end }}
+{{ $name }}:
+  {{- merge $asked (get $values $name) | toYaml | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* Flags given by name, as arguments: a switch is on or off, the rest has a value. */}}

@@ -17,12 +17,26 @@
 {{- .root.Values.tls.existingSecret | default (printf "%s-%s-tls" (include "pulltrace.fullname" .root) .component) -}}
 {{- end -}}
 
+{{/* Secret with the certificate that Prometheus shows. */}}
+{{- define "pulltrace.clientSecret" -}}
+{{- .Values.tls.existingSecret | default (printf "%s-prometheus-tls" (include "pulltrace.fullname" .)) -}}
+{{- end -}}
+
+{{/* Whether clients have to show a certificate: "true" or empty. */}}
+{{- define "pulltrace.clientCertificates" -}}
+{{- if and .Values.tls.enabled .Values.tls.clientCertificates }}true{{ end -}}
+{{- end -}}
+
 {{- define "pulltrace.webConfig" -}}
 {{- if .Values.tls.enabled }}
 tls_server_config:
   cert_file: /etc/pulltrace/tls/tls.crt
   key_file: /etc/pulltrace/tls/tls.key
   min_version: {{ .Values.tls.minVersion }}
+  {{- if include "pulltrace.clientCertificates" . }}
+  client_ca_file: /etc/pulltrace/tls/ca.crt
+  client_auth_type: RequireAndVerifyClientCert
+  {{- end }}
 {{- end }}
 {{- if .Values.basicAuth.enabled }}
 basic_auth_users:
@@ -36,6 +50,10 @@ tls_config:
   ca_file: /etc/pulltrace/tls/ca.crt
   server_name: {{ include "pulltrace.exporter.serverName" . }}
   min_version: {{ .Values.tls.minVersion }}
+  {{- if include "pulltrace.clientCertificates" . }}
+  cert_file: /etc/pulltrace/tls/tls.crt
+  key_file: /etc/pulltrace/tls/tls.key
+  {{- end }}
 {{- end }}
 {{- if .Values.basicAuth.enabled }}
 basic_auth:
@@ -83,6 +101,15 @@ tlsConfig:
       name: {{ include "pulltrace.tlsSecret" . }}
       key: ca.crt
   serverName: {{ .serverName }}
+  {{- if include "pulltrace.clientCertificates" .root }}
+  cert:
+    secret:
+      name: {{ include "pulltrace.clientSecret" .root }}
+      key: tls.crt
+  keySecret:
+    name: {{ include "pulltrace.clientSecret" .root }}
+    key: tls.key
+  {{- end }}
 {{- end }}
 {{- if .root.Values.basicAuth.enabled }}
 basicAuth:
@@ -106,6 +133,9 @@ basicAuth:
 {{- end -}}
 {{- if and $auth.users $auth.webConfigSecret -}}
 {{- fail "basicAuth.users and basicAuth.webConfigSecret: only one of them can be used" -}}
+{{- end -}}
+{{- if and .Values.tls.clientCertificates (not .Values.tls.enabled) -}}
+{{- fail "tls.clientCertificates needs tls.enabled" -}}
 {{- end -}}
 {{- if and .Values.exporter.kubeletIntents.directory (not .Values.exporter.kubeletIntents.enabled) -}}
 {{- fail "exporter.kubeletIntents.directory is given, but exporter.kubeletIntents.enabled is false" -}}
