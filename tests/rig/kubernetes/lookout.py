@@ -122,6 +122,21 @@ class Lookout:
     def metrics(self, aggregator: RunningAggregator) -> Scrape:
         return Scrape.parse(aggregator.metrics())
 
+    def wait_metrics(self, aggregator: RunningAggregator, met: Callable[[Scrape], object]) -> Scrape:
+        """The first scrape that meets the condition: what comes by events may come after what comes by states."""
+        scrapes: list[Scrape] = []
+
+        def found(_: Document) -> object:
+            scrapes.append(self.metrics(aggregator))
+            return met(scrapes[-1])
+
+        aggregator.wait(found, TIMEOUT)
+        return scrapes[-1]
+
+    def counts(self, scrape: Scrape, name: str, **labels: str) -> float:
+        """A counter of this test's pods."""
+        return scrape.total(f"pulltrace_pod_pull_{name}", namespace=self.namespace, **labels)
+
     def finally_(self, action: Callable[[], object]) -> None:
         """Do this at the end of the test."""
         self._ends.callback(action)
