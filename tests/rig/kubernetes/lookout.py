@@ -49,10 +49,12 @@ class Lookout:
         return f"--exporter.target={name}=http://127.0.0.1:{exporter.port}"
 
     def aggregator(self, *flags: str) -> RunningAggregator:
-        """One more aggregator, as a user of its own with no right too many; it has all lists."""
+        """One more aggregator, as a user with no right too many; it has all lists, and has to ask for nothing else."""
         file = self._file("kubeconfig")
         cluster = self.node.cluster
-        file.write_text(kubeconfig(cluster.url, cluster.ca_file, token=cluster.user(RIGHTS)))
+        token = cluster.user(RIGHTS)
+        file.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
+        self._ends.callback(self._check_asked, token)
         flags = (f"--kubeconfig={file}", "--exporter.interval=200ms", self.target, *flags)
         running = self._ends.enter_context(RunningAggregator(self._file("aggregator"), *flags))
         running.wait_ready()
@@ -140,6 +142,12 @@ class Lookout:
     def finally_(self, action: Callable[[], object]) -> None:
         """Do this at the end of the test."""
         self._ends.callback(action)
+
+    def _check_asked(self, token: str) -> None:
+        allowed = {(verb, rule.resource) for rule in RIGHTS for verb in rule.verbs}
+        asked = self.node.cluster.asked(token)
+        assert asked, "nothing is known of what it has asked for"
+        assert asked <= allowed, f"it has asked for more than it may: {asked - allowed}"
 
     def _file(self, kind: str) -> Path:
         return self._folder / f"{kind}-{next(self._numbers)}"

@@ -1,5 +1,6 @@
 """A real kube-apiserver with an etcd, in one folder which goes when it is closed."""
 
+import json
 import secrets
 import shutil
 import socket
@@ -21,6 +22,13 @@ from rig.processes import Process
 
 USERS = 1000
 """Tokens are read once at the start, so there are as many users from the beginning."""
+GROUP = "rig:users"
+AUDIT_POLICY = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "userGroups": [GROUP]}, {"level": "None"}],
+}
 START_TIMEOUT = 90.0
 INTERVAL = 0.05
 
@@ -76,6 +84,13 @@ class RealCluster:
             # The server learns of its own roles by a watch, a moment later.
             self._wait_for(lambda: all(user.may(rule) for rule in given))
 
+    def asked(self, token: str) -> set[tuple[str, str]]:
+        """What a user has asked for, granted or not: verbs and resources. What the rig asks in its name is left out."""
+        lines = (self.folder / "audit.log").read_text().splitlines()
+        events = [event for event in map(json.loads, lines) if event["user"]["username"] == self._users[token]]
+        asked = [event for event in events if not event.get("userAgent", "").startswith("python-requests")]
+        return {(event["verb"], event.get("objectRef", {}).get("resource", event["requestURI"])) for event in asked}
+
     def compact(self) -> None:
         revision = self._etcd_call("kv/range", {"key": "AA=="})["header"]["revision"]
         self._etcd_call("kv/compaction", {"revision": revision, "physical": True})
@@ -112,8 +127,9 @@ class RealCluster:
         self._users = {secrets.token_hex(16): f"user-{number}" for number in range(USERS)}
         self._unused = list(self._users)
         lines = [f'{admin},admin,admin,"system:masters"']
-        lines += [f"{token},{name},{name}" for token, name in self._users.items()]
+        lines += [f'{token},{name},{name},"{GROUP}"' for token, name in self._users.items()]
         (self.folder / "tokens.csv").write_text("\n".join(lines) + "\n")
+        (self.folder / "audit.json").write_text(json.dumps(AUDIT_POLICY))
         self.admin_token = admin
         self.api = Api(self.url, admin, self.ca_file)
         self._closing.callback(self.api.close)
@@ -152,6 +168,8 @@ class RealCluster:
             "--service-cluster-ip-range=10.0.0.0/24",
             "--endpoint-reconciler-type=none",
             "--allow-privileged",
+            f"--audit-policy-file={self.folder / 'audit.json'}",
+            f"--audit-log-path={self.folder / 'audit.log'}",
         ]
 
     def _etcd_answers(self) -> bool:
