@@ -106,7 +106,7 @@ def _burn(
         f"registry:pulltrace_pod_pull_errors:ratio_rate{long} > {limit}\n"
         f"and {on} registry:pulltrace_pod_pull_errors:ratio_rate{short} > {limit}\n"
         f"and {on} {attempts} >= {number(settings.burn_attempts)}",
-        f"Pulls from {{{{ $labels.registry }}}} fail {factor:g} times as often as its error budget allows.",
+        f"Pulls from {{{{ $labels.registry }}}} fail at least {factor:g} times as often as its error budget allows.",
         f"Over the last {long} {VALUE_PERCENT} of the pulls from {{{{ $labels.registry }}}} failed for reasons of the"
         f" registry or the way to it; the objective allows {number(100 * (1 - settings.objective))}%. {worst} Next: see"
         " which reasons (registry_reason:pulltrace_pod_pull_failures:rate5m): timeouts, refusals and rate limits have"

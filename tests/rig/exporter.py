@@ -26,7 +26,7 @@ _SCHEMA = Draft202012Validator(dict(wire.schema()))
 
 
 class RunningExporter:
-    """Serves on a free port of 127.0.0.1 once made. `log` is the file that it writes to."""
+    """Serves on a port of 127.0.0.1 once made, on a free one unless told. `log` is the file that it writes to."""
 
     def __init__(self, socket: Path, log: Path, *flags: str, port: int = 0) -> None:
         self.log = log

@@ -1,0 +1,323 @@
+"""A day's trouble in two minutes: everything that an alert is for, and its end.
+
+Only what needs more than minutes of history has no scenario: a budget that burns slowly, a week's throughput.
+"""
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from functools import partial
+
+from rig.alertmanager import Notification
+from rig.chain import Chain
+from rig.hub import HubPod
+from rig.images import MIB
+from rig.node import PullRequest
+
+TIMEOUT = 60.0
+TICK = 0.5
+
+Look = Callable[[Chain, str], None]
+"""Called with the chain and the name of what goes on: `trouble`, `generations`, `calm`."""
+
+BROKEN = {
+    "refused": ("401 Unauthorized", "PulltraceImagePullUnauthorized"),
+    "missing": ("rpc error: code = NotFound desc = {}: not found", "PulltraceImageNotFound"),
+    "limited": ("429 Too Many Requests", "PulltraceImagePullRateLimited"),
+    "full": ("write /var/lib/containerd/x: no space left on device", "PulltraceNodeDiskFull"),
+    "tls": ("tls: failed to verify certificate: x509: certificate has expired", "PulltraceRegistryTlsFailing"),
+    "dns": ("dial tcp: lookup dns.example: no such host", "PulltraceRegistryDnsFailing"),
+    "odd": ("something that nobody has seen yet", "PulltraceImagePullFailing"),
+}
+"""Pods that fail, each with what its kubelet says and the alert that comes of it."""
+
+IN_TROUBLE = frozenset(
+    {
+        "PulltracePullStalled",
+        "PulltracePullSlowOnNode",
+        "PulltracePullTakesTooLong",
+        "PulltraceUnpackSlow",
+        "PulltraceImageQueued",
+        "PulltraceGhostPull",
+        "PulltraceRegistryNotAnswering",
+        "PulltraceRegistryErrorBudgetBurnFast",
+        "PulltraceContainerdUnreachable",
+        "PulltraceExporterMissing",
+        "PulltraceNodeNotReady",
+        "PulltraceNodeWithoutExporter",
+        "PulltraceSeriesSuppressed",
+        *(alert for _, alert in BROKEN.values()),
+    }
+)
+LATER = frozenset({"PulltraceNodeCannotReachRegistry", "PulltraceRegistrySlow"})
+BLIND = frozenset({"PulltraceAggregatorBlind", "PulltraceAggregatorAbsent"})
+
+
+@dataclass(slots=True)
+class Play:
+    """The scenario on a chain, step by step. `meanwhile` is done again and again while it waits."""
+
+    chain: Chain
+    pods: dict[str, HubPod] = field(default_factory=dict)
+    pulls: list[PullRequest] = field(default_factory=list)
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)
+    solve: list[Callable[[], object]] = field(default_factory=list)
+
+    def set_up(self) -> None:
+        """Six nodes, an aggregator, and what looks at them."""
+        for name in ("stall", "queue", "crash", "silent"):
+            self.chain.add(name)
+        self.chain.add("unpack", "--limit.layers=1", limps=True)
+        self.chain.add("cut")
+        self.chain.aggregate()
+        self.chain.watch()
+        self.until(lambda: self.chain.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+
+    def cause_trouble(self) -> None:
+        """All at once, on different nodes and registries, so that nothing silences what is to be heard."""
+        self._stall()
+        self._queue()
+        self._crash()
+        self._unpack()
+        self._fall_behind_peers()
+        self._silence()
+        self._break()
+        self._cut()
+
+    def wait_fired(self, names: Collection[str]) -> None:
+        """Return when the receivers have been told that all of these fire."""
+        self.until(lambda: set(names) <= self.told("firing"), lambda: set(names) - self.told("firing"))
+
+    def wait_resolved(self, names: Collection[str]) -> None:
+        """Return when the last that the receivers have been told of all of these is their end."""
+        self.until(lambda: not self._open(names), lambda: self._open(names))
+
+    def end_trouble(self) -> None:
+        """Solve everything."""
+        for action in self.solve:
+            action()
+        self.meanwhile.clear()
+        self.solve.clear()
+
+    def restart_containerd(self) -> None:
+        """What has crashed is there again, and has forgotten nothing."""
+        self.chain.places["crash"].node.start()
+
+    def slow_registry(self) -> None:
+        """A registry that is slow for all nodes; on one of them the pull stands still on top of it."""
+        image = self.chain.push("team/rollout", [40 * MIB])
+        other = self.chain.push("team/other", [16 * MIB])
+        self.chain.registry.throttle(3 * MIB, image.layers[0].digest)
+        for place in ("queue", "silent", "unpack"):
+            self.pod(f"slow-{place}", place, f"slow.example/{image.repository}:v1")
+        stall = self.chain.registry.stall(other.layers[0].digest, after=2 * MIB)
+        self.pod("slow-stalled", "stall", f"slow.example/{other.repository}:v1")
+
+        def solve() -> None:
+            stall.release()
+            self.chain.registry.throttle(None, image.layers[0].digest)
+
+        self.solve.append(solve)
+        alone = self.chain.push("team/alone", [MIB])
+        hang = self.chain.registry.hang(alone.repository)
+        self.chain.finally_(hang.release)
+        self.pod("alone", "crash", f"silent.example/{alone.repository}:v1")
+        self.solve += [hang.release, lambda: self.gone("alone")]
+        self.until(lambda: "PulltracePullStalled" in self.chain.manager.inhibited())
+
+    def second_generation(self) -> None:
+        """A second exporter on each node, and a second aggregator, all scraped."""
+        for name in self.chain.places:
+            self.chain.export(name)
+        self.chain.aggregate()
+        self.chain.target()
+        wanted = len(self.chain.places)
+        doubled = "count(count by (node) (pulltrace_exporter_time_seconds) == 2)"
+        self.until(lambda: any(one.value == wanted for one in self.chain.prometheus.query(doubled)))
+        self.until(lambda: len(self.chain.prometheus.query("pulltrace_aggregator_build_info")) == 2)
+
+    def blind_and_absent(self) -> None:
+        """The aggregators lose their rights, and in the end are gone."""
+        for aggregator in self.chain.aggregators:
+            aggregator.kill()
+        self.chain.aggregators.clear()
+        token = self.chain.hub.cluster.user([])
+        blind = self.chain.hub.kubeconfig(token=token)
+        self.chain.aggregate(blind, ready=False)
+        self.chain.target()
+        self.wait_fired({"PulltraceAggregatorBlind"})
+        self.chain.aggregators.pop().kill()
+        self.chain.target()
+        self.wait_fired({"PulltraceAggregatorAbsent"})
+        self.chain.aggregate()
+        self.chain.target()
+        self.wait_resolved(BLIND)
+
+    def told(self, status: str) -> set[str]:
+        """Names of the alerts of which a receiver was told that they fire, or have ended."""
+        return {one.name for one in self.chain.hook.notifications if one.status == status}
+
+    def until(self, condition: Callable[[], object], missing: Callable[[], object] = lambda: "") -> None:
+        """Return when it is so; fails after a minute."""
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            if time.monotonic() > deadline:
+                firing = self.chain.prometheus.query('ALERTS{alertstate="firing"}')
+                names = sorted({one.labels["alertname"] for one in firing})
+                raise TimeoutError(f"it did not come to that in {TIMEOUT} s: {missing()}; firing are {names}")
+            for action in self.meanwhile:
+                action()
+            time.sleep(TICK)
+
+    def pod(self, name: str, place: str, reference: str, *, pull: bool = True) -> HubPod:
+        """A pod that waits for an image, which its node pulls or has not come to yet."""
+        pod = self.chain.hub.pod(name, reference, node=place)
+        pod.pulling()
+        self.pods[name] = pod
+        if pull:
+            self.pulls.append(self.chain.pull(place, reference))
+        return pod
+
+    def _open(self, names: Collection[str]) -> set[str]:
+        last: dict[tuple[str, ...], Notification] = {}
+        for one in self.chain.hook.notifications:
+            if one.name in names:
+                last[tuple(f"{key}={one.labels[key]}" for key in sorted(one.labels))] = one
+        return {one.name for one in last.values() if one.status == "firing"}
+
+    def _stall(self) -> None:
+        image = self.chain.push("team/stalled", [8 * MIB])
+        stall = self.chain.registry.stall(image.layers[0].digest, after=2 * MIB)
+        self.pod("stalled", "stall", f"stall.example/{image.repository}:v1")
+        self.pod("behind-the-stalled", "stall", "stall.example/team/behind:v1", pull=False)
+        self.solve += [stall.release, lambda: self.gone("stalled", "behind-the-stalled")]
+
+    def _queue(self) -> None:
+        image = self.chain.push("team/large", [70 * MIB])
+        self.chain.registry.throttle(1.2 * MIB, image.layers[0].digest)
+        self.pod("first", "queue", f"queue.example/{image.repository}:v1")
+        self.pod("queued", "queue", "queue.example/team/queued:v1", pull=False)
+        self.solve += [
+            lambda: self.chain.registry.throttle(None, image.layers[0].digest),
+            lambda: self.gone("first", "queued"),
+        ]
+
+    def _crash(self) -> None:
+        image = self.chain.push("team/crashing", [30 * MIB])
+        self.chain.registry.throttle(1.5 * MIB, image.layers[0].digest)
+        node = self.chain.places["crash"].node
+        self.pod("crashing", "crash", f"crash.example/{image.repository}:v1")
+        self.chain.registry.wait_sent(image.layers[0].digest, 2 * MIB)
+        node.crash()
+        self.solve.append(lambda: self.gone("crashing"))
+
+    def _unpack(self) -> None:
+        node = self.chain.places["unpack"].node
+        image = self.chain.push("team/unpacking", [MIB] * 4)
+        node.unpacking.hold()
+        self.chain.finally_(node.unpacking.release)
+        self.pod("unpacking", "unpack", f"unpack.example/{image.repository}:v1")
+
+        def solve() -> None:
+            node.unpacking.release()
+            self.gone("unpacking")
+            self.renew("unpack")
+
+        self.solve.append(solve)
+
+    def _fall_behind_peers(self) -> None:
+        image = self.chain.push("team/everywhere", [70 * MIB])
+        self.chain.limping.push(image)
+        digest = image.layers[0].digest
+        self.chain.registry.throttle(4 * MIB, digest)
+        self.chain.limping.throttle(0.4 * MIB)
+        places = ("silent", "cut", "unpack")
+        for place in places:
+            self.pod(f"everywhere-{place}", place, f"peers.example/{image.repository}:v1")
+
+        def solve() -> None:
+            self.chain.limping.throttle(None)
+            self.chain.registry.throttle(None, digest)
+            self.gone(*(f"everywhere-{place}" for place in places))
+
+        self.solve.append(solve)
+
+    def _silence(self) -> None:
+        images = [self.chain.push(f"team/silent-{number}", [MIB]) for number in (1, 2)]
+        for image, place in zip(images, ("silent", "unpack"), strict=True):
+            hang = self.chain.registry.hang(image.repository)
+            self.chain.finally_(hang.release)
+            self.pod(image.repository.partition("/")[2], place, f"silent.example/{image.repository}:v1")
+            self.solve.append(hang.release)
+        self.solve.append(lambda: self.gone("silent-1", "silent-2"))
+
+    def _break(self) -> None:
+        for name, (why, _) in BROKEN.items():
+            pod = self.pod(name, "stall", f"{name}.example/team/{name}:v1", pull=False)
+            pod.waits("ImagePullBackOff", f'Back-off pulling image "{pod.image}"')
+            self.meanwhile.append(partial(pod.failed, why.format(pod.image)))
+        self.solve.append(lambda: self.gone(*BROKEN))
+
+    def _cut(self) -> None:
+        """One node's exporter is killed, one node is dead and never had any, and one lives without."""
+        self.chain.not_ready.add("dead")
+        self.chain.without_exporter.add("bare")
+        self.pod("dead", "dead", "queue.example/team/dead:v1", pull=False)
+
+        def solve() -> None:
+            self.chain.not_ready.clear()
+            self.chain.without_exporter.clear()
+            self.gone("dead")
+
+        self.solve.append(solve)
+
+    def cut(self) -> None:
+        """Kill an exporter while its node pulls."""
+        self.chain.places["cut"].exporters[-1].process.kill()
+        self.pod("cut", "cut", "queue.example/team/cut:v1", pull=False)
+
+        def solve() -> None:
+            self.gone("cut")
+            self.renew("cut")
+
+        self.solve.append(solve)
+
+    def renew(self, place: str) -> None:
+        """Replace a node's exporter, and let the aggregator know."""
+        exporters = self.chain.places[place].exporters
+        exporters.pop().process.kill()
+        self.chain.export(place, port=self.chain.places[place].port)
+
+    def gone(self, *names: str) -> None:
+        """Delete pods."""
+        for name in names:
+            self.pods.pop(name).delete()
+
+
+def play(chain: Chain, *looks: Look) -> Play:
+    """The whole of it. Each alert that a scenario can cause fires and resolves; `looks` are called in between."""
+
+    def look(name: str) -> None:
+        for each in looks:
+            each(chain, name)
+
+    scenario = Play(chain)
+    scenario.set_up()
+    scenario.cause_trouble()
+    scenario.wait_fired({"PulltraceContainerdUnreachable"})
+    scenario.restart_containerd()
+    scenario.wait_fired(IN_TROUBLE - {"PulltraceExporterMissing"})
+    look("trouble")
+    scenario.cut()
+    scenario.wait_fired(IN_TROUBLE)
+    scenario.end_trouble()
+    scenario.wait_resolved(IN_TROUBLE)
+    scenario.second_generation()
+    scenario.slow_registry()
+    scenario.wait_fired(LATER)
+    look("generations")
+    scenario.end_trouble()
+    scenario.wait_resolved(LATER)
+    scenario.blind_and_absent()
+    look("calm")
+    return scenario
