@@ -72,6 +72,33 @@ def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: Lookout) -> N
     out.wait_metrics(aggregator, lambda scrape: out.counts(scrape, "stage_seconds_count", stage="queue") == 3)
 
 
+def test_pods_that_want_one_image_share_its_pull(out: Lookout) -> None:
+    aggregator = out.aggregator()
+    image = out.push("app", 3 * MIB)
+    stall = out.hold(image, after=2 * MIB)
+    pods = ("one", "two")
+    for pod in pods:
+        out.pod(pod, out.container(image.digest_reference(out.registry.host)))
+    shown = [out.wait(aggregator, pod, phase="downloading", match="exact", met=downloaded) for pod in pods]
+    assert {entry["pull"]["digest"] for entry in shown} == {image.root.digest}
+    stall.release()
+    for pod in pods:
+        out.wait(aggregator, pod, phase="pulled")
+
+
+def test_rights_in_one_namespace_are_enough_to_show_its_pods(out: Lookout) -> None:
+    aggregator = out.aggregator(f"--kubernetes.namespaces={out.namespace}", rights=out.rights_here)
+    image = out.push("app", 3 * MIB)
+    stall = out.hold(image, after=2 * MIB)
+    elsewhere = out.node.pod("default", "elsewhere", out.container(image))
+    out.finally_(lambda: out.delete(elsewhere))
+    out.pod("here", image)
+    out.wait(aggregator, "here", phase="downloading", blockedBy="progressing")
+    assert {entry["pod"] for entry in aggregator.view()["pods"]} == {"here"}
+    stall.release()
+    out.wait(aggregator, "here", phase="pulled")
+
+
 def test_init_containers_wait_before_the_others(out: Lookout) -> None:
     aggregator = out.aggregator()
     early, late = out.push("early", 2 * MIB, entrypoint=ONCE), out.push("late", 2 * MIB)

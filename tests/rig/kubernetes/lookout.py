@@ -2,8 +2,9 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,16 @@ class Lookout:
         """The aggregator's flag for it."""
         return f"--exporter.target={name}=http://127.0.0.1:{exporter.port}"
 
-    def aggregator(self, *flags: str) -> RunningAggregator:
+    @property
+    def rights_here(self) -> tuple[Rule, ...]:
+        """The same in the test's namespace alone."""
+        return tuple(replace(rule, namespace=self.namespace) for rule in RIGHTS)
+
+    def aggregator(self, *flags: str, rights: Sequence[Rule] = RIGHTS) -> RunningAggregator:
         """One more aggregator, as a user with no right too many; it has all lists, and has to ask for nothing else."""
         file = self._file("kubeconfig")
         cluster = self.node.cluster
-        token = cluster.user(RIGHTS)
+        token = cluster.user(rights)
         file.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
         self._ends.callback(self._check_asked, token)
         flags = (f"--kubeconfig={file}", "--exporter.interval=200ms", self.target, *flags)
