@@ -1,6 +1,5 @@
 """A real Prometheus finds and scrapes the programs as the chart's README and its monitors say, over TLS and without."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,6 +10,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from pulltrace_chart.copies import alerts
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig.aggregator import RunningAggregator
@@ -166,6 +166,10 @@ def found_by(server: Prometheus, query: str) -> list[Labels]:
     return [series.labels for series in server.query(query)]
 
 
+def loaded(server: Prometheus) -> list[Any]:
+    return [rule for group in server.get("/api/v1/rules")["groups"] for rule in group["rules"]]
+
+
 def test_prometheus_scrapes_both_programs_and_their_labels_are_right(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -173,7 +177,10 @@ def test_prometheus_scrapes_both_programs_and_their_labels_are_right(
     monkeypatch.setenv("KUBE_FEATURE_WatchListClient", "false")
     monitors = [one(new_helm(SECURED), kind) for kind in ("PodMonitor", "ServiceMonitor")]
     jobs = [*documented_jobs(stage), *(operators_job(stage, monitor) for monitor in monitors)]
-    with prometheus(config=json.dumps({"scrape_configs": jobs})) as server:
+    rules = stage.folder / "rules.yaml"
+    rules.write_text(yaml.safe_dump(one(new_helm(SECURED), "PrometheusRule")["spec"]))
+    config = {"global": {"evaluation_interval": "1s"}, "scrape_configs": jobs}
+    with prometheus(config=yaml.safe_dump(config), rules=[rules]) as server:
         wait_until(lambda: len(server.query("up == 1")) == len(jobs), PATIENCE)
         nodes = sorted(labels["node"] for labels in found_by(server, 'up{job="pulltrace-exporter"}'))
         assert nodes == sorted(NODES.values())
@@ -188,3 +195,7 @@ def test_prometheus_scrapes_both_programs_and_their_labels_are_right(
         assert len(own) == 2
         assert not any({"pod", "container"} & set(labels) for labels in own)
         assert not server.query('{__name__=~"pulltrace_.+",exported_pod!=""}')
+        # The rendered rules are loaded, evaluate, and have something to say of what was scraped.
+        wait_until(lambda: {rule["health"] for rule in loaded(server)} == {"ok"}, PATIENCE)
+        assert {rule["name"] for rule in loaded(server) if rule["type"] == "alerting"} == set(alerts())
+        wait_until(lambda: len(server.query("wait:pulltrace_pod_pull_waiting_seconds:max")) == 1, PATIENCE)
