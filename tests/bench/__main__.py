@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, idle, latency, memory, nodes, render, slowdown
+from bench import busy, cluster, fleet, idle, latency, memory, nodes, render, slowdown
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -21,6 +21,8 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "latency": latency.measure,
     "render": render.measure,
     "slowdown": slowdown.measure,
+    "fleet": fleet.measure,
+    "cluster": cluster.measure,
 }
 
 
@@ -40,7 +42,7 @@ def main(argv: Sequence[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="bench", description="What the exporter costs and how fast it is.")
+    parser = argparse.ArgumentParser(prog="bench", description="What both programs cost and how fast they are.")
     parser.add_argument("sections", nargs="*", metavar="SECTION", choices=[[], *SECTIONS], help=", ".join(SECTIONS))
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there too")
     return parser

@@ -26,9 +26,12 @@ Document = dict[str, Any]
 class RunningAggregator:
     """Serves on a free port of 127.0.0.1 once made. `log` is the file that it writes to."""
 
-    def __init__(self, log: Path, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, log: Path, *flags: str, environment: Mapping[str, str] | None = None, level: str = "debug"
+    ) -> None:
         self.log = log
-        command = (*COMMAND, "--web.listen-address=127.0.0.1:0", "--log.format=json", "--log.level=debug", *flags)
+        usual = ("--web.listen-address=127.0.0.1:0", "--log.format=json", f"--log.level={level}")
+        command = (*COMMAND, *usual, *flags)
         self.process = Process(command, log, {**ENVIRONMENT, **(environment or {})})
         try:
             self.port = self._wait_for_port()

@@ -1,0 +1,216 @@
+"""What the aggregator costs in a large cluster, and how soon it tells: as installed, on a fake API server."""
+
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from bench.processes import Memory, Shares
+from bench.rows import Row, median_row
+from rig.aggregator import RunningAggregator
+from rig.exporters import free_port
+from rig.farm import addresses
+from rig.hub import Hub, HubNode, hub
+from rig.kubernetes import objects
+from rig.kubernetes.api import Object
+from rig.kubernetes.fake.store import Key
+from rig.processes import Process
+from rig.web import get, wait_until
+
+TESTS: Final = Path(__file__).parents[1]
+NODES, PODS = 1000, 2000
+IMAGES: Final = ("registry.example:5000/team/app:1.2", "registry.example/team/next:1")
+"""What the farm's nodes pull, and what stands in line behind it."""
+WARM_UP_SECONDS, SECONDS, SCRAPES = 30.0, 30.0, 20
+CHURN, AT_ONCE, WARM = 10_000, 500, 2000
+LAGS = 15
+STALE_SECONDS = 3
+
+
+def measure() -> Iterator[Row]:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+        yield from _start(opened)
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+        yield from _large(opened)
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+        yield from _churn(opened)
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+        yield from _lag(opened)
+
+
+def _start(opened: Hub) -> Iterator[Row]:
+    with _aggregator(opened) as aggregator:
+        time.sleep(3)
+        memory = Memory.of(aggregator.process.pid)
+        yield Row("aggregator: memory at start", memory.resident, "MiB", "< 90", f"{memory.anonymous:.1f} its own")
+        share = Shares(it=aggregator.process.pid)
+        time.sleep(10)
+        yield Row("aggregator: CPU, nothing to do", share.taken()["it"], "% of a core")
+
+
+def _large(opened: Hub) -> Iterator[Row]:
+    with _farm(opened.folder) as port:
+        _fill(opened, port)
+        with _aggregator(opened, "--exporter.service=shop/exporters") as aggregator:
+            # Readable ones at first: the first views of so many are long.
+            _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == PODS, 120)
+            time.sleep(WARM_UP_SECONDS)
+            before, share = _requests(aggregator), Shares(it=aggregator.process.pid)
+            times = []
+            for _ in range(SCRAPES):
+                time.sleep(SECONDS / SCRAPES)
+                times.append(_scrape_seconds(aggregator))
+            taken, requests = share.taken()["it"], _requests(aggregator) - before
+            memory = Memory.of(aggregator.process.pid)
+            size = len(aggregator.get("/metrics").body)
+            what = f"aggregator: {NODES} nodes, {PODS} waiting images"
+            yield Row(f"{what}: CPU", taken, "% of a core", "", f"with a scrape every {SECONDS / SCRAPES:.1f} s")
+            yield Row(f"{what}: memory", memory.resident, "MiB", "", f"{memory.highest:.1f} at most")
+            yield Row(f"{what}: requests", requests / SECONDS, "1/s", "<= 200", "to exporters, each busy")
+            yield median_row(f"{what}: scrape", [1000 * each for each in times], "ms", "", f"{size / 1e6:.1f} MB")
+            began = time.monotonic()
+            body = aggregator.get("/v1/pulls").body
+            took = 1000 * (time.monotonic() - began)
+            yield Row(f"{what}: /v1/pulls", took, "ms", "", f"{len(body) / 1e6:.1f} MB")
+
+
+def _churn(opened: Hub) -> Iterator[Row]:
+    node = opened.node()
+    with _aggregator(opened, node.target, "--pod.linger=1s") as aggregator:
+        warm = 0.0
+        for first in range(0, CHURN, AT_ONCE):
+            _come_and_go(opened, aggregator, first)
+            if first + AT_ONCE == WARM:
+                warm = Memory.of(aggregator.process.pid).resident
+        memory = Memory.of(aggregator.process.pid)
+        how = f"from {warm:.1f} MiB after {WARM} pods to {memory.resident:.1f} after {CHURN}"
+        yield Row("aggregator: growth over pods that come and go", memory.resident - warm, "MiB", "~ 0", how)
+
+
+def _lag(opened: Hub) -> Iterator[Row]:
+    node = opened.node()
+    with _aggregator(opened, node.target, f"--stale.no-progress={STALE_SECONDS}s") as aggregator:
+        pod = opened.pod("warm-up")
+        pod.pulling()
+        node.pull()
+        _wait(lambda: 'phase="downloading"} 1' in aggregator.metrics())
+        events, changes = [], []
+        for number in range(LAGS):
+            events.append(_event_lag(opened, aggregator, f"web-{number}"))
+            changes.append(_change_lag(node, aggregator, 2 * 10**7 + number))
+            time.sleep(0.13 * number % 2)  # the node is asked at other moments then
+        stale = [_stale_lag(node, aggregator, 3 * 10**7 + number) for number in range(5)]
+        yield median_row("aggregator: event to sample", events, "s", "<= 2", "a kubelet's Pulling")
+        yield median_row("aggregator: exporter to sample", changes, "s", "<= 2", "bytes of a pull, asked every 2 s")
+        yield median_row("aggregator: stale beyond its threshold", stale, "s", "<= 5", "no_progress")
+
+
+def _event_lag(opened: Hub, aggregator: RunningAggregator, name: str) -> float:
+    pod = opened.pod(name)
+    return _until(pod.pulling, lambda: f'pod="{name}"' in aggregator.metrics())
+
+
+def _change_lag(node: HubNode, aggregator: RunningAggregator, downloaded: int) -> float:
+    def move() -> None:
+        node.change(downloaded=downloaded, last_progress_at=node.now)
+
+    return _until(move, lambda: f"}} {downloaded}\n" in aggregator.metrics())
+
+
+def _stale_lag(node: HubNode, aggregator: RunningAggregator, downloaded: int) -> float:
+    """Seconds beyond the threshold until a pull that stands still is shown as stale."""
+    moved = time.monotonic()
+    node.change(downloaded=downloaded, last_progress_at=node.now)
+    _wait(lambda: "pulltrace_pull_stale{" not in aggregator.metrics(), interval=0.02)
+    _wait(lambda: "pulltrace_pull_stale{" in aggregator.metrics(), interval=0.02)
+    return time.monotonic() - moved - STALE_SECONDS
+
+
+@contextmanager
+def _aggregator(opened: Hub, *flags: str) -> Iterator[RunningAggregator]:
+    with RunningAggregator(opened.folder / "aggregator.log", opened.kubeconfig(), *flags, level="info") as running:
+        running.wait_ready(60)
+        yield running
+
+
+@contextmanager
+def _farm(folder: Path) -> Iterator[int]:
+    port = free_port()
+    command = [sys.executable, "-m", "rig.farm", str(port)]
+    farm = Process(command, folder / "farm.log", {"PYTHONPATH": str(TESTS)})
+    with ExitStack() as ends:
+        ends.callback(farm.kill)
+        wait_until(lambda: "port" in farm.tail(), 30)
+        yield port
+
+
+def _fill(opened: Hub, port: int) -> None:
+    """Nodes with an exporter each, and pods of which half wait for the pull and half behind it."""
+    nodes = list(addresses(NODES))
+    for first in range(0, NODES, 100):
+        ends = [objects.endpoint(node, node) for node in nodes[first : first + 100]]
+        slice_ = objects.endpoint_slice("shop", f"exporters-{first}", "exporters", *ends)
+        opened.api.create({**slice_, "ports": [{"name": "metrics", "port": port}]})
+    for number in range(PODS):
+        _put(opened, f"web-{number}", nodes[number // 2], IMAGES[number % 2])
+
+
+def _put(opened: Hub, name: str, node: str, image: str) -> Object:
+    """A pod that waits, with the kubelet's word for it."""
+    store = opened.cluster.store
+    pod = objects.pod("shop", name, objects.container("main", image), node=node)
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    pod["metadata"] |= {"uid": f"uid-{name}", "creationTimestamp": now}
+    pod["status"] = {"phase": "Pending", "containerStatuses": [objects.waiting()]}
+    pod = store.put(Key("pods", "shop", name), pod)
+    event = objects.event(pod, "Pulling", f'Pulling image "{image}"', at=now)
+    event["metadata"] |= {"uid": f"event-{name}", "creationTimestamp": now}
+    store.put(Key("events", "shop", event["metadata"]["name"]), event)
+    return pod
+
+
+def _come_and_go(opened: Hub, aggregator: RunningAggregator, first: int) -> None:
+    store, numbers = opened.cluster.store, range(first, first + AT_ONCE)
+    for number in numbers:
+        _put(opened, f"job-{number}", "node-1", f"registry.example/team/app-{number}:1")
+    _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == AT_ONCE, 60)
+    for number in numbers:
+        store.remove(Key("pods", "shop", f"job-{number}"))
+        store.remove(Key("events", "shop", f"job-{number}.pulling"))
+    _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == 0, 90)
+
+
+def _count(aggregator: RunningAggregator, beginning: str) -> int:
+    return aggregator.metrics().count(f"\n{beginning}")
+
+
+def _requests(aggregator: RunningAggregator) -> float:
+    found = re.findall(r"^pulltrace_aggregator_exporter_requests_total\S+ (\S+)$", aggregator.metrics(), re.MULTILINE)
+    return sum(float(each) for each in found)
+
+
+def _scrape_seconds(aggregator: RunningAggregator) -> float:
+    began = time.monotonic()
+    assert get(aggregator.port, "/metrics", accept_encoding="gzip").status == 200
+    return time.monotonic() - began
+
+
+def _until(begin: Callable[[], object], met: Callable[[], bool]) -> float:
+    """Seconds from a deed to what it shows."""
+    began = time.monotonic()
+    begin()
+    _wait(met, interval=0.02)
+    return time.monotonic() - began
+
+
+def _wait(met: Callable[[], bool], seconds: float = 30.0, interval: float = 0.25) -> None:
+    deadline = time.monotonic() + seconds
+    while not met():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not within {seconds} s")
+        time.sleep(interval)
