@@ -45,6 +45,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"basicAuth": {**LOGIN, "users": {"me": HASH}, "webConfigSecret": "web"}},
         ("only one of them can be used",),
     ),
+    "field of a monitor that is the chart's": (
+        {"monitors": {"aggregator": {"spec": {"sampleLimit": 1}}}},
+        ("monitors.aggregator.spec.sampleLimit is set by the chart",),
+    ),
     "client certificates without TLS": (
         {"tls": {"clientCertificates": True}},
         ("tls.clientCertificates needs tls.enabled",),

@@ -134,6 +134,13 @@ basicAuth:
 {{- if and $auth.users $auth.webConfigSecret -}}
 {{- fail "basicAuth.users and basicAuth.webConfigSecret: only one of them can be used" -}}
 {{- end -}}
+{{- range $component := list "exporter" "aggregator" -}}
+{{- range $field, $_ := (get $.Values.monitors $component).spec -}}
+{{- if has $field (list "selector" "namespaceSelector" "sampleLimit" "podMetricsEndpoints" "endpoints") -}}
+{{- fail (printf "monitors.%s.spec.%s is set by the chart: there are values for what can be changed of it" $component $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.tls.clientCertificates (not .Values.tls.enabled) -}}
 {{- fail "tls.clientCertificates needs tls.enabled" -}}
 {{- end -}}
