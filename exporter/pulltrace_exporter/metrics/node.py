@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from typing import Final
 
 from pulltrace.exposition import MetricType, Section
+from pulltrace.exposition.shapes import LabelValues, histograms, labelled, single
 from pulltrace.pull import Phase
 from pulltrace_exporter.metrics.scrape import Scrape
-from pulltrace_exporter.metrics.shapes import LabelValues, histograms, labelled, single
 from pulltrace_exporter.view import View
 
 

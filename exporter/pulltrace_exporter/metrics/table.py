@@ -3,10 +3,10 @@
 from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
+from pulltrace.exposition.shapes import histograms, labelled, single
 from pulltrace_exporter.metrics.node import NODE
 from pulltrace_exporter.metrics.pulls import LAYERS, PULLS
 from pulltrace_exporter.metrics.scrape import Scrape
-from pulltrace_exporter.metrics.shapes import histograms, labelled, single
 
 
 def _web_config_loaded(scrape: Scrape) -> int | None:
