@@ -203,6 +203,16 @@ def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
     assert counts == [1, 1, 1]
 
 
+def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpsed(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    written = containerd.write(TAG, 3)
+    containerd.blobs[PARTS[1]] = (LAYER, NOW + 3.2)
+    (lease,) = watcher.look(3.4, written).glimpsed
+    assert lease.created_at == NOW + 3
+
+
 def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]

@@ -106,8 +106,9 @@ class LeaseReader:
         self.adopt(root)
         self.close(client, ingests, snapshotter, succeeded=True)
         described = (*self._contents.values(), *self._surveyed.values())
-        came = [content.created_at for content in described if content is not None and content.created_at > before]
-        self.created_at = min(came, default=end)
+        times = [content.created_at for content in described if content is not None]
+        # What is younger than the record came for another pull.
+        self.created_at = min((time for time in times if before < time <= end), default=end)
 
     def _describe(self, client: Client, digests: Iterable[str], most: int) -> None:
         """Look at contents whose labels can still change, at `most` so many of them."""

@@ -119,7 +119,9 @@ class Fetching:
         digest = descriptor.digest
         content = lease.surveyed.get(digest)
         blob = self._blobs.get(digest)
-        gone = blob is not None and blob.complete and content is None and digest not in lease.contents
+        absent = content is None and digest not in lease.contents
+        # What came while this pull ran, for another one, may be unpacked and discarded by now: it served both.
+        gone = absent and blob is not None and blob.complete and blob.completed < attempt.started.monotonic
         if blob is None or gone or (content is not None and blob.is_older_than(content, look.now)):
             # New, or known but deleted from the node since: then it is fetched again.
             blob = self._blobs[digest] = Blob(digest, descriptor.size, descriptor.media_type, attempt.key.registry)

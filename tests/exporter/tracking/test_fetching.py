@@ -234,6 +234,24 @@ def test_a_layer_that_came_between_two_looks_was_fetched_though_it_is_discarded(
     assert (exporter.found, exporter.pull.cached) == (1000, 1000)
 
 
+def test_a_layer_that_served_two_pulls_and_is_discarded_is_counted_once(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    one, two = (node.pull(an_image(name, (base, size))) for name, size in (("team/a", 200), ("team/b", 300)))
+    one.resolve()
+    exporter.look(0.1)
+    one.complete()
+    one.succeed()
+    exporter.look()
+    two.complete()
+    two.succeed()
+    for blob in (*one.image.layers, *two.image.layers):
+        node.contents.pop(blob.digest, None)
+    exporter.look()
+
+    assert layer_bytes(exporter) == 1500
+    assert exporter.found == 0
+
+
 def test_a_layer_discarded_before_the_exporter_started_is_not_counted(node: Node) -> None:
     pull = node.pull(an_image(layers=(1000, 2000)))
     pull.resolve()
