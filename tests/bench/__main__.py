@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, cluster, fleet, idle, latency, memory, nodes, render, slowdown
+from bench import busy, cluster, dashboards, fleet, idle, latency, memory, nodes, render, slowdown
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "slowdown": slowdown.measure,
     "fleet": fleet.measure,
     "cluster": cluster.measure,
+    "dashboards": dashboards.measure,
 }
 
 

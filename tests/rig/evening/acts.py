@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from rig.images import MIB
 from rig.views import digest
@@ -170,7 +171,7 @@ class WaitAct:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Play:
     """What happens in the hour.
 
@@ -186,8 +187,19 @@ class Play:
     down: tuple[tuple[str, float, float], ...] = ()
     faulty: tuple[str, float] = ("", FOREVER)
 
+    @cached_property
+    def _pulls(self) -> dict[str, list[PullAct]]:
+        return {node: [pull for pull in self.pulls if pull.node == node] for node in self.nodes}
+
+    @cached_property
+    def _waits(self) -> dict[str, list[WaitAct]]:
+        return {node: [wait for wait in self.waits if wait.node == node] for node in self.nodes}
+
     def of_node(self, node: str) -> list[PullAct]:
-        return [pull for pull in self.pulls if pull.node == node]
+        return self._pulls[node]
+
+    def waits_on(self, node: str) -> list[WaitAct]:
+        return self._waits[node]
 
     def answers(self, node: str, t: float) -> bool:
         """Whether the node has an exporter."""
@@ -203,5 +215,5 @@ class Play:
 
     def line(self, node: str, t: float) -> Sequence[tuple[Image, float]]:
         """The images that stand in the kubelet's line, each since when."""
-        waits = [wait for wait in self.waits if wait.node == node and wait.phase(t) == "queued"]
+        waits = [wait for wait in self.waits_on(node) if wait.phase(t) == "queued"]
         return list({wait.image: wait.asked for wait in waits}.items())

@@ -83,7 +83,7 @@ def _cluster(play: Play, t: float, began: float) -> Iterator[Sample]:
 
 
 def _of_node(play: Play, node: str, t: float) -> Iterator[Sample]:
-    waits = [wait for wait in play.waits if wait.node == node and wait.phase(t) not in ("", "pulled")]
+    waits = [wait for wait in play.waits_on(node) if wait.phase(t) not in ("", "pulled")]
     pulls = [pull for pull in play.of_node(node) if pull.phase(t) in ("resolving", "downloading", "unpacking")]
     if waits or pulls:
         queued = {wait.image for wait in waits if wait.phase(t) == "queued"}

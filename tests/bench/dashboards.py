@@ -1,0 +1,79 @@
+"""What a refresh of a dashboard costs Prometheus in a large cluster, with all of its queries."""
+
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.rows import Row, median_row
+from rig import prometheus
+from rig.dashboards import Query, files, queries, substituted
+from rig.evening.acts import HOUR_END
+from rig.evening.large import large
+from rig.evening.tape import played
+from rig.prometheus import Prometheus
+
+NODES, PULLS, WAITS = 500, 300, 2000
+SCRAPE, STEP, RATE_INTERVAL = 60, 15, 240
+ROUNDS, CONNECTIONS = 5, 6
+TARGET = "at most 1000"
+CHOSEN = {
+    "overview": {},
+    "pod": {"namespace": "team-1", "pod": "app-1"},
+    "node": {"node": "node-0001"},
+    "registry": {},
+    "itself": {},
+}
+
+
+def measure() -> Iterator[Row]:
+    epoch = time.time() // SCRAPE * SCRAPE - HOUR_END
+    with tempfile.TemporaryDirectory() as name:
+        tape = played(large(NODES, PULLS, WAITS), epoch, SCRAPE)
+        series = len(tape.series)
+        data = prometheus.written(prometheus.NEW, tape.lines(), Path(name))
+        del tape
+        with prometheus.prometheus(data=data, lookback=f"{SCRAPE - 1}s") as server:
+            for dashboard in ("overview", *(name for name in files() if name != "overview")):
+                yield from _refreshes(server, dashboard, epoch, series)
+
+
+def _refreshes(server: Prometheus, dashboard: str, epoch: float, series: int) -> Iterator[Row]:
+    asked = queries(dashboard)
+    ask = _Asking(server, epoch)
+    ask.one(asked[0])  # the first question reads the index
+    one_by_one = [[ask.one(query) for query in asked] for _ in range(ROUNDS)]
+    size = f"{NODES} nodes, {PULLS} pulls, {WAITS} waiting containers, {series} series"
+    target = TARGET if dashboard == "overview" else ""
+    slowest = max(range(len(asked)), key=lambda place: one_by_one[-1][place])
+    how = f"{len(asked)} queries over 1 h one by one; {size}; slowest: {asked[slowest].panel}"
+    yield median_row(f"dashboard {dashboard}: refresh", [sum(times) for times in one_by_one], "ms", target, how)
+    together = [ask.together(asked) for _ in range(ROUNDS)]
+    how = f"the same with {CONNECTIONS} connections, as a browser asks"
+    yield median_row(f"dashboard {dashboard}: refresh, seen", together, "ms", "", how)
+
+
+class _Asking:
+    """Queries as Grafana asks them for the last hour, timed."""
+
+    def __init__(self, server: Prometheus, epoch: float) -> None:
+        self._server = server
+        self._start, self._end = epoch, epoch + HOUR_END
+
+    def one(self, query: Query) -> float:
+        """Milliseconds until the answer is read."""
+        expr = substituted(query.expr, CHOSEN[query.dashboard], int(HOUR_END), RATE_INTERVAL)
+        began = time.perf_counter()
+        if query.instant:
+            self._server.query(expr, self._end)
+        else:
+            self._server.query_range(expr, self._start, self._end, STEP)
+        return 1000 * (time.perf_counter() - began)
+
+    def together(self, asked: list[Query]) -> float:
+        """Milliseconds until all are answered."""
+        began = time.perf_counter()
+        with ThreadPoolExecutor(CONNECTIONS) as pool:
+            list(pool.map(self.one, asked))
+        return 1000 * (time.perf_counter() - began)
