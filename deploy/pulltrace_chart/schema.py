@@ -214,6 +214,7 @@ def _dashboards() -> Schema:
         annotations=_texts(),
         folder=_text(),
         folderAnnotation=_text(),
+        multicluster=_BOOLEAN,
         operator=_object(instanceSelector=_ANYTHING, allowCrossNamespaceImport=_BOOLEAN, resyncPeriod=_text(DURATION)),
     )
 

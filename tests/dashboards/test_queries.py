@@ -26,9 +26,11 @@ RATE_INTERVAL = 4 * STEP
 def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release, tmp_path: Path) -> None:
     epoch = time.time() // STEP * STEP - HOUR_END
     play = evening()
-    data = prometheus.written(release, played(play, epoch, STEP, overlap=UPDATE).lines(), tmp_path)
+    cluster = "east" if release is prometheus.NEW else ""
+    tape = played(play, epoch, STEP, overlap=UPDATE, cluster=cluster)
+    data = prometheus.written(release, tape.lines(), tmp_path)
     with prometheus.prometheus(release, data=data, lookback=f"{STEP - 1}s") as server:
-        asked = _Asked(server, epoch)
+        asked = _Asked(server, epoch, cluster)
         assert asked.complaints() == []
         assert asked.empty_choices() == []
         _check_counts(asked, play)
@@ -37,12 +39,13 @@ def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release,
 class _Asked:
     """Questions at the end of the hour."""
 
-    def __init__(self, server: Prometheus, epoch: float) -> None:
+    def __init__(self, server: Prometheus, epoch: float, cluster: str) -> None:
         self._server = server
+        self._cluster = {"cluster": cluster} if cluster else {}
         self._start, self._end = epoch, epoch + HOUR_END
 
     def answer(self, query: Query, chosen: Mapping[str, str]) -> list[Series]:
-        expr = substituted(query.expr, chosen, int(HOUR_END), RATE_INTERVAL)
+        expr = substituted(query.expr, {**self._cluster, **chosen}, int(HOUR_END), RATE_INTERVAL)
         if query.instant:
             return self._server.query(expr, self._end)
         return self._server.query_range(expr, self._start, self._end, STEP)
@@ -62,8 +65,8 @@ class _Asked:
         return []
 
     def empty_choices(self) -> list[str]:
-        """Variables that offer nothing; the cluster is a label that this hour does not have."""
-        asked = [choice for name in files() for choice in choices(name) if choice.name != "cluster"]
+        """Variables that offer nothing; a cluster is offered where series have one."""
+        asked = [choice for name in files() for choice in choices(name) if choice.name != "cluster" or self._cluster]
         return [str(choice) for choice in asked if not self._values(choice)]
 
     def _values(self, choice: Choice) -> list[str]:

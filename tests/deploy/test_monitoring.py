@@ -230,6 +230,16 @@ def test_the_folder_is_only_told_when_it_is_given() -> None:
 
 
 @unit
+@pytest.mark.parametrize("variant", ["sidecar", "operator"])
+def test_the_choice_of_a_cluster_is_shown_where_there_are_several(variant: str) -> None:
+    made = dashboards(new_helm({**KPS, "dashboards": {"multicluster": True, "mode": variant}}))
+    for each in made:
+        text = each["data"].popitem()[1] if each["kind"] == "ConfigMap" else each["spec"]["json"]
+        hidden = {item["name"]: item.get("hide", 0) for item in json.loads(text)["templating"]["list"]}
+        assert set(hidden.values()) == {0}
+
+
+@unit
 def test_the_grafana_operator_is_told_which_grafana() -> None:
     for each in dashboards(new_helm(VARIANTS["grafana-operator"])):
         assert each["metadata"]["namespace"] == "grafana"

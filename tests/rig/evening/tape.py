@@ -24,17 +24,18 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 class Tape:
     """What Prometheus would have stored: for each series its points."""
 
+    cluster: str = ""
     series: dict[Key, list[tuple[float, float]]] = field(default_factory=lambda: defaultdict(list))
 
     def record(self, at: float, target: Mapping[str, str], samples: Iterable[Sample]) -> None:
         """Store a scrape; labels of the series win over those of the target, as with `honorLabels`."""
-        count = 0
+        count, cluster = 0, {"cluster": self.cluster}
         for name, own, value in samples:
             _check(name, own)
-            kept = {label: text for label, text in {**target, **own}.items() if text}
+            kept = {label: text for label, text in {**target, **own, **cluster}.items() if text}
             self.series[name, tuple(sorted(kept.items()))].append((at, value))
             count += 1
-        here = tuple(sorted(target.items()))
+        here = tuple(sorted((label, text) for label, text in {**target, **cluster}.items() if text))
         self.series["scrape_samples_scraped", here].append((at, count))
 
     def lines(self) -> Iterator[str]:
@@ -44,9 +45,9 @@ class Tape:
             yield from (f"{text} {value!r} {at:.3f}\n" for at, value in points)
 
 
-def played(play: Play, epoch: float, step: float, until: float = HOUR_END, *, overlap: float = 0.0) -> Tape:
+def played(play: Play, epoch: float, step: float, *, overlap: float = 0.0, cluster: str = "") -> Tape:
     """The whole hour. In the last `overlap` seconds every program has a second, newer target beside the first."""
-    tape = Tape()
+    tape, until = Tape(cluster), HOUR_END
     moments = [number * step for number in range(int(until / step) + 1)]
     for t in moments:
         for node in play.nodes:
