@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import pulltrace
+from rig import needs, npm
 from rig.image_parts import build_distribution
+from rig.processes import run
 
 CHECKOUT = Path(__file__).parents[1]
 VERSION = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$")
@@ -70,6 +72,20 @@ def test_the_wheel_has_the_programs_and_nothing_of_the_tests(distribution: Distr
     assert tops == {*PACKAGES, f"{distribution.name}.dist-info"}
     assert "pulltrace-exporter = pulltrace_exporter.cli:main" in points
     assert "pulltrace-aggregator = pulltrace_aggregator.cli:main" in points
+
+
+@pytest.mark.integration
+def test_the_chart_is_packed_whole(tmp_path: Path) -> None:
+    """By the Helm that is the oldest supported: what it renders from the package is what it renders from the folder."""
+    helm = needs.npm_file(npm.HELM)
+    folder = CHECKOUT / "deploy/helm/pulltrace"
+    run([helm, "lint", "--strict", folder])
+    run([helm, "package", folder, "--destination", tmp_path])
+    package = tmp_path / f"pulltrace-{pulltrace.__version__}.tgz"
+    everything = ["--set", "kubePrometheusStack.release=stack,tls.enabled=true"]
+    rendered = [run([helm, "template", "pulltrace", chart, *everything]) for chart in (folder, package)]
+    assert "kind: PrometheusRule" in rendered[0]
+    assert rendered[0] == rendered[1]
 
 
 @pytest.mark.unit
