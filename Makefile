@@ -18,6 +18,10 @@ help: ## What can be made
 demo: $(VENV)/ok ## Watch a cluster's pulls, all of it stand-ins; NODE=1 one node's; REAL=1 (root) a real containerd's
 	@PYTHONPATH=tests $(BIN)/python -m rig.demo $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(NODE)),--node)
 
+.PHONY: stack
+stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (root), or on stand-ins, to look around
+	@PYTHONPATH=tests:alerts $(BIN)/python -m rig.stack
+
 .PHONY: check
 check: lint types $(VENV)/ok ## Everything that needs no daemon, in less than two minutes
 	$(BIN)/pytest -n $(JOBS) -m "unit or contract"

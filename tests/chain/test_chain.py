@@ -18,7 +18,7 @@ NAMED = ("pod", "node", "registry", "image")
 
 def rules_hold(running: Chain, _: str) -> None:
     """No rule has ever failed: a join that matches many to many would have."""
-    groups = running.prometheus.get("/api/v1/rules")["groups"]
+    groups = running.desk.prometheus.get("/api/v1/rules")["groups"]
     assert [
         (rule["name"], rule["lastError"]) for group in groups for rule in group["rules"] if rule.get("lastError")
     ] == []
@@ -26,7 +26,7 @@ def rules_hold(running: Chain, _: str) -> None:
 
 def told_as_it_should_be(running: Chain, _: str) -> None:
     """What an operator reads is filled in, and names what the alert is about."""
-    for one in running.hook.notifications:
+    for one in running.desk.hook.notifications:
         text = " ".join(one.annotations.values())
         for sign in ("<no value>", "{{", "error expanding"):
             assert sign not in text, text
@@ -42,10 +42,10 @@ def test_trouble_reaches_the_operator_once_and_ends() -> None:
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
         needs.program(package)
     with chain() as running:
-        played = play(running, *LOOKS)
-        told = [one for one in running.hook.notifications if one.status == "firing"]
-        assert played.told("firing") >= IN_TROUBLE | LATER | BLIND
-        assert played.told("resolved") >= IN_TROUBLE | LATER | BLIND
+        play(running, *LOOKS)
+        told = [one for one in running.desk.hook.notifications if one.status == "firing"]
+        assert running.desk.told("firing") >= IN_TROUBLE | LATER | BLIND
+        assert running.desk.told("resolved") >= IN_TROUBLE | LATER | BLIND
         assert {(one.name, one.labels["registry"]) for one in told if one.receiver == "pager"} == PAGES
         named = {one.labels.get("pod") for one in told}
         assert set(BROKEN) <= named

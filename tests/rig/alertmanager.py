@@ -54,6 +54,7 @@ class Webhook:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.listeners: list[Callable[[Message], None]] = []
         self._changed = threading.Condition()
         hook = self
 
@@ -89,6 +90,11 @@ class Webhook:
         assert happened, f"not told in {timeout} s; told: {[(one.name, one.status) for one in self.notifications]}"
         return self.notifications
 
+    def forget(self) -> None:
+        """What was told so far is of yesterday."""
+        with self._changed:
+            self.messages.clear()
+
     def close(self) -> None:
         self._server.shutdown()
         self._thread.join()
@@ -99,9 +105,12 @@ class Webhook:
         alerts = tuple(
             Notification(receiver, one["status"], one["labels"], one["annotations"]) for one in body["alerts"]
         )
+        message = Message(receiver, body["groupLabels"], alerts)
         with self._changed:
-            self.messages.append(Message(receiver, body["groupLabels"], alerts))
+            self.messages.append(message)
             self._changed.notify_all()
+        for listener in self.listeners:
+            listener(message)
 
 
 class Alertmanager:

@@ -3,22 +3,18 @@
 Only what needs more than minutes of history has no scenario: a budget that burns slowly, a week's throughput.
 """
 
-import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from rig.alertmanager import Notification
 from rig.chain import Chain
+from rig.desk import Desk
 from rig.hub import HubPod
 from rig.images import MIB
 from rig.node import PullRequest
 
-TIMEOUT = 60.0
-TICK = 0.5
-
 Look = Callable[[Chain, str], None]
-"""Called with the chain and the name of what goes on: `trouble`, `generations`, `calm`."""
+"""Called with the chain and the name of what goes on: `ready`, `trouble`, `generations`, `calm`."""
 
 BROKEN = {
     "refused": ("401 Unauthorized", "PulltraceImagePullUnauthorized"),
@@ -55,13 +51,16 @@ BLIND = frozenset({"PulltraceAggregatorBlind", "PulltraceAggregatorAbsent"})
 
 @dataclass(slots=True)
 class Play:
-    """The scenario on a chain, step by step. `meanwhile` is done again and again while it waits."""
+    """The scenario on a chain, step by step."""
 
     chain: Chain
     pods: dict[str, HubPod] = field(default_factory=dict)
     pulls: list[PullRequest] = field(default_factory=list)
-    meanwhile: list[Callable[[], object]] = field(default_factory=list)
     solve: list[Callable[[], object]] = field(default_factory=list)
+
+    @property
+    def desk(self) -> Desk:
+        return self.chain.desk
 
     def set_up(self) -> None:
         """Six nodes, an aggregator, and what looks at them."""
@@ -70,8 +69,8 @@ class Play:
         self.chain.add("unpack", "--limit.layers=1", limps=True)
         self.chain.add("cut")
         self.chain.aggregate()
-        self.chain.watch()
-        self.until(lambda: self.chain.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+        self.chain.target()
+        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
 
     def cause_trouble(self) -> None:
         """All at once, on different nodes and registries, so that nothing silences what is to be heard."""
@@ -84,19 +83,11 @@ class Play:
         self._break()
         self._cut()
 
-    def wait_fired(self, names: Collection[str]) -> None:
-        """Return when the receivers have been told that all of these fire."""
-        self.until(lambda: set(names) <= self.told("firing"), lambda: set(names) - self.told("firing"))
-
-    def wait_resolved(self, names: Collection[str]) -> None:
-        """Return when the last that the receivers have been told of all of these is their end."""
-        self.until(lambda: not self._open(names), lambda: self._open(names))
-
     def end_trouble(self) -> None:
         """Solve everything."""
         for action in self.solve:
             action()
-        self.meanwhile.clear()
+        self.desk.meanwhile.clear()
         self.solve.clear()
 
     def restart_containerd(self) -> None:
@@ -123,7 +114,7 @@ class Play:
         self.chain.finally_(hang.release)
         self.pod("alone", "crash", f"silent.example/{alone.repository}:v1")
         self.solve += [hang.release, lambda: self.gone("alone")]
-        self.until(lambda: "PulltracePullStalled" in self.chain.manager.inhibited())
+        self.desk.until(lambda: "PulltracePullStalled" in self.desk.manager.inhibited())
 
     def second_generation(self) -> None:
         """A second exporter on each node, and a second aggregator, all scraped."""
@@ -133,8 +124,8 @@ class Play:
         self.chain.target()
         wanted = len(self.chain.places)
         doubled = "count(count by (node) (pulltrace_exporter_time_seconds) == 2)"
-        self.until(lambda: any(one.value == wanted for one in self.chain.prometheus.query(doubled)))
-        self.until(lambda: len(self.chain.prometheus.query("pulltrace_aggregator_build_info")) == 2)
+        self.desk.until(lambda: any(one.value == wanted for one in self.desk.prometheus.query(doubled)))
+        self.desk.until(lambda: len(self.desk.prometheus.query("pulltrace_aggregator_build_info")) == 2)
 
     def blind_and_absent(self) -> None:
         """The aggregators lose their rights, and in the end are gone."""
@@ -145,29 +136,13 @@ class Play:
         blind = self.chain.hub.kubeconfig(token=token)
         self.chain.aggregate(blind, ready=False)
         self.chain.target()
-        self.wait_fired({"PulltraceAggregatorBlind"})
+        self.desk.wait_fired("PulltraceAggregatorBlind")
         self.chain.aggregators.pop().kill()
         self.chain.target()
-        self.wait_fired({"PulltraceAggregatorAbsent"})
+        self.desk.wait_fired("PulltraceAggregatorAbsent")
         self.chain.aggregate()
         self.chain.target()
-        self.wait_resolved(BLIND)
-
-    def told(self, status: str) -> set[str]:
-        """Names of the alerts of which a receiver was told that they fire, or have ended."""
-        return {one.name for one in self.chain.hook.notifications if one.status == status}
-
-    def until(self, condition: Callable[[], object], missing: Callable[[], object] = lambda: "") -> None:
-        """Return when it is so; fails after a minute."""
-        deadline = time.monotonic() + TIMEOUT
-        while not condition():
-            if time.monotonic() > deadline:
-                firing = self.chain.prometheus.query('ALERTS{alertstate="firing"}')
-                names = sorted({one.labels["alertname"] for one in firing})
-                raise TimeoutError(f"it did not come to that in {TIMEOUT} s: {missing()}; firing are {names}")
-            for action in self.meanwhile:
-                action()
-            time.sleep(TICK)
+        self.desk.wait_resolved(*BLIND)
 
     def pod(self, name: str, place: str, reference: str, *, pull: bool = True) -> HubPod:
         """A pod that waits for an image, which its node pulls or has not come to yet."""
@@ -177,13 +152,6 @@ class Play:
         if pull:
             self.pulls.append(self.chain.pull(place, reference))
         return pod
-
-    def _open(self, names: Collection[str]) -> set[str]:
-        last: dict[tuple[str, ...], Notification] = {}
-        for one in self.chain.hook.notifications:
-            if one.name in names:
-                last[tuple(f"{key}={one.labels[key]}" for key in sorted(one.labels))] = one
-        return {one.name for one in last.values() if one.status == "firing"}
 
     def _stall(self) -> None:
         image = self.chain.push("team/stalled", [8 * MIB])
@@ -255,7 +223,7 @@ class Play:
         for name, (why, _) in BROKEN.items():
             pod = self.pod(name, "stall", f"{name}.example/team/{name}:v1", pull=False)
             pod.waits("ImagePullBackOff", f'Back-off pulling image "{pod.image}"')
-            self.meanwhile.append(partial(pod.failed, why.format(pod.image)))
+            self.desk.meanwhile.append(partial(pod.failed, why.format(pod.image)))
         self.solve.append(lambda: self.gone(*BROKEN))
 
     def _cut(self) -> None:
@@ -303,21 +271,22 @@ def play(chain: Chain, *looks: Look) -> Play:
 
     scenario = Play(chain)
     scenario.set_up()
+    look("ready")
     scenario.cause_trouble()
-    scenario.wait_fired({"PulltraceContainerdUnreachable"})
+    scenario.desk.wait_fired("PulltraceContainerdUnreachable")
     scenario.restart_containerd()
-    scenario.wait_fired(IN_TROUBLE - {"PulltraceExporterMissing"})
+    scenario.desk.wait_fired(*IN_TROUBLE - {"PulltraceExporterMissing"})
     look("trouble")
     scenario.cut()
-    scenario.wait_fired(IN_TROUBLE)
+    scenario.desk.wait_fired(*IN_TROUBLE)
     scenario.end_trouble()
-    scenario.wait_resolved(IN_TROUBLE)
+    scenario.desk.wait_resolved(*IN_TROUBLE)
     scenario.second_generation()
     scenario.slow_registry()
-    scenario.wait_fired(LATER)
+    scenario.desk.wait_fired(*LATER)
     look("generations")
     scenario.end_trouble()
-    scenario.wait_resolved(LATER)
+    scenario.desk.wait_resolved(*LATER)
     scenario.blind_and_absent()
     look("calm")
     return scenario

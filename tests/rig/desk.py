@@ -1,0 +1,107 @@
+"""What an operator sits before: Prometheus with our rules, Alertmanager with our routes, and what they are told."""
+
+import json
+import time
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from pulltrace_alerts.settings import Settings
+from pulltrace_alerts.table import text
+from rig.alertmanager import Notification, alertmanager, scaled, webhook
+from rig.prometheus import prometheus
+
+CHECKOUT = Path(__file__).parents[2]
+SCALE = 60.0
+# containerd writes mebibytes: at small speeds a pull stands still for seconds between two of them.
+SETTINGS = replace(Settings(), scale=SCALE, stalled_after=5 * SCALE, registry_slow=1.5e6, ghost_window=10 * SCALE)
+STALE = (
+    "--stale.no-progress=4s",
+    "--stale.unpack=10s",
+    "--stale.slow-eta=60s",
+    "--stale.resolving=1s",
+    "--stale.exporter=2s",
+    "--pod.linger=5s",
+)
+"""The aggregator's flags for times as short as the rules'."""
+TIMEOUT = 60.0
+TICK = 0.5
+
+CONFIG = """\
+global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+alerting: {{alertmanagers: [{{static_configs: [{{targets: ["{alertmanager}"]}}]}}]}}
+scrape_configs:
+  - job_name: pulltrace-exporter
+    file_sd_configs: [{{files: ["{folder}/exporters.json"], refresh_interval: 1s}}]
+  - job_name: pulltrace-aggregator
+    honor_labels: true
+    file_sd_configs: [{{files: ["{folder}/aggregators.json"], refresh_interval: 1s}}]
+  - job_name: kube-state-metrics
+    honor_labels: true
+    file_sd_configs: [{{files: ["{folder}/others.json"], refresh_interval: 1s}}]
+"""
+
+Targets = Iterable[tuple[int, dict[str, str]]]
+"""Ports of 127.0.0.1, and the labels that a scrape configuration gives them."""
+
+
+class Desk:
+    """Nothing is scraped before `aim`. All that it starts ends with it; durations of the rules are 60 times shorter."""
+
+    def __init__(self, folder: Path, ends: ExitStack) -> None:
+        self._folder = folder
+        self.aim()
+        rules = folder / "rules.yaml"
+        rules.write_text(text(SETTINGS))
+        self.hook = ends.enter_context(webhook())
+        self.manager = ends.enter_context(
+            alertmanager(scaled(CHECKOUT / "alerts/alertmanager.yaml", self.hook.url, SCALE))
+        )
+        config = CONFIG.format(alertmanager=self.manager.url.removeprefix("http://"), folder=folder)
+        self.prometheus = ends.enter_context(prometheus(config=config, rules=[rules]))
+        self.meanwhile: list[Callable[[], object]] = []
+        """Done again and again while something is waited for."""
+
+    def aim(self, exporters: Targets = (), aggregators: Targets = (), others: Targets = ()) -> None:
+        """Let Prometheus scrape these, and no others."""
+        for name, targets in (("exporters", exporters), ("aggregators", aggregators), ("others", others)):
+            path = self._folder / f"{name}.json"
+            fresh = path.with_suffix(".new")
+            fresh.write_text(json.dumps([_target(port, labels) for port, labels in targets]))
+            fresh.rename(path)
+
+    def told(self, status: str) -> set[str]:
+        """Names of the alerts of which a receiver was told that they fire, or have ended."""
+        return {one.name for one in self.hook.notifications if one.status == status}
+
+    def wait_fired(self, *names: str) -> None:
+        """Return when the receivers have been told that all of these fire."""
+        self.until(lambda: set(names) <= self.told("firing"), lambda: set(names) - self.told("firing"))
+
+    def wait_resolved(self, *names: str) -> None:
+        """Return when the last that the receivers have been told of all of these is their end."""
+        self.until(lambda: not self._open(names), lambda: self._open(names))
+
+    def until(self, condition: Callable[[], object], missing: Callable[[], object] = lambda: "") -> None:
+        """Return when it is so; fails after a minute."""
+        deadline = time.monotonic() + TIMEOUT
+        while not condition():
+            if time.monotonic() > deadline:
+                firing = self.prometheus.query('ALERTS{alertstate="firing"}')
+                names = sorted({one.labels["alertname"] for one in firing})
+                raise TimeoutError(f"it did not come to that in {TIMEOUT} s: {missing()}; firing are {names}")
+            for action in self.meanwhile:
+                action()
+            time.sleep(TICK)
+
+    def _open(self, names: Collection[str]) -> set[str]:
+        last: dict[tuple[str, ...], Notification] = {}
+        for one in self.hook.notifications:
+            if one.name in names:
+                last[tuple(f"{key}={one.labels[key]}" for key in sorted(one.labels))] = one
+        return {one.name for one in last.values() if one.status == "firing"}
+
+
+def _target(port: int, labels: dict[str, str]) -> dict[str, object]:
+    return {"targets": [f"127.0.0.1:{port}"], "labels": {"namespace": "monitoring", **labels}}

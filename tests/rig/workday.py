@@ -1,0 +1,61 @@
+"""What goes wrong on a real node, one thing after the other, as the desk sees it. Nothing is imitated."""
+
+import itertools
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from rig.aggregator import RunningAggregator
+from rig.desk import STALE, Desk
+from rig.images import MIB
+from rig.kubernetes.lookout import Lookout, lookout
+from rig.kubernetes.node import RealNode
+
+
+class Workday:
+    """A node, its exporter, the aggregator, and a desk that looks at them. Each step ends as it began."""
+
+    def __init__(self, out: Lookout, folder: Path, ends: ExitStack) -> None:
+        self.out = out
+        self._numbers = itertools.count(1)
+        self.aggregator: RunningAggregator = out.aggregator(*STALE)
+        self.desk = Desk(folder, ends)
+        node = out.node.name
+        self.desk.aim(
+            [(out.exporter.port, {"job": "pulltrace-exporter", "node": node, "pod": "exporter"})],
+            [(self.aggregator.port, {"job": "pulltrace-aggregator", "pod": "aggregator"})],
+        )
+        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_containerd_up == 1"))
+
+    def missing_image(self) -> None:
+        """A pod's image does not exist; the kubelet tries again and again, until the pod is gone."""
+        reference = f"{self.out.registry.host}/{self.out.namespace}/nowhere:v1"
+        pod = self.out.pod("missing", self.out.container(reference))
+        self.desk.wait_fired("PulltraceImageNotFound")
+        self.out.delete(pod)
+        self.desk.wait_resolved("PulltraceImageNotFound")
+
+    def stalled_pull(self) -> None:
+        """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end."""
+        number = next(self._numbers)  # what was pulled once would be there
+        large, small = self.out.push(f"large-{number}", 8 * MIB), self.out.push(f"small-{number}")
+        stall = self.out.hold(large, after=2 * MIB)
+        first = self.out.pod("stalled", large)
+        stall.wait_held()
+        second = self.out.pod("behind", small)
+        self.desk.wait_fired("PulltracePullStalled")
+        self.desk.until(lambda: "PulltraceImageQueued" in self.desk.manager.inhibited())
+        stall.release()
+        self.desk.wait_resolved("PulltracePullStalled")
+        self.desk.until(lambda: self.out.running(first) and self.out.running(second))
+        for pod in (first, second):
+            self.out.delete(pod)
+
+
+@contextmanager
+def workday(node: RealNode, folder: Path) -> Iterator[Workday]:
+    """Begin one on a node that runs."""
+    with ExitStack() as ends:
+        out = ends.enter_context(lookout(node, "workday", folder))
+        yield Workday(out, folder, ends)
