@@ -90,10 +90,17 @@ def test_what_a_waiting_image_has() -> None:
     assert written("image that a pod waits for (aggregator)")[0] == len(shown)
 
 
+def test_what_rules_record() -> None:
+    names = re.findall(r"record: (pull|wait\w*):", (CHECKOUT / "alerts/pulltrace.rules.yaml").read_text())
+    assert written("running pull, by the recording rules")[0] == names.count("pull")
+    waits = len(names) - names.count("pull")
+    assert written("image that a pod waits for, by the recording rules")[0] == waits
+
+
 def test_the_example_is_reckoned_right() -> None:
     pull, layer = written("running pull")[1], written("layer of a running pull")[1]
     pulls = NODES * PULLS_A_DAY
     for row, each in (("all layers", pull + layer * LAYERS), ("`--no-collector.layers`", pull)):
         assert written(row) == [pulls * each, pulls * each // 12]
     assert f"{NODES} nodes, each {PULLS_A_DAY} pulls a day of {LAYERS} layers" in PAGE
-    assert f"makes {pull} + {layer}·*n* series" in PAGE
+    assert f"makes {pull} + {layer}·*n* series" in PAGE.replace("\n", " ")
