@@ -3,7 +3,7 @@
 import pytest
 
 from rig.images import MIB
-from rig.kubernetes.lookout import Lookout
+from rig.kubernetes.lookout import TIMEOUT, Lookout
 
 pytestmark = pytest.mark.integration
 
@@ -23,5 +23,5 @@ def test_a_crash_of_containerd_is_no_success_and_the_retry_is_shown(out: Lookout
     stall.release()
     out.wait(aggregator, "web", phase="pulled")
     out.wait_metrics(aggregator, lambda scrape: out.counts(scrape, "duration_seconds_count") == 1)
-    ended = out.exporter.wait_until(lambda scrape: scrape.ended.get("succeeded")).ended
+    ended = out.exporter.wait_until(lambda scrape: scrape.ended.get("succeeded"), TIMEOUT).ended
     assert ended == {"succeeded": 1, "orphaned": 1}

@@ -42,13 +42,13 @@ def test_a_pull_progresses_under_its_pod_and_leaves_with_it(out: Lookout) -> Non
     stall.release()
     done = out.wait(aggregator, "web", phase="pulled")
     assert "blockedBy" not in done
-    aggregator.wait(lambda _: out.running(pod))
+    out.wait_running(pod)
     out.wait_metrics(aggregator, lambda scrape: out.counts(scrape, "duration_seconds_count") == 1)
     out.wait_metrics(aggregator, lambda scrape: out.counts(scrape, "stage_seconds_count", stage="download") == 1)
     out.delete(pod, grace=None)
     out.wait_nothing(aggregator)
     assert not out.metrics(aggregator).find(f"{POD}phase", namespace=out.namespace)
-    aggregator.wait(lambda _: not out.exists(pod))
+    out.wait_gone(pod)
 
 
 def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: Lookout) -> None:
@@ -113,7 +113,7 @@ def test_init_containers_wait_before_the_others(out: Lookout) -> None:
     assert (second["containerType"], second["image"]) == ("container", out.reference(late))
     holds[1].release()
     out.wait(aggregator, "web", "main", phase="pulled")
-    aggregator.wait(lambda _: out.running(pod))
+    out.wait_running(pod)
 
 
 def test_a_missing_a_refused_and_a_limited_image_each_has_its_verdict(out: Lookout) -> None:

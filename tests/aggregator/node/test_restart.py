@@ -4,7 +4,7 @@ import pytest
 
 from rig.aggregator import Document, RunningAggregator
 from rig.images import MIB
-from rig.kubernetes.lookout import Lookout
+from rig.kubernetes.lookout import TIMEOUT, Lookout
 
 pytestmark = pytest.mark.integration
 
@@ -38,7 +38,7 @@ def test_a_restart_in_mid_pull_shows_the_same_and_counts_nothing_twice(out: Look
             out.wait(first, name, phase="pulled")
     busy = out.wait(first, "busy", phase="downloading", met=lambda entry: entry["pull"]["downloadedBytes"])
     waiting = out.wait(first, "next", phase="queued", behind=out.reference(images["busy"]))
-    first.wait(lambda _: counted(out, first) == 1)
+    first.wait(lambda _: counted(out, first) == 1, TIMEOUT)
     first.kill()
     second = out.aggregator()
     again = out.wait(second, "busy", met=lambda entry: lasting(entry) == lasting(busy))
@@ -50,5 +50,5 @@ def test_a_restart_in_mid_pull_shows_the_same_and_counts_nothing_twice(out: Look
     stall.release()
     for name in ("busy", "next"):
         out.wait(second, name, phase="pulled")
-    second.wait(lambda _: counted(out, second) == 2)
+    second.wait(lambda _: counted(out, second) == 2, TIMEOUT)
     assert not out.metrics(second).total("pulltrace_stale_pulls_total")

@@ -16,11 +16,14 @@ from rig.kubernetes.api import READ, Object, Rule, kubeconfig
 from rig.kubernetes.node import RealNode
 from rig.pacing import Stall
 from rig.scrape import Scrape
+from rig.web import wait_until
 
 RIGHTS = (Rule(READ, "pods"), Rule(READ, "events"))
 """All that the aggregator needs where the exporters are given by flag."""
 INTERVALS = ("--poll.interval=200ms", "--poll.idle-interval=5s")
 TIMEOUT = 40.0
+PATIENCE = 60.0
+"""With the kubelet."""
 
 
 class Lookout:
@@ -99,8 +102,12 @@ class Lookout:
         found = self.node.api.get(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}")
         return bool(found["items"])
 
-    def running(self, pod: Object) -> bool:
-        return bool(self.node.refreshed(pod)["status"]["phase"] == "Running")
+    def wait_running(self, pod: Object) -> None:
+        wait_until(lambda: self.node.refreshed(pod)["status"]["phase"] == "Running", PATIENCE)
+
+    def wait_gone(self, pod: Object) -> None:
+        """Return when the kubelet has let go of a pod that was deleted: ten seconds where nothing else is done."""
+        wait_until(lambda: not self.exists(pod), PATIENCE)
 
     def shown(self, aggregator: RunningAggregator) -> dict[tuple[str, str], Document]:
         """What the aggregator shows of this test's pods, by pod and container."""
