@@ -4,7 +4,7 @@ What comes in is taken note of at once; a tick then looks at those nodes of whic
 alone may have changed something.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from pulltrace.clock import Instant
@@ -32,13 +32,14 @@ class Turn:
 
     `rechecks` are pods to be looked at now; each is asked for once, and again after a while without an answer. `busy`
     are the nodes to be asked often: something is pulled or waited for there, or may be. Of `layers`, some of these, the
-    layers matter.
+    layers matter. `faults` are of this program: what is shown of these nodes is as it was before.
     """
 
     view: View
     rechecks: tuple[Recheck, ...]
     busy: frozenset[str]
     layers: frozenset[str]
+    faults: tuple[tuple[str, Exception], ...] = ()
 
 
 class Core:
@@ -92,7 +93,7 @@ class Core:
         """Bring everything up to `now`."""
         at = now.monotonic
         rechecks = self._waits.rechecks(at)
-        self._look(self._due(at), at)
+        faults = tuple(self._look(self._due(at), at))
         for finished in self._waits.take_finished():
             self._assessor.count(finished.namespace, finished.wait, float("inf"))
         return Turn(
@@ -100,6 +101,7 @@ class Core:
             rechecks,
             busy=frozenset(node for node, view in self._views.items() if view.busy),
             layers=frozenset(node for node, view in self._views.items() if view.layers),
+            faults=faults,
         )
 
     def _due(self, at: float) -> list[str]:
@@ -108,17 +110,23 @@ class Core:
         due.update(node for node, view in self._views.items() if view.next_at <= at)
         return sorted(due)
 
-    def _look(self, nodes: list[str], at: float) -> None:
+    def _look(self, nodes: list[str], at: float) -> Iterator[tuple[str, Exception]]:
         readings = {node: self._readings.get(node) or NodeReading(node, NodeState.UNKNOWN) for node in nodes}
         # First what all of them say, for each is judged by the others too.
         for reading in readings.values():
             self._assessor.hear(reading, at)
         for node, reading in readings.items():
-            records = self._waits.on(node)
-            if not records and node not in self._readings:
-                self._views.pop(node, None)
-            else:
-                self._views[node] = self._assessor.assess(reading, records, at)
+            try:
+                self._assess(node, reading, at)
+            except Exception as error:  # noqa: BLE001 - told to the caller, and no reason to go blind for all others
+                yield node, error
+
+    def _assess(self, node: str, reading: NodeReading, at: float) -> None:
+        records = self._waits.on(node)
+        if not records and node not in self._readings:
+            self._views.pop(node, None)
+        else:
+            self._views[node] = self._assessor.assess(reading, records, at)
 
     def _view(self) -> View:
         pods: list[PodPull] = []

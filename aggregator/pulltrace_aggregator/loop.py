@@ -11,7 +11,7 @@ from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
 from pulltrace_aggregator.core import Core, Turn
 from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import Inbox, Looked, News
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Looked, News
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
 from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.kube.values import PodSeen, SliceGone, SliceSeen
@@ -106,15 +106,17 @@ class Loop:
 
     def turn(self) -> None:
         """Hear everything that has come, and publish what it makes of the view."""
-        # Before what was listed is heard: what is complete here has been heard then.
-        health = self._kubernetes.health
-        self._hear(self._inbox.take())
+        # Before what was listed is heard: what is complete here has been heard then, unless there was too much.
+        health, news = self._kubernetes.health, self._inbox.take()
+        self._hear(news)
         turn = self._tick()
-        self._ready = self._ready or health.ready
+        self._ready = self._ready or (health.ready and len(news) < MOST_AT_ONCE)
         unready = "" if self._ready else _reason(health)
         view = self._published.view if turn is None else turn.view
         self._published = Published(view, unready, health.problems)
         if turn is not None:
+            for node, error in turn.faults:
+                self._complain(error, node)
             self._act(turn)
 
     def _tick(self) -> Turn | None:
@@ -145,11 +147,11 @@ class Loop:
             case _:
                 self._core.observe(news, at, ahead)
 
-    def _complain(self, error: Exception) -> None:
-        kind = f"{type(error).__name__}: {error}"
+    def _complain(self, error: Exception, node: str = "") -> None:
+        kind = f"{node} {type(error).__name__}: {error}"
         if kind != self._complaint:
             self._complaint = kind
-            log.error("a fault of this program: what was told last is lost", exc_info=error)
+            log.error("a fault of this program: what was told last is lost", exc_info=error, extra=fields(node=node))
 
     def _act(self, turn: Turn) -> None:
         if (turn.busy, turn.layers) != self._wanted:
@@ -181,4 +183,5 @@ class Loop:
 
 def _reason(health: Health) -> str:
     awaited = ", ".join(health.awaited)
-    return "; ".join((*((f"the first list is still to come of {awaited}",) if awaited else ()), *health.problems))
+    reasons = (*((f"the first list is still to come of {awaited}",) if awaited else ()), *health.problems)
+    return "; ".join(reasons) or "what was listed is still being read"

@@ -100,7 +100,7 @@ class CrudeApi:
         elif path.endswith(f"/{resource}"):
             with self._lock:
                 items = list(self._objects[resource].values())
-                handler.say({"metadata": {"resourceVersion": str(self._version)}, "items": items})
+                handler.say({"items": items})
         else:
             name = path.rpartition("/")[2]
             found = next((item for (_, known), item in self._objects[resource].items() if known == name), None)

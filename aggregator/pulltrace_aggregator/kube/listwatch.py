@@ -12,6 +12,8 @@ from pulltrace_aggregator.kube.resources import Request, Selection
 from pulltrace_aggregator.kube.timing import Timing
 from pulltrace_aggregator.kube.values import Change, Gone, Listed, Seen, Sink
 
+ANY_VERSION: Final = "0"
+"""Where to go on from after a list without a version: the server begins with what there is."""
 _CHANGES: Final = {"ADDED": Change.ADDED, "MODIFIED": Change.MODIFIED}
 
 
@@ -84,17 +86,17 @@ class ListWatch:
         for uid in before.keys() - self._known.keys():
             self._sink.receive(before[uid])
         self._sink.receive(Listed(self._selection.resource, self._selection.namespace, self._selection.detail))
-        self._resource_version = version
+        self._resource_version = version or ANY_VERSION
 
     def _pages(self) -> Iterator[Object]:
         continuation = ""
         while True:
             request = self._selection.list_page(continuation)
             page = self._client.get(request)
-            if not _version(page):
-                raise InvalidAnswer(f"{request.right}: the list has no resource version")
+            if not isinstance(page.get("items", ""), list | None):
+                raise InvalidAnswer(f"{request.right}: the answer is no list")
             yield page
-            continuation = page["metadata"].get("continue") or ""
+            continuation = _meta(page).get("continue") or ""
             if not isinstance(continuation, str):
                 raise InvalidAnswer(f"{request.right}: the list's continuation is no text")
             if not continuation:
@@ -145,9 +147,13 @@ def _key(one: Seen | Gone) -> str:
 
 
 def _version(item: Object) -> str:
-    meta = item.get("metadata")
-    version = meta.get("resourceVersion") if isinstance(meta, dict) else None
+    version = _meta(item).get("resourceVersion")
     return version if isinstance(version, str) else ""
+
+
+def _meta(item: Object) -> Object:
+    meta = item.get("metadata")
+    return meta if isinstance(meta, dict) else {}
 
 
 def _items(page: Object) -> Iterator[Object]:

@@ -78,7 +78,7 @@ def test_a_watch_that_fails_is_begun_anew(
 @pytest.mark.parametrize(
     ("action", "reason"),
     [
-        pytest.param(say(b"{}"), "invalid_answer", id="no resource version"),
+        pytest.param(say(b"{}"), "invalid_answer", id="no list"),
         pytest.param(say(b'{"metadata":{"resourceVersion":"5","continue":7}}'), "invalid_answer", id="continuation"),
         pytest.param(say(b"<html>"), "invalid_answer", id="a page of a proxy"),
         pytest.param(say(b'{"items":[', cut=True), "closed", id="cut"),

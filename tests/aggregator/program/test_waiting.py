@@ -168,6 +168,24 @@ def test_back_off_and_the_cause_of_it(hub: Hub, node: HubNode, aggregator: Runni
     aggregator.wait(lambda view: phases(view)["odd/main"] == "downloading")
 
 
+def test_the_times_that_the_kubelet_tells_are_counted(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+    pod = hub.pod()
+    pod.pulling()
+    node.pull()
+    aggregator.wait(lambda view: phases(view) == {"web/main": "downloading"})
+    node.end()
+    pod.pulled(took="1m2.5s", total="1m10s")
+    pod.runs()
+    aggregator.wait(lambda view: phases(view) == {"web/main": "pulled"})
+    wanted = {
+        'pulltrace_pod_pull_duration_seconds_sum{namespace="shop",registry="registry.example"} 62.5',
+        'pulltrace_pod_pull_queue_seconds_sum{namespace="shop"} 7.5',
+        'pulltrace_pod_pull_stage_seconds_count{namespace="shop",stage="download"} 1',
+        'pulltrace_pod_pull_stage_seconds_sum{namespace="shop",stage="queue"} 7.5',
+    }
+    aggregator.wait(lambda _: wanted <= set(aggregator.metrics().splitlines()))
+
+
 def test_a_stall_and_a_registry_that_does_not_answer(hub: Hub, node: HubNode) -> None:
     aggregator = hub.aggregator(node.target, "--stale.no-progress=2s", "--stale.resolving=1s", "--stale.unpack=2s")
     hub.pod("still").pulling()

@@ -1,0 +1,152 @@
+"""The loop: what comes is heard in order, what goes wrong costs itself only, the view is published with its state."""
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from pulltrace_aggregator.assess import Assessor
+from pulltrace_aggregator.core import Core
+from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox
+from pulltrace_aggregator.kube.health import FeedState, Health, Stage
+from pulltrace_aggregator.kube.values import PodSeen, SliceSeen
+from pulltrace_aggregator.loop import Loop
+from pulltrace_aggregator.nodes import NodeReading
+from rig.cluster import START, Cluster
+
+pytestmark = pytest.mark.unit
+
+
+class StillClock:
+    def now(self) -> Any:
+        return START
+
+
+class Kubernetes:
+    server_ahead = None
+
+    def __init__(self) -> None:
+        self.health = Health((FeedState("pods", "pods"), FeedState("events Pulling", "events")))
+
+    def pod(self, namespace: str, name: str) -> PodSeen | None:
+        return None
+
+
+class Exporters:
+    def __init__(self) -> None:
+        self.slices: list[object] = []
+        self.wanted: list[tuple[frozenset[str], frozenset[str]]] = []
+
+    def receive(self, observed: object) -> None:
+        self.slices.append(observed)
+
+    def want(self, nodes: Iterable[str], layers: Iterable[str]) -> None:
+        self.wanted.append((frozenset(nodes), frozenset(layers)))
+
+
+class Stand:
+    """A loop on a toy cluster's nodes and pods."""
+
+    def __init__(self) -> None:
+        self.toy = Cluster()
+        self.inbox = Inbox(StillClock())
+        self.kubernetes = Kubernetes()
+        self.exporters = Exporters()
+        self.loop = Loop(self.inbox, Core(START), self.kubernetes, self.exporters, StillClock())
+
+    def read(self, name: str) -> None:
+        self.inbox.receive(ExporterSeen(self.toy.node(name).reading(), "http://x"))
+
+    def pods(self) -> list[str]:
+        self.loop.turn()
+        return [row.labels.pod for row in self.loop.published.view.pods]
+
+
+def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so() -> None:
+    stand = Stand()
+    stand.loop.turn()
+    assert "pods, events Pulling" in stand.loop.published.unready
+    complete = FeedState("pods", "pods", Stage.WATCHING, complete=True)
+    refused = FeedState("events Pulling", "events", Stage.REFUSED, "the right to list events is missing")
+    stand.kubernetes.health = Health((complete, refused))
+    stand.loop.turn()
+    assert (stand.loop.published.unready, stand.loop.published.problems) == ("", (refused.problem,))
+    stand.kubernetes.health = Health((FeedState("pods", "pods", Stage.FAILING, "gone"),))
+    stand.loop.turn()
+    assert (stand.loop.published.unready, stand.loop.published.problems) == ("", ("gone",))
+
+
+def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -> None:
+    stand = Stand()
+    stand.kubernetes.health = Health((FeedState("pods", "pods", Stage.WATCHING, complete=True),))
+    for _ in range(MOST_AT_ONCE):
+        stand.inbox.receive(ExporterGone("nobody"))
+    stand.inbox.receive(stand.toy.pod().pulling())
+    stand.loop.turn()
+    assert stand.loop.published.unready
+    assert stand.pods() == ["web"]
+    assert not stand.loop.published.unready
+
+
+def test_where_a_pod_waits_is_told_once_to_whoever_reads_the_exporters() -> None:
+    stand = Stand()
+    pod = stand.toy.pod()
+    stand.read("node-1")
+    stand.inbox.receive(pod.seen)
+    stand.inbox.receive(pod.pulling())
+    assert stand.pods() == ["web"]
+    assert stand.pods() == ["web"]
+    assert stand.exporters.wanted == [(frozenset({"node-1"}), frozenset())]
+    stand.inbox.receive(SliceSeen("shop", "exporters", "u", ()))
+    stand.inbox.receive(ExporterGone("node-1"))
+    assert stand.pods() == ["web"]
+    assert len(stand.exporters.slices) == 1
+
+
+def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCaptureFixture) -> None:
+    stand = Stand()
+    pod = stand.toy.pod()
+    for _ in range(3):
+        stand.inbox.receive("what is this")  # type: ignore[arg-type]
+        stand.inbox.receive(ExporterSeen(None, ""))  # type: ignore[arg-type]
+    stand.inbox.receive(pod.seen)
+    stand.inbox.receive(pod.pulling())
+    assert stand.pods() == ["web"]
+    assert "a fault of this program" in caplog.text
+
+
+def test_a_node_that_cannot_be_judged_costs_itself_only(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    judged = Assessor.assess
+
+    def assess(self: Assessor, reading: NodeReading, *others: Any) -> Any:
+        if reading.node == "odd":
+            raise ZeroDivisionError
+        return judged(self, reading, *others)
+
+    monkeypatch.setattr(Assessor, "assess", assess)
+    stand = Stand()
+    for name in ("odd", "node-1"):
+        pod = stand.toy.pod(f"on-{name}", node=name)
+        stand.inbox.receive(pod.seen)
+        stand.inbox.receive(pod.pulling())
+    with caplog.at_level(logging.ERROR):
+        assert stand.pods() == ["on-node-1"]
+        assert stand.pods() == ["on-node-1"]
+    assert caplog.text.count("a fault of this program") == 1
+
+
+def test_many_news_are_heard_in_order_between_two_views() -> None:
+    inbox = Inbox(StillClock())
+    for number in range(MOST_AT_ONCE + 1):
+        inbox.receive(ExporterGone(str(number)))
+    inbox.wake()
+    first, second = inbox.take(), inbox.wait(1.0)
+    assert [news.node for news, _ in (*first, *second) if isinstance(news, ExporterGone)] == [
+        str(number) for number in range(MOST_AT_ONCE + 1)
+    ]
+    assert len(first) == MOST_AT_ONCE
+    assert inbox.wait(0.0) == []
