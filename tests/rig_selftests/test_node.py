@@ -16,7 +16,7 @@ from rig.kubernetes.node import RealNode
 from rig.kubernetes.real import ClusterFailed
 from rig.processes import Process
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 OUTSIDE = ("/var/log/pods", "/var/log/containers", "/var/lib/kubelet", "/usr/libexec/kubernetes")
 """Where kubelets write, and this one must not."""

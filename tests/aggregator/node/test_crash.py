@@ -5,7 +5,7 @@ import pytest
 from rig.images import MIB
 from rig.kubernetes.lookout import TIMEOUT, Lookout
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
 def test_a_crash_of_containerd_is_no_success_and_the_retry_is_shown(out: Lookout) -> None:

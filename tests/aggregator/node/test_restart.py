@@ -6,7 +6,7 @@ from rig.aggregator import Document, RunningAggregator
 from rig.images import MIB
 from rig.kubernetes.lookout import TIMEOUT, Lookout
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 POD = "pulltrace_pod_pull_"
 COUNTERS = (f"{POD}failures_total", f"{POD}duration_seconds_count")

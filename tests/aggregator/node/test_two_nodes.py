@@ -13,7 +13,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.lookout import Lookout
 from rig.node import PullFailed
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 OTHER = "node-2"
 DOWN = ("failed", "backoff")
