@@ -28,14 +28,17 @@ def listed(labels: tuple[str, ...]) -> str:
     return f"({', '.join(labels)})"
 
 
-def latest(metric: str, by: tuple[str, ...], where: str) -> str:
-    """A gauge, once for each thing that it speaks of, however many targets tell of it."""
-    return f"max by {listed(by)} ({metric}{{{where}}})"
+def latest(metric: str, by: tuple[str, ...], where: str, only: str = "") -> str:
+    """A gauge, once for each thing that it speaks of, however many targets tell of it.
+
+    What `only` leaves out costs least when it is left out first.
+    """
+    return f"max by {listed(by)} ({metric}{{{where}}}{' ' if only else ''}{only})"
 
 
-def one(metric: str, by: tuple[str, ...], more: tuple[str, ...], where: str) -> str:
+def one(metric: str, by: tuple[str, ...], more: tuple[str, ...], where: str, only: str = "") -> str:
     """What an info metric says in the labels `more`: one series for each thing, even when two targets disagree."""
-    return f"topk by {listed(by)} (1, {latest(metric, by + more, where)})"
+    return f"topk by {listed(by)} (1, {latest(metric, by + more, where, only)})"
 
 
 def rate(metric: str, by: tuple[str, ...], where: str) -> str:
@@ -62,12 +65,6 @@ def known_by(expression: str, healthy: str) -> str:
 def running(where: str) -> str:
     """The pulls that go on."""
     return latest("pulltrace_pull_phase", PULL, f"{where}, {RUNNING}")
-
-
-def waiting(where: str, info: str = "") -> str:
-    """Seconds that images have been waited for, of those whose registry and repository fit `info`."""
-    rows = latest("pulltrace_pod_pull_waiting_seconds", ROW, where)
-    return f"{rows} and on {listed(ROW)} pulltrace_pod_pull_info{{{where}, {info}}}" if info else rows
 
 
 def quantile(share: float, metric: str, by: tuple[str, ...], where: str, window: str) -> str:
