@@ -32,7 +32,7 @@ PINNED = re.compile(r"docker\.io/library/python:3\.\d+-slim-\w+@(sha256:[0-9a-f]
 LABELS = ["title", "description", "licenses", "version", "revision", "created", "source", "base.name", "base.digest"]
 COMPILERS = ("cc", "gcc", "c++", "g++", "cpp", "ld", "as", "make", "clang", "tcc", "cargo", "rustc", "go")
 ARGUMENTS_OF_BOTH = ["--web.listen-address=127.0.0.1:0", "--log.format=json"]
-PATIENCE = 60.0
+PATIENCE = 120.0
 MIB = 1024 * 1024
 
 stages = parse(CONTAINERFILE.read_text())
@@ -162,11 +162,12 @@ def pulled(target: str, image: Built, folder: Path) -> Iterator[Stand]:
         registry.push(pause)
         with RealContainerd.fresh("2.1", settings(pause.reference(registry.host), folder / "runc")) as node:
             for each in (pause, program):
-                node.pull(each.reference(registry.host)).wait()
+                node.pull(each.reference(registry.host)).wait(PATIENCE)
             yield Stand(node, registry, program.reference(registry.host))
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(600)
 def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_it(
     context: Path, folder: Path, tmp_path: Path
 ) -> None:
@@ -185,13 +186,14 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
             pull = stand.node.pull(wanted.reference(stand.registry.host))
             wait_until(lambda: scrape(port).phase(wanted) == "downloading", PATIENCE)
             stall.release()
-            pull.wait()
+            pull.wait(PATIENCE)
             wait_until(lambda: scrape(port).phase(wanted) == "succeeded", PATIENCE)
             assert scrape(port).downloaded(wanted) == wanted.size
             assert pod.stop() == 0
 
 
 @pytest.mark.integration
+@pytest.mark.timeout(600)
 def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user(context: Path, folder: Path, tmp_path: Path) -> None:
     needs.containerd("2.1")
     image = built("aggregator", context, folder)

@@ -114,7 +114,9 @@ class Builder:
             tree = start.tree
             if any(each.name in CHANGES_FILES for each in stage.instructions):
                 tree = self._folder / name
-                run(["cp", "-al", start.tree, tree])  # linked: instructions add files and change none
+                run(
+                    ["cp", "-al", start.tree, tree], timeout=RUN_TIMEOUT
+                )  # linked: instructions add files and change none
             built = Built(tree, dict(start.environment), start.workdir, dict(start.config))
             for instruction in stage.instructions:
                 self._carry_out(instruction, built)

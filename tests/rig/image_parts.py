@@ -23,7 +23,7 @@ MERGED = ("bin", "sbin", "lib", "lib64")
 
 def base(tree: Path) -> Path:
     """Make this folder one like the files of `python:3.13-slim-trixie`: a Python, its libraries and a shell."""
-    run(["cp", "-a", debian.unpacked(debian.PYTHON), tree])
+    run(["cp", "-a", debian.unpacked(debian.PYTHON), tree], timeout=300)
     for name in MERGED:
         if not (tree / name).exists():
             (tree / name).symlink_to(f"usr/{name}")
@@ -85,7 +85,7 @@ def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT, epoch
         target,
         source,
     ]
-    run([word for word in words if word is not None], timeout=120)
+    run([word for word in words if word is not None], timeout=300)
     return sorted(target.iterdir())
 
 

@@ -12,7 +12,7 @@ from rig.containerd_config import Settings
 from rig.cri import runtime_pb2 as cri
 from rig.cri.runtime_pb2_grpc import RuntimeServiceStub
 
-TIMEOUT = 60.0
+TIMEOUT = 120.0
 Object = dict[str, Any]
 RUNTIME = Template("""
 [plugins."io.containerd.cri.v1.images".pinned_images]
