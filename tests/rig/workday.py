@@ -48,8 +48,8 @@ class Workday:
         self.desk.until(lambda: "PulltraceImageQueued" in self.desk.manager.inhibited())
         stall.release()
         self.desk.wait_resolved("PulltracePullStalled")
-        self.desk.until(lambda: self.out.running(first) and self.out.running(second))
         for pod in (first, second):
+            self.out.wait_running(pod)
             self.out.delete(pod)
 
 
