@@ -23,6 +23,7 @@ PARAMETERS = (
     "vm/panic_on_oom",
 )
 """What a kubelet sets, below /proc/sys."""
+# What holds the namespace names the folder, as everything in it does.
 SCRIPT = """\
 set -e
 cd "$0"
@@ -33,7 +34,7 @@ for name in "$@"; do
     mount --bind "sys/$name" "/proc/sys/$name"
 done
 touch ready
-exec sleep infinity
+exec tail -f "$0/ready"
 """
 INTERVAL = 0.02
 TIMEOUT = 20.0
