@@ -102,8 +102,11 @@ class Lookout:
         found = self.node.api.get(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}")
         return bool(found["items"])
 
+    def running(self, pod: Object) -> bool:
+        return bool(self.node.refreshed(pod)["status"]["phase"] == "Running")
+
     def wait_running(self, pod: Object) -> None:
-        wait_until(lambda: self.node.refreshed(pod)["status"]["phase"] == "Running", PATIENCE)
+        wait_until(lambda: self.running(pod), PATIENCE)
 
     def wait_gone(self, pod: Object) -> None:
         """Return when the kubelet has let go of a pod that was deleted: ten seconds where nothing else is done."""
