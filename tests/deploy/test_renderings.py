@@ -2,14 +2,11 @@
 
 import json
 from functools import cache
-from pathlib import Path
 
 import kubernetes_validate
 import pytest
-from helm_python import lint, package
+from helm_python import lint
 
-from pulltrace import __version__
-from pulltrace_chart import rendering
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
@@ -194,10 +191,3 @@ def test_helm_finds_nothing_to_complain_of() -> None:
     assert not found["errors"]
     # An icon is recommended; there is none.
     assert [each["error"] for each in found["messages"]] == ["icon is recommended"]
-
-
-@pytest.mark.unit
-def test_a_package_of_the_chart_renders_the_same(tmp_path: Path) -> None:
-    archive = Path(package(CHART, destination=tmp_path))
-    assert archive.name == f"pulltrace-{__version__}.tgz"
-    assert rendering.render(archive, VARIANTS["everything-on"]) == rendering.render(CHART, VARIANTS["everything-on"])
