@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bench.processes import cpu_seconds
 from bench.rows import Row, median_row
 from rig import prometheus
 from rig.dashboards import Query, files, queries, substituted
@@ -43,12 +44,15 @@ def _refreshes(server: Prometheus, dashboard: str, epoch: float, series: int) ->
     asked = queries(dashboard)
     ask = _Asking(server, epoch)
     ask.one(asked[0])  # the first question reads the index
+    before = cpu_seconds(server.pid)
     one_by_one = [[ask.one(query) for query in asked] for _ in range(ROUNDS)]
+    spent = 1000 * (cpu_seconds(server.pid) - before) / ROUNDS
     size = f"{NODES} nodes, {PULLS} pulls, {WAITS} waiting containers, {series} series"
     target = TARGET if dashboard == "overview" else ""
     slowest = max(range(len(asked)), key=lambda place: one_by_one[-1][place])
     how = f"{len(asked)} queries over 1 h one by one; {size}; slowest: {asked[slowest].panel}"
     yield median_row(f"dashboard {dashboard}: refresh", [sum(times) for times in one_by_one], "ms", target, how)
+    yield Row(f"dashboard {dashboard}: processor", spent, "ms", "", f"of Prometheus for a refresh; mean of {ROUNDS}")
     together = [ask.together(asked) for _ in range(ROUNDS)]
     how = f"the same with {CONNECTIONS} connections, as a browser asks"
     yield median_row(f"dashboard {dashboard}: refresh, seen", together, "ms", "", how)

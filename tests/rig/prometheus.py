@@ -61,6 +61,10 @@ class Prometheus:
         self._http = requests.Session()
         self._http.trust_env = False
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def query(self, expr: str, at: float | None = None) -> list[Series]:
         """What the expression is at a moment, now by default; raises QueryFailed."""
         asked = {"query": expr} if at is None else {"query": expr, "time": f"{at:.3f}"}
