@@ -52,7 +52,9 @@ def _refreshes(server: Prometheus, dashboard: str, epoch: float, series: int) ->
     slowest = max(range(len(asked)), key=lambda place: one_by_one[-1][place])
     how = f"{len(asked)} queries over 1 h one by one; {size}; slowest: {asked[slowest].panel}"
     yield median_row(f"dashboard {dashboard}: refresh", [sum(times) for times in one_by_one], "ms", target, how)
-    yield Row(f"dashboard {dashboard}: processor", spent, "ms", "", f"of Prometheus for a refresh; mean of {ROUNDS}")
+    yield Row(
+        f"dashboard {dashboard}: processor", spent, "ms", target, f"of Prometheus for a refresh; mean of {ROUNDS}"
+    )
     together = [ask.together(asked) for _ in range(ROUNDS)]
     how = f"the same with {CONNECTIONS} connections, as a browser asks"
     yield median_row(f"dashboard {dashboard}: refresh, seen", together, "ms", "", how)
