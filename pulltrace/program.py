@@ -1,5 +1,7 @@
 """What both commands do alike: answer or serve, end with the right status, and end when told to."""
 
+import contextlib
+import ctypes
 import logging
 import signal
 import sys
@@ -15,6 +17,8 @@ from pulltrace.web import ListenError, Server
 log = logging.getLogger(__name__)
 
 EXIT_CONFIGURATION: Final = 2
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 512 * 1024
 
 
 def run(program: str, text: str | None, serve: Callable[[], None], *refusals: type[Exception]) -> int:
@@ -51,6 +55,16 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     return stop
+
+
+def give_back_large_buffers() -> None:
+    """Have the C library return each large buffer to the system at once.
+
+    glibc raises the size from which it does so to that of the largest buffer freed so far, so that a few answers of
+    megabytes would stay with the process for good.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 class WebConfigState:

@@ -46,6 +46,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _serve(settings: AggregatorConfig, environ: Mapping[str, str]) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
+    program.give_back_large_buffers()
     clock = SystemClock()
     kube_access, fleet_access = _accesses(settings, clock)
     inbox = Inbox(clock)

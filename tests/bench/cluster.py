@@ -27,7 +27,8 @@ NODES, PODS = 1000, 2000
 IMAGES: Final = ("registry.example:5000/team/app:1.2", "registry.example/team/next:1")
 """What the farm's nodes pull, and what stands in line behind it."""
 WARM_UP_SECONDS, SECONDS, SCRAPES = 30.0, 30.0, 20
-CHURN, AT_ONCE, WARM = 10_000, 500, 2000
+CHURN, AT_ONCE, WARM = 26_000, 500, 16_000
+"""What is remembered of pods and images that have gone is bounded, and full by then."""
 LAGS = 15
 STALE_SECONDS = 3
 

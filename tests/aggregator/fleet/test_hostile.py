@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from pulltrace import wire
+from pulltrace.program import give_back_large_buffers
 from pulltrace.pull import NodeReport
 from pulltrace_aggregator.fleet import ExporterSeen, Pace, Result
 from pulltrace_aggregator.fleet.answer import LARGEST_BODY
@@ -166,6 +167,7 @@ def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
 
 
 def test_large_answers_leave_no_memory_behind() -> None:
+    give_back_large_buffers()  # as the program does
     nodes = [f"n{number}" for number in range(12)]
     large = RawExporter(says(http(b" " * (LARGEST_BODY - KIB))))
     before = resident()
