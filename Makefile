@@ -78,7 +78,7 @@ chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifest
 	@PYTHONPATH=deploy $(BIN)/python -m pulltrace_chart
 
 .PHONY: sketches
-sketches: $(VENV)/ok packages ## The sketches of the dashboards in the docs, from a made-up hour
+sketches: $(VENV)/ok ## The sketches of the dashboards in the docs, from a made-up hour
 	@PYTHONPATH=tests:alerts:dashboards $(BIN)/python -W ignore -m rig.sketch
 
 .PHONY: format
