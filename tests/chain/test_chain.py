@@ -1,7 +1,11 @@
-"""From image pulls to an operator's pager, with nothing between them imitated but the node and the Kubernetes API."""
+"""From image pulls to an operator's pager, with nothing between them imitated but the node and the Kubernetes API.
+
+On the way each query of each dashboard is asked.
+"""
 
 import pytest
 
+from chain.panels import NEVER, Panels
 from rig import debian, needs
 from rig.chain import Chain, chain
 from rig.trouble import BLIND, BROKEN, IN_TROUBLE, LATER, play
@@ -41,8 +45,9 @@ LOOKS = (rules_hold, told_as_it_should_be)
 def test_trouble_reaches_the_operator_once_and_ends() -> None:
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
         needs.program(package)
+    panels = Panels()
     with chain() as running:
-        play(running, *LOOKS)
+        play(running, *LOOKS, panels)
         told = [one for one in running.desk.hook.notifications if one.status == "firing"]
         assert running.desk.told("firing") >= IN_TROUBLE | LATER | BLIND
         assert running.desk.told("resolved") >= IN_TROUBLE | LATER | BLIND
@@ -53,3 +58,5 @@ def test_trouble_reaches_the_operator_once_and_ends() -> None:
         assert "behind-the-stalled" not in named
         assert {one.name for one in told if one.labels.get("node") == "dead"} == {"PulltraceNodeNotReady"}
         assert "slow-stalled" not in named
+        assert panels.empty().keys() <= NEVER.keys(), panels.empty()
+        assert panels.empty_choices() == set()

@@ -3,19 +3,24 @@
 Only what needs more than minutes of history has no scenario: a budget that burns slowly, a week's throughput.
 """
 
+import contextlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 
 from rig.chain import Chain
 from rig.desk import Desk
 from rig.hub import HubPod
-from rig.images import MIB
-from rig.node import PullRequest
+from rig.images import MIB, sha256
+from rig.node import PullFailed, PullRequest
 
 Look = Callable[[Chain, str], None]
-"""Called with the chain and the name of what goes on: `ready`, `trouble`, `generations`, `calm`."""
+"""Called with the chain and the name of what goes on: `ready`, `down`, `trouble`, `cut`,
+`generations`, `calm`."""
 
+QUEUED = "queue.example/team/queued:v1"
 BROKEN = {
     "refused": ("401 Unauthorized", "PulltraceImagePullUnauthorized"),
     "missing": ("rpc error: code = NotFound desc = {}: not found", "PulltraceImageNotFound"),
@@ -64,13 +69,41 @@ class Play:
 
     def set_up(self) -> None:
         """Six nodes, an aggregator, and what looks at them."""
-        for name in ("stall", "queue", "crash", "silent"):
+        for name in ("stall", "crash", "silent"):
             self.chain.add(name)
+        self.chain.add("queue", f"--kubelet.intents-directory={self._intents()}")
         self.chain.add("unpack", "--limit.layers=1", limps=True)
         self.chain.add("cut")
         self.chain.aggregate()
         self.chain.target()
         self.desk.until(lambda: self.desk.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+
+    def _intents(self) -> Path:
+        """The folder in which a kubelet keeps what it is about to pull: the image of the pod that waits in line."""
+        folder = self.chain.folder / "intents"
+        folder.mkdir()
+        intent = {"kind": "ImagePullIntent", "apiVersion": "kubelet.config.k8s.io/v1alpha1", "image": QUEUED}
+        (folder / sha256(QUEUED.encode()).replace(":", "-")).write_text(json.dumps(intent))
+        return folder
+
+    def go_well(self) -> None:
+        """Ordinary pulls one after the other, so that each is in another scrape, and one that fails at a layer."""
+        ended = 'sum(pulltrace_pulls_total{registry="crash.example",result="succeeded"})'
+        for number in (1, 2, 3):
+            image = self.chain.push(f"team/ordinary-{number}", [4 * MIB])
+            self.chain.registry.throttle(4 * MIB, image.layers[0].digest)
+            pod = self.pod(f"ordinary-{number}", "silent", f"crash.example/{image.repository}:v1")
+            self.pulls[-1].wait()
+            self.desk.until(partial(self._is, ended, number))
+            pod.pulled()
+            pod.runs()
+        broken = self.chain.push("team/broken", [MIB])
+        self.chain.registry.deny(broken.layers[0].digest, 403)
+        with contextlib.suppress(PullFailed):
+            self.chain.pull("silent", f"crash.example/{broken.repository}:v1").wait()
+
+    def _is(self, expr: str, value: float) -> bool:
+        return [one.value for one in self.desk.prometheus.query(expr)] == [value]
 
     def cause_trouble(self) -> None:
         """All at once, on different nodes and registries, so that nothing silences what is to be heard."""
@@ -164,7 +197,7 @@ class Play:
         image = self.chain.push("team/large", [70 * MIB])
         self.chain.registry.throttle(1.2 * MIB, image.layers[0].digest)
         self.pod("first", "queue", f"queue.example/{image.repository}:v1")
-        self.pod("queued", "queue", "queue.example/team/queued:v1", pull=False)
+        self.pod("queued", "queue", QUEUED, pull=False)
         self.solve += [
             lambda: self.chain.registry.throttle(None, image.layers[0].digest),
             lambda: self.gone("first", "queued"),
@@ -272,13 +305,16 @@ def play(chain: Chain, *looks: Look) -> Play:
     scenario = Play(chain)
     scenario.set_up()
     look("ready")
+    scenario.go_well()
     scenario.cause_trouble()
     scenario.desk.wait_fired("PulltraceContainerdUnreachable")
+    look("down")
     scenario.restart_containerd()
     scenario.desk.wait_fired(*IN_TROUBLE - {"PulltraceExporterMissing"})
     look("trouble")
     scenario.cut()
     scenario.desk.wait_fired(*IN_TROUBLE)
+    look("cut")
     scenario.end_trouble()
     scenario.desk.wait_resolved(*IN_TROUBLE)
     scenario.second_generation()

@@ -1,0 +1,91 @@
+"""A look at the chain through the dashboards: each query of each panel and variable, as Grafana would ask."""
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from rig.chain import Chain
+from rig.dashboards import Choice, Query, choices, files, queries, substituted
+from rig.prometheus import Series
+
+RANGE: Final = 180
+STEP: Final = 5
+RATE_INTERVAL: Final = 5
+
+PODS: Final = ("first", "queued", "stalled", "refused", "everywhere-unpack")
+CHOSEN: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
+    "node": tuple({"node": name} for name in ("queue", "unpack", "silent", "crash", "stall")),
+    "pod": tuple(
+        {"namespace": "shop", "pod": name} for name in ("first", "queued", "stalled", "refused", "everywhere-unpack")
+    ),
+}
+"""What a person would choose; each of these has something of its own to show. Elsewhere it is All."""
+
+WHOLE: Final = ("trouble", "generations", "calm")
+"""Scenes in which everything is asked, elsewhere only what was never shown before."""
+
+NEVER: Final[Mapping[str, str]] = {
+    "itself/7B": "an exporter that has not looked at containerd for half a minute",
+    "itself/13A": "a fault of the exporter's poller",
+    "itself/13B": "a fault of the aggregator in writing a metric",
+    "itself/13C": "a configuration of serving that could not be read",
+}
+"""Queries that show nothing in the whole play, and what would fill them."""
+
+
+class Panels:
+    """Asks at each scene; any fault or many-to-many match raises. Keeps which queries have ever shown something."""
+
+    def __init__(self) -> None:
+        self.shown: set[str] = set()
+        self.offered: set[str] = set()
+
+    def __call__(self, running: Chain, scene: str) -> None:
+        if scene == "ready":
+            return
+        for name in files():
+            for query in queries(name):
+                if scene in WHOLE or key(query) not in self.shown:
+                    self._ask(running, query, CHOSEN.get(name, ({},)))
+            for choice in choices(name):
+                if _values(running, choice, CHOSEN.get(name, ({},))[0]):
+                    self.offered.add(str(choice))
+
+    def _ask(self, running: Chain, query: Query, choices: tuple[Mapping[str, str], ...]) -> None:
+        """For each choice until it shows something, and for the first in any case: a fault may be one of the scene."""
+        for chosen in choices:
+            if _answer(running, query, chosen):
+                self.shown.add(key(query))
+            if key(query) in self.shown:
+                return
+
+    def empty(self) -> dict[str, str]:
+        """Queries that never showed anything, with their panels."""
+        return {key(query): str(query) for query in _all() if key(query) not in self.shown}
+
+    def empty_choices(self) -> set[str]:
+        """Variables that never offered anything; there is but one cluster here, without a name."""
+        wanted = {str(choice) for name in files() for choice in choices(name) if choice.name != "cluster"}
+        return wanted - self.offered
+
+
+def key(query: Query) -> str:
+    return f"{query.dashboard}/{query.panel_id}{query.ref}"
+
+
+def _all() -> Iterator[Query]:
+    return (query for name in files() for query in queries(name))
+
+
+def _answer(running: Chain, query: Query, chosen: Mapping[str, str]) -> list[Series]:
+    expr = substituted(query.expr, chosen, RANGE, RATE_INTERVAL)
+    now = time.time()
+    if query.instant:
+        return running.desk.prometheus.query(expr, now)
+    return running.desk.prometheus.query_range(expr, now - RANGE, now, STEP)
+
+
+def _values(running: Chain, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
+    now = time.time()
+    selector = substituted(choice.selector, chosen, RANGE, RATE_INTERVAL)
+    return running.desk.prometheus.label_values(choice.label, selector, now - RANGE, now)
