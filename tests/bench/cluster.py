@@ -61,18 +61,19 @@ def _large(opened: Hub) -> Iterator[Row]:
             # Readable ones at first: the first views of so many are long.
             _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == PODS, 120)
             time.sleep(WARM_UP_SECONDS)
-            before, share = _requests(aggregator), Shares(it=aggregator.process.pid)
+            before, began, share = _requests(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
             times = []
             for _ in range(SCRAPES):
                 time.sleep(SECONDS / SCRAPES)
                 times.append(_scrape_seconds(aggregator))
             taken, requests = share.taken()["it"], _requests(aggregator) - before
+            per_second = requests / (time.monotonic() - began)
             memory = Memory.of(aggregator.process.pid)
             size = len(aggregator.get("/metrics").body)
             what = f"aggregator: {NODES} nodes, {PODS} waiting images"
             yield Row(f"{what}: CPU", taken, "% of a core", "", f"with a scrape every {SECONDS / SCRAPES:.1f} s")
             yield Row(f"{what}: memory", memory.resident, "MiB", "", f"{memory.highest:.1f} at most")
-            yield Row(f"{what}: requests", requests / SECONDS, "1/s", "<= 200", "to exporters, each busy")
+            yield Row(f"{what}: requests", per_second, "1/s", "<= 200", "to exporters, each busy")
             yield median_row(f"{what}: scrape", [1000 * each for each in times], "ms", "", f"{size / 1e6:.1f} MB")
             began = time.monotonic()
             body = aggregator.get("/v1/pulls").body
