@@ -6,7 +6,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 
-from pulltrace import logs, program
+from pulltrace import heap, logs, program
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.exposition import process_collectors
 from pulltrace.web import Server
@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Run the exporter with this process' arguments and environment."""
+    heap.keep_small()
     sys.exit(run(sys.argv[1:], os.environ))
 
 

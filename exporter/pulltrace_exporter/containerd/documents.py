@@ -5,8 +5,8 @@ from collections import OrderedDict
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.image import MAX_DOCUMENT_BYTES, Document, Unreadable, parse_diff_ids, parse_document
 
-MAX_REFERENCES = 50_000
-"""What is kept names no more blobs than this: some hundred ordinary images, or one hostile manifest of 8 MiB."""
+MAX_REFERENCES = 5_000
+"""What is kept names no more blobs than this: two hundred ordinary images; or one document, however large."""
 
 
 class Documents:
