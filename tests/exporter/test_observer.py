@@ -119,6 +119,10 @@ class Watcher:
         self._observer = Observer(lambda: self._now)
         self._reconnected = True
 
+    @property
+    def settling(self) -> bool:
+        return self._observer.settling
+
     def look(self, at: float, *written: ImageWrite) -> Observation:
         self._now = NOW + at
         seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected)
@@ -171,6 +175,17 @@ def test_a_re_pull_of_what_is_there_brought_nothing(containerd: FakeContainerd, 
     (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).glimpsed
     assert lease.created_at == NOW + 3
     assert not came(lease)
+
+
+def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContainerd, watcher: Watcher) -> None:
+    """Each takes a call for each of its layers: a look that took in hundreds would show nothing else for a minute."""
+    containerd.fetch(NOW - 60)
+    writes = [containerd.write(TAG, 1 + number / 100) for number in range(120)]
+    told = [len(watcher.look(3, *writes).glimpsed)]
+    while watcher.settling:
+        told.append(len(watcher.look(3 + len(told) / 10).glimpsed))
+    assert sum(told) == len(writes)
+    assert max(told) < len(writes) / 2
 
 
 def test_what_came_before_the_first_look_is_not_brought_by_a_pull_after_it(

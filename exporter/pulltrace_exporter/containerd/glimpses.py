@@ -18,6 +18,9 @@ from pulltrace_exporter.observation import Content, ImageRecord, Ingest
 
 REMEMBERED = 1000
 
+MOST_AT_ONCE = 50
+"""So many are looked into by one look; the next one follows soon. It takes a call for each layer of each."""
+
 SHUFFLED_SECONDS = 2.0
 """Where names are written again, a pull's own write and another one's echo of the same name change places."""
 
@@ -71,14 +74,14 @@ class Glimpses:
     def find(
         self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: Looks, now: float
     ) -> list[Glimpse]:
-        """The pulls that nobody saw, by what was heard of. None of `looks` showed them."""
+        """The pulls that nobody saw, by what was heard of, the first of them. None of `looks` showed them."""
         self._sort(client, now)
         found = []
-        for write, record in self._unseen:
+        for write, record in self._unseen[:MOST_AT_ONCE]:
             reader = self._read(client, write, record, ingests, snapshotter, looks.before(write.at))
             if reader is not None:
                 found.append(Glimpse(reader, record.root, client.images(record.root)))
-        self._unseen = ()
+        self._unseen = self._unseen[MOST_AT_ONCE:]
         return found
 
     def identify(self, client: Client, reader: LeaseReader, known: frozenset[str]) -> None:

@@ -35,13 +35,13 @@ class Observer:
 
     @property
     def busy(self) -> bool:
-        """Whether the last observation showed a lease that may be a pull."""
-        return bool(self._readers)
+        """Whether the last observation showed a lease that may be a pull, or could not take in all that had ended."""
+        return bool(self._readers) or self._glimpses.pending
 
     @property
     def settling(self) -> bool:
-        """Whether some lease has not shown yet which image it is for."""
-        return any(not reader.settled for reader in self._readers.values())
+        """Whether some lease has not shown its image yet, or a pull that nobody saw is to be looked into."""
+        return self._glimpses.pending or any(not reader.settled for reader in self._readers.values())
 
     def observe(
         self,

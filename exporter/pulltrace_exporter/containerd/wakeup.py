@@ -26,7 +26,8 @@ LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 MANAGED_LABEL = "io.cri-containerd.image"
 """Which images CRI takes for its own."""
 
-MAX_WRITES = 1000
+MAX_WRITES = 4000
+"""Of a look that took long; each pull makes three. What was told is remembered until the next look has begun."""
 
 
 class Wakeup:
