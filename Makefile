@@ -25,8 +25,8 @@ stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (
 	@PYTHONPATH=tests:alerts $(BIN)/python -m rig.stack
 
 .PHONY: check
-check: lint types $(VENV)/ok ## Everything that needs no daemon, in less than two minutes
-	$(BIN)/pytest -n $(JOBS) -m "unit or contract"
+check: lint types $(VENV)/ok ## Lint, types and the tests that start nothing, in less than two minutes
+	$(BIN)/pytest -n $(JOBS) -m unit
 
 .PHONY: lint
 lint: $(VENV)/ok ## Style, which package may import which, and the Containerfile
