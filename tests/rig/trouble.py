@@ -129,25 +129,30 @@ class Play:
 
     def slow_registry(self) -> None:
         """A registry that is slow for all nodes; on one of them the pull stands still on top of it."""
-        image = self.chain.push("team/rollout", [40 * MIB])
-        other = self.chain.push("team/other", [16 * MIB])
-        self.chain.registry.throttle(3 * MIB, image.layers[0].digest)
+        image = self.chain.push("team/rollout", [80 * MIB])
+        digest = image.layers[0].digest
+        self.chain.registry.throttle(3 * MIB, digest)
         for place in ("queue", "silent", "unpack"):
             self.pod(f"slow-{place}", place, f"slow.example/{image.repository}:v1")
-        stall = self.chain.registry.stall(other.layers[0].digest, after=2 * MIB)
-        self.pod("slow-stalled", "stall", f"slow.example/{other.repository}:v1")
-
-        def solve() -> None:
-            stall.release()
-            self.chain.registry.throttle(None, image.layers[0].digest)
-
-        self.solve.append(solve)
         alone = self.chain.push("team/alone", [MIB])
         hang = self.chain.registry.hang(alone.repository)
         self.chain.finally_(hang.release)
         self.pod("alone", "crash", f"silent.example/{alone.repository}:v1")
         self.solve += [hang.release, lambda: self.gone("alone")]
+        # What explains the standstill is known before it and outlasts it, or the operator is told of both.
+        self.desk.wait_fired("PulltraceRegistrySlow")
+        other = self.chain.push("team/other", [16 * MIB])
+        stall = self.chain.registry.stall(other.layers[0].digest, after=2 * MIB)
+        self.pod("slow-stalled", "stall", f"slow.example/{other.repository}:v1")
         self.desk.until(lambda: "PulltracePullStalled" in self.desk.manager.inhibited())
+
+        def solve() -> None:
+            stall.release()
+            stalled = 'ALERTS{alertname="PulltracePullStalled",alertstate="firing"}'
+            self.desk.until(lambda: not self.desk.prometheus.query(stalled))
+            self.chain.registry.throttle(None, digest)
+
+        self.solve.append(solve)
 
     def second_generation(self) -> None:
         """A second exporter on each node, and a second aggregator, all scraped."""
