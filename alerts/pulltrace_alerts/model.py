@@ -21,6 +21,7 @@ class Recording:
 class Alert:
     """An alerting rule. `hold` is how long `expr` must hold before it fires, in seconds before scaling.
 
+    `outlast` is how long it goes on firing when `expr` holds no longer: what silences others has to end after them.
     `labels` are those that the alert may have besides `severity`. `needs` names a program beside Prometheus and
     Pulltrace whose series are used.
     """
@@ -33,6 +34,7 @@ class Alert:
     summary: str
     description: str
     needs: str = ""
+    outlast: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

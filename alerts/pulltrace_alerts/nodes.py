@@ -33,6 +33,7 @@ def _nodes(settings: Settings) -> Iterator[Alert]:
         "On node {{ $labels.node }} containerd does not answer the exporter; no image can be seen there, and most"
         f" likely none pulled. {worst} Next: look at containerd on the node (systemctl status containerd), then at the"
         " exporter's log.",
+        outlast=settings.outlast,
     )
     yield Alert(
         "PulltraceExporterMissing",
@@ -61,6 +62,7 @@ def _with_kube_state_metrics(settings: Settings) -> Iterator[Alert]:
         f"Kubernetes calls node {{{{ $labels.node }}}} not ready. {longest_wait('cluster', 'node')} Next: repair or"
         " replace the node; its pulls go on or are given up with it. (Needs kube-state-metrics.)",
         needs=KUBE_STATE_METRICS,
+        outlast=settings.outlast,
     )
     yield Alert(
         "PulltraceNodeWithoutExporter",

@@ -31,6 +31,7 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
         f"The median node downloads from {{{{ $labels.registry }}}} with {VALUE_SPEED} only; images that pods wait for:"
         f" {waiting('cluster', 'registry')}. {worst} Next: look at the registry or its mirror, its storage and its"
         " uplink; no single node is to blame.",
+        outlast=settings.outlast,
     )
     yield from _silence(settings, worst)
     yield from _budget(settings, worst)
@@ -69,6 +70,7 @@ def _silence(settings: Settings, worst: str) -> Iterator[Alert]:
         f"On {{{{ $value }}}} nodes pods wait for {{{{ $labels.registry }}}}, which does not answer or breaks off."
         f" {worst} Next: see whether the registry is up and reachable from outside the cluster, then firewalls, proxies"
         " and name resolution on the way.",
+        outlast=settings.outlast,
     )
     yield Alert(
         "PulltraceNodeCannotReachRegistry",

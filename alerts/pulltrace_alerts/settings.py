@@ -74,6 +74,9 @@ class Settings:
     node_for: float = 2 * MINUTE
     uncovered_for: float = 15 * MINUTE
 
+    outlast: float = 2 * MINUTE
+    """So much longer fires what explains other alerts, which are evaluated and told at moments of their own."""
+
     blind_share: float = 0.5
     blind_for: float = 5 * MINUTE
     absent_for: float = 5 * MINUTE

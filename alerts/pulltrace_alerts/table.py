@@ -53,10 +53,12 @@ def document(settings: Settings) -> dict[str, Any]:
 def _rule(rule: Recording | Alert, settings: Settings) -> dict[str, Any]:
     if isinstance(rule, Recording):
         return {"record": rule.name, "expr": rule.expr}
+    outlast = {"keep_firing_for": settings.duration(rule.outlast)} if rule.outlast else {}
     return {
         "alert": rule.name,
         "expr": rule.expr,
         "for": settings.duration(rule.hold),
+        **outlast,
         "labels": {"severity": rule.severity},
         "annotations": {
             "summary": rule.summary,

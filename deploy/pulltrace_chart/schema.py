@@ -189,6 +189,7 @@ def _rules(alerts: Iterable[str]) -> Schema:
     change = {
         "disabled": _BOOLEAN,
         "for": _text(DURATION),
+        "keepFiringFor": _text(DURATION),
         "severity": _text(r"^[a-z]+$"),
         "labels": _texts(),
         "annotations": _texts(),

@@ -120,8 +120,8 @@ def test_one_factor_shortens_every_duration_and_nothing_else() -> None:
     for before, after in zip(_rules(plain), _rules(scaled), strict=True):
         assert before.keys() == after.keys()
         assert before.get("annotations") == after.get("annotations")
-        if "for" in before:
-            assert _seconds(before["for"]) == 60 * _seconds(after["for"])
+        for name in {"for", "keep_firing_for"} & before.keys():
+            assert _seconds(before[name]) == 60 * _seconds(after[name])
     assert "rate(pulltrace_downloaded_bytes_total[5s])" in str(scaled)
     assert "[2h48m:1m] offset 1m" in str(scaled)
     assert 'unmoved_seconds:min{phase="downloading"} > 1)' in str(scaled)

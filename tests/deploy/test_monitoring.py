@@ -158,9 +158,15 @@ def test_rules_come_unchanged() -> None:
 @unit
 def test_an_alert_can_be_changed_by_name() -> None:
     before = alerts(SOURCE["groups"])["PulltracePullStalled"]
-    change = {"for": "10m", "severity": "critical", "labels": {"team": "x"}, "annotations": {"summary": "Ours"}}
+    change = {
+        "for": "10m",
+        "keepFiringFor": "5m",
+        "severity": "critical",
+        "labels": {"team": "x"},
+        "annotations": {"summary": "Ours"},
+    }
     after = rendered_alerts(alerts={"PulltracePullStalled": change})["PulltracePullStalled"]
-    assert (after["for"], after["expr"]) == ("10m", before["expr"])
+    assert (after["for"], after["keep_firing_for"], after["expr"]) == ("10m", "5m", before["expr"])
     assert after["labels"] == {**before["labels"], "severity": "critical", "team": "x"}
     assert after["annotations"] == {**before["annotations"], "summary": "Ours"}
     others = rendered_alerts(alerts={"PulltracePullStalled": change})

@@ -4,6 +4,7 @@
 {{- if $rule.alert -}}
 {{- $change := get .given.alerts $rule.alert | default dict -}}
 {{- if $change.for }}{{ $_ := set $rule "for" $change.for }}{{ end -}}
+{{- if $change.keepFiringFor }}{{ $_ := set $rule "keep_firing_for" $change.keepFiringFor }}{{ end -}}
 {{- $severity := ternary (dict "severity" $change.severity) (dict) (not (empty $change.severity)) -}}
 {{- $_ := set $rule "labels" (merge (dict) $severity ($change.labels | default dict) .given.alertLabels ($rule.labels | default dict)) -}}
 {{- $annotations := $rule.annotations | default dict -}}
