@@ -22,7 +22,7 @@ demo: $(VENV)/ok ## Watch a cluster's pulls, all of it stand-ins; NODE=1 one nod
 
 .PHONY: stack
 stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (root), or on stand-ins, to look around
-	@PYTHONPATH=tests:alerts $(BIN)/python -m rig.stack
+	@PYTHONPATH=tests:alerts:deploy $(BIN)/python -m rig.stack
 
 .PHONY: check
 check: lint types $(VENV)/ok ## Lint, types and the tests that start nothing, in less than two minutes

@@ -41,7 +41,7 @@ def measure() -> Iterator[Row]:
 
 
 def _refreshes(server: Prometheus, dashboard: str, epoch: float, series: int) -> Iterator[Row]:
-    asked = queries(dashboard)
+    asked = queries(dashboard, files()[dashboard])
     ask = _Asking(server, epoch)
     ask.one(asked[0])  # the first question reads the index
     before = cpu_seconds(server.pid)

@@ -1,11 +1,16 @@
-"""A look at the chain through the dashboards: each query of each panel and variable, as Grafana would ask."""
+"""A look at the chain through the dashboards: each query of each panel and variable, as Grafana would ask.
+
+The dashboards are those that the chart brings.
+"""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
 
+from rig import rendered
 from rig.chain import Chain
-from rig.dashboards import Choice, Query, choices, files, queries, substituted
+from rig.dashboards import Choice, Query, all_choices, all_queries, substituted
+from rig.desk import Desk
 from rig.prometheus import Series
 
 RANGE: Final = 180
@@ -34,58 +39,58 @@ NEVER: Final[Mapping[str, str]] = {
 
 
 class Panels:
-    """Asks at each scene; any fault or many-to-many match raises. Keeps which queries have ever shown something."""
+    """Asks a desk's Prometheus; any fault or many-to-many match raises. Keeps which queries have shown something."""
 
-    def __init__(self) -> None:
+    def __init__(self, chosen: Mapping[str, tuple[Mapping[str, str], ...]] = CHOSEN) -> None:
+        self._chosen = chosen
+        self._queries = all_queries(rendered.dashboards())
+        self._choices = all_choices(rendered.dashboards())
         self.shown: set[str] = set()
         self.offered: set[str] = set()
 
     def __call__(self, running: Chain, scene: str) -> None:
-        if scene == "ready":
-            return
-        for name in files():
-            for query in queries(name):
-                if scene in WHOLE or key(query) not in self.shown:
-                    self._ask(running, query, CHOSEN.get(name, ({},)))
-            for choice in choices(name):
-                if _values(running, choice, CHOSEN.get(name, ({},))[0]):
-                    self.offered.add(str(choice))
+        if scene != "ready":
+            self.ask(running.desk, again=scene in WHOLE)
 
-    def _ask(self, running: Chain, query: Query, choices: tuple[Mapping[str, str], ...]) -> None:
+    def ask(self, desk: Desk, *, again: bool) -> None:
+        """All variables, and the queries that have shown nothing yet, or, `again`, each."""
+        for query in self._queries:
+            if again or key(query) not in self.shown:
+                self._ask(desk, query)
+        for choice in self._choices:
+            if _values(desk, choice, self._chosen.get(choice.dashboard, ({},))[0]):
+                self.offered.add(str(choice))
+
+    def _ask(self, desk: Desk, query: Query) -> None:
         """For each choice until it shows something, and for the first in any case: a fault may be one of the scene."""
-        for chosen in choices:
-            if _answer(running, query, chosen):
+        for chosen in self._chosen.get(query.dashboard, ({},)):
+            if _answer(desk, query, chosen):
                 self.shown.add(key(query))
             if key(query) in self.shown:
                 return
 
     def empty(self) -> dict[str, str]:
         """Queries that never showed anything, with their panels."""
-        return {key(query): str(query) for query in _all() if key(query) not in self.shown}
+        return {key(query): str(query) for query in self._queries if key(query) not in self.shown}
 
     def empty_choices(self) -> set[str]:
         """Variables that never offered anything; there is but one cluster here, without a name."""
-        wanted = {str(choice) for name in files() for choice in choices(name) if choice.name != "cluster"}
-        return wanted - self.offered
+        return {str(choice) for choice in self._choices if choice.name != "cluster"} - self.offered
 
 
 def key(query: Query) -> str:
     return f"{query.dashboard}/{query.panel_id}{query.ref}"
 
 
-def _all() -> Iterator[Query]:
-    return (query for name in files() for query in queries(name))
-
-
-def _answer(running: Chain, query: Query, chosen: Mapping[str, str]) -> list[Series]:
+def _answer(desk: Desk, query: Query, chosen: Mapping[str, str]) -> list[Series]:
     expr = substituted(query.expr, chosen, RANGE, RATE_INTERVAL)
     now = time.time()
     if query.instant:
-        return running.desk.prometheus.query(expr, now)
-    return running.desk.prometheus.query_range(expr, now - RANGE, now, STEP)
+        return desk.prometheus.query(expr, now)
+    return desk.prometheus.query_range(expr, now - RANGE, now, STEP)
 
 
-def _values(running: Chain, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
+def _values(desk: Desk, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
     now = time.time()
     selector = substituted(choice.selector, chosen, RANGE, RATE_INTERVAL)
-    return running.desk.prometheus.label_values(choice.label, selector, now - RANGE, now)
+    return desk.prometheus.label_values(choice.label, selector, now - RANGE, now)

@@ -1,14 +1,41 @@
 """The chain on a real node: API server, kubelet and containerd, up to the receiver of the alerts."""
 
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from chain.panels import NEVER, Panels
 from rig import debian, needs
 from rig.kubernetes import node
 from rig.workday import workday
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+OTHERS = "another node"
+CRASH = "a containerd that cannot be read, or an exporter or an API server that is gone"
+RATE = "more than the first pull of a registry"
+ELSEWHERE: Final[Mapping[str, str]] = {
+    "itself/5A": CRASH,
+    "itself/7A": CRASH,
+    "itself/7C": CRASH,
+    "itself/11A": CRASH,
+    "itself/12A": CRASH,
+    "node/3A": "a registry that does not answer",
+    "node/10A": RATE,
+    "node/12A": OTHERS,
+    "node/13A": "a kubelet that tells its line, of 1.33 or later",
+    "node/17A": CRASH,
+    "overview/9B": "a layer that is unpacked at the moment of the look",
+    "pod/11B": OTHERS,
+    "registry/2E": "a pull that fails when its image is known",
+    "registry/5A": RATE,
+    "registry/6A": RATE,
+    "registry/9D": OTHERS,
+}
+"""What the queries need that nothing is shown for here; the chain of stand-ins has it."""
 
 
 def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path) -> None:
@@ -17,8 +44,13 @@ def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path)
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
         needs.program(package)
     with node.RealNode() as real, workday(real, tmp_path) as day:
+        pods = ({"namespace": day.out.namespace, "pod": name} for name in ("stalled", "behind", "missing"))
+        panels = Panels({"node": ({"node": real.name},), "pod": tuple(pods)})
+        look = partial(panels.ask, day.desk, again=True)
         day.missing_image()
-        day.stalled_pull()
+        look()
+        day.stalled_pull(look)
+        look()
         told = [one for one in day.desk.hook.notifications if one.status == "firing"]
         by_pod = {one.labels["pod"]: one for one in told if "pod" in one.labels}
         assert by_pod["missing"].name == "PulltraceImageNotFound"
@@ -27,3 +59,5 @@ def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path)
         assert "behind" not in by_pod
         for one in told:
             assert "<no value>" not in " ".join(one.annotations.values())
+        assert panels.empty().keys() <= NEVER.keys() | ELSEWHERE.keys(), panels.empty()
+        assert panels.empty_choices() == set()

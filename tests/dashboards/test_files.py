@@ -130,7 +130,9 @@ def test_every_variable_is_used_and_every_used_one_is_there(name: str) -> None:
     dashboard = files()[name]
     offered = [variable["name"] for variable in dashboard["templating"]["list"]]
     assert offered[:2] == ["datasource", "cluster"]
-    asked = [query.expr for query in queries(name)] + [choice.selector for choice in choices(name)]
+    asked = [query.expr for query in queries(name, files()[name])] + [
+        choice.selector for choice in choices(name, files()[name])
+    ]
     assert used_variables(asked) | {"datasource"} == set(offered)
 
 
@@ -138,7 +140,7 @@ def test_every_variable_is_used_and_every_used_one_is_there(name: str) -> None:
 def test_the_cluster_is_hidden_and_carried_in_every_query(name: str) -> None:
     cluster = files()[name]["templating"]["list"][1]
     assert cluster["hide"] == 2
-    for query in queries(name):
+    for query in queries(name, files()[name]):
         assert 'cluster=~"$cluster"' in query.expr, query
 
 
@@ -173,7 +175,9 @@ def _urls(part: object) -> list[str]:
 
 @every_dashboard
 def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
-    texts = [query.expr for query in queries(name)] + [choice.selector for choice in choices(name)]
+    texts = [query.expr for query in queries(name, files()[name])] + [
+        choice.selector for choice in choices(name, files()[name])
+    ]
     for text in texts:
         assert promql.unknown(text.replace("$__range", "5m"), KNOWN) == [], text
 

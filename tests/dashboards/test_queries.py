@@ -9,7 +9,7 @@ import pytest
 
 from dashboards.scenes import FIRST, NEEDS, NOTHING_HERE
 from rig import prometheus
-from rig.dashboards import Choice, Query, choices, files, queries, substituted
+from rig.dashboards import Choice, Query, all_choices, all_queries, files, queries, substituted
 from rig.evening.acts import HOUR_END, Play
 from rig.evening.play import evening
 from rig.evening.tape import played
@@ -52,7 +52,7 @@ class _Asked:
 
     def complaints(self) -> list[str]:
         """What fails, is empty against the list, or is not empty against it."""
-        return [line for name in files() for query in queries(name) for line in self._complaints(query)]
+        return [line for query in all_queries(files()) for line in self._complaints(query)]
 
     def _complaints(self, query: Query) -> list[str]:
         key = f"{query.dashboard}/{query.panel_id}{query.ref}"
@@ -66,7 +66,7 @@ class _Asked:
 
     def empty_choices(self) -> list[str]:
         """Variables that offer nothing; a cluster is offered where series have one."""
-        asked = [choice for name in files() for choice in choices(name) if choice.name != "cluster" or self._cluster]
+        asked = [choice for choice in all_choices(files()) if choice.name != "cluster" or self._cluster]
         return [str(choice) for choice in asked if not self._values(choice)]
 
     def _values(self, choice: Choice) -> list[str]:
@@ -75,7 +75,9 @@ class _Asked:
 
     def by_label(self, key: str, *labels: str) -> dict[tuple[str, ...], float]:
         """What a query of Overview shows, by some of its labels."""
-        query = next(query for query in queries("overview") if f"{query.panel_id}{query.ref}" == key)
+        query = next(
+            query for query in queries("overview", files()["overview"]) if f"{query.panel_id}{query.ref}" == key
+        )
         found = self.answer(query, {})
         return {tuple(one.labels.get(label, "") for label in labels): one.value for one in found}
 

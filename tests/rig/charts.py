@@ -63,7 +63,7 @@ def pod_specs(found: Iterable[Object]) -> dict[str, Object]:
 
 @cache
 def _new(values: str) -> tuple[Object, ...]:
-    return _objects(text for path, text in _texts(values).items() if path.endswith(".yaml"))
+    return objects(text for path, text in _texts(values).items() if path.endswith(".yaml"))
 
 
 @cache
@@ -94,10 +94,11 @@ def _old(values: str) -> tuple[Object, ...]:
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=homes)
     if result.returncode:
         raise Refused(result.stderr)
-    return _objects([result.stdout])
+    return objects([result.stdout])
 
 
-def _objects(texts: Iterable[str]) -> tuple[Object, ...]:
+def objects(texts: Iterable[str]) -> tuple[Object, ...]:
+    """The objects of these templates, in one order whoever rendered them."""
     found = [each for text in texts for each in yaml.load_all(text, _LOADER) if each]
     return tuple(sorted(found, key=_place))
 

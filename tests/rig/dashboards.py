@@ -52,7 +52,7 @@ def panels(dashboard: Json) -> Iterator[Json]:
     return (panel for panel in dashboard["panels"] if panel["type"] != "row")
 
 
-def queries(name: str) -> list[Query]:
+def queries(name: str, dashboard: Json) -> list[Query]:
     """All queries of a dashboard's panels."""
     return [
         Query(
@@ -64,20 +64,30 @@ def queries(name: str) -> list[Query]:
             bool(target.get("instant")),
             target.get("legendFormat", ""),
         )
-        for panel in panels(files()[name])
+        for panel in panels(dashboard)
         for target in panel.get("targets", ())
     ]
 
 
-def choices(name: str) -> list[Choice]:
+def choices(name: str, dashboard: Json) -> list[Choice]:
     """What the variables of a dashboard ask for."""
     found = []
-    for variable in files()[name]["templating"]["list"]:
+    for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
             asked = re.fullmatch(r"label_values\((.+), (\w+)\)", variable["query"])
             assert asked, variable["query"]
             found.append(Choice(name, variable["name"], asked[1], asked[2]))
     return found
+
+
+def all_queries(dashboards: Mapping[str, Json]) -> list[Query]:
+    """The queries of several, by the names of their files."""
+    return [query for name, dashboard in dashboards.items() for query in queries(name, dashboard)]
+
+
+def all_choices(dashboards: Mapping[str, Json]) -> list[Choice]:
+    """The variables of several."""
+    return [choice for name, dashboard in dashboards.items() for choice in choices(name, dashboard)]
 
 
 def substituted(text: str, chosen: Mapping[str, str], seconds: int, interval: int = 60) -> str:

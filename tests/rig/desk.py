@@ -1,4 +1,7 @@
-"""What an operator sits before: Prometheus with our rules, Alertmanager with our routes, and what they are told."""
+"""What an operator sits before: Prometheus with our rules, Alertmanager with our routes, and what they are told.
+
+The rules are those that the chart brings.
+"""
 
 import json
 import time
@@ -8,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pulltrace_alerts.settings import Settings
-from pulltrace_alerts.table import text
+from rig import rendered
 from rig.alertmanager import Notification, alertmanager, scaled, webhook
 from rig.prometheus import prometheus
 
@@ -53,7 +56,7 @@ class Desk:
         self._folder = folder
         self.aim()
         rules = folder / "rules.yaml"
-        rules.write_text(text(SETTINGS))
+        rules.write_text(rendered.rules(SETTINGS))
         self.hook = ends.enter_context(webhook())
         self.manager = ends.enter_context(
             alertmanager(scaled(CHECKOUT / "alerts/alertmanager.yaml", self.hook.url, SCALE))

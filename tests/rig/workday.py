@@ -1,7 +1,7 @@
 """What goes wrong on a real node, one thing after the other, as the desk sees it. Nothing is imitated."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -36,8 +36,11 @@ class Workday:
         self.out.delete(pod)
         self.desk.wait_resolved("PulltraceImageNotFound")
 
-    def stalled_pull(self) -> None:
-        """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end."""
+    def stalled_pull(self, look: Callable[[], object] = lambda: None) -> None:
+        """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end.
+
+        `look` is called while they wait.
+        """
         number = next(self._numbers)  # what was pulled once would be there
         large, small = self.out.push(f"large-{number}", 8 * MIB), self.out.push(f"small-{number}")
         stall = self.out.hold(large, after=2 * MIB)
@@ -46,6 +49,7 @@ class Workday:
         second = self.out.pod("behind", small)
         self.desk.wait_fired("PulltracePullStalled")
         self.desk.until(lambda: "PulltraceImageQueued" in self.desk.manager.inhibited())
+        look()
         stall.release()
         self.desk.wait_resolved("PulltracePullStalled")
         for pod in (first, second):
