@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,9 +18,9 @@ from rig import charts, image_parts, images, needs
 from rig.containerd import RealContainerd
 from rig.containerfile import Builder, Built, parse
 from rig.kubernetes import objects
-from rig.kubernetes.api import READ_EVERYTHING, kubeconfig
+from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
-from rig.pods import Pod, settings
+from rig.pods import ACCOUNT, Pod, settings
 from rig.registry import Registry
 from rig.scrape import Scrape
 from rig.web import get, wait_until
@@ -177,7 +178,7 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
     wanted = images.build("team/app", [300_000, 200_000])
     with pulled("exporter", image, folder) as stand:
         stand.registry.push(wanted)
-        spec = charted("exporter", {})
+        spec = charted("exporter")
         folders = {"/run/containerd": stand.node.socket.parent}
         with Pod(stand.node, spec, stand.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH) as pod:
             assert_locked_down(pod, user=0, mounted="/run/containerd")
@@ -194,35 +195,35 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
 
 @pytest.mark.integration
 @pytest.mark.timeout(600)
-def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user(context: Path, folder: Path, tmp_path: Path) -> None:
+def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user_with_its_accounts_token(
+    context: Path, folder: Path, tmp_path: Path
+) -> None:
     needs.containerd("2.1")
     image = built("aggregator", context, folder)
     assert_small_and_only_what_it_needs(image, "grpc", "google")
-    secret = tmp_path / "secret"
-    secret.mkdir()
+    account = tmp_path / "account"
+    account.mkdir()
     with FakeCluster() as cluster, pulled("aggregator", image, folder) as stand:
-        ca_file = shutil.copy2(cluster.ca_file, secret)
-        Path(ca_file).chmod(0o644)
-        token = cluster.user(READ_EVERYTHING)
-        (secret / "kubeconfig").write_text(kubeconfig(cluster.url, Path("/secret", cluster.ca_file.name), token=token))
+        shutil.copy(cluster.ca_file, account / "ca.crt")
+        (account / "token").write_text(cluster.user(READ_EVERYTHING))
+        for file in account.iterdir():
+            file.chmod(0o644)
         waiting = cluster.api.create(objects.pod("default", "web"))
         cluster.api.create(objects.event(waiting, "Pulling", 'Pulling image "example.org/team/app:1"', at=now()))
-        mount = {"name": "secret", "mountPath": "/secret", "readOnly": True}
-        spec = charted(
-            "aggregator", {"extraVolumeMounts": [mount], "extraVolumes": [{"name": "secret", "emptyDir": {}}]}
-        )
-        arguments = [*ARGUMENTS_OF_BOTH, "--kubeconfig=/secret/kubeconfig"]
-        with Pod(stand.node, spec, stand.reference, tmp_path, {"/secret": secret}, *arguments) as pod:
-            assert_locked_down(pod, user=65532, mounted="/secret")
+        server = urlsplit(cluster.url)
+        told = {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
+        spec, folders = charted("aggregator"), {ACCOUNT: account}
+        with Pod(stand.node, spec, stand.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH, environment=told) as pod:
+            assert_locked_down(pod, user=65532, mounted=ACCOUNT)
             port = serving_port(pod)
             shown = 'pod="web",container="main"'
             wait_until(lambda: shown in get(port, "/metrics", tls=None).body.decode(), PATIENCE)
             assert pod.stop() == 0
 
 
-def charted(program: str, values: dict[str, Any]) -> dict[str, Any]:
+def charted(program: str) -> dict[str, Any]:
     """The program's pod as the chart specifies it, but for where it listens."""
-    spec = charts.pod_specs(charts.new_helm({program: values}))[f"pulltrace-{program}"]
+    spec = charts.pod_specs(charts.new_helm({}))[f"pulltrace-{program}"]
     (container,) = spec["containers"]
     args = [argument for argument in container["args"] if not argument.startswith("--web.listen-address")]
     return {**spec, "containers": [{**container, "args": args}]}

@@ -13,6 +13,8 @@ from rig.cri import runtime_pb2 as cri
 from rig.cri.runtime_pb2_grpc import RuntimeServiceStub
 
 TIMEOUT = 120.0
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+"""Where a pod finds its token and whom to trust (Kubernetes, "Accessing the Kubernetes API from a Pod")."""
 Object = dict[str, Any]
 RUNTIME = Template("""
 [plugins."io.containerd.cri.v1.images".pinned_images]
@@ -45,12 +47,20 @@ class Pod:
     """The one container of a pod's specification, started with the image given; it ends with the block.
 
     What the specification says of users, rights, mounts, arguments and memory is asked of containerd as a kubelet asks
-    it. `folders` are what its mounts lead to, by path in the container. The network is the machine's, since there is no
-    CNI, and environment variables are left out.
+    it. `folders` are what its mounts lead to, by path in the container, the account's token at `ACCOUNT` among them
+    where the specification asks for it. The network is the machine's, since there is no CNI, and the environment is
+    `environment` alone.
     """
 
     def __init__(
-        self, node: RealContainerd, spec: Object, image: str, logs: Path, folders: Mapping[str, Path], *arguments: str
+        self,
+        node: RealContainerd,
+        spec: Object,
+        image: str,
+        logs: Path,
+        folders: Mapping[str, Path],
+        *arguments: str,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._runtime = RuntimeServiceStub(node.channel)
         self.log = logs / "container.log"
@@ -72,7 +82,8 @@ class Pod:
                 metadata=cri.ContainerMetadata(name="container"),
                 image=cri.ImageSpec(image=image),
                 args=[*container["args"], *arguments],
-                mounts=[_mount(each, folders) for each in container.get("volumeMounts", ())],
+                envs=[cri.KeyValue(key=key, value=value) for key, value in (environment or {}).items()],
+                mounts=[_mount(each, folders) for each in (*container.get("volumeMounts", ()), *_account(spec))],
                 log_path=self.log.name,
                 linux=cri.LinuxContainerConfig(
                     resources=cri.LinuxContainerResources(memory_limit_in_bytes=_limit(container)),
@@ -119,6 +130,10 @@ class Pod:
         """The sandbox, its shim and what is left in it."""
         self._runtime.StopPodSandbox(cri.StopPodSandboxRequest(pod_sandbox_id=self._sandbox), timeout=TIMEOUT)
         self._runtime.RemovePodSandbox(cri.RemovePodSandboxRequest(pod_sandbox_id=self._sandbox), timeout=TIMEOUT)
+
+
+def _account(spec: Object) -> list[Object]:
+    return [{"mountPath": ACCOUNT, "readOnly": True}] if spec["automountServiceAccountToken"] else []
 
 
 def _mount(mount: Object, folders: Mapping[str, Path]) -> cri.Mount:
