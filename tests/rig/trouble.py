@@ -316,6 +316,7 @@ def play(chain: Chain, *looks: Look) -> Play:
     look("down")
     scenario.restart_containerd()
     scenario.desk.wait_fired(*IN_TROUBLE - {"PulltraceExporterMissing"})
+    scenario.desk.until(lambda: "PulltraceImageQueued" in scenario.desk.manager.inhibited())
     look("trouble")
     scenario.cut()
     scenario.desk.wait_fired(*IN_TROUBLE)
