@@ -9,10 +9,12 @@ from statistics import median
 from bench import nodes
 from bench.program import Program
 from bench.rows import Row, median_row
-from rig.images import KIB
+from rig.images import MIB
 
 PAIRS = 20
-LAYERS, LAYER_BYTES = 40, 2560 * KIB
+LAYERS, LAYER_BYTES = 60, 8 * MIB
+REST_SECONDS = 4.0
+"""Before each pull, with and without an exporter: on one that follows another at once, caches and heap are warm."""
 
 
 def measure() -> Iterator[Row]:
@@ -32,9 +34,9 @@ def measure() -> Iterator[Row]:
 def _pair(site: nodes.RealSite, reference: str, *, watched_first: bool) -> tuple[float, float]:
     seconds = {}
     for watched in (watched_first, not watched_first):
-        with Program(site.node.socket) if watched else nullcontext() as program:
-            if program:
-                program.settle()
+        began = time.monotonic()
+        with Program(site.node.socket) if watched else nullcontext():
+            time.sleep(max(REST_SECONDS - (time.monotonic() - began), 0.0))
             seconds[watched] = _pull(site, reference)
     return seconds[True], seconds[False]
 
