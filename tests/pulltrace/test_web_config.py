@@ -217,7 +217,7 @@ def test_files_are_looked_at_once_a_second_at_most(folder: Path, monkeypatch: py
     looks: list[Path] = []
     clock = Clock()
     config = WebConfig(written(folder, ""), clock)
-    monkeypatch.setattr("pulltrace.web.live.os", SimpleNamespace(stat=look))
+    monkeypatch.setattr("pulltrace.reread.os", SimpleNamespace(stat=look))
     for clock.at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
         config.current()
     assert len(looks) == 2

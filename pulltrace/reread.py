@@ -1,0 +1,90 @@
+"""What is read from a file and from the files that it names, read again when one of them has changed."""
+
+import logging
+import os
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Final, Generic, TypeVar
+
+from pulltrace.clock import Clock
+from pulltrace.errors import ConfigError
+from pulltrace.logs import fields
+
+logger = logging.getLogger(__name__)
+
+_CHECK_SECONDS: Final = 1.0
+
+Value = TypeVar("Value")
+Read = Callable[[Path], tuple[Value, Collection[Path]]]
+"""Gives what a file says and all files that were read for it, the file itself among them; raises ConfigError."""
+
+
+class Reread(Generic[Value]):
+    """Hands out what `read` last made of the file at `path`; `what` names it in the log.
+
+    There is no timer: who uses the value asks for `current()` each time, and the files are looked at once a second
+    at most. Raises ConfigError when made from a wrong file; later a wrong file is logged, and what was read before
+    stays in force. For use by one thread, but for `last_reload_successful`.
+    """
+
+    def __init__(self, path: Path, read: Read[Value], clock: Clock, what: str) -> None:
+        self.last_reload_successful = True
+        self._path = path
+        self._read = read
+        self._clock = clock
+        self._what = what
+        self._next_check = clock.now().monotonic + _CHECK_SECONDS
+        self._problems: tuple[str, ...] = ()
+        self._value, self._stamps = self._read_stamped({})
+
+    def current(self) -> Value:
+        """What is in force."""
+        now = self._clock.now().monotonic
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_SECONDS
+            self._check()
+        return self._value
+
+    def _check(self) -> None:
+        # What was wrong may have been mended in a file that was not got as far as, so a failure is tried again.
+        if self.last_reload_successful and self._stamps == _stamps(self._stamps):
+            return
+        try:
+            self._value, self._stamps = self._read_stamped(self._stamps)
+        except ConfigError as error:
+            self._failed(error.problems)
+        else:
+            self.last_reload_successful, self._problems = True, ()
+            logger.info("%s read again", self._what, extra=fields(file=self._path))
+
+    def _failed(self, problems: tuple[str, ...]) -> None:
+        if problems != self._problems:
+            logger.error(
+                "%s is wrong, the one before stays in force", self._what, extra=fields(problems="; ".join(problems))
+            )
+        self.last_reload_successful, self._problems = False, problems
+
+    def _read_stamped(self, known: Iterable[Path]) -> tuple[Value, "_Stamps"]:
+        # Stamps come first: what changes while being read is then read once more.
+        stamps = _stamps([self._path, *known])
+        value, files = self._read(self._path)
+        while not stamps.keys() >= set(files):
+            stamps = _stamps(files)
+            value, files = self._read(self._path)
+        return value, {file: stamps[file] for file in files}
+
+
+_Stamps = Mapping[Path, tuple[int, ...] | None]
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, ...] | None]:
+    return {path: _stamp(path) for path in paths}
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """Tell one state of a file from another, symbolic links followed: Kubernetes swaps those of a mounted Secret."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - called often
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
