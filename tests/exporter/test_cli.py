@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pulltrace import __version__
-from rig.exporter import COMMAND, ENVIRONMENT, RunningExporter
+from rig.exporter import RunningExporter
+from rig.running import ENVIRONMENT, EXPORTER
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.contract
@@ -20,7 +21,7 @@ pytestmark = pytest.mark.contract
 
 def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *flags],
+        [*EXPORTER, *flags],
         env={**os.environ, **ENVIRONMENT, **environ},
         capture_output=True,
         text=True,

@@ -13,7 +13,8 @@ import pytest
 from pulltrace_exporter.containerd import socket as sockets
 from pulltrace_exporter.containerd.socket import KNOWN_DIRECTORIES, KNOWN_SOCKETS, check_socket, find_socket
 from pulltrace_exporter.errors import UnsafeSocketError
-from rig.exporter import COMMAND, ENVIRONMENT, RunningExporter
+from rig.exporter import RunningExporter
+from rig.running import ENVIRONMENT, EXPORTER
 
 NOBODY = 65534
 
@@ -183,7 +184,7 @@ def test_the_first_known_socket_that_exists_is_taken(
 def start(socket_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Run the exporter to the end that a refusal is."""
     return subprocess.run(
-        [*COMMAND, f"--containerd.address={socket_path}", "--web.listen-address=127.0.0.1:0", *flags],
+        [*EXPORTER, f"--containerd.address={socket_path}", "--web.listen-address=127.0.0.1:0", *flags],
         env={**os.environ, **ENVIRONMENT},
         capture_output=True,
         text=True,

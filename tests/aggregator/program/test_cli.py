@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 
 from pulltrace import __version__
-from rig.aggregator import COMMAND, ENVIRONMENT, RunningAggregator
+from rig.aggregator import RunningAggregator
 from rig.exporters import free_port
 from rig.hub import Hub
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
+from rig.running import AGGREGATOR, ENVIRONMENT
 
 pytestmark = pytest.mark.contract
 
 
 def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *flags],
+        [*AGGREGATOR, *flags],
         env={**os.environ, **ENVIRONMENT, "KUBECONFIG": "", "HOME": "/nonexistent", **environ},
         capture_output=True,
         text=True,

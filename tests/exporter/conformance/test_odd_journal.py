@@ -11,10 +11,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from rig.exporter import COMMAND, ENVIRONMENT, RunningExporter
+from rig.exporter import RunningExporter
 from rig.images import MIB, Image
 from rig.node import PullFailed
 from rig.processes import Process
+from rig.running import ENVIRONMENT, EXPORTER
 from rig.sanity import check_whole
 from rig.scene import BUSY, IDLE, Scene
 
@@ -33,7 +34,7 @@ class Logfmt(RunningExporter):
         self._last = None
         places = (f"--containerd.address={socket}", f"--containerd.allow-directory={socket.parent}")
         web = ("--web.listen-address=127.0.0.1:0", "--log.format=logfmt")
-        self.process = Process((*COMMAND, *places, *web, *flags), log, ENVIRONMENT)
+        self.process = Process((*EXPORTER, *places, *web, *flags), log, ENVIRONMENT)
         try:
             self.port = self._wait_for_port()
         except BaseException:

@@ -1,0 +1,86 @@
+"""A program of the project as a user runs it: a process with flags, read over HTTP."""
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from rig.processes import Process
+from rig.web import Answer, get
+
+INTERVAL = 0.05
+START_TIMEOUT = 30.0
+# A current folder that is a checkout must not get in the way of the package that is installed.
+ENVIRONMENT = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+EXPORTER = (sys.executable, "-m", "pulltrace_exporter")
+AGGREGATOR = (sys.executable, "-m", "pulltrace_aggregator")
+
+
+class Running:
+    """Serves on 127.0.0.1 once made, on a free port unless told. `log` is the file that it writes to."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        *flags: str,
+        port: int = 0,
+        level: str = "debug",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.log = log
+        usual = (f"--web.listen-address=127.0.0.1:{port}", "--log.format=json", f"--log.level={level}")
+        self.process = Process((*command, *usual, *flags), log, {**ENVIRONMENT, **(environment or {})})
+        try:
+            self.port = self._wait_for_port()
+        except BaseException:
+            self.process.kill()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def get(self, path: str, **headers: str) -> Answer:
+        return get(self.port, path, tls=None, **headers)
+
+    def read(self, path: str) -> str:
+        """What it answers; fails when it does not."""
+        answer = self.get(path)
+        assert answer.status == 200, answer
+        return answer.body.decode()
+
+    def logged(self) -> Iterator[dict[str, Any]]:
+        """What it has written so far."""
+        for line in self.log.read_text().splitlines():
+            if line.startswith("{"):
+                yield json.loads(line)
+
+    def close(self) -> None:
+        """Ask it to end; fails when it does not obey, or has complained of a fault of its own."""
+        if self.process.status is None:
+            status = self.process.stop()
+            assert status == 0, f"ended with {status}: {self.tail()}"
+        assert "Traceback" not in self.log.read_text(), self.tail()
+
+    def kill(self) -> None:
+        """End it as a node's crash does."""
+        self.process.kill()
+
+    def tail(self) -> str:
+        """The end of its log, for a message."""
+        return f"log: {self.process.tail()}"
+
+    def _wait_for_port(self) -> int:
+        deadline = time.monotonic() + START_TIMEOUT
+        while True:
+            for line in self.logged():
+                if line["msg"] == "serving":
+                    return int(line["port"])
+            assert self.process.status is None, f"ended with {self.process.status}: {self.tail()}"
+            assert time.monotonic() < deadline, f"does not serve: {self.tail()}"
+            time.sleep(INTERVAL)
