@@ -20,19 +20,18 @@ Read = Callable[[Path], tuple[Value, Collection[Path]]]
 
 
 class Reread(Generic[Value]):
-    """Hands out what `read` last made of the file at `path`; `what` names it in the log.
+    """Hands out what `read` last made of the configuration file at `path`.
 
     There is no timer: who uses the value asks for `current()` each time, and the files are looked at once a second
     at most. Raises ConfigError when made from a wrong file; later a wrong file is logged, and what was read before
     stays in force. For use by one thread, but for `last_reload_successful`.
     """
 
-    def __init__(self, path: Path, read: Read[Value], clock: Clock, what: str) -> None:
+    def __init__(self, path: Path, read: Read[Value], clock: Clock) -> None:
         self.last_reload_successful = True
         self._path = path
         self._read = read
         self._clock = clock
-        self._what = what
         self._next_check = clock.now().monotonic + _CHECK_SECONDS
         self._problems: tuple[str, ...] = ()
         self._value, self._stamps = self._read_stamped({})
@@ -55,12 +54,13 @@ class Reread(Generic[Value]):
             self._failed(error.problems)
         else:
             self.last_reload_successful, self._problems = True, ()
-            logger.info("%s read again", self._what, extra=fields(file=self._path))
+            logger.info("configuration read again", extra=fields(file=self._path))
 
     def _failed(self, problems: tuple[str, ...]) -> None:
         if problems != self._problems:
             logger.error(
-                "%s is wrong, the one before stays in force", self._what, extra=fields(problems="; ".join(problems))
+                "configuration is wrong, the one before stays in force",
+                extra=fields(file=self._path, problems="; ".join(problems)),
             )
         self.last_reload_successful, self._problems = False, problems
 

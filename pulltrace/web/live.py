@@ -26,7 +26,7 @@ class WebConfig:
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
         self._open = Security(None, Passwords({}))
-        self._file = Reread(path, _read, clock, "web configuration") if path else None
+        self._file = Reread(path, _read, clock) if path else None
 
     @property
     def last_reload_successful(self) -> bool:

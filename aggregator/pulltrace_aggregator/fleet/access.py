@@ -28,7 +28,7 @@ class Access:
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
         """Read the file; raises ConfigError with all that is wrong. Later a wrong one is logged and not used."""
-        self._file = Reread(path, _read, clock, "configuration of requests to exporters") if path else None
+        self._file = Reread(path, _read, clock) if path else None
         self._context: ssl.SSLContext | None = None
         self._session = Session(0, https=False)
         self._config: HttpConfig | None = None
