@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import NewConnectionError
 
 KEEPALIVE: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -90,6 +91,13 @@ class _Seen(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         """As urllib3 does it, except that others know the socket while it connects."""
+        try:
+            return self._connected()
+        except OSError as error:
+            # urllib3 takes a bare ECONNRESET for one of the request, and goes on to read from no socket.
+            raise NewConnectionError(self, str(error)) from error
+
+    def _connected(self) -> socket.socket:
         addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         for number, (family, kind, protocol, _, address) in enumerate(addresses, start=1):
             connection = socket.socket(family, kind, protocol)

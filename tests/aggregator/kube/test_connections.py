@@ -136,13 +136,16 @@ def test_a_handshake_without_an_answer_ends_at_once(fake_stand: Stand) -> None:
 
 
 @pytest.mark.contract
-def test_a_connection_that_is_not_taken_ends_at_once(fake: FakeCluster, fake_stand: Stand) -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_connection_that_is_not_taken_ends_at_once(
+    scheme: str, fake: FakeCluster, fake_stand: Stand, caplog: pytest.LogCaptureFixture
+) -> None:
     """The queue of a listener that nobody serves is full: connecting takes for ever."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
         waiting = [_connecting(address) for _ in range(4)]
         path = fake_stand.folder / "nowhere"
-        path.write_text(kubeconfig(f"https://127.0.0.1:{address[1]}", fake.ca_file, token="x"))
+        path.write_text(kubeconfig(f"{scheme}://127.0.0.1:{address[1]}", fake.ca_file, token="x"))
         following = fake_stand.follow(kubeconfig=str(path), timing=Timing(connect=60))
         # None of them gets through, and none of them gives up.
         time.sleep(0.2)
@@ -151,6 +154,7 @@ def test_a_connection_that_is_not_taken_ends_at_once(fake: FakeCluster, fake_sta
         for each in waiting:
             each.close()
     assert took < AT_ONCE
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 @pytest.mark.contract
