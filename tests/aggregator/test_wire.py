@@ -36,6 +36,20 @@ def counts(document: dict[str, Any]) -> tuple[int, int, int]:
     return len(document["pods"]), len(document["pulls"]), len(document["nodes"])
 
 
+def test_the_tag_follows_what_is_known_and_not_the_time() -> None:
+    cluster = Cluster()
+    cluster.pod().pulling()
+    cluster.node().pull(known=True)
+    cluster.tick()
+    before = wire.etag(cluster.view)
+    cluster.sleep(1)
+    cluster.tick()
+    assert wire.etag(cluster.view) == before
+    cluster.node().advance(ratio=0.5, rate=MIB)
+    cluster.tick()
+    assert wire.etag(cluster.view) != before
+
+
 def test_the_whole_form() -> None:
     cluster = Cluster(node_ahead=1000.0)
     pod = cluster.pod()
