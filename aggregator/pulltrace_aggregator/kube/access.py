@@ -2,7 +2,8 @@
 
 The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. A token of a service
 account is read again every minute. Everything else that can change (a token file that a kubeconfig names, a plugin's
-credentials, the kubeconfig itself) is read again when the server answers 401, which costs one request per rotation.
+credentials, the kubeconfig itself) is read again when the server answers 401, which costs one request per rotation, and
+when it refuses something to us who have no credentials: a token file may have been empty when it was read.
 """
 
 import os
@@ -57,12 +58,16 @@ def source(kubeconfig: str | None = None, context: str | None = None) -> Load:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """What a request is sent with; `generation` tells one set of credentials from the next."""
+    """What a request is sent with; `generation` tells one set of credentials from the next.
+
+    `anonymous` says that there is neither a token nor a client certificate.
+    """
 
     generation: int
     host: str
     pool: PoolManager
     headers: dict[str, str]
+    anonymous: bool
 
 
 class Access:
@@ -91,7 +96,9 @@ class Access:
     def session(self) -> Session:
         """With a token that is as fresh as its file; raises AccessError."""
         with self._lock:
-            return Session(self._generation, self.host.rstrip("/"), self._pool, self._headers())
+            headers = self._headers()
+            anonymous = not headers and not self._configuration.cert_file
+            return Session(self._generation, self.host.rstrip("/"), self._pool, headers, anonymous)
 
     def renew(self, refused: Session) -> bool:
         """Read everything anew since the server refused a session; returns whether another try is worth it.

@@ -30,6 +30,7 @@ LARGEST_COMPLAINT: Final = 64 * 1024
 PART: Final = 64 * 1024
 OK: Final = 200
 UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
 HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
@@ -81,7 +82,7 @@ class Client:
     def _open(self, request: Request, patience: float) -> BaseHTTPResponse:
         session = self._access.session()
         response = self._sent(request, session, patience)
-        if response.status == UNAUTHORIZED and self._access.renew(session):
+        if _is_refused(response.status, session) and self._access.renew(session):
             response.close()
             response = self._sent(request, self._access.session(), patience)
         self._note_date(response)
@@ -147,6 +148,11 @@ class Client:
         except ValueError:
             return
         self._server_ahead = theirs.timestamp() - self._clock.now().wall
+
+
+def _is_refused(status: int, session: Session) -> bool:
+    """Whether it is who we are that was refused: without credentials the server asks for rights, not for them."""
+    return status == UNAUTHORIZED or (status == FORBIDDEN and session.anonymous)
 
 
 def _lines(response: BaseHTTPResponse, right: Right) -> Iterator[bytes]:

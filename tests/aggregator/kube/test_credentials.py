@@ -31,6 +31,16 @@ def test_a_token_that_is_not_accepted_is_said_and_read_again(stand: Stand) -> No
     assert not following.problems
 
 
+def test_a_token_file_that_was_empty_for_a_moment_is_read_again(stand: Stand) -> None:
+    """Without a token one is anonymous, and is told of rights that are missing, not of credentials."""
+    token_file = stand.folder / "token"
+    token_file.write_text("")
+    following = stand.follow(kubeconfig=stand.kubeconfig(token_file=token_file))
+    following.wait_stage("pods", Stage.REFUSED)
+    token_file.write_text(stand.cluster.user(READ_EVERYTHING) + "\n")
+    following.wait_up()
+
+
 @pytest.mark.contract
 def test_a_token_that_is_rotated_is_followed_without_a_failure(fake: FakeCluster, fake_stand: Stand) -> None:
     token_file, first, second = fake_stand.folder / "token", fake.user(READ_EVERYTHING), fake.user(READ_EVERYTHING)

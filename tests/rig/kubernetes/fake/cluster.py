@@ -123,6 +123,8 @@ class FakeCluster:
             handler.answer(201 if asked.verb == "create" else 200, json.dumps(answer).encode())
 
     def _user(self, header: str) -> tuple[str, tuple[Rule, ...] | None]:
+        if not header:
+            return "system:anonymous", ()
         kind, _, token = header.partition(" ")
         if kind.lower() == "bearer" and token == self.admin_token:
             return "admin", None
