@@ -6,6 +6,8 @@ WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
 CODE := pulltrace exporter aggregator alerts dashboards deploy tests
 JOBS ?= 2
+# Tests without daemons mostly wait.
+LIGHT_JOBS ?= 4
 # What depends on the bounds that the programs declare.
 PROGRAMS_TESTS := tests/pulltrace tests/exporter tests/aggregator
 export PYTHONDONTWRITEBYTECODE := 1
@@ -43,7 +45,7 @@ types: $(VENV)/ok ## mypy, strict
 test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on the built wheel, with real daemons
 	TEST_THE_INSTALLED=1 $(WHEEL_VENV)/bin/pytest -n $(JOBS) --durations 10 \
 		--cov --cov-report term:skip-covered
-	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(JOBS) -m "unit or contract" $(PROGRAMS_TESTS)
+	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(LIGHT_JOBS) -m "unit or contract" $(PROGRAMS_TESTS)
 
 .PHONY: dist
 dist: dist/ok ## Wheel and sdist of this version
