@@ -18,11 +18,15 @@ from pulltrace_exporter.errors import UnsafeSocketError
 from pulltrace_exporter.journal import Journal
 from pulltrace_exporter.kubelet import IntentFolder
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
+from pulltrace_exporter.outlet import Outlet, standard_output
 from pulltrace_exporter.pages import Pages
 from pulltrace_exporter.poller import Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
+
+JOURNAL_PATIENCE_SECONDS = 0.5
+"""How long the end of the program waits for a reader of its journal."""
 
 
 def main() -> None:
@@ -48,19 +52,21 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
     address = settings.containerd_address or find_socket()
     check_socket(address, settings.containerd_allowed_directories)
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
+    outlet = Outlet(standard_output())
     poller = Poller(
         source,
         _tracker(settings, clock),
         _intervals(settings),
         clock,
         intents=IntentFolder(settings.intents_directory).intents,
-        write=Journal(settings.node_name, settings.log_format, sys.stdout).write,
+        write=Journal(settings.node_name, settings.log_format, outlet.write).write,
     )
     loaded = program.WebConfigState(settings.web_config_file)
     server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
     loaded.server = server
     stop = program.stop_on_signals()
     server.start()
+    outlet.start()
     polling = threading.Thread(target=poller.run, name="poller")
     polling.start()
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=server.port, containerd=address))
@@ -68,6 +74,7 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
     poller.stop()
     source.cancel()
     polling.join()
+    outlet.close(JOURNAL_PATIENCE_SECONDS)
     source.close()
     server.stop()
 

@@ -1,26 +1,23 @@
 """Life-cycle events as lines on standard output, for those who keep logs rather than metrics."""
 
-from collections.abc import Iterable
-from typing import TextIO
+from collections.abc import Callable, Iterable
 
 from pulltrace.logs import RENDERERS, LogFormat, timestamp
 from pulltrace_exporter.lifecycle import Event
 
 
 class Journal:
-    """Writes one line for each event, in the format of the logs; the schema is `journal.schema.json`."""
+    """Makes one line of each event, in the format of the logs; the schema is `journal.schema.json`."""
 
-    def __init__(self, node: str, form: LogFormat, stream: TextIO) -> None:
+    def __init__(self, node: str, form: LogFormat, write: Callable[[str], object]) -> None:
         self._node = node
         self._render = RENDERERS[form]
-        self._stream = stream
+        self._write = write
 
     def write(self, events: Iterable[Event]) -> None:
-        """Write events, and make sure that they are on their way."""
-        lines = [self._render(self._entry(event)) + "\n" for event in events]
-        if lines:
-            self._stream.write("".join(lines))
-            self._stream.flush()
+        """Hand over the lines of these events, all at once."""
+        if lines := [self._render(self._entry(event)) + "\n" for event in events]:
+            self._write("".join(lines))
 
     def _entry(self, event: Event) -> dict[str, object]:
         entry: dict[str, object] = {

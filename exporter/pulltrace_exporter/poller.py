@@ -127,7 +127,13 @@ class Poller:
         self._durations = self._durations.observe(ended.monotonic - began.monotonic)
         self._last_at = ended.wall
         self._view = self._compose(tracked)
-        self._write(tracked.events)
+        self._tell(tracked.events)
+
+    def _tell(self, events: Iterable[Event]) -> None:
+        try:
+            self._write(events)
+        except Exception:  # a fault of ours in one odd event is no reason to stop looking
+            log.exception("cannot tell what happened")
 
     def _look(self) -> Tracked:
         try:

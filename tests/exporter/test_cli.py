@@ -1,12 +1,14 @@
 """The program as a user starts and ends it."""
 
+import fcntl
 import os
 import platform
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from pulltrace import __version__
 from rig.exporter import RunningExporter
 from rig.running import ENVIRONMENT, EXPORTER
+from rig.scene import scene
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.contract
@@ -99,6 +102,45 @@ def test_sigterm_ends_it_within_two_seconds_while_nobody_answers_or_listens(node
 def test_sigterm_ends_it_while_containerd_is_absent(tmp_path: Path) -> None:
     with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
         exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
+        assert seconds_to_end(exporter, signal.SIGTERM) < 2
+
+
+@contextmanager
+def nobody_reading() -> Iterator[int]:
+    """A pipe with room for a page."""
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, 4096)
+    with os.fdopen(reader), os.fdopen(writer):
+        yield writer
+
+
+@contextmanager
+def no_reader() -> Iterator[int]:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer):
+        yield writer
+
+
+@contextmanager
+def a_full_disk() -> Iterator[int]:
+    with Path("/dev/full").open("wb") as file:
+        yield file.fileno()
+
+
+@pytest.mark.parametrize("standard_output", [nobody_reading, no_reader, a_full_disk])
+def test_standard_output_that_takes_nothing_holds_up_neither_pulls_nor_the_end(
+    node: StandIn, tmp_path: Path, standard_output: Callable[[], AbstractContextManager[int]]
+) -> None:
+    with (
+        standard_output() as descriptor,
+        scene(node, "mute", tmp_path) as stage,
+        RunningExporter(node.socket, tmp_path / "log", "--poll.interval=50ms", stdout=descriptor) as exporter,
+    ):
+        images = [stage.pulled(stage.push(f"app-{number}", [1000 + part for part in range(12)])) for number in range(3)]
+        exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
+        last = stage.pulled(stage.push("last"))
+        exporter.wait_until(lambda scrape: scrape.phase(last) == "succeeded")
         assert seconds_to_end(exporter, signal.SIGTERM) < 2
 
 

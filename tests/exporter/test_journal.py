@@ -34,7 +34,7 @@ def journal_schema() -> Any:
 
 def written(form: LogFormat, *events: Event) -> list[str]:
     stream = io.StringIO()
-    Journal("node-1", form, stream).write(events)
+    Journal("node-1", form, stream.write).write(events)
     return stream.getvalue().splitlines()
 
 

@@ -171,6 +171,19 @@ def test_a_fault_in_the_tracker_is_no_success_of_containerd(clock: ManualClock, 
     assert [record.levelname for record in logs.records] == ["ERROR", "WARNING"]
 
 
+def test_a_fault_in_telling_is_said_and_looking_goes_on(clock: ManualClock, logs: pytest.LogCaptureFixture) -> None:
+    def refuse(_events: object) -> None:
+        raise ValueError("odd")
+
+    tracker = Tracker(clock.now(), linger=120, abandoned=900, label_values=100)
+    poller = Poller(FakeSource(clock, a_pull(), a_pull()), tracker, Intervals(1.0, 5.0), clock, write=refuse)
+    poller.poll()
+    poller.poll()
+    assert poller.view.polls.durations.count == 2
+    assert poller.view.daemon == UP
+    assert {record.levelname for record in logs.records} == {"ERROR"}
+
+
 def test_failed_calls_are_counted_by_call_and_code(clock: ManualClock) -> None:
     late = ContainerdError("Content/Info", "DEADLINE_EXCEEDED")
     poller = a_poller(FakeSource(clock, REFUSED, late, REFUSED, UnsafeSocketError("unsafe"), NOTHING), clock)

@@ -20,15 +20,19 @@ class Process:
         log: Path,
         environment: Mapping[str, str] | None = None,
         within: Sequence[str] = (),
+        stdout: int | None = None,
     ) -> None:
-        """`within` are the words of a program that becomes this one elsewhere, as `nsenter` without a fork does."""
+        """`within` are the words of a program that becomes this one elsewhere, as `nsenter` without a fork does.
+
+        `stdout` is a descriptor for its standard output, which goes to `log` as well otherwise.
+        """
         self.name = Path(command[0]).name
         self._log = log
         with log.open("ab") as output:
             self._popen = subprocess.Popen(
                 [*within, *(str(part) for part in command)],
                 stdin=subprocess.DEVNULL,
-                stdout=output,
+                stdout=output if stdout is None else stdout,
                 stderr=output,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,

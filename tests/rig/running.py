@@ -29,10 +29,12 @@ class Running:
         port: int = 0,
         level: str = "debug",
         environment: Mapping[str, str] | None = None,
+        stdout: int | None = None,
     ) -> None:
         self.log = log
         usual = (f"--web.listen-address=127.0.0.1:{port}", "--log.format=json", f"--log.level={level}")
-        self.process = Process((*command, *usual, *flags), log, {**ENVIRONMENT, **(environment or {})})
+        together = {**ENVIRONMENT, **(environment or {})}
+        self.process = Process((*command, *usual, *flags), log, together, stdout=stdout)
         try:
             self.port = self._wait_for_port()
         except BaseException:
