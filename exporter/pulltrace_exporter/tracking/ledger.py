@@ -1,6 +1,7 @@
 """The counters: what has happened since the exporter's start, with a bound on the labels that images can make up."""
 
 from collections import Counter
+from collections.abc import Iterable
 from types import MappingProxyType
 
 from pulltrace.histogram import Histogram
@@ -79,11 +80,18 @@ class Ledger:
         self._durations[key] = histogram.observe(max(seconds, 0.0))
         self._picture = None
 
-    def active(self, registry: str, phase: str, seconds: float) -> None:
-        """Add time in which a registry had a pull in a stage."""
-        key = RegistryPhase(self._registries.admit(registry), phase)
-        self._active[key] = self._active.get(key, 0.0) + seconds
-        self._picture = None
+    def active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
+        """Add an interval: registry, stage, and how long of it each pull was in that stage.
+
+        Pulls that are counted together are active together: their time is that of the longest, not the sum.
+        """
+        longest: dict[RegistryPhase, float] = {}
+        for registry, phase, seconds in pulls:
+            key = RegistryPhase(self._registries.admit(registry), phase)
+            longest[key] = max(longest.get(key, 0.0), seconds)
+        for key, seconds in longest.items():
+            self._active[key] = self._active.get(key, 0.0) + seconds
+            self._picture = None
 
     def downloaded(self, registry: str, media_type: str, size: int) -> None:
         """Add bytes that came over the network."""

@@ -332,13 +332,11 @@ class Tracker:
         previous, self._previous = self._previous, now
         if previous is None or not observed:
             return  # nobody knows what happened while containerd could not be read
-        active: dict[tuple[str, str], float] = {}
-        for attempt in self._attempts.values():
-            for stage, seconds in attempt.active_between(previous, now):
-                key = (attempt.key.registry, stage)
-                active[key] = max(active.get(key, 0.0), seconds)
-        for (registry, stage), seconds in active.items():
-            self._ledger.active(registry, stage, seconds)
+        self._ledger.active(
+            (attempt.key.registry, stage, seconds)
+            for attempt in self._attempts.values()
+            for stage, seconds in attempt.active_between(previous, now)
+        )
 
     def _expire(self, now: Instant) -> None:
         gone = [

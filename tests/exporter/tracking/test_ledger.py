@@ -32,7 +32,7 @@ def test_meeting_a_registry_again_takes_nothing_back() -> None:
     ledger = Ledger(10)
     ledger.ended("one.example", Phase.FAILED)
     ledger.cached("one.example", 7)
-    ledger.active("one.example", "download", 1.5)
+    ledger.active([("one.example", "download", 1.5)])
     ledger.meet("one.example")
 
     totals = ledger.totals()

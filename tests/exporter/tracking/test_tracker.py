@@ -619,6 +619,17 @@ def test_active_seconds_are_those_in_which_any_pull_of_the_registry_was_in_the_s
     assert active(exporter, "unpack") == pytest.approx(4)
 
 
+def test_registries_that_are_counted_together_are_active_together(node: Node) -> None:
+    exporter = Exporter(node, label_values=1)
+    for number in range(3):
+        layers = (a_blob(f"blob {number}", 1000),)
+        node.pull(an_image(f"team/{number}", layers, registry=f"r{number}.example")).resolve()
+    exporter.look(0)
+    exporter.look(5)
+    seconds = {key.registry: value for key, value in exporter.shown.totals.active_seconds.items() if value}
+    assert seconds == {"r0.example": pytest.approx(5), "other": pytest.approx(5)}
+
+
 def test_time_in_which_containerd_could_not_be_read_is_not_active(node: Node, exporter: Exporter) -> None:
     pulling(node)
     exporter.look()
