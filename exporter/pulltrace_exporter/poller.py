@@ -148,7 +148,7 @@ class Poller:
             if str(error) != self._complaint:
                 log.exception("cannot make sense of what containerd shows")
             self._fail(FailedCall("observe", type(error).__name__), error)
-        return self._tracker.elapse(self._clock.now())
+        return self._tracker.elapse(self._clock.now(), self._intents())
 
     def _read(self) -> Tracked:
         observation = self._source.observe(self._tracker.ignored)

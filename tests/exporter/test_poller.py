@@ -9,7 +9,7 @@ from pulltrace.clock import Instant
 from pulltrace.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.image import Descriptor, Manifest
-from pulltrace_exporter.observation import Content, Lease, Observation
+from pulltrace_exporter.observation import Content, Intent, Lease, Observation
 from pulltrace_exporter.poller import CLOSEST_SECONDS, Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 from pulltrace_exporter.view import FailedCall
@@ -207,6 +207,17 @@ def test_what_was_known_stays_while_containerd_cannot_be_read(clock: ManualClock
     ]
     assert poller.view.daemon == Daemon()
     assert before.daemon == UP, "a view that was given away does not change"
+
+
+def test_the_kubelets_queue_is_read_while_containerd_cannot_be(clock: ManualClock) -> None:
+    tracker = Tracker(clock.now(), linger=120, abandoned=900, label_values=100)
+    queue = [Intent("registry.example/team/app:v1", START.wall)]
+    poller = Poller(FakeSource(clock, *[REFUSED] * 3), tracker, Intervals(1.0, 5.0), clock, intents=lambda: queue)
+    poller.poll()
+    assert [image.reference for image in poller.view.queued] == ["registry.example/team/app:v1"]
+    queue[:] = [Intent("registry.example/team/other:v1", START.wall)]
+    poller.poll()
+    assert [image.reference for image in poller.view.queued] == ["registry.example/team/other:v1"]
 
 
 def test_polls_are_timed_and_stamped_failed_ones_too(clock: ManualClock) -> None:

@@ -106,9 +106,13 @@ class Tracker:
         self._waiting = look.intents
         return self._show(now, observed=True)
 
-    def elapse(self, now: Instant) -> Tracked:
-        """What is known at `now` while containerd cannot be read: time alone moves rates and lingering."""
+    def elapse(self, now: Instant, intents: Iterable[Intent] = ()) -> Tracked:
+        """What is known at `now` while containerd cannot be read: time alone moves rates and lingering.
+
+        The kubelet may put further images in its queue meanwhile.
+        """
         self._follow_clock(now)
+        self._waiting = wanted(intents)
         return self._show(now, observed=False)
 
     def _show(self, now: Instant, *, observed: bool) -> Tracked:
