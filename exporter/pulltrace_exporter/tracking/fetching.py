@@ -60,15 +60,22 @@ class Fetching:
                 attempt.snapshotter = attempt.snapshotter or next(iter(held[lease_id].snapshots), "")
             self._advance_attempt(attempt, node, look.now, moved=not moved.isdisjoint(attempt.blobs))
 
-    def finish(self, attempt: Attempt, result: Phase, look: Look) -> None:
-        """The last request of a pull is gone: complete what its success says is there, remember what is left."""
+    def finish(self, attempt: Attempt, result: Phase, look: Look, beside: Iterable[Attempt]) -> None:
+        """The last request of a pull is gone: complete what its success says is there, remember what is left.
+
+        What is left begins anew with the next pull of it, unless one of those `beside` goes on with it.
+        """
+        shared = blobs_of(beside)
         for blob in attempt.blobs.values():
             if blob.complete or blob.digest in attempt.cached:
                 continue
             if result is Phase.SUCCEEDED:
                 self._supply(attempt, blob, look.now)
-            elif blob.digest in look.seen.ingests:
+                continue
+            if blob.digest in look.seen.ingests:
                 self._left.leave(look.seen.ingests[blob.digest], blob.have)
+            if blob.digest not in shared:
+                blob.begun = None
         if result is Phase.SUCCEEDED and attempt.downloaded_at in (None, look.now.monotonic):
             attempt.downloaded_at = _last_arrival(attempt, look)
 

@@ -301,7 +301,7 @@ class Tracker:
         # Requests that live on beside an orphan are an ordinary pull: they begin anew when they are next seen.
         for other in attempt.leases:
             self._requests[other].attempt = None
-        self._fetching.finish(attempt, result, look)
+        self._fetching.finish(attempt, result, look, [other for other in self._running() if other is not attempt])
         attempt.end(result, look.now)
         self._chronicle.ended(attempt, reason, look.now)
         if result is Phase.SUCCEEDED:

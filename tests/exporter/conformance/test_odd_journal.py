@@ -130,6 +130,7 @@ def test_a_failed_pull_and_its_retry_are_two_stories(stage: Scene, hire: Hire, f
         "pull.succeeded": 1,
         "pull.resolved": 2,
     }
+    assert found["layer.started", image.layers[0].digest] == 2
     assert found["layer.completed", image.layers[0].digest] == 1
     # What was whole may be collected after the failure, and is then fetched by the retry again.
     assert found["layer.completed", image.layers[1].digest] in (1, 2)

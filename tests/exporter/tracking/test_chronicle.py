@@ -93,6 +93,38 @@ def test_a_blob_in_two_places_or_two_pulls_is_told_once(node: Node, exporter: Ex
     assert events == ["layer.started 0", "layer.completed 0"]
 
 
+def test_a_retry_tells_of_the_layer_again_and_times_its_own_part(node: Node, exporter: Exporter) -> None:
+    pull = node.pull(an_image())
+    pull.resolve()
+    pull.fetch(0, 100)
+    exporter.look(0.1)
+    pull.fail()
+    assert told(exporter.look()) == ["pull.failed"]
+    exporter.look(60)
+    retry = node.pull(pull.image)
+    retry.resolve()
+    retry.fetch(0, 200)
+    assert told(exporter.look(0.1)) == ["pull.started", "pull.resolved", "layer.started 0"]
+    retry.finish(0)
+    assert told(exporter.look(2)) == ["layer.completed 0"]
+    assert [event.seconds for event in exporter.shown.events] == [pytest.approx(2)]
+
+
+def test_a_layer_that_another_pull_goes_on_with_has_one_beginning(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 100)
+    first, second = node.pull(an_image("team/a", (base,))), node.pull(an_image("team/b", (base,)))
+    first.resolve()
+    second.resolve()
+    first.fetch(0, 50)
+    events = told(exporter.look(0.1))
+    first.fail()
+    second.fetch(0, 60)
+    events += told(exporter.look())
+    second.finish(0)
+    events += told(exporter.look())
+    assert [event for event in events if event.startswith("layer.")] == ["layer.started 0", "layer.completed 0"]
+
+
 def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Exporter) -> None:
     pull = node.pull(for_platforms("team/app", an_image("a", indexes=0), an_image("b", indexes=0)))
     pull.resolve()
