@@ -216,19 +216,21 @@ class Tracker:
         self._repositories.remember(root)
         attempt = self._attempts.get(key)
         if attempt is None or attempt.ended is not None:
-            attempt = self._begin(key, request, root, look.now)
+            attempt = self._begin(key, request, root, look)
         attempt.leases.add(request.id)
         attempt.repositories = tuple(dict.fromkeys(repository for _, repository in root.sources))
         document = look.seen.documents.get(root.digest)
         attempt.media_type = document.media_type if document else attempt.media_type
         request.attempt = attempt
 
-    def _begin(self, key: ImageKey, request: Request, root: Content, now: Instant) -> Attempt:
+    def _begin(self, key: ImageKey, request: Request, root: Content, look: Look) -> Attempt:
+        now = look.now
         self._ledger.meet(key.registry)
         previous = self._attempts.pop(key, None)
         attempt = Attempt(key, request.started, now, request.since, request.watched, inherited=request.inherited)
         if previous is not None:  # the series continue
             attempt.references, attempt.snapshotter = previous.references, previous.snapshotter
+        attempt.references = tags(look.intents, key) or attempt.references
         attempt.resolved_at = request.age(now)
         if request.since.covers(root.created_at, now):
             attempt.resolved_at = min(max(root.created_at - request.started.wall, 0.0), attempt.resolved_at)

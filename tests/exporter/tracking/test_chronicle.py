@@ -125,6 +125,27 @@ def test_a_layer_that_another_pull_goes_on_with_has_one_beginning(node: Node, ex
     assert [event for event in events if event.startswith("layer.")] == ["layer.started 0", "layer.completed 0"]
 
 
+def test_the_reference_is_told_from_the_start_on_when_the_kubelet_says_it(node: Node, exporter: Exporter) -> None:
+    image = an_image("team/app")
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1, image.reference)
+    assert told(exporter) == ["pull.started", "pull.resolved"]
+    assert {event.reference for event in exporter.shown.events} == {image.reference}
+
+
+def test_a_pull_by_another_tag_is_not_told_by_the_tag_of_the_one_before(node: Node, exporter: Exporter) -> None:
+    image = an_image("team/app")
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1, f"{image.registry}/{image.repository}:other")
+    pull.fail()
+    exporter.look()
+    node.pull(image).resolve()
+    exporter.look(0.1, image.reference)
+    assert {event.reference for event in exporter.shown.events} == {image.reference}
+
+
 def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Exporter) -> None:
     pull = node.pull(for_platforms("team/app", an_image("a", indexes=0), an_image("b", indexes=0)))
     pull.resolve()
