@@ -2,7 +2,7 @@
 
 Flags are written as Prometheus' own programs write them: `--name=value` or `--name value`, `--name` and
 `--no-name` for a switch. Each has an environment variable, over which the flag wins. All that is wrong is
-reported at once.
+reported at once, what values lead to included.
 """
 
 import difflib
@@ -72,20 +72,30 @@ class Given(NamedTuple):
     text: str
 
 
+class WrongValueError(Exception):
+    """A value is asked for that is wrong, which is said already."""
+
+
 class Values:
-    """The parsed value of each flag of a table."""
+    """The parsed value of each flag of a table; asking for one that is wrong raises WrongValueError."""
 
     def __init__(self, values: Mapping[str, Sequence[Any]]) -> None:
         self._values = values
 
     def __getitem__(self, flag: Flag[T]) -> T:
         """The value of a flag that is given once."""
-        (value,) = self._values[flag.name]
-        return value  # type: ignore[no-any-return]  # parsed by this flag's own function
+        (value,) = self.all(flag)
+        return value
 
     def all(self, flag: Flag[T]) -> tuple[T, ...]:
         """The values of a repeated flag, in order."""
+        if flag.name not in self._values:
+            raise WrongValueError(flag.name)
         return tuple(self._values[flag.name])
+
+
+Check = Callable[[Values], None]
+"""Looks further at values, at the files that they name for example; raises ConfigError."""
 
 
 class FlagTable:
@@ -97,22 +107,27 @@ class FlagTable:
         if len(self._forms) != sum(len(list(_forms(flag))) for flag in self.flags):
             raise ValueError("a flag is declared twice")
 
-    def parse(self, argv: Sequence[str], environ: Mapping[str, str]) -> Values:
+    def parse(self, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Values:
         """The values from flags, else environment, else defaults; raises ConfigError with every problem.
 
+        That includes what `checks` find; one that needs a value that is wrong itself is left out.
         `--help` and `--version` are skipped: they are answered before anything is parsed.
         """
         given, problems = self._scan(argv)
         values = {}
         for flag in self.flags:
             found = given.get(flag.name) or _from_environment(flag, environ)
+            parsed, wrong = _parse_all(flag, found)
             if len(found) > 1 and not flag.repeated:
-                problems.append(f"{found[1].source}: given more than once")
-            values[flag.name], wrong = _parse_all(flag, found)
+                wrong.insert(0, f"{found[1].source}: given more than once")
+            if not wrong:
+                values[flag.name] = parsed
             problems += wrong
+        taken = Values(values)
+        problems += [problem for check in checks for problem in _complaints(check, taken)]
         if problems:
             raise ConfigError(problems)
-        return Values(values)
+        return taken
 
     def unknown_variables(self, environ: Mapping[str, str]) -> tuple[str, ...]:
         """Variables with our prefix that belong to no flag: worth a warning, not an end.
@@ -209,6 +224,16 @@ def _from_environment(flag: Flag[Any], environ: Mapping[str, str]) -> list[Given
     text = environ[flag.variable]
     texts = [part.strip() for part in text.split(",") if part.strip()] if flag.repeated else [text]
     return [Given(flag.variable, part) for part in texts]
+
+
+def _complaints(check: Check, values: Values) -> tuple[str, ...]:
+    try:
+        check(values)
+    except WrongValueError:
+        return ()
+    except ConfigError as error:
+        return error.problems
+    return ()
 
 
 def _parse_all(flag: Flag[Any], found: Sequence[Given]) -> tuple[list[Any], list[str]]:

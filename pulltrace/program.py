@@ -11,35 +11,67 @@ from pathlib import Path
 from typing import Final
 
 from pulltrace import logs
+from pulltrace.clock import SystemClock
 from pulltrace.errors import ConfigError
+from pulltrace.flags import Values
+from pulltrace.flagvalues import WEB_CONFIG_FILE
 from pulltrace.web import ListenError, Server
+from pulltrace.web.live import WebConfig
 
 log = logging.getLogger(__name__)
 
+EXIT_FAULT: Final = 1
 EXIT_CONFIGURATION: Final = 2
 _M_MMAP_THRESHOLD: Final = -3
 _LARGE_BYTES: Final = 512 * 1024
 
 
-def run(program: str, text: str | None, serve: Callable[[], None], *refusals: type[Exception]) -> int:
-    """Print `text` if there is any, else serve; returns the exit status, 2 for a configuration that cannot be used.
+class Stop(threading.Event):
+    """Set when the program is to end, with this exit status."""
 
-    `refusals` are further exceptions that mean such a configuration.
+    status = 0
+
+
+def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
+    """Print `text` if there is any, else serve until SIGTERM or SIGINT.
+
+    Returns the exit status: 2 for a configuration that cannot be used, 1 after a fault of ours in a vital thread.
     """
     if text is not None:
         sys.stdout.write(text)
         return 0
-    refused: tuple[type[Exception], ...] = (ListenError, *refusals)
+    stop = _stop_on_signals()
     try:
-        serve()
+        serve(stop)
     except ConfigError as error:
         for problem in error.problems:
             sys.stderr.write(f"{program}: {problem}\n")
         return EXIT_CONFIGURATION
-    except refused as error:
+    except ListenError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return EXIT_CONFIGURATION
-    return 0
+    return stop.status
+
+
+def check_web_config(values: Values) -> None:
+    """Read the web configuration, if there is one; raises ConfigError with all that is wrong with it."""
+    WebConfig(values[WEB_CONFIG_FILE], SystemClock())
+
+
+def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thread:
+    """Run in a thread of its own something without which serving would deceive: its fault ends the program."""
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception:
+            log.exception("a fault of ours ends the program", extra=logs.fields(thread=name))
+            stop.status = EXIT_FAULT
+            stop.set()
+
+    thread = threading.Thread(target=guarded, name=name)
+    thread.start()
+    return thread
 
 
 def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variables: Iterable[str]) -> None:
@@ -49,9 +81,8 @@ def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variabl
         log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
 
 
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
+def _stop_on_signals() -> Stop:
+    stop = Stop()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     return stop

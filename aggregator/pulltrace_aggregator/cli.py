@@ -3,13 +3,13 @@
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from pulltrace import logs, program
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
+from pulltrace.flags import Values
 from pulltrace.web import Server
 from pulltrace_aggregator import config
 from pulltrace_aggregator.config import AggregatorConfig
@@ -37,23 +37,50 @@ def main() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
-    return program.run(
-        config.PROGRAM,
-        config.answer(argv),
-        lambda: _serve(AggregatorConfig.from_argv(argv, environ), environ),
+    return program.run(config.PROGRAM, config.answer(argv), lambda stop: _configure(argv, environ, stop))
+
+
+class _Peers:
+    """How the API server and the exporters are asked; made while the configuration is read, to name all its faults."""
+
+    kube: KubeAccess
+    exporters: FleetAccess
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def take_kubeconfig(self, values: Values) -> None:
+        """Raises ConfigError."""
+        path, context = values[config.KUBECONFIG], values[config.KUBERNETES_CONTEXT]
+        try:
+            self.kube = KubeAccess(source(str(path) if path else None, context or None), self._clock)
+        except AccessError as error:
+            raise ConfigError([str(error)]) from error
+
+    def take_http_config(self, values: Values) -> None:
+        """Raises ConfigError."""
+        self.exporters = FleetAccess(values[config.EXPORTER_HTTP_CONFIG_FILE], self._clock)
+
+
+def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.Stop) -> None:
+    clock = SystemClock()
+    peers = _Peers(clock)
+    settings = AggregatorConfig.from_argv(
+        argv, environ, peers.take_http_config, peers.take_kubeconfig, program.check_web_config
     )
+    _serve(settings, environ, clock, peers, stop)
 
 
-def _serve(settings: AggregatorConfig, environ: Mapping[str, str]) -> None:
+def _serve(
+    settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, peers: _Peers, stop: program.Stop
+) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     program.give_back_large_buffers()
-    clock = SystemClock()
-    kube_access, fleet_access = _accesses(settings, clock)
     inbox = Inbox(clock)
-    cluster = Cluster(kube_access, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock)
+    cluster = Cluster(peers.kube, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock)
     fleet = Fleet(
         Discovery(settings.exporter_targets, settings.shard),
-        fleet_access,
+        peers.exporters,
         clock,
         pace=Pace(interval=settings.exporter_interval, per_second=settings.exporter_max_requests_per_second),
         timeout=settings.exporter_timeout,
@@ -64,36 +91,17 @@ def _serve(settings: AggregatorConfig, environ: Mapping[str, str]) -> None:
     pages = Pages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
     server = Server(settings.listen_address, pages.routes(), settings.web_config_file)
     loaded.server = server
-    stop = program.stop_on_signals()
     server.start()
-    looping = threading.Thread(target=loop.run, name="loop")
-    looping.start()
+    looping = program.start_vital("loop", loop.run, stop)
     fleet.start()
     cluster.start()
-    _say(settings, server.port, kube_access.host)
+    _say(settings, server.port, peers.kube.host)
     stop.wait()
     cluster.close()
     fleet.close()
     loop.stop()
     looping.join()
     server.stop()
-
-
-def _accesses(settings: AggregatorConfig, clock: Clock) -> tuple[KubeAccess, FleetAccess]:
-    """How the API server and the exporters are asked; raises ConfigError with all that is wrong with either."""
-    problems: list[str] = []
-    try:
-        fleet = FleetAccess(settings.exporter_http_config_file, clock)
-    except ConfigError as error:
-        problems += error.problems
-    try:
-        kubeconfig = str(settings.kubeconfig) if settings.kubeconfig else None
-        kube = KubeAccess(source(kubeconfig, settings.kubernetes_context or None), clock)
-    except AccessError as error:
-        problems.append(str(error))
-    if problems:
-        raise ConfigError(problems)
-    return kube, fleet
 
 
 def _limits(settings: AggregatorConfig) -> Limits:

@@ -6,14 +6,14 @@ Run as a module it writes the reference page of the flags.
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from pulltrace import flags, flagtext
 from pulltrace.errors import ConfigError
-from pulltrace.flags import Flag, FlagTable
+from pulltrace.flags import Check, Flag, FlagTable, Values
 from pulltrace.flagvalues import (
     LOG_FORMAT,
     LOG_LEVEL,
@@ -239,12 +239,12 @@ class AggregatorConfig:
     shard: Shard
 
     @classmethod
-    def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str]) -> Self:
-        """The settings from flags, environment and defaults; raises ConfigError with every problem."""
-        values = FLAGS.parse(argv, environ)
-        targets = values.all(EXPORTER_TARGET)
-        if problems := tuple(_named_twice(targets)):
-            raise ConfigError(problems)
+    def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
+        """The settings from flags, environment and defaults; raises ConfigError with every problem.
+
+        `checks` look further at them than at their text.
+        """
+        values = FLAGS.parse(argv, environ, _check_targets, *checks)
         return cls(
             listen_address=values[WEB_LISTEN_ADDRESS],
             telemetry_path=values[WEB_TELEMETRY_PATH],
@@ -255,7 +255,7 @@ class AggregatorConfig:
             kubernetes_context=values[KUBERNETES_CONTEXT],
             kubernetes_namespaces=values[KUBERNETES_NAMESPACES],
             exporter_service=values[EXPORTER_SERVICE],
-            exporter_targets=targets,
+            exporter_targets=values.all(EXPORTER_TARGET),
             exporter_http_config_file=values[EXPORTER_HTTP_CONFIG_FILE],
             exporter_interval=values[EXPORTER_INTERVAL],
             exporter_timeout=values[EXPORTER_TIMEOUT],
@@ -284,10 +284,10 @@ def reference_page() -> str:
     return flagtext.reference_page(PROGRAM, SUMMARY, FLAGS)
 
 
-def _named_twice(targets: Sequence[Target]) -> Iterator[str]:
-    for node, times in Counter(target.node for target in targets).items():
-        if times > 1:
-            yield f"{EXPORTER_TARGET.option}: node {node!r} is given more than once"
+def _check_targets(values: Values) -> None:
+    given = Counter(target.node for target in values.all(EXPORTER_TARGET))
+    if twice := [node for node, times in given.items() if times > 1]:
+        raise ConfigError(f"{EXPORTER_TARGET.option}: node {node!r} is given more than once" for node in twice)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 import logging
 import os
 import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from pulltrace import heap, logs, program
 from pulltrace.clock import Clock, SystemClock
+from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
+from pulltrace.flags import Values
 from pulltrace.web import Server
 from pulltrace_exporter import config
 from pulltrace_exporter.config import ExporterConfig
@@ -40,17 +41,24 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return program.run(
         config.PROGRAM,
         config.answer(argv),
-        lambda: _serve(ExporterConfig.from_argv(argv, environ), environ),
-        UnsafeSocketError,
-        PermissionError,
+        lambda stop: _serve(
+            ExporterConfig.from_argv(argv, environ, _check_socket, program.check_web_config), environ, stop
+        ),
     )
 
 
-def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
+def _check_socket(values: Values) -> None:
+    address = values[config.CONTAINERD_ADDRESS] or find_socket()
+    try:
+        check_socket(address, values.all(config.CONTAINERD_ALLOW_DIRECTORY))
+    except (UnsafeSocketError, PermissionError) as error:
+        raise ConfigError([str(error)]) from error
+
+
+def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.Stop) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     clock = SystemClock()
     address = settings.containerd_address or find_socket()
-    check_socket(address, settings.containerd_allowed_directories)
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
     outlet = Outlet(standard_output())
     poller = Poller(
@@ -64,11 +72,9 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str]) -> None:
     loaded = program.WebConfigState(settings.web_config_file)
     server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
     loaded.server = server
-    stop = program.stop_on_signals()
     server.start()
     outlet.start()
-    polling = threading.Thread(target=poller.run, name="poller")
-    polling.start()
+    polling = program.start_vital("poller", poller.run, stop)
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=server.port, containerd=address))
     stop.wait()
     poller.stop()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pulltrace import flags, flagtext
-from pulltrace.flags import Flag, FlagTable, switch
+from pulltrace.flags import Check, Flag, FlagTable, switch
 from pulltrace.flagvalues import (
     LOG_FORMAT,
     LOG_LEVEL,
@@ -185,9 +185,12 @@ class ExporterConfig:
     limit_label_values: int
 
     @classmethod
-    def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str]) -> Self:
-        """The settings from flags, environment and defaults; raises ConfigError with every problem."""
-        values = FLAGS.parse(argv, environ)
+    def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
+        """The settings from flags, environment and defaults; raises ConfigError with every problem.
+
+        `checks` look further at them than at their text.
+        """
+        values = FLAGS.parse(argv, environ, *checks)
         return cls(
             listen_address=values[WEB_LISTEN_ADDRESS],
             telemetry_path=values[WEB_TELEMETRY_PATH],

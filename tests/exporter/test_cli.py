@@ -65,6 +65,24 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         assert sum(wrong in line for line in lines) == 1, answer.stderr
 
 
+def test_what_flags_lead_to_is_named_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+    web, no_socket = tmp_path / "web.yml", tmp_path / "containerd.sock"
+    web.write_text("http_server_config: {}\nbasic_auth_users: {ann: plain}\n")
+    no_socket.write_text("")
+    answer = run(
+        "--poll.intervall=1s",
+        f"--containerd.address={no_socket}",
+        f"--containerd.allow-directory={tmp_path}",
+        f"--web.config.file={web}",
+    )
+    assert (answer.returncode, answer.stdout) == (2, "")
+    lines = answer.stderr.splitlines()
+    assert all(line.startswith("pulltrace-exporter: ") for line in lines)
+    for wrong in ("--poll.intervall", "is not a socket", "http_server_config", "ann"):
+        assert sum(wrong in line for line in lines) == 1, answer.stderr
+    assert len(lines) == 4
+
+
 def test_a_port_in_use_ends_the_program_with_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from pulltrace import flagtext
 from pulltrace.errors import ConfigError
-from pulltrace.flags import Flag, FlagTable, answer, switch
+from pulltrace.flags import Check, Flag, FlagTable, Values, answer, switch
 from pulltrace.flagvalues import at_least
 from pulltrace.units import parse_duration
 
@@ -20,9 +20,9 @@ NAME = Flag("node.name", str, "", "Who.", metavar="NAME", default_help="`$NODE_N
 TABLE = FlagTable([INTERVAL, DIRECTORY, LAYERS, LIMIT, NAME])
 
 
-def problems(argv: list[str], environ: dict[str, str] | None = None) -> tuple[str, ...]:
+def problems(argv: list[str], *checks: Check, environ: dict[str, str] | None = None) -> tuple[str, ...]:
     with pytest.raises(ConfigError) as caught:
-        TABLE.parse(argv, environ or {})
+        TABLE.parse(argv, environ or {}, *checks)
     assert str(caught.value) == "\n".join(caught.value.problems)
     return caught.value.problems
 
@@ -73,7 +73,7 @@ def test_a_flag_wins_over_a_variable_even_over_a_wrong_one() -> None:
 
 def test_every_problem_is_named() -> None:
     argv = ["--pol.interval=1s", "--limit", "0", "here", "--poll.interval=soon", "--node.name"]
-    assert problems(argv, {"PULLTRACE_COLLECTOR_LAYERS": "yes"}) == (
+    assert problems(argv, environ={"PULLTRACE_COLLECTOR_LAYERS": "yes"}) == (
         "unknown flag --pol.interval, did you mean --poll.interval?",
         "unexpected argument 'here'",
         "--node.name: a value is missing",
@@ -107,6 +107,32 @@ def test_every_problem_is_named() -> None:
 )
 def test_messages(argv: list[str], problem: str) -> None:
     assert problems(argv) == (problem,)
+
+
+def too_many(values: Values) -> None:
+    if values[LIMIT] > 5:
+        raise ConfigError([f"--limit: {values[LIMIT]} files are not there"])
+
+
+def nobody(values: Values) -> None:
+    if not values.all(DIRECTORY):
+        raise ConfigError(["--allow-directory: none is given", "--node.name: who is it for"])
+
+
+def test_what_checks_find_is_named_with_the_rest() -> None:
+    assert problems(["--poll.interval=soon", "--limit=9"], too_many, nobody) == (
+        "--poll.interval: 'soon' is no duration: write it like 500ms, 30s or 1m30s",
+        "--limit: 9 files are not there",
+        "--allow-directory: none is given",
+        "--node.name: who is it for",
+    )
+    assert TABLE.parse(["--limit=5", "--allow-directory=/a"], {}, too_many, nobody)[LIMIT] == 5
+
+
+@pytest.mark.parametrize("argv", [["--limit=few"], ["--limit=9", "--limit=8"]])
+def test_a_check_that_needs_a_value_that_is_wrong_is_left_out(argv: list[str]) -> None:
+    (problem,) = problems(argv, too_many)
+    assert problem.startswith("--limit: ")
 
 
 def test_a_declaration_twice_is_a_mistake_of_ours() -> None:

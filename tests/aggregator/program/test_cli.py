@@ -55,16 +55,31 @@ def test_version_says_which_and_on_what() -> None:
 
 def test_everything_that_is_wrong_with_flags_is_named_at_once() -> None:
     answer = run("--exporter.target=n1", "--shard=3/3", "--stale.resolvin=1s", PULLTRACE_EXPORTER_INTERVAL="often")
+    wrong = ("--exporter.target", "--shard", "--stale.resolvin", "PULLTRACE_EXPORTER_INTERVAL", "kubeconfig")
+    assert_names_once(answer, wrong)
+
+
+def test_what_flags_lead_to_is_named_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+    web, http, kubeconfig = tmp_path / "web.yml", tmp_path / "http.yml", tmp_path / "kubeconfig"
+    web.write_text("http_server_config: {}\n")
+    http.write_text("proxy_url: http://x\n")
+    kubeconfig.write_text("[]")
+    files = (f"--web.config.file={web}", f"--exporter.http-config.file={http}", f"--kubeconfig={kubeconfig}")
+    answer = run("--pod.linger=soon", "--exporter.target=n1=http://a", "--exporter.target=n1=http://b", *files)
+    assert_names_once(answer, ("--pod.linger", "'n1' is given more", "http_server_config", "proxy_url", "kubeconfig"))
+
+
+def assert_names_once(answer: subprocess.CompletedProcess[str], wrong: tuple[str, ...]) -> None:
+    """It ended with one line for each of these, and no other."""
     assert (answer.returncode, answer.stdout) == (2, "")
     lines = answer.stderr.splitlines()
-    assert len(lines) == 4
     assert all(line.startswith("pulltrace-aggregator: ") for line in lines)
-    for wrong in ("--exporter.target", "--shard", "--stale.resolvin", "PULLTRACE_EXPORTER_INTERVAL"):
-        assert sum(wrong in line for line in lines) == 1, answer.stderr
+    assert [sum(part in line for line in lines) for part in wrong] == [1] * len(wrong), answer.stderr
+    assert len(lines) == len(wrong)
 
 
-def test_a_node_that_is_given_twice_is_refused() -> None:
-    answer = run("--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2")
+def test_a_node_that_is_given_twice_is_refused(hub: Hub) -> None:
+    answer = run(hub.kubeconfig(), "--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2")
     assert answer.returncode == 2
     assert answer.stderr == "pulltrace-aggregator: --exporter.target: node 'n1' is given more than once\n"
 
