@@ -101,8 +101,9 @@ class Client:
         self._channel.close()
 
     def version(self) -> str:
-        """The version as containerd says it."""
-        return str(self._call("Version/Version", self._version.Version, Empty()).version)
+        """The version as containerd says it; empty when it does not."""
+        answer = self._find("Version/Version", self._version.Version, Empty(), absent=("UNIMPLEMENTED",))
+        return "" if answer is None else str(answer.version)
 
     def leases(self) -> dict[str, float]:
         """The leases that may be pulls: their start (Unix time) by their id."""
@@ -168,14 +169,16 @@ class Client:
     def chain(self, snapshotter: str, chain_id: str) -> Chain:
         """Whether the snapshot of a chain ID is committed in a snapshotter, and since when."""
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=snapshotter, key=chain_id)
-        answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent=("NOT_FOUND", "INVALID_ARGUMENT"))
+        absent = ("NOT_FOUND", "INVALID_ARGUMENT", "UNIMPLEMENTED")
+        answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent)
         if answer is None or answer.info.kind != snapshots_pb2.COMMITTED:
             return Chain(snapshotter, None)
         return Chain(snapshotter, seconds(answer.info.created_at))
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         """The image records whose target is a root digest."""
-        return self._images_where(f"target.digest=={root}")
+        records = self._images_where(f"target.digest=={root}")
+        return tuple(record for record in records if record.root == root)
 
     def image(self, name: str) -> ImageRecord | None:
         """The image record of a name; None when there is none."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import grpc
 import pytest
@@ -94,6 +95,22 @@ def test_calls_that_fail_in_mid_pull_cost_no_byte(own_stage: Scene, standin: Sta
     check_whole(end.pull(image), image)
     assert end.ended == {"succeeded": 1}
     assert end.layer_bytes == layer_size(image)
+
+
+def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_stage: Scene, standin: StandIn) -> None:
+    image = own_stage.push(layers=[3 * MIB, 300_000])
+    own_stage.registry.throttle(MIB)
+    unknown = ("Version/*", "Snapshots/*", "Namespaces/*", "Events/*")
+    with ExitStack() as stack:
+        for calls in unknown:
+            stack.enter_context(standin.faults.failing(calls, grpc.StatusCode.UNIMPLEMENTED))
+        exporter = own_stage.exporter(idle="200ms")
+        own_stage.pull(image)
+        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert end.layer_bytes == layer_size(image)
+    assert end.total("pulltrace_exporter_poll_errors_total") == 0
+    assert end.value("pulltrace_containerd_info") is None
 
 
 def test_a_daemon_that_does_not_answer_delays_no_scrape(own_stage: Scene, standin: StandIn) -> None:
