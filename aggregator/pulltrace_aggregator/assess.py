@@ -91,7 +91,7 @@ class Assessor:
         silent = is_silent(reading, min((wait.opened for _, wait in waits), default=now), self._limits, now)
         found = node_pulls(reading, self._limits, now, silent=silent)
         pulls, settled_at = self._slow.settle(reading.node, found, now)
-        for reason in self._stale.newly_stale(reading.node, pulls) if reading.report else ():
+        for reason in self._stale.newly_stale(reading, pulls):
             self._ledger.became_stale(reason)
         followed, line = follow(
             records,

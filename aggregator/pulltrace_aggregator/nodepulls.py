@@ -15,7 +15,7 @@ SLOW_SECONDS: Final = 4.0
 """So long a download that began a short while ago has to be slow: the rate of the first moments says nothing."""
 FIRST_MOMENTS: Final = 60.0
 SAME_BEGIN_SECONDS: Final = 2.0
-"""A pull whose age jumps back by more than this began anew."""
+"""Instants of one pull's beginning that are no further apart are the same one, told twice."""
 
 
 def node_pulls(reading: NodeReading, limits: StaleLimits, now: float, *, silent: bool) -> tuple[NodePull, ...]:
@@ -90,7 +90,11 @@ class SlowDownloads:
 
 @dataclass(slots=True)
 class _Attempt:
+    """`started_at` is on the node's clock as it was told last; `begun` and `seen_at` are monotonic on ours."""
+
+    started_at: float
     begun: float
+    seen_at: float
     ended: bool
     reasons: set[StaleReason]
 
@@ -106,27 +110,46 @@ class StaleCounts:
         """The node is no longer known."""
         self._nodes.pop(node, None)
 
-    def newly_stale(self, node: str, pulls: Iterable[NodePull]) -> list[StaleReason]:
-        """The reasons that came up since the last time.
+    def newly_stale(self, reading: NodeReading, pulls: Iterable[NodePull]) -> list[StaleReason]:
+        """The reasons that came up since the last time, of the `pulls` that are shown of a node.
 
         What was stale when a node was first read may have been counted by an aggregator before this one.
         """
-        before = self._nodes.get(node)
-        now: dict[ImageKey, _Attempt] = {}
+        report, answered_at = reading.report, reading.answered_at
+        if report is None or answered_at is None:
+            return []
+        before = self._nodes.get(reading.node)
+        # One that is no longer shown may be again, with the node's next answer.
+        told = {pull.key for pull in report.pulls}
+        now = {key: attempt for key, attempt in (before or {}).items() if key in told}
         fresh: list[StaleReason] = []
         for entry in pulls:
-            attempt = now[entry.pull.key] = _attempt(entry, (before or {}).get(entry.pull.key))
+            attempt = now[entry.pull.key] = _attempt(entry, now.get(entry.pull.key), answered_at)
             if entry.stale is not None and entry.stale not in attempt.reasons:
                 attempt.reasons.add(entry.stale)
                 if before is not None or attempt.begun >= self._started:
                     fresh.append(entry.stale)
-        self._nodes[node] = now
+        self._nodes[reading.node] = now
         return fresh
 
 
-def _attempt(entry: NodePull, known: _Attempt | None) -> _Attempt:
-    begun, ended = entry.pull.started_at - entry.ahead, entry.pull.phase.ended
-    if known is None or (known.ended and not ended) or begun > known.begun + SAME_BEGIN_SECONDS:
-        return _Attempt(begun, ended, set())
-    known.ended = ended
+def _attempt(entry: NodePull, known: _Attempt | None, answered_at: float) -> _Attempt:
+    pull, ended = entry.pull, entry.pull.phase.ended
+    begun = pull.started_at - entry.ahead
+    if known is None or (known.ended and not ended) or (not known.ended and _is_later(pull.started_at, begun, known)):
+        return _Attempt(pull.started_at, begun, answered_at, ended, set())
+    known.started_at, known.seen_at, known.ended = pull.started_at, answered_at, ended
     return known
+
+
+def _is_later(started_at: float, begun: float, known: _Attempt) -> bool:
+    """Whether a pull began after a known one of its image, whose end nobody saw.
+
+    A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
+    beginning on without end, but not past the answer before, in which the pull was there already.
+    """
+    return (
+        abs(started_at - known.started_at) > SAME_BEGIN_SECONDS
+        and begun > known.begun + SAME_BEGIN_SECONDS
+        and begun > known.seen_at - SAME_BEGIN_SECONDS
+    )

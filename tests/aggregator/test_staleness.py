@@ -260,6 +260,21 @@ def test_an_orphan_is_counted_once() -> None:
     assert cluster.view.pulls == ()
 
 
+def test_an_orphan_that_was_out_of_sight_is_not_counted_again() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end(phase=Phase.ORPHANED)
+    cluster.tick()
+    cluster.node().answers = False
+    cluster.pass_time(130)
+    assert cluster.view.pulls == ()
+    cluster.node().answers = True
+    cluster.tick()
+    assert cluster.pull_of().stale is StaleReason.ORPHANED
+    assert totals(cluster) == {"orphaned": 1}
+
+
 def test_a_restart_counts_no_stale_pull_again() -> None:
     cluster = Cluster()
     cluster.node().pull()
