@@ -71,7 +71,8 @@ class Pull:
     """One image being pulled, or pulled a short while ago.
 
     Sizes are in bytes and None while the manifest has not been read. `*_at` are Unix times on the node's clock:
-    compare them with each other and with the node's report, never with another machine's clock.
+    compare them with each other and with the node's report, never with another machine's clock. An exporter knows
+    `requests`, `started_at` and `last_progress_at` of its own pulls; None are those that a node does not tell.
     """
 
     key: ImageKey
@@ -80,15 +81,15 @@ class Pull:
     media_type: str
     snapshotter: str
     phase: Phase
-    requests: int
+    requests: int | None
     size: int | None
     cached: int | None
     downloaded: int | None
     unpacked: int | None
     bytes_per_second: float | None
-    started_at: float
+    started_at: float | None
     ended_at: float | None
-    last_progress_at: float
+    last_progress_at: float | None
     layers: tuple[Layer, ...] = ()
 
     @property
@@ -144,8 +145,9 @@ class Daemon:
 class NodeReport:
     """All that one node says of its pulls: the content of the exporter's `/v1/pulls`.
 
-    `now` is the node's clock when the report was made; `resolving` holds the start of each pull whose registry
-    has not answered yet.
+    `now` is the node's clock when the report was made. Of a node that does not tell its time it is the reader's own:
+    then `timed` is False, and instants tell ages and nothing else. `resolving` holds the start of each pull whose
+    registry has not answered yet.
     """
 
     node: str
@@ -155,3 +157,4 @@ class NodeReport:
     resolving: tuple[float, ...] = ()
     queued: tuple[QueuedImage, ...] = ()
     pulls: tuple[Pull, ...] = ()
+    timed: bool = True

@@ -56,9 +56,9 @@ def etag(report: NodeReport, *, layers: bool = True) -> str:
 def decode(body: bytes, now: float = 0.0) -> NodeReport:
     """The report that a node sent; raises JsonFault, naming the place, for what is none.
 
-    `now` is the reader's own clock, for a node that does not tell its time. What is absent is unknown, and nothing is
-    concluded from it: a pull whose last progress is not told makes some. More bytes than there can be are as many as
-    there can be.
+    `now` is the reader's own clock, for a node that does not tell its time: of such a node ages alone are taken, since
+    an instant on its clock says nothing on another. What is absent is unknown. More bytes than there can be are as many
+    as there can be.
 
     Not on the wire are a pull's snapshotter, which stays empty, and registry and repository of a queued image: they
     are read off its reference, and stay empty where that is none.
@@ -75,7 +75,8 @@ def decode(body: bytes, now: float = 0.0) -> NodeReport:
         daemon=_read_daemon(document, now),
         resolving=tuple(now - (entry.find("ageSeconds", number) or 0.0) for entry in document.objects("resolving")),
         queued=tuple(_read_queued(entry, now) for entry in document.objects("queued")),
-        pulls=tuple(_read_pull(entry, now) for entry in document.objects("pulls")),
+        pulls=tuple(_read_pull(entry, now, timed=told is not None) for entry in document.objects("pulls")),
+        timed=told is not None,
     )
 
 
@@ -155,11 +156,9 @@ def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
     return QueuedImage(reference.host, reference.repository, written, since)
 
 
-def _read_pull(entry: JsonObject, now: float) -> Pull:
+def _read_pull(entry: JsonObject, now: float, *, timed: bool) -> Pull:
     key = ImageKey(entry.need("registry", text), entry.need("repository", text), entry.need("digest", text))
     started_at, begun = entry.find("startedAt", number), _instant(entry, "ageSeconds", now)
-    last_progress_at = _instant(entry, "lastProgressAgeSeconds", now)
-    requests = entry.find("requests", count)
     size, cached, downloaded = (entry.find(name, count) for name in ("sizeBytes", "cachedBytes", "downloadedBytes"))
     return Pull(
         key=key,
@@ -168,15 +167,15 @@ def _read_pull(entry: JsonObject, now: float) -> Pull:
         media_type=entry.find("mediaType", text) or "",
         snapshotter="",
         phase=entry.need("phase", _phase),
-        requests=1 if requests is None else requests,
+        requests=entry.find("requests", count),
         size=size,
         cached=_at_most(cached, size),
         downloaded=_at_most(downloaded, None if size is None else size - min(cached or 0, size)),
         unpacked=entry.find("unpackedBytes", count),
         bytes_per_second=entry.find("bytesPerSecond", number),
-        started_at=next((at for at in (started_at, begun) if at is not None), now),
+        started_at=started_at if timed and started_at is not None else begun,
         ended_at=_instant(entry, "endedAgeSeconds", now),
-        last_progress_at=now if last_progress_at is None else last_progress_at,
+        last_progress_at=_instant(entry, "lastProgressAgeSeconds", now),
         layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
     )
 

@@ -113,7 +113,9 @@ class Assessor:
             status,
             rows,
             pulls,
-            next_at=min(self._next_at(reading, followed, silent=silent, now=now), next_past(pulls, now), settled_at),
+            next_at=min(
+                self._next_at(reading, followed, silent=silent, now=now), next_past(reading, pulls, now), settled_at
+            ),
             busy=status.active or any(record.may_wait for record in records),
             layers=_layers_matter(rows, pulls),
         )
@@ -194,7 +196,14 @@ class _Desk:
             return next(shown for shown in self.pulls if shown.pull is pull)
         if entry.wait.over is None or entry.wait.pull is None:
             return None
-        return NodePull(self.reading.node, entry.wait.pull, None, self.reading.ahead, answering=False)
+        return NodePull(
+            self.reading.node,
+            entry.wait.pull,
+            None,
+            self.reading.ahead,
+            answering=False,
+            timed=self.reading.timed,
+        )
 
     def is_unresolved(self, image: str) -> bool:
         """Whether it is one of those whose registry has not answered for too long: the first in line are."""
@@ -206,7 +215,8 @@ def _settled_at(entry: Followed, reading: NodeReading) -> float:
     pull = entry.match.pull
     if pull is None:
         return float("-inf")
-    return min(pull.started_at - reading.ahead, entry.wait.opened) + FIRST_SECONDS
+    begun, opened = reading.begun(pull), entry.wait.opened
+    return (opened if begun is None else min(begun, opened)) + FIRST_SECONDS
 
 
 def _identity(image: str, matched: NodePull | None) -> tuple[str, str, str]:

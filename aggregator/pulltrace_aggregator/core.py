@@ -75,7 +75,7 @@ class Core:
         if not self._owns(reading.node):
             return
         before = self._readings.get(reading.node)
-        reading = self._readings[reading.node] = _with_failure(reading, before, now.monotonic)
+        reading = self._readings[reading.node] = _with_failure(reading.after(before), before, now.monotonic)
         if before is None or before.report is not reading.report or before.state is not reading.state:
             self._dirty.add(reading.node)
         elif reading.node in self._views:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from pulltrace.pull import Phase, Pull
@@ -107,12 +108,12 @@ def _demand(name: ImageName, claims: Sequence[Claim]) -> _Demand:
 
 def _match_running(demands: Sequence[_Demand], running: Sequence[Pull], taught: Teacher) -> dict[str, Match]:
     found: dict[str, Match] = {}
-    room = {id(pull): max(pull.requests, 1) for pull in running}
+    room = {id(pull): max(pull.requests or 0, 1) for pull in running}
     rest: list[tuple[_Demand, list[Pull]]] = []
     for demand in demands:
         exact = [pull for pull in running if is_exact(demand.name, pull)]
         if exact:
-            pull = min(exact, key=lambda pull: (pull.key.repository != demand.name.repository, -pull.started_at))
+            pull = min(exact, key=lambda pull: (pull.key.repository != demand.name.repository, -(pull.started_at or 0)))
             found[demand.name.asked] = Match(MatchKind.EXACT, pull)
             room[id(pull)] -= 1
         elif candidates := _candidates(demand.name, running):
@@ -152,15 +153,19 @@ def _taught_first(
 
 
 def _earliest_after(demand: _Demand, free: list[Pull]) -> Pull | None:
-    if demand.asked_at is None:
+    starts = [(pull.started_at, pull) for pull in free if pull.started_at is not None]
+    if demand.asked_at is None or len(starts) < len(free):
         return None
-    return min(_after(demand, free), key=lambda pull: pull.started_at, default=None)
+    after = [(start, pull) for start, pull in starts if start >= demand.asked_at]
+    return min(after, key=itemgetter(0))[1] if after else None
 
 
 def _after(demand: _Demand, pulls: Iterable[Pull]) -> list[Pull]:
     """Those that began not before the image was asked for, as far as that is known."""
     asked_at = demand.asked_at
-    return [pull for pull in pulls if asked_at is None or pull.started_at >= asked_at]
+    if asked_at is None:
+        return list(pulls)
+    return [pull for pull in pulls if pull.started_at is None or pull.started_at >= asked_at]
 
 
 def _only(free: tuple[Pull, ...]) -> Match:
@@ -212,4 +217,5 @@ def _ended_within(claim: Claim, pull: Pull) -> bool:
 
 
 def _end(pull: Pull) -> float:
-    return pull.started_at if pull.ended_at is None else pull.ended_at
+    """When it ended at the earliest; for ever ago when nobody knows."""
+    return next((at for at in (pull.ended_at, pull.started_at) if at is not None), float("-inf"))

@@ -125,7 +125,8 @@ def _evident_since(record: PodRecord, seeker: Seeker, match: Match, look: _Look)
     if intent is not None:
         return max(record.created, intent - look.reading.ahead)
     if match.pull is not None and not match.pull.phase.ended:
-        return max(record.created, match.pull.started_at - look.reading.ahead)
+        begun = look.reading.begun(match.pull)
+        return look.now if begun is None else max(record.created, begun)
     return None
 
 

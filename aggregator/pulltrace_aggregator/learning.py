@@ -16,7 +16,7 @@ class Learnt:
     def __init__(self, limit: int = MOST_LEARNT) -> None:
         self._limit = limit
         self._digests: OrderedDict[str, str] = OrderedDict()
-        self._heard: dict[str, frozenset[tuple[ImageKey, float]]] = {}
+        self._heard: dict[str, frozenset[tuple[ImageKey, float | None]]] = {}
 
     def digest_of(self, name: ImageName) -> str | None:
         """The digest that the reference led to last."""

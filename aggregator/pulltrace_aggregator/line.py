@@ -52,7 +52,7 @@ def _head(pulls: Iterable[Pull], resolving: Sequence[str], serving: Mapping[int,
     running = [pull for pull in pulls if not pull.phase.ended]
     if not running:
         return resolving[0] if resolving else ""
-    first = min(running, key=lambda pull: pull.started_at)
+    first = min(running, key=lambda pull: float("inf") if pull.started_at is None else pull.started_at)
     if first.references:
         return first.references[0]
     return serving.get(id(first)) or f"{first.key.registry}/{first.key.repository}@{first.key.digest}"

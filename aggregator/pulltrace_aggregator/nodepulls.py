@@ -23,22 +23,32 @@ def node_pulls(reading: NodeReading, limits: StaleLimits, now: float, *, silent:
     report = reading.report
     if report is None:
         return ()
-    fresh, node_now = reading.is_fresh(now), now + reading.ahead
-    shown = {pull.key: pull for pull in reversed(report.pulls) if fresh or not _is_past(pull, node_now)}
+    fresh = reading.is_fresh(now)
+    shown = {pull.key: pull for pull in reversed(report.pulls) if fresh or now < _past_at(pull, reading)}
     return tuple(
-        NodePull(reading.node, pull, stale_reason(pull, reading, limits, now), reading.ahead, answering=not silent)
+        NodePull(
+            reading.node,
+            pull,
+            stale_reason(pull, reading, limits, now),
+            reading.ahead,
+            answering=not silent,
+            timed=reading.timed,
+        )
         for pull in reversed(shown.values())
     )
 
 
-def next_past(pulls: Iterable[NodePull], now: float) -> float:
+def next_past(reading: NodeReading, pulls: Iterable[NodePull], now: float) -> float:
     """When an ended pull may have to go, if nothing is heard of its node until then."""
-    ends = [entry.pull.ended_at - entry.ahead for entry in pulls if entry.pull.ended_at is not None]
-    return max(min(ends, default=float("inf")) + EXPORTERS_LINGER, now + SOON_SECONDS)
+    return max(min((_past_at(entry.pull, reading) for entry in pulls), default=float("inf")), now + SOON_SECONDS)
 
 
-def _is_past(pull: Pull, node_now: float) -> bool:
-    return pull.ended_at is not None and node_now - pull.ended_at >= EXPORTERS_LINGER
+def _past_at(pull: Pull, reading: NodeReading) -> float:
+    """When the linger of an ended pull is over, monotonic. Where nobody tells its end, it was before the report."""
+    if not pull.phase.ended:
+        return float("inf")
+    ended = reading.read_at if pull.ended_at is None else pull.ended_at - reading.ahead
+    return ended + EXPORTERS_LINGER
 
 
 def waits_for_shared(pull: Pull, pulls: Iterable[Pull]) -> bool:
@@ -46,15 +56,20 @@ def waits_for_shared(pull: Pull, pulls: Iterable[Pull]) -> bool:
     own = _on_their_way(pull.layers)
     if pull.phase is not Phase.DOWNLOADING or not own:
         return False
-    earlier = (other for other in pulls if other.started_at < pull.started_at and not other.phase.ended)
+    earlier = (other for other in pulls if _began_before(other, pull) and not other.phase.ended)
     return any(own <= _on_their_way(other.layers) for other in earlier)
 
 
 def layers_matter(pull: Pull, pulls: Iterable[Pull]) -> bool:
     """Whether only its layers tell if it waits for another pull's."""
     return pull.phase is Phase.DOWNLOADING and any(
-        other.phase is Phase.DOWNLOADING and other.started_at < pull.started_at for other in pulls
+        other.phase is Phase.DOWNLOADING and _began_before(other, pull) for other in pulls
     )
+
+
+def _began_before(one: Pull, other: Pull) -> bool:
+    """Whether it is known that one pull began before another of its node."""
+    return one.started_at is not None and other.started_at is not None and one.started_at < other.started_at
 
 
 def _on_their_way(layers: Iterable[Layer]) -> set[str]:
@@ -76,7 +91,7 @@ class SlowDownloads:
         before, since, settled, next_at = self._since.pop(node, {}), dict[ImageKey, float](), [], float("inf")
         for entry in pulls:
             key = entry.pull.key
-            if entry.stale is StaleReason.SLOW and now - (entry.pull.started_at - entry.ahead) < FIRST_MOMENTS:
+            if entry.stale is StaleReason.SLOW and (entry.begun is None or now - entry.begun < FIRST_MOMENTS):
                 since[key] = before.get(key, now)
                 if now - since[key] < SLOW_SECONDS:
                     next_at = min(next_at, since[key] + SLOW_SECONDS)
@@ -90,10 +105,13 @@ class SlowDownloads:
 
 @dataclass(slots=True)
 class _Attempt:
-    """`started_at` is on the node's clock as it was told last; `begun` and `seen_at` are monotonic on ours."""
+    """`started_at` is on the node's clock as it was told last; `begun` and `seen_at` are monotonic on ours.
 
-    started_at: float
-    begun: float
+    Of a beginning that is not known yet both are None.
+    """
+
+    started_at: float | None
+    begun: float | None
     seen_at: float
     ended: bool
     reasons: set[StaleReason]
@@ -127,7 +145,7 @@ class StaleCounts:
             attempt = now[entry.pull.key] = _attempt(entry, now.get(entry.pull.key), answered_at)
             if entry.stale is not None and entry.stale not in attempt.reasons:
                 attempt.reasons.add(entry.stale)
-                if before is not None or attempt.begun >= self._started:
+                if before is not None or (attempt.begun is not None and attempt.begun >= self._started):
                     fresh.append(entry.stale)
         self._nodes[reading.node] = now
         return fresh
@@ -135,19 +153,25 @@ class StaleCounts:
 
 def _attempt(entry: NodePull, known: _Attempt | None, answered_at: float) -> _Attempt:
     pull, ended = entry.pull, entry.pull.phase.ended
-    begun = pull.started_at - entry.ahead
-    if known is None or (known.ended and not ended) or (not known.ended and _is_later(pull.started_at, begun, known)):
-        return _Attempt(pull.started_at, begun, answered_at, ended, set())
-    known.started_at, known.seen_at, known.ended = pull.started_at, answered_at, ended
+    if known is None or (known.ended and not ended) or (not known.ended and _is_later(entry, known)):
+        return _Attempt(pull.started_at, entry.begun, answered_at, ended, set())
+    known.seen_at, known.ended = answered_at, ended
+    if pull.started_at is not None:
+        known.started_at = pull.started_at
+        known.begun = entry.begun if known.begun is None else known.begun
     return known
 
 
-def _is_later(started_at: float, begun: float, known: _Attempt) -> bool:
+def _is_later(entry: NodePull, known: _Attempt) -> bool:
     """Whether a pull began after a known one of its image, whose end nobody saw.
 
     A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
-    beginning on without end, but not past the answer before, in which the pull was there already.
+    beginning on without end, but not past the answer before, in which the pull was there already. An age that nobody
+    tells is no beginning.
     """
+    started_at, begun = entry.pull.started_at, entry.begun
+    if started_at is None or begun is None or known.started_at is None or known.begun is None:
+        return False
     return (
         abs(started_at - known.started_at) > SAME_BEGIN_SECONDS
         and begun > known.begun + SAME_BEGIN_SECONDS

@@ -71,7 +71,7 @@ def next_change(reading: NodeReading, limits: StaleLimits, now: float) -> float:
     if report is None or answered is None:
         return float("inf")
     running = [pull for pull in report.pulls if not pull.phase.ended]
-    still = [pull.last_progress_at - reading.ahead + _patience(pull, limits) for pull in running]
+    still = [moved + _patience(pull, limits) for pull in running if (moved := reading.progressed(pull)) is not None]
     later = [start - reading.ahead + limits.resolving for start in report.resolving]
     if report.pulls and reading.silent_since is not None:
         later.append(reading.silent_since + limits.silence)
@@ -98,11 +98,11 @@ def _is_unreachable(pull: Pull, reading: NodeReading, limits: StaleLimits, now: 
 
 def _stands_still(phase: Phase, limit: Callable[[StaleLimits], float]) -> "_Rule":
     def holds(pull: Pull, reading: NodeReading, limits: StaleLimits, _: float) -> bool:
-        if pull.phase is not phase or reading.answered_at is None:
+        progressed = reading.progressed(pull)
+        if pull.phase is not phase or reading.answered_at is None or progressed is None:
             return False
         # What happened since the last answer nobody knows: the age is that of then.
-        age = reading.answered_at + reading.ahead - pull.last_progress_at
-        return 0 < limit(limits) <= age
+        return 0 < limit(limits) <= reading.answered_at - progressed
 
     return holds
 

@@ -17,7 +17,8 @@ from pulltrace_aggregator.verdict import Cause
 class NodePull:
     """A pull of a node. `ahead` is what its clock shows more than our monotonic one.
 
-    `answering` is False when the node has been silent for too long, so that no present rate is known.
+    `answering` is False when the node has been silent for too long, so that no present rate is known; `timed` is False
+    when the node does not tell its time, so that its instants are good for ages only.
     """
 
     node: str
@@ -25,6 +26,12 @@ class NodePull:
     stale: StaleReason | None
     ahead: float
     answering: bool = True
+    timed: bool = True
+
+    @property
+    def begun(self) -> float | None:
+        """When it began, None while nobody knows."""
+        return None if self.pull.started_at is None else self.pull.started_at - self.ahead
 
     @property
     def bytes_per_second(self) -> float | None:

@@ -71,6 +71,8 @@ def _pull(entry: NodePull, now: float) -> dict[str, object]:
         document.pop("bytesPerSecond", None)
     if entry.eta_seconds is None:
         document.pop("etaSeconds", None)
+    if not entry.timed:
+        document.pop("startedAt", None)
     return document if entry.stale is None else {**document, "stale": entry.stale}
 
 

@@ -39,7 +39,7 @@ def _summary(report: NodeReport) -> str:
 def _pulls(report: NodeReport) -> str:
     if not report.pulls:
         return "<p>No image is being pulled.</p>"
-    pulls = sorted(report.pulls, key=lambda pull: (pull.ended_at is not None, -pull.started_at))
+    pulls = sorted(report.pulls, key=lambda pull: (pull.ended_at is not None, -(pull.started_at or 0.0)))
     rows = [_row(pull, report.now) for pull in pulls[:MOST_ROWS]]
     return table(_HEADINGS, rows, len(pulls))
 
@@ -95,9 +95,10 @@ def _layers(pull: Pull) -> str:
 
 
 def _time(pull: Pull, now: float) -> str:
+    started_at = now if pull.started_at is None else pull.started_at
     if pull.ended_at is None:
-        return f"for {duration_text(now - pull.started_at)}"
-    return f"{duration_text(pull.ended_at - pull.started_at)}, ended {duration_text(now - pull.ended_at)} ago"
+        return f"for {duration_text(now - started_at)}"
+    return f"{duration_text(pull.ended_at - started_at)}, ended {duration_text(now - pull.ended_at)} ago"
 
 
 def _queue(report: NodeReport) -> str:

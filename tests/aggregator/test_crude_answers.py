@@ -4,12 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from pulltrace import wire
 from pulltrace.clock import Instant
+from pulltrace_aggregator import wire as view_wire
 from pulltrace_aggregator.core import Core
 from pulltrace_aggregator.nodes import NodeReading, NodeState
-from pulltrace_aggregator.view import NodePull, View
+from pulltrace_aggregator.view import View
 
 pytestmark = pytest.mark.unit
 
@@ -55,10 +57,10 @@ class Watcher:
         return {reason: count for reason, count in self.view.totals.stale_pulls.items() if count}
 
     @property
-    def entry(self) -> NodePull:
-        """The only pull in the view."""
+    def stale(self) -> str:
+        """Why the only pull in the view is stale, empty when it is not."""
         (entry,) = self.view.pulls
-        return entry
+        return entry.stale or ""
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,64 @@ def test_an_orphan_that_is_told_for_ever_counts_once_and_its_successor_anew() ->
     watcher.hear_again(1, a_pull(ageSeconds=1))
     watcher.hear_again(10, orphan(2))
     assert watcher.counted == {"orphaned": 2}
+
+
+def test_a_pull_without_an_age_has_no_beginning_and_counts_once() -> None:
+    watcher = Watcher()
+    watcher.hear_again(60, a_pull(downloadedBytes=5), nodeNow=WALL)
+    assert watcher.counted == {"no_progress": 1}
+
+
+def test_bytes_that_do_not_move_between_answers_are_no_progress() -> None:
+    watcher = Watcher()
+    watcher.hear(a_pull(ageSeconds=0, downloadedBytes=5))
+    watcher.hear_again(29, a_pull(downloadedBytes=5))
+    assert watcher.stale == ""
+    watcher.hear_again(1, a_pull(downloadedBytes=5))
+    assert watcher.stale == "no_progress"
+    watcher.hear_again(1, a_pull(downloadedBytes=6))
+    assert watcher.stale == ""
+    watcher.hear_again(30, a_pull(downloadedBytes=6))
+    assert watcher.stale == "no_progress"
+    watcher.hear_again(1, a_pull(downloadedBytes=6, lastProgressAgeSeconds=0))
+    assert watcher.stale == "", "the exporter knows more"
+
+
+def test_layers_that_are_not_unpacked_between_answers_are_no_progress() -> None:
+    watcher = Watcher()
+    unpacking = a_pull(phase="unpacking", downloadedBytes=5, unpackedBytes=3)
+    watcher.hear_again(300, unpacking)
+    assert watcher.stale == ""
+    watcher.hear_again(2, unpacking)
+    assert watcher.stale == "unpack_no_progress"
+
+
+def test_nothing_is_concluded_where_nothing_is_told() -> None:
+    watcher = Watcher()
+    watcher.hear_again(100, a_pull())
+    assert watcher.stale == ""
+
+
+@pytest.mark.parametrize("fields", [{}, {"nodeNow": WALL}, {"nodeNow": WALL + 1e6}], ids=["none", "ours", "its own"])
+def test_what_was_not_told_is_not_published(fields: dict[str, float]) -> None:
+    watcher = Watcher()
+    watcher.hear(a_pull(), **fields)
+    document = json.loads(view_wire.encode(watcher.view, watcher.now.monotonic))
+    Draft202012Validator(view_wire.schema()).validate(document)
+    assert not document["pulls"][0].keys() & {"requests", "startedAt", "ageSeconds", "lastProgressAgeSeconds"}
+
+
+def test_without_a_clock_of_the_node_ages_are_published_and_no_instants() -> None:
+    watcher = Watcher()
+    watcher.hear(a_pull(startedAt=WALL - 1e6, ageSeconds=7))
+    watcher.sleep(1)
+    (pull,) = json.loads(view_wire.encode(watcher.view, watcher.now.monotonic))["pulls"]
+    assert (pull["ageSeconds"], "startedAt" in pull) == (8, False)
+
+
+def test_an_end_that_nobody_dates_lingers_from_its_last_report() -> None:
+    watcher = Watcher()
+    watcher.hear(a_pull(phase="succeeded"))
+    for seconds, shown in ((119, 1), (2, 0)):
+        watcher.sleep(seconds)
+        assert len(watcher.core.tick(watcher.now).view.pulls) == shown

@@ -305,7 +305,32 @@ def test_absent_fields_mean_unknown() -> None:
     assert read.pulls[0].started_at == 40
     assert read.pulls[0].size is None
     assert read.pulls[0].repositories == ("a",)
-    assert read.pulls[0].last_progress_at == 100, "a standstill is nothing to conclude from silence"
+    assert read.pulls[0].last_progress_at is None
+    assert read.pulls[0].requests is None
+
+
+def a_bare_pull(**fields: float) -> dict[str, Any]:
+    return {"registry": "r", "repository": "a", "digest": "d", "phase": "downloading", **fields}
+
+
+@pytest.mark.parametrize(
+    ("node", "fields", "started_at"),
+    [
+        ({"nodeNow": 5000.0}, {"startedAt": 4900.0, "ageSeconds": 60.0}, 4900.0),
+        ({"nodeNow": 5000.0}, {"ageSeconds": 60.0}, 4940.0),
+        ({}, {"startedAt": 4900.0, "ageSeconds": 60.0}, 40.0),
+        ({}, {"startedAt": 4900.0}, None),
+        ({"nodeNow": 5000.0}, {}, None),
+    ],
+    ids=["both", "the age", "no clock of the node", "no clock to compare with", "nothing"],
+)
+def test_when_a_pull_began_is_told_by_one_clock_only(
+    node: dict[str, float], fields: dict[str, float], started_at: float | None
+) -> None:
+    document = {"schema": "pulltrace/v1", **node, "pulls": [a_bare_pull(**fields)]}
+    read = wire.decode(json.dumps(document).encode(), now=100.0)
+    assert read.pulls[0].started_at == started_at
+    assert read.timed is bool(node)
 
 
 def test_more_bytes_than_there_can_be_are_as_many_as_there_can_be() -> None:

@@ -60,7 +60,7 @@ def select(view: View, limits: SeriesLimits, now: float) -> Selection:
 
 def _importance(pull: Pull) -> tuple[bool, float]:
     if pull.ended_at is None:
-        return False, pull.started_at
+        return False, pull.started_at or 0.0
     return True, -pull.ended_at
 
 
@@ -76,7 +76,7 @@ def _distinct(queued: Iterable[QueuedImage]) -> list[QueuedImage]:
 
 def _wanted_layers(pull: Pull, limits: SeriesLimits, now: float) -> tuple[Layer, ...]:
     # An ended pull ages no more: else the layers of a short one would appear when it is over.
-    age = (now if pull.ended_at is None else pull.ended_at) - pull.started_at
+    age = (now if pull.ended_at is None else pull.ended_at) - (pull.started_at or 0.0)
     if not limits.collect_layers or age < limits.layer_min_age:
         return ()
     if not limits.layer_min_size:

@@ -71,7 +71,9 @@ def test_the_least_that_servers_can_say_is_enough(api: CrudeApi, tmp_path: Path)
         }
         view = aggregator.wait(lambda view: view["pods"][0]["pull"].get("downloadedBytes") == 500)
         assert view["pods"][0]["pull"]["etaSeconds"] == 5
-        assert "stale" not in view["pulls"][0], "nobody told that nothing moves"
+        aggregator.wait(lambda view: view["pulls"][0].get("stale") == "no_progress")
+        exporter.document["pulls"] = [pull(**{**half, "downloadedBytes": 600}, ageSeconds=30, lastProgressAgeSeconds=0)]
+        aggregator.wait(lambda view: "stale" not in view["pulls"][0])
         exporter.document["pulls"] = [pull(**half, ageSeconds=90, lastProgressAgeSeconds=75)]
         stalled = aggregator.wait(lambda view: view["pods"][0]["blockedBy"] == "stalled")
         assert stalled["pulls"][0]["stale"] == "no_progress"

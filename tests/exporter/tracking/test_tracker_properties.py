@@ -48,6 +48,7 @@ ABANDONED = 300.0
 def check_pull(pull: Pull, now: Instant) -> None:
     assert pull.phase.ended == (pull.ended_at is not None) == (pull.requests == 0)
     for at in (pull.started_at, pull.last_progress_at, pull.ended_at or now.wall):
+        assert at is not None
         assert at <= now.wall + 1e-3
     assert sum(pull.layer_counts.values()) == len(pull.layers)
     assert [layer.index for layer in pull.layers] == list(range(len(pull.layers)))
@@ -100,7 +101,7 @@ class Checked:
             check_pull(pull, now)
             self._check_growth(pull)
         assert all(started <= now.wall + 1e-3 for started in answer.resolving)
-        assert sum(pull.requests for pull in answer.pulls) + len(answer.resolving) <= leases
+        assert sum(pull.requests or 0 for pull in answer.pulls) + len(answer.resolving) <= leases
         grown = counters(answer.totals)
         assert grown.keys() >= self._counters.keys()
         assert all(grown[key] >= value >= 0 for key, value in self._counters.items())
