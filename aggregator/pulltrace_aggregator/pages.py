@@ -59,7 +59,7 @@ class Pages:
         return text_response(200, "healthy")
 
     def ready(self, _: Request) -> Response:
-        """Ready once the first lists are in; what may not be listed is not waited for."""
+        """Ready once the first lists are in; says which are not, and which right is missing."""
         unready = self.published().unready
         return text_response(503, f"not ready: {unready}") if unready else text_response(200, "ready")
 

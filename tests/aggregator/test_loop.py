@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,12 @@ def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so()
     complete = FeedState("pods", "pods", Stage.WATCHING, complete=True)
     refused = FeedState("events Pulling", "events", Stage.REFUSED, "the right to list events is missing")
     stand.kubernetes.health = Health((complete, refused))
+    stand.loop.turn()
+    assert stand.loop.published.unready == (
+        "the first list is still to come of events Pulling; the right to list events is missing"
+    )
+    later = replace(refused, complete=True)
+    stand.kubernetes.health = Health((complete, later))
     stand.loop.turn()
     assert (stand.loop.published.unready, stand.loop.published.problems) == ("", (refused.problem,))
     stand.kubernetes.health = Health((FeedState("pods", "pods", Stage.FAILING, "gone"),))

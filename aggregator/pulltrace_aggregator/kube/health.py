@@ -46,13 +46,13 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether the first lists are in; those that are refused are not waited for, as long as there is another."""
-        return any(feed.complete for feed in self.feeds) and not self.awaited
+        """Whether the first lists are in, of everything that was asked for: without one the picture is not whole."""
+        return not self.awaited
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Names of those whose first list is still to come."""
-        return tuple(feed.name for feed in self.feeds if not feed.complete and feed.stage is not Stage.REFUSED)
+        """Names of those whose first list is still to come, as long as it is refused as well."""
+        return tuple(feed.name for feed in self.feeds if not feed.complete)
 
     @property
     def problems(self) -> tuple[str, ...]:

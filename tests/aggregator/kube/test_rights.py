@@ -20,12 +20,15 @@ def test_a_missing_right_is_named_and_the_rest_goes_on(stand: Stand) -> None:
     following.wait_stage("pods", Stage.WATCHING)
     (problem,) = following.problems
     assert problem.startswith("the right to list events in all namespaces is missing: events is forbidden: User ")
-    assert following.cluster.health.ready
-    assert not following.cluster.health.up
+    health = following.cluster.health
+    assert health.awaited == tuple(feed.name for feed in health.feeds if feed.resource == "events")
+    assert not health.ready
+    assert not health.up
     stand.pod()
     following.seen.wait(lambda: following.seen.pod("app"))
     stand.cluster.allow(token, [EVENTS])
     following.wait_up()
+    assert following.cluster.health.ready
     assert not following.problems
 
 

@@ -176,7 +176,11 @@ def test_not_ready_says_why_until_the_lists_are_in(hub: Hub) -> None:
 def test_a_missing_right_is_named_and_the_rest_goes_on(hub: Hub) -> None:
     node = hub.node()
     config = hub.kubeconfig(Rule(READ, "pods"))
-    aggregator = hub.aggregator(node.target, "--exporter.service=shop/exporters", config=config)
+    aggregator = hub.aggregator(node.target, "--exporter.service=shop/exporters", config=config, ready=False)
+    aggregator.wait(lambda _: b"endpointslices.discovery.k8s.io in namespace shop" in aggregator.get("/-/ready").body)
+    unready = aggregator.get("/-/ready")
+    assert unready.status == 503
+    assert b"the right to list events in all namespaces is missing" in unready.body
     said = [line["error"] for line in aggregator.logged() if line["level"] == "warn" and "error" in line]
     assert any("the right to list events in all namespaces is missing" in text for text in said), said
     assert any("the right to list endpointslices.discovery.k8s.io in namespace shop" in text for text in said), said
