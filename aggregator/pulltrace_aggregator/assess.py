@@ -116,7 +116,8 @@ class Assessor:
             next_at=min(
                 self._next_at(reading, followed, silent=silent, now=now), next_past(reading, pulls, now), settled_at
             ),
-            busy=status.active or any(record.may_wait for record in records),
+            # Also while the only pull known has ended: the exporter tells when it goes.
+            busy=bool(pulls) or status.active or any(record.may_wait for record in records),
             layers=_layers_matter(rows, pulls),
         )
 

@@ -31,8 +31,9 @@ class Turn:
     """What a tick gives: the view, and what others are to do.
 
     `rechecks` are pods to be looked at now; each is asked for once, and again after a while without an answer. `busy`
-    are the nodes to be asked often: something is pulled or waited for there, or may be. Of `layers`, some of these, the
-    layers matter. `faults` are of this program: what is shown of these nodes is as it was before.
+    are the nodes to be asked often: a pull is known there, running or ended, or something is waited for, or may be. Of
+    `layers`, some of these, the layers matter. `faults` are of this program: what is shown of these nodes is as it was
+    before.
     """
 
     view: View

@@ -212,17 +212,31 @@ def test_what_ended_on_a_node_that_fell_silent_leaves_with_the_exporters_linger(
     assert cluster.view.nodes
 
 
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
+def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(phase: Phase) -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end(phase=phase)
+    cluster.pass_time(600, each=2)
+    assert cluster.turn.busy == {"node-1"}
+    assert len(cluster.view.pulls) == 1
+    cluster.node().forget()
+    assert cluster.tick().pulls == ()
+    assert not cluster.turn.busy
+
+
 def test_what_ended_leaves_though_its_node_is_seldom_asked() -> None:
     cluster = Cluster()
     cluster.node().pull()
     cluster.tick()
     cluster.node().end()
     cluster.tick()
-    assert not cluster.turn.busy
     for _ in range(14):
         cluster.sleep(10)
         cluster.tick(read=[])
     assert cluster.view.pulls == ()
+    assert not cluster.turn.busy
 
 
 def test_each_pull_counts_once_for_each_reason_and_its_successor_anew() -> None:
