@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Final
 
 from pulltrace_aggregator.messages import IMAGE_WAITING_REASONS, Kind, Message, parse_waiting
+from pulltrace_aggregator.standing import BACK_OFF
 
 
 class Reason(StrEnum):
@@ -252,5 +253,7 @@ def failure_of_waiting(reason: str, message: str) -> Reason | None:
     if said.kind is Kind.BACK_OFF and not said.error:
         return None
     found = classify(said.error or message)
+    if said.kind is Kind.UNKNOWN and reason == BACK_OFF and found is Reason.OTHER:
+        return None  # a pause in words that nobody knows is no failure of its own
     # The kubelet knows more here than the runtime's words may tell.
     return Reason.REGISTRY_UNAVAILABLE if (reason, found) == ("RegistryUnavailable", Reason.OTHER) else found

@@ -95,7 +95,9 @@ def test_every_pattern_was_seen(reason: str, pattern: str) -> None:
         ("RegistryUnavailable", "image pull failed for a because the registry is unavailable: i/o timeout", "timeout"),
         ("RegistryUnavailable", "in words of its own", "registry_unavailable"),
         ("ImagePullBackOff", 'Back-off pulling image "denied"', None),  # until 1.31 the kubelet does not say why
-        ("ImagePullBackOff", "in words of its own", "other"),
+        ("ImagePullBackOff", "in words of its own", None),
+        ("ImagePullBackOff", "in words of its own: 429 Too Many Requests", "rate_limited"),
+        ("ImagePullBackOff", 'Back-off pulling image "a": in words of its own', "other"),
         (
             "ImageInspectError",
             'Failed to inspect image "a": rpc error: code = Unavailable desc = transport is closing',

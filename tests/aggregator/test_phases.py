@@ -174,12 +174,13 @@ def test_failure_and_back_off(by: str) -> None:
     assert pod.row().cause is Cause.NOT_FOUND
 
 
-def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told() -> None:
+@pytest.mark.parametrize("words", [f'Back-off pulling image "{IMAGE}"', "in words of its own"])
+def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told(words: str) -> None:
     cluster = Cluster()
     pod = cluster.pod()
     pod.status("ErrImagePull", "pull QPS exceeded")
     cluster.pass_time(10)
-    pod.status("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
+    pod.status("ImagePullBackOff", words)
     assert phase(cluster, pod) is PodPhase.BACKOFF
     assert pod.row().cause is Cause.RATE_LIMITED
     cluster.pass_time(10)
