@@ -74,6 +74,11 @@ def _failed_for(*reasons: Reason) -> Callable[[Case], bool]:
     return lambda case: case.phase in _DOWN and case.failure in reasons
 
 
+def _left_behind(case: Case) -> bool:
+    """Whether nobody has told of a failure, and all that is known is that the pull has nobody who goes on with it."""
+    return case.phase is PodPhase.FAILED and case.failure is None and case.stale is StaleReason.ORPHANED
+
+
 RULES: Final = (
     Rule(
         Cause.CREDENTIALS,
@@ -110,8 +115,9 @@ RULES: Final = (
     ),
     Rule(
         Cause.BACKOFF,
-        "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next.",
-        lambda case: case.phase in _DOWN,
+        "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next."
+        " Where all that is known is a pull that was left behind, it is `stalled`.",
+        lambda case: case.phase in _DOWN and not _left_behind(case),
         "Read the pod's events (`kubectl describe pod`). `disk_full`: free the node's image store or enlarge it."
         " `signature`: the image is refused by a policy of the node. `canceled`: the download stood still for"
         " containerd's own time limit, or containerd was restarted; the kubelet tries again by itself.",
@@ -133,7 +139,7 @@ RULES: Final = (
         Cause.STALLED,
         "Neither bytes nor layers have moved for `--stale.no-progress`, or containerd was restarted and nobody goes on"
         " with the pull.",
-        lambda case: case.stale in (StaleReason.NO_PROGRESS, StaleReason.ORPHANED),
+        lambda case: case.stale is StaleReason.NO_PROGRESS or _left_behind(case),
         "containerd gives up after five minutes without a byte, and the kubelet tries again. If it comes back, look at"
         " the path to the registry or its mirror: proxies that cut long answers, a full conntrack table, path MTU.",
     ),

@@ -85,7 +85,10 @@ def test_a_failure_has_a_cause(phase: PodPhase, failure: Reason | None, cause: C
         (Case(PodPhase.DOWNLOADING, silent=True, stale=StaleReason.EXPORTER_UNREACHABLE), Cause.NO_EXPORTER),
         (Case(PodPhase.UNKNOWN, runtime_up=False), Cause.STALLED),
         (Case(PodPhase.DOWNLOADING, stale=StaleReason.NO_PROGRESS, shared=True, share=0.0), Cause.STALLED),
-        (Case(PodPhase.FAILED, stale=StaleReason.ORPHANED), Cause.BACKOFF),
+        (Case(PodPhase.FAILED, stale=StaleReason.ORPHANED), Cause.STALLED),
+        (Case(PodPhase.FAILED, stale=StaleReason.ORPHANED, silent=True), Cause.NO_EXPORTER),
+        (Case(PodPhase.FAILED, Reason.CANCELED, stale=StaleReason.ORPHANED), Cause.BACKOFF),
+        (Case(PodPhase.BACKOFF, stale=StaleReason.ORPHANED), Cause.BACKOFF),
         (Case(PodPhase.UNPACKING, stale=StaleReason.UNPACK_NO_PROGRESS), Cause.SLOW_UNPACK),
         (Case(PodPhase.DOWNLOADING, shared=True, share=0.1), Cause.SHARED_LAYER),
         (Case(PodPhase.DOWNLOADING, share=0.2499), Cause.SLOW_DOWNLOAD),
@@ -218,7 +221,7 @@ def test_stalled_and_slow_to_unpack() -> None:
     assert cause(cluster, pod) is Cause.SLOW_UNPACK
 
 
-def test_an_orphaned_pull_of_which_nobody_has_told_a_failure() -> None:
+def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_pauses() -> None:
     cluster = Cluster()
     pod = cluster.pod()
     cluster.node().pull()
@@ -226,7 +229,10 @@ def test_an_orphaned_pull_of_which_nobody_has_told_a_failure() -> None:
     cluster.node().end(phase=Phase.ORPHANED)
     cluster.tick()
     row = pod.row()
-    assert (row.phase, row.cause) == (PodPhase.FAILED, Cause.BACKOFF)
+    assert (row.phase, row.cause) == (PodPhase.FAILED, Cause.STALLED)
+    cluster.sleep(1)
+    pod.failed("in words that nobody knows")
+    assert cause(cluster, pod) is Cause.BACKOFF
 
 
 def test_an_image_that_has_come_has_no_verdict() -> None:
