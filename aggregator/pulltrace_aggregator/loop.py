@@ -24,7 +24,8 @@ IDLE_SECONDS: Final = 1.0
 """The longest time between two views: time alone makes pulls stale and lets what is over go."""
 CLOSEST_SECONDS: Final = 0.2
 """The shortest: news come in bursts, and one view serves all that come within this."""
-LOOKING_THREADS: Final = 2
+LOOKING_THREADS: Final = 16
+"""Looks at pods under way at a time. Deleted pods leave with theirs, and a namespace may have hundreds of them."""
 
 
 class Kubernetes(Protocol):

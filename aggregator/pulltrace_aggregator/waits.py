@@ -8,6 +8,7 @@ word, with the container, or with the pod.
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
@@ -21,6 +22,8 @@ LOOK_SECONDS: Final = 600.0
 """A wait that only events tell of is looked at again after this long: the event of its end may have been dropped."""
 RETRY_SECONDS: Final = 30.0
 """A look that brought no answer is asked for again."""
+LEFT_RETRY_SECONDS: Final = 5.0
+"""The same of a pod that left the watched ones with an image still awaited: it may be deleted."""
 PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
@@ -183,14 +186,15 @@ class Waits:
 
     def rechecks(self, now: float) -> tuple[Recheck, ...]:
         """The pods to be looked at now; one that brings no answer is asked for again later."""
-        due: list[Recheck] = []
-        for record in list(self._loose.values()):
-            if self._is_done(record, now):
-                self._forget(record)
-            elif record.look_at <= now and len(due) < LOOKS_AT_ONCE and self._may_look(record, now):
-                record.look_at = now + RETRY_SECONDS
-                due.append(Recheck(record.namespace, record.name, record.uid))
-        return tuple(due)
+        for record in [record for record in self._loose.values() if self._is_done(record, now)]:
+            self._forget(record)
+        due = [record for record in self._loose.values() if record.look_at <= now]
+        # First those that are shown and may be deleted; the others may wait.
+        due.sort(key=lambda record: record.left_at is None)
+        chosen = list(islice((record for record in due if self._may_look(record, now)), LOOKS_AT_ONCE))
+        for record in chosen:
+            record.look_at = now + (RETRY_SECONDS if record.left_at is None else LEFT_RETRY_SECONDS)
+        return tuple(Recheck(record.namespace, record.name, record.uid) for record in chosen)
 
     def _may_look(self, record: PodRecord, now: float) -> bool:
         """Whether it is worth a request: of those that wait for nothing only so many per second are."""

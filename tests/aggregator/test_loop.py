@@ -1,6 +1,7 @@
 """The loop: what comes is heard in order, what goes wrong costs itself only, the view is published with its state."""
 
 import logging
+import threading
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,7 @@ from pulltrace_aggregator.kube.values import PodSeen, SliceSeen
 from pulltrace_aggregator.loop import Loop
 from pulltrace_aggregator.nodes import NodeReading
 from rig.cluster import START, Cluster
+from rig.web import wait_until
 
 pytestmark = pytest.mark.unit
 
@@ -26,12 +28,16 @@ class StillClock:
 
 
 class Kubernetes:
+    """No pod is there. Looks are answered once `together` of them are under way."""
+
     server_ahead = None
 
     def __init__(self) -> None:
+        self.together = threading.Barrier(1)
         self.health = Health((FeedState("pods", "pods"), FeedState("events Pulling", "events")))
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
+        self.together.wait(10)
         return None
 
 
@@ -110,6 +116,25 @@ def test_where_a_pod_waits_is_told_once_to_whoever_reads_the_exporters() -> None
     stand.inbox.receive(ExporterGone("node-1"))
     assert stand.pods() == ["web"]
     assert len(stand.exporters.slices) == 1
+
+
+def test_of_many_deleted_pods_one_slow_answer_does_not_wait_for_the_other() -> None:
+    stand = Stand()
+    stand.kubernetes.together = threading.Barrier(10)
+    pods = [stand.toy.pod(f"web-{number}") for number in range(40)]
+    for pod in pods:
+        stand.inbox.receive(pod.seen)
+        stand.inbox.receive(pod.pulling())
+    assert len(stand.pods()) == len(pods)
+    for pod in pods:
+        stand.inbox.receive(pod.seen.gone)
+    running = threading.Thread(target=stand.loop.run)
+    running.start()
+    try:
+        wait_until(lambda: not stand.loop.published.view.pods)
+    finally:
+        stand.loop.stop()
+        running.join()
 
 
 def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from pulltrace_aggregator.core import Limits
 from pulltrace_aggregator.kube.values import Change
 from pulltrace_aggregator.phases import PodPhase
 from pulltrace_aggregator.waits import (
+    LEFT_RETRY_SECONDS,
     LINGER_LOOK_SECONDS,
     LINGER_LOOKS_PER_SECOND,
     LOOK_SECONDS,
@@ -162,6 +163,30 @@ def test_at_most_so_many_looks_at_once() -> None:
 
 
 # Pods that are no longer Pending
+
+
+def test_pods_that_may_be_deleted_are_looked_at_before_all_others() -> None:
+    cluster = Cluster()
+    deleted = [cluster.pod(f"deleted-{number}") for number in range(3)]
+    for number in range(2 * LOOKS_AT_ONCE):
+        a_running_pod(cluster, f"unknown-{number}").back_off("debug")
+    for pod in deleted:
+        pod.pulling()
+        pod.delete(terminating=False)
+    cluster.tick(answer=False)
+    assert len(cluster.turn.rechecks) == LOOKS_AT_ONCE
+    assert [recheck.name for recheck in cluster.turn.rechecks][:3] == [pod.name for pod in deleted]
+
+
+def test_a_look_at_a_pod_that_may_be_deleted_is_soon_asked_for_again() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.delete(terminating=False)
+    assert looks(cluster, LEFT_RETRY_SECONDS) == [0, LEFT_RETRY_SECONDS]
+    cluster.look()
+    cluster.tick()
+    assert shown(cluster) == []
 
 
 def test_a_pod_that_runs_now_has_all_images() -> None:
