@@ -210,6 +210,22 @@ def test_back_off_that_is_downloading_again_at_this_moment() -> None:
     assert phase(cluster, pod) is PodPhase.PULLED
 
 
+def test_a_retry_after_an_orphan_waits_for_the_registry_again() -> None:
+    cluster = Cluster(Limits(StaleLimits(resolving=10)))
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.pull(known=True)
+    cluster.pass_time(5)
+    node.end(phase=Phase.ORPHANED)
+    assert phase(cluster, pod) is PodPhase.FAILED
+    cluster.sleep(5)
+    pod.pulling()
+    node.resolving = [node.now]
+    assert phase(cluster, pod) is PodPhase.RESOLVING
+    cluster.pass_time(11)
+    assert pod.row().cause is Cause.REGISTRY
+
+
 def test_a_retry_that_is_queued() -> None:
     cluster = Cluster()
     pod = cluster.pod()
