@@ -137,23 +137,28 @@ class Waits:
 
     def _see_leave(self, pod: PodSeen, moment: Moment) -> None:
         """A server that knows no selectors shows what a pod is after it was Pending."""
-        if pod.uid in self._pods:
-            self._lose(pod.gone, moment.monotonic)
+        record = self._pods.get(pod.uid)
+        if record is not None:
+            self._leave(record, moment.monotonic)
             self.rechecked(Recheck(pod.namespace, pod.name, pod.uid), pod, moment)
 
     def _lose(self, pod: PodGone, now: float) -> None:
-        """A pod left the phase Pending, or it was deleted: where an image is still awaited, a look has to tell."""
+        """A pod left the phase Pending, or it was deleted; one that had left before is deleted."""
         record = self._pods.get(pod.uid)
-        if pod.terminating:
+        if pod.terminating or (record is not None and not record.watched):
             self._bury(pod.uid)
         elif record is not None:
-            record.watched = False
-            self._loose[pod.uid] = record
-            self._dirty.add(record.node)
-            if record.awaits:
-                record.left_at = record.look_at = now
-            else:
-                record.look_at = now + LINGER_LOOK_SECONDS
+            self._leave(record, now)
+
+    def _leave(self, record: PodRecord, now: float) -> None:
+        """A pod is no longer watched: where an image is still awaited, a look has to tell what became of it."""
+        record.watched = False
+        self._loose[record.uid] = record
+        self._dirty.add(record.node)
+        if record.awaits:
+            record.left_at = record.look_at = now
+        else:
+            record.look_at = now + LINGER_LOOK_SECONDS
 
     def _hear(self, event: EventSeen, message: Message, moment: Moment) -> None:
         if message.kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._buried:

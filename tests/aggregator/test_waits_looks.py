@@ -215,6 +215,21 @@ def test_a_pod_that_was_deleted_by_force_leaves_with_the_look() -> None:
     assert shown(cluster) == []
 
 
+def test_a_pod_that_was_seen_to_run_and_is_deleted_leaves_without_a_look() -> None:
+    """As a server shows it that knows no selectors."""
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.pulled()
+    pod.phase = "Running"
+    pod.run()
+    cluster.tick(answer=False)
+    assert shown(cluster) == [("web", PodPhase.PULLED)]
+    pod.delete(terminating=False)
+    cluster.tick(answer=False)
+    assert shown(cluster) == []
+
+
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
 def test_a_pod_that_has_ended_waits_no_more(phase: str) -> None:
     cluster = Cluster()
