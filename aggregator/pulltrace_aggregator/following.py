@@ -80,7 +80,8 @@ def _claim(record: PodRecord, seeker: Seeker, look: _Look) -> Claim | None:
     if wait is None and not record.is_possible(seeker) and not seeker.waits(watched=record.watched):
         return None
     intent = look.intents.get(wanted(seeker.image))
-    asked_at = seeker.asked_at
+    # The kubelet's stamps say nothing on a clock that is not the node's.
+    asked_at = seeker.asked_at if look.reading.timed else None
     return Claim(
         key=(record.uid, seeker.key),
         image=seeker.image,

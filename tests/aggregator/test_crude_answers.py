@@ -12,6 +12,7 @@ from pulltrace_aggregator import wire as view_wire
 from pulltrace_aggregator.core import Core
 from pulltrace_aggregator.nodes import NodeReading, NodeState
 from pulltrace_aggregator.view import View
+from rig.cluster import IMAGE, Cluster, digest
 
 pytestmark = pytest.mark.unit
 
@@ -194,3 +195,21 @@ def test_an_end_that_nobody_dates_lingers_from_its_last_report() -> None:
     for seconds, shown in ((119, 1), (2, 0)):
         watcher.sleep(seconds)
         assert len(watcher.core.tick(watcher.now).view.pulls) == shown
+
+
+@pytest.mark.parametrize("ahead", [-3600.0, 3600.0])
+@pytest.mark.parametrize(("ended", "phase"), [(200, "queued"), (2, "pulled")])
+def test_without_a_clock_of_the_node_its_kubelets_stamps_are_compared_with_nothing(
+    ahead: float, ended: float, phase: str
+) -> None:
+    cluster = Cluster(node_ahead=ahead)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.sleep(5)
+    done = {"references": [IMAGE], "ageSeconds": 300, "endedAgeSeconds": ended}
+    pull = {**a_pull(phase="succeeded", **done), "digest": digest(IMAGE)}
+    body = json.dumps({"schema": "pulltrace/v1", "pulls": [pull]}).encode()
+    at = cluster.now.monotonic
+    cluster.core.read(NodeReading(NODE, NodeState.OK, wire.decode(body, cluster.now.wall), at, at), cluster.now)
+    cluster.tick(read=[])
+    assert pod.row().phase == phase
