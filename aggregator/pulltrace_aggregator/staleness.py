@@ -56,10 +56,12 @@ def stale_reason(pull: Pull, reading: NodeReading, limits: StaleLimits, now: flo
 
 def resolving_stale(reading: NodeReading, limits: StaleLimits, now: float) -> int:
     """Number of pulls of the node whose registry has not answered for too long."""
-    report = reading.report
-    if report is None or not limits.resolving:
+    report, answered = reading.report, reading.answered_at
+    if report is None or answered is None or not limits.resolving:
         return 0
-    return sum(now + reading.ahead - start >= limits.resolving for start in report.resolving)
+    # Of one that does not answer nobody knows what has come since.
+    known_at = now if reading.state is NodeState.OK else answered
+    return sum(known_at + reading.ahead - start >= limits.resolving for start in report.resolving)
 
 
 def next_change(reading: NodeReading, limits: StaleLimits, now: float) -> float:

@@ -316,6 +316,20 @@ def test_a_registry_that_does_not_answer() -> None:
     assert cluster.view.pulls == ()
 
 
+def test_of_a_node_that_does_not_answer_nobody_knows_that_the_registry_is_silent() -> None:
+    cluster = Cluster(Limits(StaleLimits(resolving=10)))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().resolving = [cluster.node().now]
+    cluster.pass_time(5)
+    cluster.node().answers = False
+    cluster.pass_time(50)
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (0, "progressing")
+    cluster.node().answers = True
+    cluster.tick()
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
+
+
 def test_the_exporter_is_missing_where_a_pod_waits() -> None:
     cluster = Cluster()
     cluster.node("idle").answers = False
