@@ -1,6 +1,11 @@
 """What holds for all tests."""
 
 import pytest
+from hypothesis import settings
+
+# An example that takes long on a busy machine is no fault.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
 
 # What a rig's module asserts is told like a test's own assertions; first, for what is imported before is not rewritten.
 pytest.register_assert_rewrite("rig.sanity", "rig.scrape")

@@ -25,7 +25,6 @@ thorough = settings(
     max_examples=300 if IN_CI else 40,
     stateful_step_count=50,
     derandomize=IN_CI,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pulltrace_aggregator.fieldpath import ContainerType, ImageUser
@@ -46,7 +46,6 @@ def event(**changes: Any) -> EventSeen | None:
     return project.event({**KUBELET, **changes}, Change.ADDED)
 
 
-@settings(deadline=None)
 @given(OBJECTS)
 def test_nothing_raises(item: dict[str, Any]) -> None:
     named = {**item, "metadata": META}
@@ -59,7 +58,6 @@ def test_nothing_raises(item: dict[str, Any]) -> None:
         project.endpoint_slice_gone(each)
 
 
-@settings(deadline=None)
 @given(OBJECTS)
 def test_every_text_can_be_written(item: dict[str, Any]) -> None:
     for seen in (project.pod({**item, "metadata": META}), event(**item)):

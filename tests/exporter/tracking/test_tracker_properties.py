@@ -27,7 +27,6 @@ thorough = settings(
     max_examples=500 if IN_CI else 40,
     stateful_step_count=25,
     derandomize=IN_CI,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 
