@@ -18,6 +18,8 @@ Schema = dict[str, Any]
 DURATION: Final = r"^([0-9]+(ms|[smhdwy]))+$"
 _NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
 _NAME_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
+_PATH_OR_EMPTY: Final = r"^(/\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)*$"
+"""From the root, without `//`, `.` and `..`: what is written is what is mounted."""
 _BCRYPT: Final = r"^\$2[abxy]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$"
 
 _COMMON: Final = ("web.listen-address", "web.telemetry-path", "web.config.file")
@@ -88,11 +90,11 @@ def _root(alerts: Iterable[str]) -> Schema:
 
 
 def _exporter() -> Schema:
-    containerd = _object(socket=_text(r"^(/.+)?$"), recursiveReadOnly=_one_of("", "IfPossible", "Enabled"))
+    containerd = _object(socket=_text(_PATH_OR_EMPTY), recursiveReadOnly=_one_of("", "IfPossible", "Enabled"))
     return _object(
         **_program("exporter", exporter.FLAGS.flags),
         containerd=containerd,
-        kubeletIntents=_object(enabled=_BOOLEAN, directory=_text(r"^(/.+)?$")),
+        kubeletIntents=_object(enabled=_BOOLEAN, directory=_text(_PATH_OR_EMPTY)),
         minReadySeconds=_number(0),
     )
 

@@ -40,6 +40,7 @@ def test_no_other_folder_of_the_node_is_mounted(values: Values) -> None:
         socket = PurePosixPath(argument(container, "containerd.address"))
         intents = argument(container, "kubelet.intents-directory")
         assert host_paths(spec) == {str(socket.parent)} | ({intents} if intents else set())
+        assert str(socket.parent) != "/"
         assert not intents or intents.endswith(INTENTS_END)
 
 

@@ -54,8 +54,19 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         ("tls.clientCertificates needs tls.enabled",),
     ),
     "intents that are off": (
-        {"exporter": {"kubeletIntents": {"directory": "/var/lib/kubelet/x"}}},
+        {"exporter": {"kubeletIntents": {"directory": "/data/kubelet/image_manager/pulling"}}},
         ("exporter.kubeletIntents.enabled is false",),
+    ),
+}
+PATHS = {
+    "containerd.socket": ("run/c.sock", "//c.sock", "/./c.sock", "/../c.sock", "/run/../c.sock", "/run//c.sock"),
+    "kubeletIntents.directory": ("/", "//", "/.", "/..", "/a/../image_manager/pulling", "/a #/image_manager/pulling"),
+}
+FOLDERS = {
+    "containerd.socket": {"/c.sock": "whole file system"},
+    "kubeletIntents.directory": dict.fromkeys(
+        ("/etc", "/var/lib/kubelet", "/var/lib/kubelet/pods/image_manager", "/image_manager/pulling/x"),
+        "no other folder of it is mounted",
     ),
 }
 
@@ -69,6 +80,32 @@ def test_wrong_values_are_refused_by_name(helm: Renderer, values: dict[str, Any]
     assert all(word in text for word in words), text
     assert "oneOf" not in text
     assert "anyOf" not in text
+
+
+def exporter(name: str, value: str) -> dict[str, Any]:
+    group, key = name.split(".")
+    switch = {"enabled": True} if group == "kubeletIntents" else {}
+    return {"exporter": {group: {**switch, key: value}}}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in PATHS.items() for path in paths])
+def test_paths_that_lead_elsewhere_are_refused(name: str, path: str) -> None:
+    with pytest.raises(Refused, match="pattern"):
+        new_helm(exporter(name, path))
+
+
+@both_helms
+@pytest.mark.parametrize(
+    ("name", "path", "words"), [(name, path, words) for name, each in FOLDERS.items() for path, words in each.items()]
+)
+def test_no_folder_is_mounted_but_that_of_the_socket_and_that_of_the_intents(
+    helm: Renderer, name: str, path: str, words: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        helm(exporter(name, path))
+    assert f"exporter.{name}={path}: " in str(refused.value)
+    assert words in str(refused.value)
 
 
 @pytest.mark.unit

@@ -116,6 +116,9 @@ VARIANTS: Final[dict[str, Values]] = {
     "own-web-config": {"basicAuth": {"enabled": True, "existingSecret": LOGIN, "webConfigSecret": "web"}},
     **{name: {**INTENTS, "runtime": name} for name in ("containerd", "k3s", "rke2", "k0s", "microk8s")},
     "own-socket": {"exporter": {"containerd": {"socket": "/opt/containerd/containerd.sock"}}},
+    "own-intents": {
+        "exporter": {"kubeletIntents": {"enabled": True, "directory": "/data/kubelet/image_manager/pulling"}}
+    },
     "namespaced": {"aggregator": {"namespaces": ["team-a", "team-b"]}},
     "annotated": {"scrapeAnnotations": True},
     "grafana-operator": {**KPS, "dashboards": {"mode": "operator", "folder": "Images", "namespace": "grafana"}},

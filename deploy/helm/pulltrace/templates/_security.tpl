@@ -147,4 +147,17 @@ basicAuth:
 {{- if and .Values.exporter.kubeletIntents.directory (not .Values.exporter.kubeletIntents.enabled) -}}
 {{- fail "exporter.kubeletIntents.directory is given, but exporter.kubeletIntents.enabled is false" -}}
 {{- end -}}
+{{- include "pulltrace.validateMounts" . -}}
+{{- end -}}
+
+{{/* Nothing of the node is mounted but two folders; a schema may be skipped. */}}
+{{- define "pulltrace.validateMounts" -}}
+{{- $socket := include "pulltrace.socket" . -}}
+{{- if has (dir $socket) (list "/" ".") -}}
+{{- fail (printf "exporter.containerd.socket=%s: the folder of the socket is mounted, and this would be the node's whole file system; the socket has to lie in a folder of its own" $socket) -}}
+{{- end -}}
+{{- $intents := include "pulltrace.intentsDirectory" . -}}
+{{- if not (and (hasPrefix "/" $intents) (hasSuffix "/image_manager/pulling" $intents)) -}}
+{{- fail (printf "exporter.kubeletIntents.directory=%s: the kubelet keeps its intents in image_manager/pulling of its own directory, and no other folder of it is mounted" $intents) -}}
+{{- end -}}
 {{- end -}}
