@@ -4,22 +4,33 @@ One type for each place and no alternatives of objects, for Helm's messages say 
 about these. What depends on two values at once is refused by the templates.
 """
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from pulltrace.flags import Flag
 from pulltrace_aggregator import config as aggregator
+from pulltrace_chart import flagtypes, shapes
+from pulltrace_chart.shapes import (
+    ANYTHING,
+    ANYTHING_LISTED,
+    BOOLEAN,
+    SWITCH,
+    Schema,
+    listed,
+    number,
+    obj,
+    one_of,
+    text,
+    texts,
+)
 from pulltrace_chart.valuesfile import Value
 from pulltrace_exporter import config as exporter
 
-Schema = dict[str, Any]
-
-DURATION: Final = r"^([0-9]+(ms|[smhdwy]))+$"
-_NAME: Final = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
-_NAME_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?)?$"
 _PATH_OR_EMPTY: Final = r"^(/\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)*$"
 """From the root, without `//`, `.` and `..`: what is written is what is mounted."""
+_REGISTRY: Final = r"^([A-Za-z0-9.\[\]:-]+(/[a-z0-9._/-]+)?)?$"
+_REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9.:_/-]*$"
+_SERVICE_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"
 _BCRYPT: Final = r"^\$2[abxy]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$"
 
 _COMMON: Final = ("web.listen-address", "web.telemetry-path", "web.config.file")
@@ -60,53 +71,56 @@ def _place(root: Schema, path: tuple[str, ...]) -> Schema:
 
 
 def _root(alerts: Iterable[str]) -> Schema:
-    return _object(
-        enabled=_BOOLEAN,
-        runtime=_one_of("containerd", "k3s", "rke2", "k0s", "microk8s"),
-        kubePrometheusStack=_object(release=_text(_NAME_OR_EMPTY)),
+    return obj(
+        enabled=BOOLEAN,
+        runtime=one_of("containerd", "k3s", "rke2", "k0s", "microk8s"),
+        # It is the value of a label.
+        kubePrometheusStack=obj(release={**shapes.subdomain(), "maxLength": 63}),
         # Parent charts keep values of their own there.
-        **{"global": {**_object(imageRegistry=_text(), imagePullSecrets=_list(_pull_secret())), **_OPEN}},
-        imagePullSecrets=_list(_pull_secret()),
-        nameOverride=_text(_NAME_OR_EMPTY),
-        fullnameOverride=_text(_NAME_OR_EMPTY),
-        namespaceOverride=_text(_NAME_OR_EMPTY),
-        commonLabels=_texts(),
-        commonAnnotations=_texts(),
+        **{"global": {**obj(imageRegistry=text(_REGISTRY), imagePullSecrets=listed(_pull_secret())), **_OPEN}},
+        imagePullSecrets=listed(_pull_secret()),
+        nameOverride=shapes.label(),
+        fullnameOverride=shapes.service_label(),
+        namespaceOverride=shapes.label(),
+        commonLabels=shapes.labels(),
+        commonAnnotations=texts(),
         exporter=_exporter(),
         aggregator=_aggregator(),
-        rbac=_object(create=_BOOLEAN),
+        rbac=obj(create=BOOLEAN),
         networkPolicy=_network_policy(),
-        monitors=_object(
-            enabled=_SWITCH, labels=_texts(), annotations=_texts(), exporter=_scrape(), aggregator=_scrape()
+        monitors=obj(
+            enabled=SWITCH, labels=shapes.labels(), annotations=texts(), exporter=_scrape(), aggregator=_scrape()
         ),
-        scrapeAnnotations=_BOOLEAN,
+        scrapeAnnotations=BOOLEAN,
         rules=_rules(alerts),
         dashboards=_dashboards(),
         tls=_tls(),
         basicAuth=_basic_auth(),
-        tests=_object(enabled=_BOOLEAN),
-        extraManifests=_list({"type": ["object", "string"]}),
+        tests=obj(enabled=BOOLEAN),
+        extraManifests=listed({"type": ["object", "string"]}),
     )
 
 
 def _exporter() -> Schema:
-    containerd = _object(socket=_text(_PATH_OR_EMPTY), recursiveReadOnly=_one_of("", "IfPossible", "Enabled"))
-    return _object(
+    containerd = obj(socket=text(_PATH_OR_EMPTY), recursiveReadOnly=one_of("", "IfPossible", "Enabled"))
+    return obj(
         **_program("exporter", exporter.FLAGS.flags),
         containerd=containerd,
-        kubeletIntents=_object(enabled=_BOOLEAN, directory=_text(_PATH_OR_EMPTY)),
-        minReadySeconds=_number(0),
+        kubeletIntents=obj(enabled=BOOLEAN, directory=text(_PATH_OR_EMPTY)),
+        minReadySeconds=number(0),
     )
 
 
 def _aggregator() -> Schema:
-    budget = _object(enabled=_SWITCH, maxUnavailable={"type": ["integer", "string"], "pattern": r"^[0-9]{1,3}%$"})
-    return _object(
+    budget = obj(
+        enabled=SWITCH, maxUnavailable={"type": ["integer", "string"], "minimum": 0, "pattern": r"^(100|[0-9]{1,2})%$"}
+    )
+    return obj(
         **_program("aggregator", aggregator.FLAGS.flags),
-        shards=_number(1),
-        namespaces=_list(_text(_NAME)),
-        exporterService=_text(r"^([a-z0-9-]+/[a-z0-9-]+)?$"),
-        topologySpreadConstraints=_ANYTHING_LISTED,
+        shards=number(1),
+        namespaces={**listed(shapes.given_label()), "uniqueItems": True},
+        exporterService=text(_SERVICE_OR_EMPTY),
+        topologySpreadConstraints=ANYTHING_LISTED,
         podDisruptionBudget=budget,
     )
 
@@ -116,163 +130,123 @@ def _program(name: str, flags: Iterable[Flag[Any]]) -> dict[str, Schema]:
     lists = ("extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts", "extraInitContainers", "extraContainers")
     objects = ("resources", "podSecurityContext", "securityContext", "updateStrategy", "affinity")
     return {
-        "enabled": _BOOLEAN,
-        "image": _object(
-            registry=_text(),
-            repository={**_text(), "minLength": 1},
-            tag=_text(r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"),
-            digest=_text(r"^(sha256:[0-9a-f]{64})?$"),
-            pullPolicy=_one_of("Always", "IfNotPresent", "Never"),
+        "enabled": BOOLEAN,
+        "image": obj(
+            registry=text(_REGISTRY),
+            repository=text(_REPOSITORY),
+            tag=text(r"^([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$"),
+            digest=text(r"^(sha256:[0-9a-f]{64})?$"),
+            pullPolicy=one_of("Always", "IfNotPresent", "Never"),
         ),
-        "port": {**_number(1), "maximum": 65535},
+        "port": shapes.port(),
         "flags": _flags(flag for flag in flags if flag.name not in SET_BY_CHART[name]),
-        "extraArgs": _list(_text()),
-        **dict.fromkeys(lists, _ANYTHING_LISTED),
-        **dict.fromkeys(objects, _ANYTHING),
-        "serviceAccount": _object(create=_BOOLEAN, name=_text(_NAME_OR_EMPTY), annotations=_texts()),
-        "service": _object(annotations=_texts()),
-        **dict.fromkeys(("podLabels", "podAnnotations", "annotations", "nodeSelector"), _texts()),
-        "tolerations": _ANYTHING_LISTED,
-        **dict.fromkeys(("priorityClassName", "runtimeClassName"), _text(_NAME_OR_EMPTY)),
-        **dict.fromkeys(("revisionHistoryLimit", "terminationGracePeriodSeconds"), _number(0)),
-        **dict.fromkeys(("livenessProbe", "readinessProbe"), _probe()),
-        "verticalPodAutoscaler": _object(
-            enabled=_BOOLEAN,
-            updateMode=_one_of("Off", "Initial", "Recreate", "InPlaceOrRecreate", "Auto"),
-            resourcePolicy=_ANYTHING,
+        "extraArgs": listed(text()),
+        **dict.fromkeys(lists, ANYTHING_LISTED),
+        **dict.fromkeys(objects, ANYTHING),
+        "serviceAccount": obj(create=BOOLEAN, name=shapes.subdomain(), annotations=texts()),
+        "service": obj(annotations=texts()),
+        **dict.fromkeys(("podLabels", "nodeSelector"), shapes.labels()),
+        **dict.fromkeys(("podAnnotations", "annotations"), texts()),
+        "tolerations": ANYTHING_LISTED,
+        **dict.fromkeys(("priorityClassName", "runtimeClassName"), shapes.subdomain()),
+        **dict.fromkeys(("revisionHistoryLimit", "terminationGracePeriodSeconds"), number(0)),
+        # Kubernetes lets one answer be enough for a liveness probe, and nothing else.
+        "livenessProbe": _probe(1),
+        "readinessProbe": _probe(),
+        "verticalPodAutoscaler": obj(
+            enabled=BOOLEAN,
+            updateMode=one_of("Off", "Initial", "Recreate", "InPlaceOrRecreate", "Auto"),
+            resourcePolicy=ANYTHING,
         ),
     }
 
 
 def _flags(flags: Iterable[Flag[Any]]) -> Schema:
-    return _object(**{flag.name: {**_flag(flag), "description": flag.help} for flag in flags})
+    return obj(**{flag.name: {**flagtypes.of(flag), "description": flag.help} for flag in flags})
 
 
-def _flag(flag: Flag[Any]) -> Schema:
-    if flag.switch:
-        return _BOOLEAN
-    if flag.metavar == "DURATION":
-        return _text(DURATION)
-    if flag.metavar == "COUNT":
-        return _number(1)
-    if flag.metavar == "SIZE":
-        return {"type": ["string", "integer"], "pattern": r"^[0-9]+ ?([KMG]iB)?$", "minimum": 0}
-    return _text()
-
-
-def _probe() -> Schema:
+def _probe(most_successes: int = 2**31 - 1) -> Schema:
     names = ("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "successThreshold", "failureThreshold")
-    return _object(**dict.fromkeys(names, _number(0)))
+    return obj(**{**dict.fromkeys(names, number(0)), "successThreshold": number(0, most_successes)})
 
 
 def _network_policy() -> Schema:
-    port = {**_number(1), "maximum": 65535}
-    return _object(
-        enabled=_BOOLEAN,
-        prometheus=_ANYTHING_LISTED,
-        extraIngressFrom=_ANYTHING_LISTED,
-        apiServer=_object(ports=_list(port), cidrs=_list(_text(r"^[0-9a-fA-F.:]+/[0-9]{1,3}$"))),
-        extraAggregatorEgress=_ANYTHING_LISTED,
+    return obj(
+        enabled=BOOLEAN,
+        prometheus=ANYTHING_LISTED,
+        extraIngressFrom=ANYTHING_LISTED,
+        apiServer=obj(ports={**listed(shapes.port()), "minItems": 1}, cidrs=listed(shapes.address_block())),
+        extraAggregatorEgress=ANYTHING_LISTED,
     )
 
 
 def _scrape() -> Schema:
-    return _object(
-        interval=_text(DURATION),
-        scrapeTimeout=_text(_or_empty(DURATION)),
-        sampleLimit=_number(1),
-        relabelings=_ANYTHING_LISTED,
-        metricRelabelings=_ANYTHING_LISTED,
-        spec=_ANYTHING,
+    return obj(
+        interval=shapes.period(),
+        scrapeTimeout=shapes.period_or_empty(),
+        sampleLimit=number(1),
+        relabelings=ANYTHING_LISTED,
+        metricRelabelings=ANYTHING_LISTED,
+        spec=ANYTHING,
     )
 
 
 def _rules(alerts: Iterable[str]) -> Schema:
     change = {
-        "disabled": _BOOLEAN,
-        "for": _text(DURATION),
-        "keepFiringFor": _text(DURATION),
-        "severity": _text(r"^[a-z]+$"),
-        "labels": _texts(),
-        "annotations": _texts(),
+        "disabled": BOOLEAN,
+        "for": shapes.duration(),
+        "keepFiringFor": shapes.duration(),
+        "severity": text(r"^[A-Za-z0-9_-]+$"),
+        "labels": shapes.of_alert(),
+        "annotations": shapes.of_alert(),
     }
-    return _object(
-        enabled=_SWITCH,
-        labels=_texts(),
-        annotations=_texts(),
-        alertLabels=_texts(),
-        alertAnnotations=_texts(),
-        runbookBaseUrl=_text(r"^(https?://.+)?$"),
-        alerts=_object(**{name: _object(**change) for name in alerts}),
-        extraGroups=_ANYTHING_LISTED,
+    return obj(
+        enabled=SWITCH,
+        labels=shapes.labels(),
+        annotations=texts(),
+        alertLabels=shapes.of_alert(),
+        alertAnnotations=shapes.of_alert(),
+        runbookBaseUrl=text(r"^(https?://.+)?$"),
+        alerts=obj(**{name: obj(**change) for name in alerts}),
+        extraGroups=ANYTHING_LISTED,
     )
 
 
 def _dashboards() -> Schema:
-    return _object(
-        enabled=_SWITCH,
-        mode=_one_of("sidecar", "operator"),
-        namespace=_text(_NAME_OR_EMPTY),
-        labels=_texts(),
-        annotations=_texts(),
-        folder=_text(),
-        folderAnnotation=_text(),
-        multicluster=_BOOLEAN,
-        operator=_object(instanceSelector=_ANYTHING, allowCrossNamespaceImport=_BOOLEAN, resyncPeriod=_text(DURATION)),
+    return obj(
+        enabled=SWITCH,
+        mode=one_of("sidecar", "operator"),
+        namespace=shapes.label(),
+        labels=shapes.labels(),
+        annotations=texts(),
+        folder=text(),
+        folderAnnotation=text(),
+        multicluster=BOOLEAN,
+        operator=obj(instanceSelector=ANYTHING, allowCrossNamespaceImport=BOOLEAN, resyncPeriod=shapes.go_period()),
     )
 
 
 def _tls() -> Schema:
-    issuer = _object(**dict.fromkeys(("name", "kind", "group"), _text()))
-    return _object(
-        enabled=_BOOLEAN,
-        existingSecret=_text(_NAME_OR_EMPTY),
-        clientCertificates=_BOOLEAN,
-        minVersion=_one_of("TLS12", "TLS13"),
-        certManager=_object(issuerRef=issuer, duration=_text(DURATION), renewBefore=_text(DURATION)),
+    issuer = obj(name=shapes.subdomain(), kind=text(r"^[A-Za-z]*$"), group=shapes.subdomain())
+    return obj(
+        enabled=BOOLEAN,
+        existingSecret=shapes.subdomain(),
+        clientCertificates=BOOLEAN,
+        minVersion=one_of("TLS12", "TLS13"),
+        certManager=obj(issuerRef=issuer, duration=shapes.go_period(), renewBefore=shapes.go_period()),
     )
 
 
 def _basic_auth() -> Schema:
-    return _object(
-        enabled=_BOOLEAN,
-        existingSecret=_text(_NAME_OR_EMPTY),
-        users={"type": "object", "additionalProperties": _text(_BCRYPT)},
-        webConfigSecret=_text(_NAME_OR_EMPTY),
+    return obj(
+        enabled=BOOLEAN,
+        existingSecret=shapes.subdomain(),
+        users={"type": "object", "additionalProperties": text(_BCRYPT)},
+        webConfigSecret=shapes.subdomain(),
     )
 
 
 _OPEN: Final[Schema] = {"additionalProperties": True}
-_BOOLEAN: Final[Schema] = {"type": "boolean"}
-_SWITCH: Final[Schema] = {"enum": ["auto", True, False]}
-_ANYTHING: Final[Schema] = {"type": "object"}
-_ANYTHING_LISTED: Final[Schema] = {"type": "array", "items": {"type": "object"}}
-
-
-def _object(**properties: Schema) -> Schema:
-    # Each place its own copy: descriptions are put in.
-    own = {name: dict(each) for name, each in properties.items()}
-    return {"type": "object", "additionalProperties": False, "properties": own}
-
-
-def _text(pattern: str = "") -> Schema:
-    return {"type": "string", "pattern": pattern} if pattern else {"type": "string"}
-
-
-def _number(minimum: int) -> Schema:
-    return {"type": "integer", "minimum": minimum}
-
-
-def _one_of(*texts: str) -> Schema:
-    return {"type": "string", "enum": list(texts)}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _texts() -> Schema:
-    return {"type": "object", "additionalProperties": {"type": "string"}}
 
 
 def _pull_secret() -> Schema:
@@ -282,10 +256,6 @@ def _pull_secret() -> Schema:
         "required": ["name"],
         "additionalProperties": False,
     }
-
-
-def _or_empty(pattern: str) -> str:
-    return re.sub(r"^\^(.*)\$$", r"^(\1)?$", pattern)
 
 
 def places(found: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterable[tuple[str, ...]]:

@@ -22,7 +22,19 @@ from pulltrace_exporter.config import ExporterConfig
 from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
 from rig.mounted import Secrets, mounted
 from rig.pki import Authority
-from rig.variants import CLIENTS, EVERYTHING, GIVEN_TLS, HASH, LOGIN, PASSWORD, TLS, VARIANTS, Values, each_variant
+from rig.variants import (
+    CLIENTS,
+    EVERYTHING,
+    GIVEN_TLS,
+    HASH,
+    LOGIN,
+    NUMBERS,
+    PASSWORD,
+    TLS,
+    VARIANTS,
+    Values,
+    each_variant,
+)
 from rig.web import hashed, serving
 
 EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
@@ -43,9 +55,11 @@ def secrets(authority: Authority) -> Secrets:
     pair = authority.issue(also=NAMES)
     tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
     login = {"username": USER.encode(), "password": WORD.encode()}
-    names = ("given", f"{EXPORTER}-tls", f"{AGGREGATOR}-tls", "pulltrace-prometheus-tls")
+    given = ("given", NUMBERS["tls"]["existingSecret"])
+    names = (*given, f"{EXPORTER}-tls", f"{AGGREGATOR}-tls", "pulltrace-prometheus-tls")
     web = f"basic_auth_users:\n  {USER}: {HASH}\n".encode()
-    return {**dict.fromkeys(names, tls), LOGIN: login, "web": {"web-config.yaml": web}}
+    logins = dict.fromkeys((LOGIN, NUMBERS["basicAuth"]["existingSecret"]), login)
+    return {**dict.fromkeys(names, tls), **logins, "web": {"web-config.yaml": web}}
 
 
 @pytest.mark.unit

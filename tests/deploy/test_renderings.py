@@ -1,6 +1,7 @@
 """Every variant of the chart, by the oldest and the newest Helm, against the oldest and the newest Kubernetes."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 
 import kubernetes_validate
@@ -23,6 +24,7 @@ FOREIGN = {
     "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
 }
 """Kinds that Kubernetes itself does not know."""
+RENAMED = ("renamed", "numbers-for-names")
 WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
 
 both_helms = pytest.mark.parametrize(
@@ -37,6 +39,38 @@ both_helms = pytest.mark.parametrize(
 @cache
 def check(text: str, version: str) -> None:
     kubernetes_validate.validate(json.loads(text), version, strict=True)
+
+
+NAMES = {
+    "name",
+    "namespace",
+    "secretName",
+    "serviceAccountName",
+    "serviceName",
+    "priorityClassName",
+    "runtimeClassName",
+}
+
+
+def wrong_names(value: object, path: str = "") -> Iterator[str]:
+    """Where a name, a label or a namespace is no text."""
+    if isinstance(value, dict):
+        for key, each in value.items():
+            in_labels = path.endswith(("matchLabels", "labels"))
+            if (key in NAMES or in_labels) and not isinstance(each, (str, dict)):
+                yield f"{path}.{key}: {each!r}"
+            yield from wrong_names(each, f"{path}.{key}")
+    if isinstance(value, list):
+        for each in value:
+            if path.endswith("matchNames") and not isinstance(each, str):
+                yield f"{path}: {each!r}"
+            yield from wrong_names(each, path)
+
+
+@both_helms
+@each_variant
+def test_names_are_texts_whatever_they_look_like(helm: Renderer, values: Values) -> None:
+    assert not [wrong for item in helm(values) for wrong in wrong_names(item, item["kind"])]
 
 
 @both_helms
@@ -94,7 +128,7 @@ def test_names_fit_whatever_kubernetes_makes_of_them(values: Values) -> None:
 def test_selectors_are_the_same_in_all_variants() -> None:
     found: dict[str, set[str]] = {}
     for name, values in VARIANTS.items():
-        for item in of_kind(new_helm(values), *WORKLOADS) if name != "renamed" else ():
+        for item in of_kind(new_helm(values), *WORKLOADS) if name not in RENAMED else ():
             selector = item["spec"]["selector"]["matchLabels"]
             assert selector.items() <= item["spec"]["template"]["metadata"]["labels"].items()
             found.setdefault(item["metadata"]["name"], set()).add(json.dumps(selector, sort_keys=True))

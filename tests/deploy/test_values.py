@@ -3,7 +3,10 @@
 from typing import Any
 
 import pytest
+from helm_python import HelmError
 
+from pulltrace_chart.places import CHART
+from pulltrace_chart.rendering import render
 from rig.charts import HELMS, Refused, Renderer, new_helm, notes
 from rig.variants import HASH, KPS, TLS, VARIANTS
 
@@ -34,6 +37,44 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "change of an alert": ({"rules": {"alerts": {"PulltracePullStalled": {"expr": "1"}}}}, ("expr", "not allowed")),
     "password instead of its hash": ({"basicAuth": {**LOGIN, "users": {"me": "secret"}}}, ("users", "pattern")),
     "namespace": ({"aggregator": {"namespaces": ["A"]}}, ("namespaces", "pattern")),
+    "namespace twice": ({"aggregator": {"namespaces": ["a", "b", "a"]}}, ("namespaces", "0", "2", "items")),
+    "dotted namespace": ({"namespaceOverride": "a.b"}, ("namespaceOverride", "pattern")),
+    "dotted name": ({"nameOverride": "a.b"}, ("nameOverride", "pattern")),
+    "name that begins with a digit": ({"fullnameOverride": "1st"}, ("fullnameOverride", "pattern")),
+    "namespace of dashboards": ({"dashboards": {"namespace": "a.b"}}, ("namespace", "pattern")),
+    "name of an account": ({"exporter": {"serviceAccount": {"name": "a..b"}}}, ("name", "pattern")),
+    "value of a label": ({"commonLabels": {"a": "b c"}}, ("commonLabels", "pattern")),
+    "name of an alert's label": ({"rules": {"alertLabels": {"a.b": "c"}}}, ("alertLabels", "a.b", "not allowed")),
+    "severity": ({"rules": {"alerts": {"PulltracePullStalled": {"severity": "P 2"}}}}, ("severity", "pattern")),
+    "no ports": ({"networkPolicy": {"apiServer": {"ports": []}}}, ("ports", "1")),
+    "ports taken away": (
+        {"networkPolicy": {"apiServer": {"ports": None}}},
+        ("networkPolicy.apiServer.ports is empty: a rule without ports would let the aggregator reach everything",),
+    ),
+    "too many addresses": ({"networkPolicy": {"apiServer": {"cidrs": ["10.0.0.0/33"]}}}, ("cidrs", "pattern")),
+    "percentage": ({"aggregator": {"podDisruptionBudget": {"maxUnavailable": "101%"}}}, ("maxUnavailable", "pattern")),
+    "probe": ({"exporter": {"livenessProbe": {"successThreshold": 2}}}, ("successThreshold", "1")),
+    "image": ({"exporter": {"image": {"repository": "a b"}}}, ("repository", "pattern")),
+    "no interval": ({"monitors": {"exporter": {"interval": "0s"}}}, ("interval", "pattern")),
+    "units in another order": ({"monitors": {"aggregator": {"interval": "1s1m"}}}, ("interval", "pattern")),
+    "timeout": (
+        {"monitors": {"aggregator": {"interval": "1m", "scrapeTimeout": "61s"}}},
+        ("monitors.aggregator.scrapeTimeout=61s is longer than its interval, 1m: Prometheus refuses that",),
+    ),
+    "days for cert-manager": ({"tls": {"certManager": {"duration": "90d"}}}, ("duration", "pattern")),
+    "days for Grafana's operator": ({"dashboards": {"operator": {"resyncPeriod": "1d"}}}, ("resyncPeriod", "pattern")),
+    "renewed before it is made": (
+        {"tls": {"certManager": {"duration": "100h", "renewBefore": "100h"}}},
+        ("tls.certManager.duration=100h and renewBefore=100h",),
+    ),
+    "short certificate": (
+        {"tls": {"certManager": {"duration": "59m", "renewBefore": "5m"}}},
+        ("tls.certManager.duration=59m and renewBefore=5m: cert-manager wants",),
+    ),
+    "issuer without a name": (
+        {"tls": {"certManager": {"issuerRef": {"kind": "ClusterIssuer"}}}},
+        ("tls.certManager.issuerRef has no name",),
+    ),
     "service": ({"aggregator": {"exporterService": "name"}}, ("exporterService", "pattern")),
     "extra manifest": ({"extraManifests": [1]}, ("extraManifests", "object")),
     "no secret to log in with": (
@@ -106,6 +147,29 @@ def test_no_folder_is_mounted_but_that_of_the_socket_and_that_of_the_intents(
         helm(exporter(name, path))
     assert f"exporter.{name}={path}: " in str(refused.value)
     assert words in str(refused.value)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("release", ["my.release", "1st"])
+def test_a_release_whose_name_is_none_of_a_service_is_told_what_to_do(release: str) -> None:
+    with pytest.raises(HelmError, match=r"cannot begin the name of a Service .*: give fullnameOverride"):
+        render(CHART, {}, name=release)
+    assert render(CHART, {"fullnameOverride": "pulls"}, name=release)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"rules": {"alerts": {"PulltracePullStalled": {"severity": severity, "for": "1d12h", "keepFiringFor": "0s"}}}}
+        for severity in ("sev1", "P2", "page-me")
+    ]
+    + [{"monitors": {"exporter": {"interval": "1m", "scrapeTimeout": timeout}}} for timeout in ("60s", "1m", "500ms")]
+    + [{"tls": {"certManager": {"duration": "1h", "renewBefore": "5m"}}}],
+    ids=str,
+)
+def test_right_values_are_taken(values: dict[str, Any]) -> None:
+    assert new_helm(values)
 
 
 @pytest.mark.unit

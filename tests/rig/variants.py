@@ -105,6 +105,23 @@ NOTHING: Final[Values] = {
     "dashboards": OFF,
     "tests": OFF,
 }
+NUMBERS: Final[Values] = {
+    "nameOverride": "1e3",
+    "fullnameOverride": "no",
+    "namespaceOverride": "123",
+    "imagePullSecrets": ["7", {"name": "0x8"}],
+    "kubePrometheusStack": {"release": "1"},
+    "tls": {"enabled": True, "existingSecret": "12345", "clientCertificates": True},
+    "basicAuth": {**PASSWORD["basicAuth"], "existingSecret": "67890"},
+    "dashboards": {"namespace": "456"},
+    "exporter": {"priorityClassName": "1", "runtimeClassName": "null", "serviceAccount": {"name": "0123"}},
+    "aggregator": {
+        "namespaces": ["789", "true"],
+        "exporterService": "123/no-exporter",
+        "serviceAccount": {"name": "9"},
+    },
+}
+"""Names that YAML reads as something else, unless they are quoted."""
 VARIANTS: Final[dict[str, Values]] = {
     "default": {},
     "kube-prometheus-stack": KPS,
@@ -125,6 +142,7 @@ VARIANTS: Final[dict[str, Values]] = {
     "exporter-only": {"aggregator": OFF},
     "aggregator-only": {"exporter": OFF, "aggregator": {"exporterService": "nodes/other-exporter"}},
     "renamed": {"nameOverride": "pulls", "fullnameOverride": "image-pulls-" + "x" * 60, "namespaceOverride": "other"},
+    "numbers-for-names": NUMBERS,
     "little": {
         "networkPolicy": OFF,
         "rbac": {"create": False},

@@ -1,7 +1,7 @@
 {{/* What tells the pods of one component: the same in every variant, since selectors cannot be changed. */}}
 {{- define "pulltrace.selector" -}}
-app.kubernetes.io/name: {{ include "pulltrace.name" .root }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/name: {{ include "pulltrace.name" .root | quote }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 app.kubernetes.io/component: {{ .component }}
 {{- end -}}
 
@@ -18,9 +18,9 @@ app.kubernetes.io/component: {{ .component }}
 {{/* Metadata of an object: root, component, name; optionally namespace, labels and annotations. */}}
 {{- define "pulltrace.metadata" -}}
 {{- $annotations := merge (dict) (.annotations | default dict) .root.Values.commonAnnotations -}}
-name: {{ .name }}
+name: {{ .name | quote }}
 {{- if not .clusterWide }}
-namespace: {{ .namespace | default (include "pulltrace.namespace" .root) }}
+namespace: {{ .namespace | default (include "pulltrace.namespace" .root) | quote }}
 {{- end }}
 labels:
   {{- include "pulltrace.labels" (dict "root" .root "component" .component "more" .labels) | nindent 2 }}

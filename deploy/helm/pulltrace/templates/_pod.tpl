@@ -12,7 +12,7 @@
 
 {{- define "pulltrace.pullSecrets" -}}
 {{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets }}
-- name: {{ ternary . (get (ternary (dict) . (kindIs "string" .)) "name") (kindIs "string" .) }}
+- name: {{ ternary . (get (ternary (dict) . (kindIs "string" .)) "name") (kindIs "string" .) | quote }}
 {{- end }}
 {{- end -}}
 
@@ -38,10 +38,10 @@ prometheus.io/scheme: {{ include "pulltrace.scheme" .root }}
 {{/* Where the pod runs and how it ends. */}}
 {{- define "pulltrace.placement" -}}
 {{- with .values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .values.runtimeClassName }}
-runtimeClassName: {{ . }}
+runtimeClassName: {{ . | quote }}
 {{- end }}
 terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
 {{- with .values.nodeSelector }}

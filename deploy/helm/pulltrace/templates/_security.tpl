@@ -80,13 +80,13 @@ basic_auth:
 {{- if include "pulltrace.secured" .root }}
 - name: web-config
   secret:
-    secretName: {{ include "pulltrace.webConfigSecret" .root }}
+    secretName: {{ include "pulltrace.webConfigSecret" .root | quote }}
     defaultMode: 0440
 {{- end }}
 {{- if .root.Values.tls.enabled }}
 - name: tls
   secret:
-    secretName: {{ include "pulltrace.tlsSecret" . }}
+    secretName: {{ include "pulltrace.tlsSecret" . | quote }}
     defaultMode: 0440
 {{- end }}
 {{- end -}}
@@ -98,66 +98,26 @@ scheme: {{ include "pulltrace.scheme" .root }}
 tlsConfig:
   ca:
     secret:
-      name: {{ include "pulltrace.tlsSecret" . }}
+      name: {{ include "pulltrace.tlsSecret" . | quote }}
       key: ca.crt
   serverName: {{ .serverName }}
   {{- if include "pulltrace.clientCertificates" .root }}
   cert:
     secret:
-      name: {{ include "pulltrace.clientSecret" .root }}
+      name: {{ include "pulltrace.clientSecret" .root | quote }}
       key: tls.crt
   keySecret:
-    name: {{ include "pulltrace.clientSecret" .root }}
+    name: {{ include "pulltrace.clientSecret" .root | quote }}
     key: tls.key
   {{- end }}
 {{- end }}
 {{- if .root.Values.basicAuth.enabled }}
 basicAuth:
   username:
-    name: {{ .root.Values.basicAuth.existingSecret }}
+    name: {{ .root.Values.basicAuth.existingSecret | quote }}
     key: username
   password:
-    name: {{ .root.Values.basicAuth.existingSecret }}
+    name: {{ .root.Values.basicAuth.existingSecret | quote }}
     key: password
 {{- end }}
-{{- end -}}
-
-{{/* What no schema can say. */}}
-{{- define "pulltrace.validate" -}}
-{{- $auth := .Values.basicAuth -}}
-{{- if and $auth.enabled (not $auth.existingSecret) -}}
-{{- fail "basicAuth.enabled needs basicAuth.existingSecret: a Secret with the keys username and password, which Prometheus and the aggregator present" -}}
-{{- end -}}
-{{- if and $auth.enabled (not $auth.users) (not $auth.webConfigSecret) -}}
-{{- fail "basicAuth.enabled needs basicAuth.users (the bcrypt hash of each user's password) or basicAuth.webConfigSecret: nobody could come in" -}}
-{{- end -}}
-{{- if and $auth.users $auth.webConfigSecret -}}
-{{- fail "basicAuth.users and basicAuth.webConfigSecret: only one of them can be used" -}}
-{{- end -}}
-{{- range $component := list "exporter" "aggregator" -}}
-{{- range $field, $_ := (get $.Values.monitors $component).spec -}}
-{{- if has $field (list "selector" "namespaceSelector" "sampleLimit" "podMetricsEndpoints" "endpoints") -}}
-{{- fail (printf "monitors.%s.spec.%s is set by the chart: there are values for what can be changed of it" $component $field) -}}
-{{- end -}}
-{{- end -}}
-{{- end -}}
-{{- if and .Values.tls.clientCertificates (not .Values.tls.enabled) -}}
-{{- fail "tls.clientCertificates needs tls.enabled" -}}
-{{- end -}}
-{{- if and .Values.exporter.kubeletIntents.directory (not .Values.exporter.kubeletIntents.enabled) -}}
-{{- fail "exporter.kubeletIntents.directory is given, but exporter.kubeletIntents.enabled is false" -}}
-{{- end -}}
-{{- include "pulltrace.validateMounts" . -}}
-{{- end -}}
-
-{{/* Nothing of the node is mounted but two folders; a schema may be skipped. */}}
-{{- define "pulltrace.validateMounts" -}}
-{{- $socket := include "pulltrace.socket" . -}}
-{{- if has (dir $socket) (list "/" ".") -}}
-{{- fail (printf "exporter.containerd.socket=%s: the folder of the socket is mounted, and this would be the node's whole file system; the socket has to lie in a folder of its own" $socket) -}}
-{{- end -}}
-{{- $intents := include "pulltrace.intentsDirectory" . -}}
-{{- if not (and (hasPrefix "/" $intents) (hasSuffix "/image_manager/pulling" $intents)) -}}
-{{- fail (printf "exporter.kubeletIntents.directory=%s: the kubelet keeps its intents in image_manager/pulling of its own directory, and no other folder of it is mounted" $intents) -}}
-{{- end -}}
 {{- end -}}
