@@ -5,9 +5,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pulltrace_chart import copies, readme, schema, valuesfile
+from pulltrace_chart import copies, needs, readme, schema, valuesfile
 from pulltrace_chart.manifests import manifests
-from pulltrace_chart.places import CHART, GENERATED_FOLDERS
+from pulltrace_chart.places import CHART, GENERATED_FOLDERS, NEEDS
 
 
 def chart() -> dict[Path, str]:
@@ -20,6 +20,7 @@ def chart() -> dict[Path, str]:
         CHART / "Chart.yaml": copies.chart_file(),
         CHART / "README.md": table,
         CHART / "values.schema.json": types,
+        NEEDS: needs.text(),
     }
 
 

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from pulltrace_chart import copies
+from pulltrace_chart import needs as needs_of
 from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
 from rig import debian, needs
@@ -180,6 +181,78 @@ def test_an_alert_can_be_left_out_and_the_recording_rules_stay() -> None:
     assert set(alerts(SOURCE["groups"])) - set(alerts(found["spec"]["groups"])) == {"PulltraceImageQueued"}
     recorded = [[rule["record"] for rule in group["rules"] if "record" in rule] for group in found["spec"]["groups"]]
     assert recorded == [[rule["record"] for rule in group["rules"] if "record" in rule] for group in SOURCE["groups"]]
+
+
+ALONE = {"aggregator": {"enabled": False}}
+WITHOUT_EXPORTERS = {"exporter": {"enabled": False}}
+
+
+def shipped(**values: Any) -> set[str]:
+    return set(alerts(one(new_helm({**KPS, **values}), "PrometheusRule")["spec"]["groups"]))
+
+
+@unit
+def test_without_the_aggregator_no_alert_needs_it() -> None:
+    found = shipped(**ALONE)
+    assert not found & {"PulltraceAggregatorAbsent", "PulltraceAggregatorBlind", "PulltraceExporterMissing"}
+    assert not found & {"PulltraceImageQueued", "PulltraceNodeNotReady", "PulltraceNodeCannotReachRegistry"}
+    # These say what pods wait, where that is known.
+    assert found >= {"PulltracePullStalled", "PulltracePullSlowOnNode", "PulltraceUnpackSlow"}
+    assert found >= {"PulltraceContainerdUnreachable", "PulltraceNodeWithoutExporter", "PulltraceRegistrySlow"}
+
+
+@unit
+def test_without_exporters_no_alert_needs_them() -> None:
+    found = shipped(**WITHOUT_EXPORTERS)
+    assert not found & {"PulltraceExporterMissing", "PulltraceAggregatorAbsent", "PulltraceNodeWithoutExporter"}
+    assert found >= {"PulltraceImageQueued", "PulltraceAggregatorBlind", "PulltraceImageNotFound"}
+
+
+@unit
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {**WITHOUT_EXPORTERS, "aggregator": {"exporterService": "nodes/pulltrace-exporter"}},
+        {**WITHOUT_EXPORTERS, "aggregator": {"extraArgs": ["--exporter.target=n=http://10.0.0.1:10301"]}},
+        {
+            **WITHOUT_EXPORTERS,
+            "aggregator": {"extraEnv": [{"name": "PULLTRACE_EXPORTER_TARGET", "value": "n=http://n"}]},
+        },
+        {**WITHOUT_EXPORTERS, **ALONE},
+    ],
+    ids=["both", "other-service", "argument", "variable", "rules-alone"],
+)
+def test_where_both_programs_are_somewhere_all_alerts_are_there(values: Values) -> None:
+    assert shipped(**values) == set(copies.alerts())
+
+
+@unit
+def test_an_alert_that_needs_a_program_elsewhere_can_be_kept() -> None:
+    kept = {"PulltraceAggregatorAbsent": {"disabled": False}}
+    assert shipped(**ALONE, rules={"alerts": kept}) - shipped(**ALONE) == set(kept)
+
+
+@unit
+@pytest.mark.parametrize(
+    ("expr", "needed"),
+    [
+        ("a", True),
+        ("b", False),
+        ("sum by (b) (rate(a_total_bucket[5m])) > 0", False),
+        ("rate(a_bucket[5m])", True),
+        ("b unless a", True),
+        ("b and on (x) a", True),
+        ("(b or a) > 1", True),
+        ("a or b", False),
+        ("a or on (b) (c + a)", True),
+        ('b{x="a or a"}', False),
+        ("r:a:max or a", True),
+        ("r:b:max or a", False),
+    ],
+)
+def test_an_expression_needs_what_all_its_alternatives_read(expr: str, needed: bool) -> None:
+    assert needs_of.needed(expr, {"a"}, {"r:a:max": "max(a)", "r:b:max": "max(b)"}) is needed
 
 
 @unit

@@ -16,3 +16,19 @@
 {{- end -}}
 {{- toYaml $rule -}}
 {{- end -}}
+
+{{/* The alerts of a program that this release lacks: they can never be true, or have to be. A release without either
+     brings rules for programs elsewhere, and so all of them. */}}
+{{- define "pulltrace.uselessAlerts" -}}
+{{- $needs := .Files.Get "files/needs.yaml" | fromYaml -}}
+{{- $aggregator := .Values.aggregator -}}
+{{- $useless := list -}}
+{{- if and .Values.exporter.enabled (not $aggregator.enabled) -}}
+{{- $useless = $needs.aggregator -}}
+{{- else if and $aggregator.enabled (not (include "pulltrace.exporterService" .)) -}}
+{{- /* Arguments may name exporters elsewhere. */ -}}
+{{- $given := printf "%s %s" (toYaml $aggregator.extraArgs) (toYaml $aggregator.extraEnv) -}}
+{{- $useless = ternary list $needs.exporter (or (contains "--exporter." $given) (contains "PULLTRACE_EXPORTER_" $given)) -}}
+{{- end -}}
+{{- toYaml $useless -}}
+{{- end -}}
