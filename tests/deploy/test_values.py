@@ -8,7 +8,7 @@ from helm_python import HelmError
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import render
 from rig.charts import HELMS, Refused, Renderer, new_helm, notes
-from rig.variants import HASH, KPS, TLS, VARIANTS
+from rig.variants import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, TLS, VARIANTS
 
 both_helms = pytest.mark.parametrize(
     "helm",
@@ -195,3 +195,43 @@ def test_notes_follow_the_values() -> None:
     assert "release=kps" in notes(KPS)
     assert "without encryption" not in notes(TLS)
     assert "https://localhost:10302/" in notes(TLS)
+    assert "runtime` has to be one of" in notes({"runtime": "k3s"})
+    assert "look at `exporter.containerd.socket`" in notes(VARIANTS["own-socket"])
+
+
+@pytest.mark.unit
+def test_notes_do_not_tell_to_turn_on_what_is_on() -> None:
+    text = notes({"scrapeAnnotations": True})
+    assert "annotations prometheus.io/… of pods finds both programs" in text
+    assert "NOTHING SCRAPES" not in text
+    text = notes({"scrapeAnnotations": True, **CLIENTS, **KPS, "monitors": OFF})
+    assert "They cannot tell it which certificate to show:" in text
+    text = notes({**KPS, "monitors": OFF})
+    assert "NOTHING SCRAPES PULLTRACE YET. `monitors.enabled` is false" in text
+    assert "--set kubePrometheusStack.release" not in text
+    text = notes({"monitors": OFF})
+    assert "--set kubePrometheusStack.release=<name> --set monitors.enabled=auto" in text
+
+
+@pytest.mark.unit
+def test_notes_speak_of_nothing_that_is_off() -> None:
+    assert "helm --namespace monitoring test" not in notes({"tests": OFF})
+    for values in (NOTHING, {"exporter": OFF, "aggregator": OFF}):
+        text = notes(values)
+        assert "neither the exporter nor the aggregator" in text
+        for word in ("kubectl", "helm ", "NOTHING SCRAPES", "Metrics are served", "Prometheus"):
+            assert word not in text
+    assert "finds it by a monitor" in notes({**KPS, "exporter": OFF})
+    assert "port-forward" not in notes({"aggregator": OFF})
+
+
+@pytest.mark.unit
+def test_notes_tell_how_to_come_in() -> None:
+    text = notes(CLIENTS)
+    assert "files of the Secret pulltrace-prometheus-tls" in text
+    assert "--cert tls.crt --key tls.key --resolve pulltrace-aggregator.monitoring.svc:10302:127.0.0.1" in text
+    assert "localhost" not in text
+    assert "--user" not in text
+    assert "--user NAME https://" in notes({**CLIENTS, **PASSWORD})
+    assert "it asks for a user" in notes(PASSWORD)
+    assert "the certificate is for pulltrace-aggregator.monitoring.svc" in notes(TLS)
