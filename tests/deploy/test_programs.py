@@ -255,13 +255,22 @@ def ask(scheme: str, *services: str, etc: Path | None = None) -> tuple[int, str]
 
 
 @pytest.mark.contract
-def test_the_pod_of_helm_test_fails_for_each_that_is_not_ready() -> None:
+def test_the_pod_of_helm_test_fails_when_one_is_not_ready() -> None:
     with serving() as good, serving({"/-/ready": refuse}) as bad:
         assert ask("http", f"127.0.0.1:{good.port}") == (0, "127.0.0.1 at 127.0.0.1: 200 ok\n")
         status, text = ask("http", f"127.0.0.1:{good.port}", f"127.0.0.1:{bad.port}", "no.such.invalid:1")
-    assert status == 2
+    assert status == 1
     assert "503 the first poll was not attempted" in text
     assert "no.such.invalid:1: " in text
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("count", [255, 256, 257])
+def test_the_pod_of_helm_test_fails_however_many_are_not_ready(count: int) -> None:
+    with serving({"/-/ready": refuse}) as bad:
+        status, text = ask("http", *[f"127.0.0.1:{bad.port}"] * count)
+    assert status == 1
+    assert text.count("503") == count
 
 
 @pytest.mark.contract
