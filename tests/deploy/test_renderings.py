@@ -9,7 +9,7 @@ import pytest
 from helm_python import lint
 
 from pulltrace_chart.places import CHART
-from pulltrace_chart.rendering import Object
+from pulltrace_chart.rendering import Object, objects, render
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
 from rig.variants import NOTHING, VARIANTS, Values, each_variant
 
@@ -122,6 +122,39 @@ def test_names_fit_whatever_kubernetes_makes_of_them(values: Values) -> None:
         assert len(item["metadata"]["name"]) <= 52  # a StatefulSet's pods have a label of it and ten characters
     for item in of_kind(new_helm(values), "Service"):
         assert len(item["metadata"]["name"]) <= 63
+
+
+def names_of(release: str, namespace: str = "a", **values: object) -> set[tuple[str, str, str]]:
+    """Every object of a release that has its own place in the cluster: kind, namespace, name."""
+    rendered = render(CHART, {**values}, name=release, namespace=namespace)
+    found = objects("\n---\n".join(text for path, text in rendered.items() if path.endswith(".yaml")))
+    return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in found}
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("length", [41, 53])
+def test_releases_whose_long_names_begin_alike_have_objects_of_their_own(length: int) -> None:
+    begin = "x" * (length - 1)
+    first, second = names_of(f"{begin}1"), names_of(f"{begin}2")
+    assert first
+    assert not first & second
+    assert first == names_of(f"{begin}1")
+
+
+@pytest.mark.unit
+def test_a_name_that_fits_is_left_as_it_is() -> None:
+    whole = "x" * 30 + "-pulltrace"
+    assert ("DaemonSet", "a", f"{whole}-exporter") in names_of("x" * 30)
+    assert ("DaemonSet", "a", f"{whole}x-exporter") not in names_of("x" * 31)
+
+
+@pytest.mark.unit
+def test_releases_in_several_namespaces_share_no_role() -> None:
+    there = {"exporter": {"enabled": False}, "aggregator": {"exporterService": "nodes/pulltrace-exporter"}}
+    releases = [("a-pulltrace", "team"), ("pulltrace", "team-a"), ("pulltrace", "team")]
+    made = [names_of(release, namespace, **there) for release, namespace in releases]
+    roles = [place for names in made for place in names if "Role" in place[0]]
+    assert len(set(roles)) == len(roles) == 3 * 4
 
 
 @pytest.mark.unit

@@ -6,7 +6,16 @@
 {{- define "pulltrace.fullname" -}}
 {{- $name := include "pulltrace.name" . -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- .Values.fullnameOverride | default $full | trunc 40 | trimSuffix "-" -}}
+{{- include "pulltrace.cut" (.Values.fullnameOverride | default $full) -}}
+{{- end -}}
+
+{{/* At most 40 characters. What is cut off counts in a hash, for other releases may begin alike. */}}
+{{- define "pulltrace.cut" -}}
+{{- if gt (len .) 40 -}}
+{{- printf "%s-%s" (trunc 31 . | trimSuffix "-") (sha256sum . | trunc 8) -}}
+{{- else -}}
+{{- . -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "pulltrace.exporter.name" -}}
