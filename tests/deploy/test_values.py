@@ -75,6 +75,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"tls": {"certManager": {"issuerRef": {"kind": "ClusterIssuer"}}}},
         ("tls.certManager.issuerRef has no name",),
     ),
+    "authority that the other release does not know": (
+        {"tls": {"enabled": True}, "aggregator": {"exporterService": "nodes/other-exporter"}},
+        ("tls.enabled with aggregator.exporterService needs tls.certManager.issuerRef or tls.existingSecret",),
+    ),
     "service": ({"aggregator": {"exporterService": "name"}}, ("exporterService", "pattern")),
     "extra manifest": ({"extraManifests": [1]}, ("extraManifests", "object")),
     "no secret to log in with": (

@@ -141,6 +141,10 @@ VARIANTS: Final[dict[str, Values]] = {
     "grafana-operator": {**KPS, "dashboards": {"mode": "operator", "folder": "Images", "namespace": "grafana"}},
     "exporter-only": {"aggregator": OFF},
     "aggregator-only": {"exporter": OFF, "aggregator": {"exporterService": "nodes/other-exporter"}},
+    "tls-of-others": {
+        "tls": {"enabled": True, "certManager": {"issuerRef": {"kind": "ClusterIssuer", "name": "company"}}},
+        "aggregator": {"exporterService": "nodes/other-exporter"},
+    },
     "renamed": {"nameOverride": "pulls", "fullnameOverride": "image-pulls-" + "x" * 60, "namespaceOverride": "other"},
     "numbers-for-names": NUMBERS,
     "little": {

@@ -51,8 +51,16 @@
 
 {{/* The names that certificates are made for. Pods are asked by address, and so these are what is compared. */}}
 {{- define "pulltrace.exporter.serverName" -}}
-{{- $of := include "pulltrace.exporterService" . | default (printf "%s/%s" (include "pulltrace.namespace" .) (include "pulltrace.exporter.name" .)) | splitList "/" -}}
-{{- printf "%s.%s.svc" (last $of) (first $of) -}}
+{{- printf "%s.%s.svc" (include "pulltrace.exporter.name" .) (include "pulltrace.namespace" .) -}}
+{{- end -}}
+
+{{/* The one that the aggregator compares: of its exporters, whoever runs them. */}}
+{{- define "pulltrace.askedServerName" -}}
+{{- with .Values.aggregator.exporterService -}}
+{{- printf "%s.%s.svc" (splitList "/" . | last) (splitList "/" . | first) -}}
+{{- else -}}
+{{- include "pulltrace.exporter.serverName" . -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "pulltrace.aggregator.serverName" -}}

@@ -48,7 +48,7 @@ basic_auth_users:
 {{- if .Values.tls.enabled }}
 tls_config:
   ca_file: /etc/pulltrace/tls/ca.crt
-  server_name: {{ include "pulltrace.exporter.serverName" . }}
+  server_name: {{ include "pulltrace.askedServerName" . }}
   min_version: {{ .Values.tls.minVersion }}
   {{- if include "pulltrace.clientCertificates" . }}
   cert_file: /etc/pulltrace/tls/tls.crt

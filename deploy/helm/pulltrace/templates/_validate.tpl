@@ -50,6 +50,10 @@
 {{- fail (printf "%s cannot begin the name of a Service (a letter first, then letters, digits and -): give fullnameOverride" $name) -}}
 {{- end -}}
 {{- $issuer := .Values.tls.certManager.issuerRef -}}
+{{- $others := ne (include "pulltrace.askedServerName" .) (include "pulltrace.exporter.serverName" .) -}}
+{{- if and .Values.tls.enabled .Values.aggregator.enabled $others (not $issuer.name) (not .Values.tls.existingSecret) -}}
+{{- fail "tls.enabled with aggregator.exporterService needs tls.certManager.issuerRef or tls.existingSecret: an authority of this release's own would not know the certificates of the other" -}}
+{{- end -}}
 {{- if and $issuer (not $issuer.name) -}}
 {{- fail "tls.certManager.issuerRef has no name: which issuer is meant?" -}}
 {{- end -}}
