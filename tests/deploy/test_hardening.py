@@ -9,6 +9,7 @@ from pulltrace_chart.rendering import Object
 from pulltrace_exporter.config import KUBELET_INTENTS_DIRECTORY
 from pulltrace_exporter.containerd.socket import KNOWN_SOCKETS
 from rig.charts import new_helm, notes, of_kind, one, pod_specs
+from rig.pages import CHECKOUT
 from rig.variants import INTENTS, VARIANTS, Values, each_variant
 
 pytestmark = pytest.mark.unit
@@ -99,6 +100,16 @@ def test_intents_are_read_only_when_asked_for_and_where_the_program_expects_them
     assert argument(container, "kubelet.intents-directory") == ""
     (container,) = ours(pod_specs(new_helm(INTENTS))["pulltrace-exporter"])
     assert argument(container, "kubelet.intents-directory") == KUBELET_INTENTS_DIRECTORY.default
+
+
+@each_variant
+def test_what_is_made_on_nodes_is_named_where_it_is_told_how_to_take_pulltrace_away(values: Values) -> None:
+    _, _, text = (CHECKOUT / "docs/operating.md").read_text().partition("## Taking it away")
+    for spec in pod_specs(new_helm(values)).values():
+        for volume in (each for each in spec.get("volumes", ()) if "hostPath" in each):
+            made = volume["hostPath"]["type"] != "Directory"
+            assert made is (volume["name"] == "kubelet-intents")
+            assert not made or (INTENTS_END in text and "exporter.kubeletIntents.enabled" in text)
 
 
 def test_a_socket_elsewhere_is_allowed_by_its_folder() -> None:
