@@ -94,6 +94,26 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"monitors": {"aggregator": {"spec": {"sampleLimit": 1}}}},
         ("monitors.aggregator.spec.sampleLimit is set by the chart",),
     ),
+    "users that are not asked for": (
+        {"basicAuth": {"users": {"me": HASH}}},
+        ("basicAuth.users or basicAuth.webConfigSecret is given, but basicAuth.enabled is false",),
+    ),
+    "web configuration that is not read": (
+        {"basicAuth": {"webConfigSecret": "web"}},
+        ("basicAuth.users or basicAuth.webConfigSecret is given, but basicAuth.enabled is false",),
+    ),
+    "certificate that is not shown": (
+        {"tls": {"existingSecret": "given"}},
+        ("tls.existingSecret is given, but tls.enabled is false",),
+    ),
+    "folder that the sidecar is not told": (
+        {"dashboards": {"folder": "Images", "folderAnnotation": ""}},
+        ("dashboards.folder needs dashboards.folderAnnotation",),
+    ),
+    "one account for both": (
+        {program: {"serviceAccount": {"name": "one"}} for program in ("exporter", "aggregator")},
+        ("exporter.serviceAccount.name and aggregator.serviceAccount.name are both one",),
+    ),
     "client certificates without TLS": (
         {"tls": {"clientCertificates": True}},
         ("tls.clientCertificates needs tls.enabled",),
@@ -209,7 +229,7 @@ def test_notes_do_not_tell_to_turn_on_what_is_on() -> None:
     assert "annotations prometheus.io/… of pods finds both programs" in text
     assert "NOTHING SCRAPES" not in text
     text = notes({"scrapeAnnotations": True, **CLIENTS, **KPS, "monitors": OFF})
-    assert "They cannot tell it which certificate to show:" in text
+    assert "They cannot tell it\nwhich authority to trust, which certificate to show: its own" in text
     text = notes({**KPS, "monitors": OFF})
     assert "NOTHING SCRAPES PULLTRACE YET. `monitors.enabled` is false" in text
     assert "--set kubePrometheusStack.release" not in text

@@ -10,6 +10,9 @@
 {{- if and $auth.users $auth.webConfigSecret -}}
 {{- fail "basicAuth.users and basicAuth.webConfigSecret: only one of them can be used" -}}
 {{- end -}}
+{{- if and (or $auth.users $auth.webConfigSecret) (not $auth.enabled) -}}
+{{- fail "basicAuth.users or basicAuth.webConfigSecret is given, but basicAuth.enabled is false: everybody could come in" -}}
+{{- end -}}
 {{- range $component := list "exporter" "aggregator" -}}
 {{- range $field, $_ := (get $.Values.monitors $component).spec -}}
 {{- if has $field (list "selector" "namespaceSelector" "sampleLimit" "podMetricsEndpoints" "endpoints") -}}
@@ -20,11 +23,19 @@
 {{- if and .Values.tls.clientCertificates (not .Values.tls.enabled) -}}
 {{- fail "tls.clientCertificates needs tls.enabled" -}}
 {{- end -}}
+{{- if and .Values.tls.existingSecret (not .Values.tls.enabled) -}}
+{{- fail "tls.existingSecret is given, but tls.enabled is false: nothing would be encrypted" -}}
+{{- end -}}
+{{- $dashboards := .Values.dashboards -}}
+{{- if and $dashboards.folder (eq $dashboards.mode "sidecar") (not $dashboards.folderAnnotation) -}}
+{{- fail "dashboards.folder needs dashboards.folderAnnotation, by which the sidecar is told" -}}
+{{- end -}}
 {{- if and .Values.exporter.kubeletIntents.directory (not .Values.exporter.kubeletIntents.enabled) -}}
 {{- fail "exporter.kubeletIntents.directory is given, but exporter.kubeletIntents.enabled is false" -}}
 {{- end -}}
 {{- include "pulltrace.validateMounts" . -}}
 {{- include "pulltrace.validateNames" . -}}
+{{- include "pulltrace.validateAccounts" . -}}
 {{- include "pulltrace.validateDurations" . -}}
 {{- if not .Values.networkPolicy.apiServer.ports -}}
 {{- fail "networkPolicy.apiServer.ports is empty: a rule without ports would let the aggregator reach everything" -}}
@@ -56,6 +67,16 @@
 {{- end -}}
 {{- if and $issuer (not $issuer.name) -}}
 {{- fail "tls.certManager.issuerRef has no name: which issuer is meant?" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Accounts, each made once. */}}
+{{- define "pulltrace.validateAccounts" -}}
+{{- $exporter := .Values.exporter.serviceAccount -}}
+{{- $aggregator := .Values.aggregator.serviceAccount -}}
+{{- $running := and .Values.exporter.enabled .Values.aggregator.enabled -}}
+{{- if and $running $exporter.create $aggregator.create $exporter.name (eq $exporter.name $aggregator.name) -}}
+{{- fail (printf "exporter.serviceAccount.name and aggregator.serviceAccount.name are both %s: it would be made twice, and exporters have the aggregator's rights" $exporter.name) -}}
 {{- end -}}
 {{- end -}}
 
