@@ -8,6 +8,7 @@ import kubernetes_validate
 import pytest
 from helm_python import lint
 
+from pulltrace_chart import valuesfile
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object, objects, render
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
@@ -88,6 +89,27 @@ def test_kubernetes_knows_every_field(helm: Renderer, values: Values) -> None:
 @each_variant
 def test_both_helms_render_the_same(values: Values) -> None:
     assert old_helm(values) == new_helm(values)
+
+
+def emptied(values: Values, path: tuple[str, ...]) -> Values:
+    """The values with a key below which nothing stands, as when all of it is commented out."""
+    key, *rest = path
+    return {**values, key: emptied(values.get(key, {}), tuple(rest)) if rest else None}
+
+
+COLLECTIONS = [
+    value.path
+    for value in valuesfile.values((CHART / "values.yaml").read_text())
+    if isinstance(value.default, (dict, list))
+    and value.name not in ("networkPolicy.apiServer.ports", "basicAuth.users")
+]
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize("path", COLLECTIONS, ids=".".join)
+@pytest.mark.parametrize("variant", ["default", "everything-on", "tls"])
+def test_a_list_or_mapping_may_be_left_empty(variant: str, path: tuple[str, ...]) -> None:
+    assert new_helm(emptied(VARIANTS[variant], path))
 
 
 @pytest.mark.unit

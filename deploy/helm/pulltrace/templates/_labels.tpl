@@ -12,12 +12,12 @@ app.kubernetes.io/component: {{ .component }}
     "app.kubernetes.io/managed-by" .root.Release.Service
     "app.kubernetes.io/part-of" "pulltrace" -}}
 {{- $selector := include "pulltrace.selector" . | fromYaml -}}
-{{- merge (dict) $selector (.more | default dict) .root.Values.commonLabels $own | toYaml -}}
+{{- merge (dict) $selector (.more | default dict) (.root.Values.commonLabels | default dict) $own | toYaml -}}
 {{- end -}}
 
 {{/* Metadata of an object: root, component, name; optionally namespace, labels and annotations. */}}
 {{- define "pulltrace.metadata" -}}
-{{- $annotations := merge (dict) (.annotations | default dict) .root.Values.commonAnnotations -}}
+{{- $annotations := merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) -}}
 name: {{ .name | quote }}
 {{- if not .clusterWide }}
 namespace: {{ .namespace | default (include "pulltrace.namespace" .root) | quote }}
@@ -33,7 +33,7 @@ annotations:
 {{/* The label by which kube-prometheus-stack selects, and those given: root, given. */}}
 {{- define "pulltrace.monitoringLabels" -}}
 {{- $release := .root.Values.kubePrometheusStack.release -}}
-{{- merge (dict) .given (ternary (dict "release" $release) (dict) (not (empty $release))) | toYaml -}}
+{{- merge (dict) (.given | default dict) (ternary (dict "release" $release) (dict) (not (empty $release))) | toYaml -}}
 {{- end -}}
 
 {{/* "true" or empty: root, value. `auto` is on beside kube-prometheus-stack. */}}

@@ -11,13 +11,13 @@
 {{- end -}}
 
 {{- define "pulltrace.pullSecrets" -}}
-{{- range concat .Values.global.imagePullSecrets .Values.imagePullSecrets }}
+{{- range concat (.Values.global.imagePullSecrets | default list) (.Values.imagePullSecrets | default list) }}
 - name: {{ ternary . (get (ternary (dict) . (kindIs "string" .)) "name") (kindIs "string" .) | quote }}
 {{- end }}
 {{- end -}}
 
 {{- define "pulltrace.podMetadata" -}}
-{{- $annotations := merge (dict) .values.podAnnotations (include "pulltrace.scrapeAnnotations" . | fromYaml) -}}
+{{- $annotations := merge (dict) (.values.podAnnotations | default dict) (include "pulltrace.scrapeAnnotations" . | fromYaml) -}}
 labels:
   {{- include "pulltrace.labels" (dict "root" .root "component" .component "more" .values.podLabels) | nindent 2 }}
 {{- with $annotations }}
@@ -72,7 +72,7 @@ topologySpreadConstraints:
 {{- $asked = dict "tcpSocket" (dict "port" "metrics") }}
 {{- end }}
 {{ $name }}:
-  {{- merge $asked (get $values $name) | toYaml | nindent 2 }}
+  {{- merge $asked (get $values $name | default dict) | toYaml | nindent 2 }}
 {{- end }}
 {{- end -}}
 

@@ -1,6 +1,6 @@
 {{/* Who may read either program, as peers of a NetworkPolicy: Prometheus, others, and the pod of `helm test`. */}}
 {{- define "pulltrace.readers" -}}
-{{- with concat .Values.networkPolicy.prometheus .Values.networkPolicy.extraIngressFrom }}
+{{- with concat (.Values.networkPolicy.prometheus | default list) (.Values.networkPolicy.extraIngressFrom | default list) }}
 {{- toYaml . }}
 {{- end }}
 - podSelector:

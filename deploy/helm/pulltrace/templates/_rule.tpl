@@ -2,17 +2,17 @@
 {{- define "pulltrace.rule" -}}
 {{- $rule := deepCopy .rule -}}
 {{- if $rule.alert -}}
-{{- $change := get .given.alerts $rule.alert | default dict -}}
+{{- $change := get (.given.alerts | default dict) $rule.alert | default dict -}}
 {{- if $change.for }}{{ $_ := set $rule "for" $change.for }}{{ end -}}
 {{- if $change.keepFiringFor }}{{ $_ := set $rule "keep_firing_for" $change.keepFiringFor }}{{ end -}}
 {{- $severity := ternary (dict "severity" $change.severity) (dict) (not (empty $change.severity)) -}}
-{{- $_ := set $rule "labels" (merge (dict) $severity ($change.labels | default dict) .given.alertLabels ($rule.labels | default dict)) -}}
+{{- $_ := set $rule "labels" (merge (dict) $severity ($change.labels | default dict) (.given.alertLabels | default dict) ($rule.labels | default dict)) -}}
 {{- $annotations := $rule.annotations | default dict -}}
 {{- if and .given.runbookBaseUrl $annotations.runbook_url -}}
 {{- $url := printf "%s/%s" (trimSuffix "/" .given.runbookBaseUrl) (splitList "/" $annotations.runbook_url | last) -}}
 {{- $annotations = merge (dict "runbook_url" $url) $annotations -}}
 {{- end -}}
-{{- $_ := set $rule "annotations" (merge (dict) ($change.annotations | default dict) .given.alertAnnotations $annotations) -}}
+{{- $_ := set $rule "annotations" (merge (dict) ($change.annotations | default dict) (.given.alertAnnotations | default dict) $annotations) -}}
 {{- end -}}
 {{- toYaml $rule -}}
 {{- end -}}
