@@ -250,6 +250,16 @@ def test_notes_speak_of_nothing_that_is_off() -> None:
 
 
 @pytest.mark.unit
+def test_notes_warn_of_an_aggregator_that_reads_nothing() -> None:
+    warning = "READS NO EXPORTERS"
+    assert warning in notes({"exporter": OFF})
+    assert warning not in notes({})
+    assert warning not in notes(VARIANTS["aggregator-only"])
+    assert warning not in notes({"exporter": OFF, "aggregator": {"extraArgs": ["--exporter.target=n=http://n:1"]}})
+    assert warning not in notes({"exporter": OFF, "aggregator": OFF})
+
+
+@pytest.mark.unit
 def test_notes_tell_how_to_come_in() -> None:
     text = notes(CLIENTS)
     assert "files of the Secret pulltrace-prometheus-tls" in text

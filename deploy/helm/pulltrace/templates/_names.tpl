@@ -49,6 +49,12 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the aggregator knows of any exporter: "true" or empty. Arguments may name some, too. */}}
+{{- define "pulltrace.readsExporters" -}}
+{{- $given := printf "%s %s" (toYaml .Values.aggregator.extraArgs) (toYaml .Values.aggregator.extraEnv) -}}
+{{- if or (include "pulltrace.exporterService" .) (contains "--exporter." $given) (contains "PULLTRACE_EXPORTER_" $given) }}true{{ end -}}
+{{- end -}}
+
 {{/* The names that certificates are made for. Pods are asked by address, and so these are what is compared. */}}
 {{- define "pulltrace.exporter.serverName" -}}
 {{- printf "%s.%s.svc" (include "pulltrace.exporter.name" .) (include "pulltrace.namespace" .) -}}

@@ -25,10 +25,8 @@
 {{- $useless := list -}}
 {{- if and .Values.exporter.enabled (not $aggregator.enabled) -}}
 {{- $useless = $needs.aggregator -}}
-{{- else if and $aggregator.enabled (not (include "pulltrace.exporterService" .)) -}}
-{{- /* Arguments may name exporters elsewhere. */ -}}
-{{- $given := printf "%s %s" (toYaml $aggregator.extraArgs) (toYaml $aggregator.extraEnv) -}}
-{{- $useless = ternary list $needs.exporter (or (contains "--exporter." $given) (contains "PULLTRACE_EXPORTER_" $given)) -}}
+{{- else if and $aggregator.enabled (not (include "pulltrace.readsExporters" .)) -}}
+{{- $useless = $needs.exporter -}}
 {{- end -}}
 {{- toYaml $useless -}}
 {{- end -}}
