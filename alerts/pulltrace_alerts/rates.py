@@ -14,6 +14,7 @@ MEDIAN_5M = "registry:pulltrace_download_bytes_per_second:median5m"
 NODES_5M = "registry:pulltrace_download_bytes_per_second:count5m"
 RATIO_TO_PEERS = "pull:pulltrace_pull_bytes_per_second:ratio_to_peers"
 SPEED_OF_NODE = "node_registry:pulltrace_download_bytes_per_second:mean5m"
+STEADY_OF_NODE = "node_registry:pulltrace_download_bytes_per_second:steady5m"
 WINDOWS = (("5m", 5 * MINUTE), ("30m", 30 * MINUTE), ("1h", HOUR), ("6h", 6 * HOUR))
 OWN_FAULTS = "registry_unavailable|timeout|tls|dns|rate_limited"
 """Reasons of failures that speak of the registry and the way to it; the others speak of pods, images and nodes."""
@@ -27,6 +28,12 @@ SUCCESSES = "pulltrace_pod_pull_duration_seconds_count"
 def rate(operation: str, labels: Labels, counter: str, window: str) -> str:
     """The rate of each series first, then their sum: a restart is a reset of one series, never of a sum."""
     return one(operation, labels, f"rate({counter}[{window}])")
+
+
+def downloaded_for(settings: Settings, window: float, seconds: float) -> str:
+    """The nodes and registries with so many seconds of download in the window: in fewer, requests outweigh bytes."""
+    active = f"max by ({names(NODE_REGISTRY)}) (increase({ACTIVE}[{settings.duration(window)}]))"
+    return f"{active} >= {settings.seconds(seconds)}"
 
 
 def speed(settings: Settings) -> Group:
@@ -43,12 +50,18 @@ def _speed(settings: Settings) -> Iterator[Recording]:
         yield Recording(active, labels, rate("sum", labels, ACTIVE, window))
         mean = f"{level}:pulltrace_download_bytes_per_second:mean5m"
         yield Recording(mean, labels, f"{bytes_rate} / ({active} > 0)")
-    yield Recording(MEDIAN_5M, REGISTRY, f"quantile by ({names(REGISTRY)}) (0.5, {SPEED_OF_NODE})")
-    yield Recording(NODES_5M, REGISTRY, one("count", REGISTRY, SPEED_OF_NODE))
+    yield Recording(
+        STEADY_OF_NODE,
+        NODE_REGISTRY,
+        f"{SPEED_OF_NODE}\n"
+        f"and on ({names(NODE_REGISTRY)}) {downloaded_for(settings, 5 * MINUTE, settings.registry_slow_active)}",
+    )
+    yield Recording(MEDIAN_5M, REGISTRY, f"quantile by ({names(REGISTRY)}) (0.5, {STEADY_OF_NODE})")
+    yield Recording(NODES_5M, REGISTRY, one("count", REGISTRY, STEADY_OF_NODE))
     yield Recording(
         "node_registry:pulltrace_download_bytes_per_second:ratio_to_median5m",
         NODE_REGISTRY,
-        f"{SPEED_OF_NODE} / on ({names(REGISTRY)}) group_left ()\n"
+        f"{STEADY_OF_NODE} / on ({names(REGISTRY)}) group_left ()\n"
         f"({MEDIAN_5M} and {NODES_5M} >= {settings.slow_peers})",
     )
     for level, labels in (("image", IMAGE), ("registry", REGISTRY)):

@@ -50,6 +50,8 @@ class Settings:
 
     registry_slow: float = 1.0 * MIB
     registry_slow_nodes: int = 3
+    registry_slow_active: float = 30.0
+    """Seconds of download that a node must have had in five minutes: tiny layers are slow, whatever the registry."""
     registry_slow_for: float = 5 * MINUTE
     registry_silent_nodes: int = 2
     """From so many nodes on it is the registry, below it is the node."""
