@@ -6,7 +6,7 @@ from pulltrace_alerts.failures import recently_failed
 from pulltrace_alerts.joins import RECENT
 from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT_CAUSE, names
 from pulltrace_alerts.model import Alert, Group
-from pulltrace_alerts.rates import HOURS_1W, MEAN_1H, MEDIAN_1W, MEDIAN_5M, NODES_5M
+from pulltrace_alerts.rates import ACTIVE, BYTES, HOURS_1W, MEDIAN_1W, MEDIAN_5M, NODES_5M, downloaded_for, rate
 from pulltrace_alerts.settings import HOUR, Settings, number
 from pulltrace_alerts.texts import POD, VALUE_PERCENT, VALUE_SPEED, longest_wait, waiting
 
@@ -40,9 +40,8 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
         "warning",
         settings.fallen_for,
         REGISTRY,
-        f"({MEAN_1H} / {MEDIAN_1W}) < {settings.fallen_share:g}\n"
-        f"and on ({names(REGISTRY)}) {HOURS_1W} >= {settings.fallen_hours}\n"
-        f"and on ({names(REGISTRY)}) {_active(settings)}",
+        f"(({_lately(settings)}) / {MEDIAN_1W}) < {settings.fallen_share:g}\n"
+        f"and on ({names(REGISTRY)}) {HOURS_1W} >= {settings.fallen_hours}",
         "Downloads from {{ $labels.registry }} are much slower than in the last week.",
         f"Over the last hour downloads from {{{{ $labels.registry }}}} had {VALUE_PERCENT} of the speed of the median"
         f" hour of the last week. {worst} Next: ask what has changed: a new mirror or proxy, other images, more nodes"
@@ -50,10 +49,14 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
     )
 
 
-def _active(settings: Settings) -> str:
-    hour = settings.duration(HOUR)
-    active = f'sum by ({names(REGISTRY)}) (increase(pulltrace_active_seconds_total{{phase="download"}}[{hour}]))'
-    return f"{active} >= {settings.seconds(settings.fallen_active)}"
+def _lately(settings: Settings) -> str:
+    """The speed in the last hour, of the nodes that downloaded for long enough."""
+    enough = f"and on ({names(NODE_REGISTRY)}) {downloaded_for(settings, HOUR, settings.fallen_active)}"
+    loaded, active = (
+        f"sum by ({names(REGISTRY)}) (\n  {rate('sum', NODE_REGISTRY, counter, settings.duration(HOUR))}\n  {enough}\n)"
+        for counter in (BYTES, ACTIVE)
+    )
+    return f"{loaded}\n/ {active}"
 
 
 def _silence(settings: Settings, worst: str) -> Iterator[Alert]:

@@ -67,8 +67,8 @@ class Settings:
     fallen_share: float = 0.5
     fallen_hours: int = 24
     """Hours with downloads that the last week must have had."""
-    fallen_active: float = MINUTE
-    """Seconds of download that the last hour must have had."""
+    fallen_active: float = 30.0
+    """Seconds of download that a node must have had in the last hour, for the reason of `registry_slow_active`."""
     fallen_for: float = 30 * MINUTE
 
     containerd_for: float = 2 * MINUTE
