@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pulltrace_alerts.joins import PULL_SPEED, STALE, one
+from pulltrace_alerts.joins import PULL_SPEED, RECENT, STALE, one
 from pulltrace_alerts.levels import IMAGE, LEVELS, NODE, NODE_REGISTRY, REGISTRY, names
 from pulltrace_alerts.model import Group, Labels, Recording
 from pulltrace_alerts.settings import HOUR, MINUTE, WEEK, Settings
@@ -18,6 +18,10 @@ STEADY_OF_NODE = "node_registry:pulltrace_download_bytes_per_second:steady5m"
 WINDOWS = (("5m", 5 * MINUTE), ("30m", 30 * MINUTE), ("1h", HOUR), ("6h", 6 * HOUR))
 OWN_FAULTS = "registry_unavailable|timeout|tls|dns|rate_limited"
 """Reasons of failures that speak of the registry and the way to it; the others speak of pods, images and nodes."""
+OWN_CAUSES = "registry|rate_limited"
+"""The verdicts on pods whose pulls fail for these reasons."""
+FAILING_ON_NODE = "node_registry:pulltrace_pod_pull_waiting_seconds:count_failing"
+SUCCESS_1H = "registry:pulltrace_pod_pulls:success_ratio_rate1h"
 
 BYTES = "pulltrace_downloaded_bytes_total"
 ACTIVE = 'pulltrace_active_seconds_total{phase="download"}'
@@ -113,8 +117,11 @@ def _attempts(settings: Settings) -> Iterator[Recording]:
             REGISTRY,
             f"({own} or 0 * {attempts}) / ({attempts} > 0)",
         )
+    # The counters know no node.
+    failing = f'{RECENT}{{cause=~"{OWN_CAUSES}"}}'
+    yield Recording(FAILING_ON_NODE, NODE_REGISTRY, one("count", NODE_REGISTRY, failing))
     yield Recording(
-        "registry:pulltrace_pod_pulls:success_ratio_rate1h",
+        SUCCESS_1H,
         REGISTRY,
         f"({rate('sum', REGISTRY, SUCCESSES, settings.duration(HOUR))} or 0 * registry:pulltrace_pod_pulls:rate1h)\n"
         "/ (registry:pulltrace_pod_pulls:rate1h > 0)",

@@ -6,8 +6,20 @@ from pulltrace_alerts.failures import recently_failed
 from pulltrace_alerts.joins import RECENT
 from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT_CAUSE, names
 from pulltrace_alerts.model import Alert, Group
-from pulltrace_alerts.rates import ACTIVE, BYTES, HOURS_1W, MEDIAN_1W, MEDIAN_5M, NODES_5M, downloaded_for, rate
-from pulltrace_alerts.settings import HOUR, Settings, number
+from pulltrace_alerts.rates import (
+    ACTIVE,
+    BYTES,
+    FAILING_ON_NODE,
+    HOURS_1W,
+    MEDIAN_1W,
+    MEDIAN_5M,
+    NODES_5M,
+    SUCCESS_1H,
+    SUCCESSES,
+    downloaded_for,
+    rate,
+)
+from pulltrace_alerts.settings import HOUR, WEEK, Settings, number
 from pulltrace_alerts.texts import POD, VALUE_PERCENT, VALUE_SPEED, longest_wait, waiting
 
 NO_ANSWER = f'{RECENT}{{cause="registry"}}'
@@ -102,6 +114,8 @@ def _burn(
     long, short, hours = windows
     limit = number(factor * (1 - settings.objective))
     attempts = f"registry:pulltrace_pod_pulls:rate{long} * {settings.seconds(hours * HOUR)}"
+    window = settings.duration(hours * HOUR)
+    failing = f"count by ({names(REGISTRY)}) (max_over_time({FAILING_ON_NODE}[{window}]))"
     on = f"on ({names(REGISTRY)})"
     return Alert(
         f"PulltraceRegistryErrorBudgetBurn{name}",
@@ -110,10 +124,19 @@ def _burn(
         REGISTRY,
         f"registry:pulltrace_pod_pull_errors:ratio_rate{long} > {limit}\n"
         f"and {on} registry:pulltrace_pod_pull_errors:ratio_rate{short} > {limit}\n"
-        f"and {on} {attempts} >= {number(settings.burn_attempts)}",
+        f"and {on} {attempts} >= {number(settings.burn_attempts)}\n"
+        f"and {on} {failing} >= {settings.burn_nodes}\n"
+        f"and {on} {_known(settings)}",
         f"Pulls from {{{{ $labels.registry }}}} fail at least {factor:g} times as often as its error budget allows.",
         f"Over the last {long} {VALUE_PERCENT} of the pulls from {{{{ $labels.registry }}}} failed for reasons of the"
         f" registry or the way to it; the objective allows {number(100 * (1 - settings.objective))}%. {worst} Next: see"
         " which reasons (registry_reason:pulltrace_pod_pull_failures:rate5m): timeouts, refusals and rate limits have"
         " different remedies.",
     )
+
+
+def _known(settings: Settings) -> str:
+    """The names that are those of registries: something was pulled from them, since the aggregator began or lately."""
+    hour, week = settings.duration(HOUR), settings.duration(WEEK)
+    ever = f"max by ({names(REGISTRY)}) ({SUCCESSES}) > 0"
+    return f"({ever} or max_over_time({SUCCESS_1H}[{week}:{hour}]) > 0)"

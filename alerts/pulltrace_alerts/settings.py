@@ -64,6 +64,8 @@ class Settings:
     burn_slow_for: float = 15 * MINUTE
     burn_attempts: float = 10
     """A ratio of fewer attempts in the longer window says nothing."""
+    burn_nodes: int = 2
+    """Nodes with pods that failed in the longer window: a single pod in back-off makes attempts enough."""
     fallen_share: float = 0.5
     fallen_hours: int = 24
     """Hours with downloads that the last week must have had."""

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 PAGES = {
     ("PulltraceRegistrySlow", "slow.example"),
     ("PulltraceRegistryNotAnswering", "silent.example"),
-    *(("PulltraceRegistryErrorBudgetBurnFast", f"{name}.example") for name in ("limited", "tls", "dns")),
+    ("PulltraceRegistryErrorBudgetBurnFast", "limited.example"),
 }
 NAMED = ("pod", "node", "registry", "image")
 

@@ -88,11 +88,12 @@ class Play:
 
     def go_well(self) -> None:
         """Ordinary pulls one after the other, so that each is in another scrape, and one that fails at a layer."""
-        ended = 'sum(pulltrace_pulls_total{registry="crash.example",result="succeeded"})'
-        for number in (1, 2, 3):
+        ended = 'sum(pulltrace_pulls_total{registry=~"(limited|crash).example",result="succeeded"})'
+        # What is to be limited has to be known as a registry.
+        for number, host in enumerate(("limited", "crash", "crash", "crash"), 1):
             image = self.chain.push(f"team/ordinary-{number}", [4 * MIB])
             self.chain.registry.throttle(4 * MIB, image.layers[0].digest)
-            pod = self.pod(f"ordinary-{number}", "silent", f"crash.example/{image.repository}:v1")
+            pod = self.pod(f"ordinary-{number}", "silent", f"{host}.example/{image.repository}:v1")
             self.pulls[-1].wait()
             self.desk.until(partial(self._is, ended, number))
             pod.pulled()
@@ -259,10 +260,14 @@ class Play:
 
     def _break(self) -> None:
         for name, (why, _) in BROKEN.items():
-            pod = self.pod(name, "stall", f"{name}.example/team/{name}:v1", pull=False)
-            pod.waits("ImagePullBackOff", f'Back-off pulling image "{pod.image}"')
-            self.desk.meanwhile.append(partial(pod.failed, why.format(pod.image)))
-        self.solve.append(lambda: self.gone(*BROKEN))
+            self._fails(self.pod(name, "stall", f"{name}.example/team/{name}:v1", pull=False), why)
+        why, _ = BROKEN["limited"]
+        self._fails(self.pod("limited-too", "silent", "limited.example/team/limited:v1", pull=False), why)
+        self.solve.append(lambda: self.gone(*BROKEN, "limited-too"))
+
+    def _fails(self, pod: HubPod, why: str) -> None:
+        pod.waits("ImagePullBackOff", f'Back-off pulling image "{pod.image}"')
+        self.desk.meanwhile.append(partial(pod.failed, why.format(pod.image)))
 
     def _cut(self) -> None:
         """One node's exporter is killed, one node is dead and never had any, and one lives without."""
