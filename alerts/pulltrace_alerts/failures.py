@@ -16,10 +16,16 @@ def group(settings: Settings) -> Group:
 
 
 def recently_failed(settings: Settings, labels: tuple[str, ...], reasons: str) -> str:
-    """Where pulls failed for one of the reasons of late. A series begins with its first failure: that is no growth."""
+    """Where pulls failed for one of the reasons of late.
+
+    A series begins with its first failure: that is no growth. New is one that has been there for less long than its
+    aggregator; after a gap in the data none is.
+    """
     window = settings.duration(settings.failing_window)
     by, counter = f"sum by ({names(labels)})", f'{FAILURES}{{reason=~"{reasons}"}}'
-    return f"({by} (increase({counter}[{window}])) > 0\nor {by} ({counter}) unless {by} ({counter} offset {window}))"
+    whole = f"max by (cluster, instance) (count_over_time(pulltrace_aggregator_build_info[{window}]))"
+    new = f"{counter} and count_over_time({counter}[{window}]) < on (cluster, instance) group_left () {whole}"
+    return f"({by} (increase({counter}[{window}])) > 0\nor {by} ({new}))"
 
 
 def in_namespace(settings: Settings, reasons: str) -> str:
