@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pulltrace_alerts.joins import STALE, TIME, WAITING
+from pulltrace_alerts.joins import TIME, WAITING
 from pulltrace_alerts.levels import NODE, names
 from pulltrace_alerts.model import Alert, Group
 from pulltrace_alerts.settings import Settings
@@ -40,9 +40,8 @@ def _nodes(settings: Settings) -> Iterator[Alert]:
         "warning",
         settings.exporter_for,
         NODE,
-        f"max by ({names(NODE)}) (pulltrace_node_exporter_missing) == 1\n"
-        f'or max by ({names(NODE)}) ({STALE}{{reason="exporter_unreachable"}}) == 1',
-        "No exporter answers for node {{ $labels.node }}, where an image is waited for.",
+        f"max by ({names(NODE)}) (pulltrace_node_exporter_missing) == 1",
+        "No exporter answers for node {{ $labels.node }}, where a pod waits for an image.",
         f"A pod waits for an image on node {{{{ $labels.node }}}}, and no exporter answers for it. {worst} Next: is an"
         " exporter's pod running there, or do taints and selectors keep it away; does a network policy or a certificate"
         " keep the aggregator out; is the node itself down?",
