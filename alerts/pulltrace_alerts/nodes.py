@@ -9,6 +9,8 @@ from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.texts import VALUE_PERCENT, longest_wait
 
 KUBE_STATE_METRICS = "kube-state-metrics"
+AGGREGATOR_JOB = ".*pulltrace-aggregator"
+"""The chart's monitors and the documented scrape configuration name it so."""
 
 
 def group(settings: Settings) -> Group:
@@ -91,6 +93,19 @@ def _itself(settings: Settings) -> Iterator[Alert]:
         f"{{{{ else }}}}For {VALUE_PERCENT} of the nodes no exporter answers the aggregator{{{{ end }}}}: pods that"
         " wait, and verdicts, may be missing or old. Next: read the aggregator's log, which names what is"
         " missing: a right, an address or a certificate.",
+    )
+    yield Alert(
+        "PulltraceAggregatorDown",
+        "warning",
+        settings.absent_for,
+        ("cluster",),
+        f'min by (cluster) (up{{job=~"{AGGREGATOR_JOB}"}}) == 0\n'
+        # If no other is left, that is another alert.
+        "and on (cluster) count by (cluster) (pulltrace_aggregator_build_info)",
+        "An aggregator does not answer Prometheus.",
+        "A target of the aggregator's job cannot be scraped, and others can: of the nodes of that shard there are no"
+        " pods, no verdicts and no reasons of failures. Next: Prometheus' page of targets says why; is the pod"
+        " restarting, out of memory, or behind a network policy?",
     )
     yield Alert(
         "PulltraceAggregatorAbsent",
