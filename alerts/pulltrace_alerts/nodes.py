@@ -9,6 +9,8 @@ from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.texts import VALUE_PERCENT, longest_wait
 
 KUBE_STATE_METRICS = "kube-state-metrics"
+WITH_CONTAINERD = 'container_runtime_version=~"containerd://.*",os_image!~"(?i)windows.*"'
+"""The nodes on which an exporter can run."""
 AGGREGATOR_JOB = ".*pulltrace-aggregator"
 """The chart's monitors and the documented scrape configuration name it so."""
 
@@ -70,7 +72,8 @@ def _with_kube_state_metrics(settings: Settings) -> Iterator[Alert]:
         "info",
         settings.uncovered_for,
         NODE,
-        f"max by ({names(NODE)}) (kube_node_info)\nunless {on} {TIME}\nand on (cluster) count by (cluster) ({TIME})",
+        f"max by ({names(NODE)}) (kube_node_info{{{WITH_CONTAINERD}}})\n"
+        f"unless {on} {TIME}\nand on (cluster) count by (cluster) ({TIME})",
         "Nothing is scraped from an exporter on node {{ $labels.node }}.",
         "Other nodes of the cluster have an exporter, node {{ $labels.node }} shows none: its pulls will not be seen."
         f" {longest_wait('cluster', 'node')} Next: is an exporter's pod running there, and does Prometheus scrape it"

@@ -27,7 +27,7 @@ ALERTS = alerts(Settings())
 BY_NAME = {alert.name: alert for alert in ALERTS}
 OF_KUBE_STATE_METRICS: Known = {
     "kube_node_status_condition": {"node", "condition", "status"},
-    "kube_node_info": {"node"},
+    "kube_node_info": {"node", "container_runtime_version", "os_image"},
 }
 
 

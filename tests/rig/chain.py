@@ -121,7 +121,8 @@ class Chain:
     def _cluster_state(self, _: Request) -> Response:
         """What kube-state-metrics would say of nodes."""
         names = sorted({*self.places, *self.not_ready, *self.without_exporter})
-        lines = [f'kube_node_info{{node="{name}"}} 1\n' for name in names]
+        of_node = 'container_runtime_version="containerd://2.1.4",os_image="Debian GNU/Linux 13 (trixie)"'
+        lines = [f'kube_node_info{{node="{name}",{of_node}}} 1\n' for name in names]
         for name in names:
             labels = f'node="{name}",condition="Ready",status="true"'
             lines.append(f"kube_node_status_condition{{{labels}}} {int(name not in self.not_ready)}\n")
