@@ -80,8 +80,10 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
         "PulltraceNodeDiskFull",
         "backoff",
         f"\nand {in_namespace(settings, 'disk_full')}",
-        f"Node {{{{ $labels.node }}}} has no room for the image of {pod}.",
-        "free or enlarge the node's image store (crictl rmi --prune, crictl df); see what else fills the disk.",
+        f"Node {{{{ $labels.node }}}} may have no room for the image of {pod}.",
+        f"look for no space left on device in the pod's events: failures are counted for {registry} and the namespace,"
+        " so that it may be the node of another pod in back-off. Where it is, free or enlarge the image store (crictl"
+        " rmi --prune, crictl df); see what else fills the disk.",
     )
     yield _failing(
         settings,
