@@ -10,6 +10,7 @@ TIME = "node:pulltrace_exporter_time_seconds:max"
 UNMOVED = "pull:pulltrace_pull_unmoved_seconds:min"
 PULL_SPEED = "pull:pulltrace_pull_bytes_per_second:max"
 WAITING = "wait:pulltrace_pod_pull_waiting_seconds:max"
+PHASE = "wait:pulltrace_pod_pull_phase:top1"
 WAIT_OF_PULL = "wait_pull:pulltrace_pod_pull_waiting_seconds:max"
 VERDICT = "wait_verdict:pulltrace_pod_pull_waiting_seconds:max"
 RECENT = "wait_cause:pulltrace_pod_pull_waiting_seconds:max3m"
@@ -79,7 +80,7 @@ def waits(settings: Settings) -> Group:
 def _waits(settings: Settings) -> Iterator[Recording]:
     yield Recording(WAITING, WAIT, one("max", WAIT, "pulltrace_pod_pull_waiting_seconds"))
     phase = one("max", (*WAIT, "phase"), "pulltrace_pod_pull_phase")
-    yield Recording("wait:pulltrace_pod_pull_phase:top1", (*WAIT, "phase"), best(WAIT, f"  {phase}"))
+    yield Recording(PHASE, (*WAIT, "phase"), best(WAIT, f"  {phase}"))
     info = (*WAIT, "uid", "registry", "repository", "digest", "match")
     yield Recording(
         "wait:pulltrace_pod_pull_info:top1",

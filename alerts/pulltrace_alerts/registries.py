@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from pulltrace_alerts.failures import recently_failed
-from pulltrace_alerts.joins import RECENT
-from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT_CAUSE, names
+from pulltrace_alerts.joins import PHASE, RECENT
+from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT, WAIT_CAUSE, names
 from pulltrace_alerts.model import Alert, Group
 from pulltrace_alerts.rates import (
     ACTIVE,
@@ -22,7 +22,8 @@ from pulltrace_alerts.rates import (
 from pulltrace_alerts.settings import HOUR, WEEK, Settings, number
 from pulltrace_alerts.texts import POD, VALUE_PERCENT, VALUE_SPEED, longest_wait, waiting
 
-NO_ANSWER = f'{RECENT}{{cause="registry"}}'
+NO_ANSWER = f'({RECENT}{{cause="registry"}} unless on ({names(WAIT)}) {PHASE}{{phase=~"downloading|unpacking"}})'
+"""Pods that wait in vain. A registry that took its time and sends now has answered, however recent the verdict is."""
 
 
 def group(settings: Settings) -> Group:
