@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from pulltrace_alerts.failures import recently_failed
+from pulltrace_alerts.failures import in_namespace
 from pulltrace_alerts.joins import PHASE, RECENT
 from pulltrace_alerts.levels import NODE, NODE_REGISTRY, REGISTRY, WAIT, WAIT_CAUSE, names
 from pulltrace_alerts.model import Alert, Group
@@ -73,15 +73,16 @@ def _lately(settings: Settings) -> str:
 
 
 def _silence(settings: Settings, worst: str) -> Iterator[Alert]:
-    nodes = f"count by ({names(REGISTRY)}) (count by ({names(NODE_REGISTRY)}) ({NO_ANSWER}))"
-    many, by_registry = f"{nodes} >= {settings.registry_silent_nodes}", f"on ({names(REGISTRY)})"
-    explained = f"unless {by_registry} {recently_failed(settings, REGISTRY, 'tls|dns')}"
+    # By namespace, since one node's clock or resolver must not keep silent what all the others wait for.
+    unexplained = f"({NO_ANSWER}\nunless {in_namespace(settings, 'tls|dns')})"
+    nodes = f"count by ({names(REGISTRY)}) (count by ({names(NODE_REGISTRY)}) {unexplained})"
+    many = f"{nodes} >= {settings.registry_silent_nodes}"
     yield Alert(
         "PulltraceRegistryNotAnswering",
         "critical",
         settings.registry_silent_for,
         REGISTRY,
-        f"{many}\n{explained}",
+        many,
         "Registry {{ $labels.registry }} does not answer.",
         f"On {{{{ $value }}}} nodes pods wait for {{{{ $labels.registry }}}}, which does not answer or breaks off."
         f" {worst} Next: see whether the registry is up and reachable from outside the cluster, then firewalls, proxies"
@@ -93,7 +94,7 @@ def _silence(settings: Settings, worst: str) -> Iterator[Alert]:
         "warning",
         settings.failing_for,
         WAIT_CAUSE,
-        f"({NO_ANSWER} unless {by_registry} ({many})\n{explained})\n"
+        f"({unexplained}\nunless on ({names(REGISTRY)}) ({many}))\n"
         f"or (max by ({names(NODE)}) (pulltrace_node_resolving_stale) > 0) unless on ({names(NODE)}) {NO_ANSWER}",
         "Node {{ $labels.node }} gets no answer from"
         " {{ if $labels.registry }}{{ $labels.registry }}{{ else }}a registry{{ end }}.",
