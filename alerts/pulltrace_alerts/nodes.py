@@ -102,13 +102,18 @@ def _itself(settings: Settings) -> Iterator[Alert]:
         "warning",
         settings.absent_for,
         ("cluster",),
-        f'min by (cluster) (up{{job=~"{AGGREGATOR_JOB}"}}) == 0\n'
-        # If no other is left, that is another alert.
+        f'((min by (cluster) (up{{job=~"{AGGREGATOR_JOB}"}}) == 0) - 1\n'
+        # A shard that was never started is no target.
+        "or sum by (cluster) (pulltrace_aggregator_exporters)"
+        f" / count by (cluster) ({TIME}) < {settings.asked_share:g})\n"
+        # If none is left, that is another alert.
         "and on (cluster) count by (cluster) (pulltrace_aggregator_build_info)",
-        "An aggregator does not answer Prometheus.",
-        "A target of the aggregator's job cannot be scraped, and others can: of the nodes of that shard there are no"
-        " pods, no verdicts and no reasons of failures. Next: Prometheus' page of targets says why; is the pod"
-        " restarting, out of memory, or behind a network policy?",
+        "A part of the nodes has no aggregator.",
+        "{{ if lt $value 0.0 }}A target of the aggregator's job cannot be scraped, and others can"
+        f"{{{{ else }}}}All aggregators together know fewer than {100 * settings.asked_share:g}% of the nodes with an"
+        " exporter{{ end }}: of the rest there are no pods, no verdicts and no reasons of failures. Next: is a shard's"
+        " pod waiting, restarting or out of memory, or behind a network policy (Prometheus' page of targets says so);"
+        " does each find the exporters' Service?",
     )
     yield Alert(
         "PulltraceAggregatorAbsent",

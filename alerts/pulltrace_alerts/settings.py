@@ -84,6 +84,8 @@ class Settings:
     blind_share: float = 0.5
     blind_for: float = 5 * MINUTE
     absent_for: float = 5 * MINUTE
+    asked_share: float = 0.9
+    """Part of the nodes with an exporter that all shards together have to know."""
     suppressed_for: float = 15 * MINUTE
 
     def duration(self, seconds: float) -> str:
