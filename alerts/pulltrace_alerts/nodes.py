@@ -123,8 +123,7 @@ def _itself(settings: Settings) -> Iterator[Alert]:
         f"count by (cluster) ({TIME})\nunless on (cluster) count by (cluster) (pulltrace_aggregator_build_info)",
         "Exporters are scraped, and no aggregator is.",
         "{{ $value }} nodes have an exporter, and Prometheus sees no aggregator: there are no pods, no verdicts and no"
-        " reasons of failures. Next: is the aggregator running, and does Prometheus scrape it with honorLabels? Whoever"
-        " runs exporters alone turns this alert off.",
+        " reasons of failures. Next: is the aggregator running, and does Prometheus scrape it with honorLabels?",
     )
     yield Alert(
         "PulltraceSeriesSuppressed",
