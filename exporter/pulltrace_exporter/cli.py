@@ -60,7 +60,7 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     clock = SystemClock()
     address = settings.containerd_address or find_socket()
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
-    outlet = Outlet(standard_output())
+    outlet = Outlet(standard_output(), clock)
     poller = Poller(
         source,
         _tracker(settings, clock),
@@ -73,7 +73,6 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
     loaded.server = server
     server.start()
-    outlet.start()
     polling = program.start_vital("poller", poller.run, stop)
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=server.port, containerd=address))
     stop.wait()

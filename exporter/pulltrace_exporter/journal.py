@@ -15,9 +15,8 @@ class Journal:
         self._write = write
 
     def write(self, events: Iterable[Event]) -> None:
-        """Hand over the lines of these events, all at once."""
-        if lines := [self._render(self._entry(event)) + "\n" for event in events]:
-            self._write("".join(lines))
+        """Hand over the lines of these events all at once, or nothing."""
+        self._write("".join(self._render(self._entry(event)) + "\n" for event in events))
 
     def _entry(self, event: Event) -> dict[str, object]:
         entry: dict[str, object] = {

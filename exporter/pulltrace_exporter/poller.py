@@ -68,7 +68,7 @@ class Intervals:
 class Poller:
     """Runs in a thread of its own until stopped; the view is replaced as a whole after each look.
 
-    `intents` gives what the kubelet wants pulled, `write` takes what happened.
+    `intents` gives what the kubelet wants pulled, `write` takes what happened since the last look, if only nothing.
     """
 
     def __init__(
