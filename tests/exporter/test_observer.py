@@ -361,6 +361,33 @@ def test_a_clock_set_back_during_a_pull_makes_no_second_one_of_it(containerd: Fa
     assert not watcher.look(2.1, containerd.write(TAG, 2)).glimpsed
 
 
+@pytest.mark.parametrize("looks", [(), (1.5,), (1.5, 899.5)], ids=["at-once", "soon", "when-time-has-caught-up"])
+def test_the_end_of_a_pull_whose_clock_was_set_back_is_its_own(
+    containerd: FakeContainerd, watcher: Watcher, looks: tuple[float, ...]
+) -> None:
+    containerd.fetch(NOW + 900)
+    containerd.lease("pull", NOW + 900, ROOT)
+    watcher.look(901)
+    for at in looks:
+        watcher.look(at)
+    end = (looks or (1.5,))[-1] + 0.6
+    del containerd.held["pull"]
+    assert not watcher.look(end, containerd.write(TAG, end - 0.2)).glimpsed
+
+
+def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 800)
+    containerd.write(TAG, 801)
+    containerd.lease("failing", NOW + 900, ROOT)
+    watcher.look(901)
+    watcher.look(1.5)
+    del containerd.held["failing"]
+    assert not watcher.look(2.5).glimpsed
+    assert len(watcher.look(3.1, containerd.write(TAG, 3)).glimpsed) == 1
+
+
 def test_an_import_or_a_local_tag_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write("registry.example/other:v1", 3.5, created=True, managed=False)

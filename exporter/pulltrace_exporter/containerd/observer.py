@@ -127,7 +127,7 @@ class Observer:
             if resources is None:
                 reader.vanished = True  # since the list was read: the next poll sees it as ended
                 continue
-            reader.seen_at = now
+            reader.see(now)
             self._snapshotter = next(iter(resources.snapshots), self._snapshotter)
             reader.read(client, resources, ingests, self._snapshotter)
         return readers
@@ -142,7 +142,7 @@ class Observer:
                 if root not in images:
                     images[root] = client.images(root)
             records = [record for root in reader.roots for record in images[root]]
-            written = [record for record in records if record.updated_at >= reader.created_at]
+            written = [record for record in records if reader.has_written(record, now)]
             reader.close(client, ingests, self._snapshotter, succeeded=bool(written))
             self._glimpses.end(reader, written, now)
         return images

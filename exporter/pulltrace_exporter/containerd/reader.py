@@ -5,11 +5,14 @@ from collections.abc import Iterable
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.documents import Documents
 from pulltrace_exporter.image import Document, Index, Manifest, chain_ids
-from pulltrace_exporter.observation import Chain, Content, Ingest, Lease, Snapshots
+from pulltrace_exporter.observation import Chain, Content, ImageRecord, Ingest, Lease, Snapshots
 
 USUAL_SNAPSHOTTER = "overlayfs"
 MAX_UNKNOWN = 32
 """Contents of one lease that nothing explains yet, looked at again in one poll. An import holds many."""
+
+LONGEST_BLINK_SECONDS = 60.0
+"""Two looks at a running pull are no further apart: so long ago, at most, a clock that was found set back was."""
 
 
 class LeaseReader:
@@ -20,6 +23,8 @@ class LeaseReader:
         self.created_at = created_at
         self.settled = False
         self.seen_at = created_at
+        self.since = created_at
+        """Its beginning by the clock as it is now, which may have been set back since `created_at` was written."""
         self.vanished = False
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
@@ -46,6 +51,18 @@ class LeaseReader:
             for digest, content in self._contents.items()
             if content is not None and content.children and digest not in named
         ]
+
+    def see(self, now: float) -> None:
+        """It was there at `now`, Unix time."""
+        self.seen_at = now
+        if now < self.since:
+            self.since = now - LONGEST_BLINK_SECONDS
+
+    def has_written(self, record: ImageRecord, now: float) -> bool:
+        """Whether a record was written since it began, as the clock tells at `now`, Unix time."""
+        if record.updated_at > now:  # before the clock was set back, and so was what it is compared with
+            return record.updated_at >= self.created_at
+        return self.since > now or record.updated_at >= self.since
 
     def lease(self) -> Lease:
         """The lease as it was last read."""

@@ -13,9 +13,12 @@ MOST_COMPARED = 100
 
 @dataclass(slots=True, eq=False)
 class _Sighting:
-    """One lease that was seen to hold an image; `gone_at` is the first moment without it, `wrote_at` its record's."""
+    """One lease that was seen to hold an image, from `since` on by the clock as it is now.
 
-    created_at: float
+    `gone_at` is the first moment without it, `wrote_at` its record's.
+    """
+
+    since: float
     roots: Sequence[str] = ()
     gone_at: float | None = None
     wrote_at: float | None = None
@@ -40,14 +43,15 @@ class Sightings:
         """These pulls are under way at `now`; the others are forgotten when word of their records is due no longer."""
         before, self._pulls = self._pulls, {}
         for reader in running:
-            sighting = before.pop(reader.id, None) or _Sighting(reader.created_at)
+            sighting = before.pop(reader.id, None) or _Sighting(reader.since)
+            sighting.since = reader.since
             sighting.roots = reader.roots
             self._pulls[reader.id] = sighting
         self._pulls |= {lease_id: each for lease_id, each in before.items() if _is_due(each, now)}
 
     def end(self, reader: LeaseReader, gone_at: float, *, succeeded: bool) -> None:
         """The lease is gone. A pull that failed has written nothing."""
-        sighting = self._pulls.setdefault(reader.id, _Sighting(reader.created_at))
+        sighting = self._pulls.setdefault(reader.id, _Sighting(reader.since))
         sighting.roots = reader.roots if succeeded else ()
         sighting.gone_at = gone_at
 
@@ -84,8 +88,8 @@ def _assign(at: float, spans: list[_Span]) -> bool:
 
 
 def _span(sighting: _Sighting, now: float, slack: float) -> _Span:
-    # A creation in the future is one before the clock was set back: it bounds nothing then.
-    begin = -math.inf if sighting.created_at > now else sighting.created_at
+    # A beginning in the future is one before the clock was set back: it bounds nothing then.
+    begin = -math.inf if sighting.since > now else sighting.since
     return _Span(sighting, begin, math.inf if sighting.gone_at is None else sighting.gone_at + slack)
 
 
