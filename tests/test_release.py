@@ -70,8 +70,8 @@ def test_the_wheel_has_the_programs_and_nothing_of_the_tests(distribution: Distr
         tops = {name.split("/", 1)[0] for name in archive.namelist()}
         (points,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt")]
     assert tops == {*PACKAGES, f"{distribution.name}.dist-info"}
-    assert "pulltrace-exporter = pulltrace_exporter.cli:main" in points
-    assert "pulltrace-aggregator = pulltrace_aggregator.cli:main" in points
+    assert "pulltrace-exporter = pulltrace_exporter.__main__:main" in points
+    assert "pulltrace-aggregator = pulltrace_aggregator.__main__:main" in points
 
 
 @pytest.mark.integration

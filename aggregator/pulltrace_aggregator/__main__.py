@@ -1,5 +1,15 @@
-"""`python -m pulltrace_aggregator`."""
+"""`pulltrace-aggregator`, and `python -m pulltrace_aggregator`."""
 
-from pulltrace_aggregator.cli import main
+from pulltrace import loading
 
-main()
+
+def main() -> None:
+    """Load the aggregator and run it."""
+    loading.heed_signals()
+    from pulltrace_aggregator import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,5 +1,15 @@
-"""`python -m pulltrace_exporter`."""
+"""`pulltrace-exporter`, and `python -m pulltrace_exporter`."""
 
-from pulltrace_exporter.cli import main
+from pulltrace import loading
 
-main()
+
+def main() -> None:
+    """Load the exporter and run it."""
+    loading.heed_signals()
+    from pulltrace_exporter import cli
+
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()
