@@ -96,13 +96,10 @@ def matching_references(key: ImageKey, records: Iterable[ImageRecord]) -> tuple[
     return tuple(name for _, name in sorted(found))
 
 
-def names_another(key: ImageKey, sources: Iterable[Source], record: ImageRecord) -> bool:
-    """Whether a record is of another of the root's `sources`, so that it says nothing of this pull."""
+def image_of(record: ImageRecord, root: str) -> ImageKey | None:
+    """The image that a record of `root` is named after; None for a name that is no reference."""
     reference = _reference(record.name)
-    if reference is None:
-        return False
-    named = (reference.host, reference.repository)
-    return named != (key.registry, key.repository) and named in sources
+    return None if reference is None else ImageKey(reference.host, reference.repository, root)
 
 
 def _named(described: Iterable[Content], documents: Mapping[str, Document]) -> set[str]:

@@ -17,9 +17,9 @@ from pulltrace_exporter.tracking.naming import (
     SETTLE_SECONDS,
     Repositories,
     choose,
+    image_of,
     is_below,
     matching_references,
-    names_another,
     root_of,
 )
 from pulltrace_exporter.tracking.queue import Wanted, queued, tags, wanted
@@ -256,13 +256,19 @@ class Tracker:
             if request.nameless and request.age(look.previous or look.now) > RESOLVING_SECONDS:
                 self._ledger.unresolved()
             return
-        root = lease.contents.get(attempt.key.digest)
         written = _written(attempt.key.digest, request, look)
-        ours = [record for record in written if not names_another(attempt.key, root.sources if root else (), record)]
+        beside = self._beside(request, attempt)
+        ours = [record for record in written if image_of(record, attempt.key.digest) not in beside]
         names = (ours, look.seen.images.get(attempt.key.digest, ()))
         written_first = [name for records in names for name in matching_references(attempt.key, records)]
         attempt.references = tuple(dict.fromkeys(written_first)) or attempt.references
         self._leave(request, attempt, Phase.SUCCEEDED if ours else Phase.FAILED, look)
+
+    def _beside(self, request: Request, attempt: Attempt) -> set[ImageKey]:
+        """The images that were pulled while a request ran: their records may be their own pulls'."""
+        since = request.started.monotonic
+        others = (other for other in self._attempts.values() if other is not attempt)
+        return {other.key for other in others if other.ended is None or other.ended.monotonic > since}
 
     def _glimpse(self, lease: Lease, look: Look) -> None:
         """Count a pull that was over before it was seen, with series like those of any other."""

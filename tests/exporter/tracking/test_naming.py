@@ -10,8 +10,8 @@ from pulltrace_exporter.tracking.naming import (
     REMEMBERED_ROOTS,
     Repositories,
     choose,
+    image_of,
     matching_references,
-    names_another,
     root_of,
 )
 from rig.manifests import REGISTRY, an_image, digest
@@ -157,18 +157,17 @@ def test_references_are_the_names_in_the_images_own_repository_those_with_a_tag_
 
 
 @pytest.mark.parametrize(
-    ("name", "another"),
+    ("name", "image"),
     [
-        (f"{REGISTRY}/a:1", False),
-        (f"{REGISTRY}:5000/a:1", False),
-        (f"{REGISTRY}/b:1", True),
-        ("other.example/a:1", True),
-        (digest("config"), False),
-        ("localhost/renamed:1", False),  # a client may name what it pulled as it likes
+        (f"{REGISTRY}/a:1", KEY),
+        (f"{REGISTRY}:5000/a:1", KEY),
+        (f"{REGISTRY}/b:1", ImageKey(REGISTRY, "b", ROOT)),
+        ("other.example/a:1", ImageKey("other.example", "a", ROOT)),
+        (digest("config"), None),
     ],
 )
-def test_a_record_of_another_of_the_roots_repositories_says_nothing(name: str, another: bool) -> None:
-    assert names_another(KEY, (A, B, C), ImageRecord(name, 1.0)) is another
+def test_a_record_is_named_after_an_image(name: str, image: ImageKey | None) -> None:
+    assert image_of(ImageRecord(name, 1.0), ROOT) == image
 
 
 # Seen from outside
@@ -269,6 +268,44 @@ def test_two_pulls_of_one_image_from_two_repositories_are_told_apart() -> None:
         "team/app": "succeeded",
         "team/copy": "failed",
     }
+
+
+def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same() -> None:
+    node = Node()
+    image = an_image()
+    node.pulled(image)
+    exporter = Exporter(node)
+    node.pulled(image.under("team/copy"))
+    exporter.look()
+    pull = node.pull(image.under("team/copy"))
+    pull.resolve()
+    assert exporter.look(0.1).pull.key.repository == "team/app"  # the first in order
+
+    pull.run()
+    exporter.look()
+
+    assert exporter.results == {"succeeded": 1}
+    assert exporter.pull.phase.value == "succeeded"
+
+
+def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing() -> None:
+    node = Node()
+    image = an_image()
+    exporter = Exporter(node).look()
+    node.pulled(image)
+    copy = node.pull(image.under("team/copy"))
+    copy.find_root()
+    exporter.look(0.1, f"{REGISTRY}/team/copy:1")
+    copy.run()
+    exporter.look()
+    pull = node.pull(image.under("team/copy"))
+    pull.resolve()
+    exporter.look(60)
+    assert exporter.results == {"succeeded": 1}
+    pull.run()
+    exporter.look()
+
+    assert exporter.results == {"succeeded": 2}
 
 
 def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pulls() -> None:
