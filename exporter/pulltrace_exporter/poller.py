@@ -1,6 +1,7 @@
 """The exporter's loop: look at containerd, feed the tracker, publish what it makes of it, wait."""
 
 import logging
+import math
 import random
 import threading
 from collections import Counter
@@ -97,6 +98,7 @@ class Poller:
         self._complaint = ""
         self._settling_since: float | None = None
         self._daemon = Daemon()
+        self._stands_until = math.inf
         self._view = self._compose(tracker.elapse(clock.now()))
 
     @property
@@ -109,7 +111,7 @@ class Poller:
         while not self._stopping.is_set():
             began = self._clock.now().monotonic
             self.poll()
-            due = began + self._pause()
+            due = min(began + self._pause(), self._stands_until)
             earliest = self._clock.now().monotonic + CLOSEST_SECONDS
             self._source.wait(max(due - self._clock.now().monotonic, CLOSEST_SECONDS))
             self._stopping.wait(max(earliest - self._clock.now().monotonic, 0.0))
@@ -126,6 +128,7 @@ class Poller:
         ended = self._clock.now()
         self._durations = self._durations.observe(ended.monotonic - began.monotonic)
         self._last_at = ended.wall
+        self._stands_until = ended.monotonic + tracked.stands_for
         self._view = self._compose(tracked)
         self._tell(tracked.events)
 

@@ -134,6 +134,17 @@ def test_a_success_makes_the_next_failure_a_first_one(clock: ManualClock) -> Non
     assert pauses(source, clock) == [0.25, 0.5, 5.0, 0.25]
 
 
+def test_an_ended_pull_leaves_when_its_linger_is_over_however_seldom_an_idle_node_is_looked_at(
+    clock: ManualClock,
+) -> None:
+    source = FakeSource(clock, a_pull(), *[NOTHING] * 4)
+    tracker = Tracker(clock.now(), linger=12, abandoned=900, label_values=100)
+    poller = source.poller = Poller(source, tracker, Intervals(1.0, 5.0), clock)
+    poller.run()
+    assert source.waits == [5.0, 5.0, 5.0, 2.0, 5.0]
+    assert not poller.view.pulls
+
+
 def test_a_complaint_is_logged_once_until_it_changes_or_is_over(
     clock: ManualClock, logs: pytest.LogCaptureFixture
 ) -> None:

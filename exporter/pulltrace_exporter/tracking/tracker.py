@@ -1,5 +1,6 @@
 """The state machine: observations and a clock in, pulls and totals out. It does no I/O and reads no clock."""
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -38,7 +39,8 @@ CLOCK_STEP_SECONDS = 1.0
 class Tracked:
     """What the tracker knows after an observation; `resolving` holds starts as Unix times.
 
-    `events` are those since the answer before, in the order in which they were noticed.
+    `events` are those since the answer before, in the order in which they were noticed; `stands_for` is after how
+    many seconds the first of the ended pulls leaves, though nothing else may happen.
     """
 
     pulls: tuple[Pull, ...]
@@ -46,6 +48,7 @@ class Tracked:
     queued: tuple[QueuedImage, ...]
     totals: Totals
     events: tuple[Event, ...] = ()
+    stands_for: float = math.inf
 
 
 class Tracker:
@@ -128,6 +131,7 @@ class Tracker:
             queued=queued(self._waiting, [attempt.key for attempt in running], len(resolving)),
             totals=self._ledger.totals(),
             events=self._chronicle.take(),
+            stands_for=self._lingering(now),
         )
 
     def _ended(self, seen: Observation) -> list[Lease]:
@@ -361,6 +365,10 @@ class Tracker:
         if gone or self._retracted:
             self._fetching.forget(self._attempts.values())
             self._retracted = False
+
+    def _lingering(self, now: Instant) -> float:
+        ends = (attempt.ended.monotonic for attempt in self._attempts.values() if attempt.ended is not None)
+        return min(ends, default=math.inf) + self._linger - now.monotonic
 
     def _resolving(self, now: Instant) -> list[float]:
         return [
