@@ -1,6 +1,6 @@
 """Leases that a crash of containerd left behind: listed as before, though nobody is pulling any more."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from pulltrace.clock import Instant
@@ -35,6 +35,8 @@ class Ghosts:
         candidates = _older_than(seen.daemon, leases, now) if seen.reconnected else frozenset()
         suspects = (self._suspects.keys() | candidates) & leases.keys()
         claimed = _ingests(leases, without=suspects)
+        others = [lease for key, lease in leases.items() if key not in suspects]
+        wanted = _wanted((*others, *_begun_after(seen.daemon, (*seen.ended, *seen.glimpsed))))
         kept: dict[str, _Suspect] = {}
         confirmed = []
         for lease_id in sorted(suspects):
@@ -42,26 +44,14 @@ class Ghosts:
             suspect = self._suspects.get(lease_id) or _Suspect(now, signature)
             if not _still(signature, suspect.signature):
                 continue  # it moves: a live pull under a clock that was stepped
-            if self._confirmed(suspect, leases[lease_id], leases, suspects, now):
+            # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
+            retried = bool(wanted & _wanted([leases[lease_id]]))
+            if retried or now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
                 confirmed.append(lease_id)
             else:
                 kept[lease_id] = suspect
         self._suspects = kept
         return confirmed
-
-    def _confirmed(
-        self,
-        suspect: _Suspect,
-        lease: Lease,
-        leases: Mapping[str, Lease],
-        suspects: frozenset[str] | set[str],
-        now: Instant,
-    ) -> bool:
-        if now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
-            return True
-        # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
-        others = [other for other in leases.values() if other.id not in suspects]
-        return any(lease.ingests & other.ingests for other in others)
 
 
 def _still(now: Signature, before: Signature) -> bool:
@@ -76,6 +66,19 @@ def _older_than(daemon: Daemon, leases: Mapping[str, Lease], now: Instant) -> fr
     if daemon.started_at is None or daemon.started_at > now.wall:
         return frozenset()  # a start in the future is one before the clock was stepped back
     return frozenset(key for key, lease in leases.items() if lease.created_at < daemon.started_at)
+
+
+def _begun_after(daemon: Daemon, leases: Iterable[Lease]) -> list[Lease]:
+    return [lease for lease in leases if daemon.started_at is not None and lease.created_at >= daemon.started_at]
+
+
+def _wanted(leases: Iterable[Lease]) -> frozenset[str]:
+    """The blobs that some leases are downloading, and the indexes and manifests that say which."""
+    wanted: set[str] = set()
+    for lease in leases:
+        wanted |= lease.ingests
+        wanted.update(digest for digest, content in lease.contents.items() if content is not None and content.children)
+    return frozenset(wanted)
 
 
 def _ingests(leases: Mapping[str, Lease], without: frozenset[str] | set[str]) -> frozenset[str]:

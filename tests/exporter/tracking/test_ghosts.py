@@ -110,6 +110,28 @@ def test_a_retry_that_waits_for_the_registry_beside_its_ghost_becomes_an_ordinar
     assert exporter.counted == image.size + image.envelope
 
 
+@pytest.mark.parametrize("seen_running", [True, False])
+def test_a_retry_that_succeeds_before_its_ghost_is_found_is_a_success(
+    node: Node, exporter: Exporter, seen_running: bool
+) -> None:
+    image = an_image()
+    pulling(node, image, 400)
+    exporter.look(0.1)
+    node.crash()
+    exporter.look(0.1)
+    retry = node.pull(image)
+    if seen_running:
+        retry.resolve()
+        exporter.look(0.1)
+    retry.run()
+    exporter.look(0.1)
+    assert exporter.pull.phase == "succeeded"
+    exporter.watch(3)
+
+    assert exporter.pull.phase == "succeeded"
+    assert exporter.results == {"orphaned": 1, "succeeded": 1}
+
+
 def test_a_ghost_whose_ingests_a_retry_takes_over_is_no_less_a_ghost(node: Node, exporter: Exporter) -> None:
     image = an_image()
     ghost = pulling(node, image, 400)
