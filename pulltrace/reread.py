@@ -4,15 +4,17 @@ import logging
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
 
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, Instant
 from pulltrace.errors import ConfigError
 from pulltrace.logs import fields
 
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS: Final = 1.0
+_SETTLE_SECONDS: Final = 0.5
+"""A file that changed less long ago may still be being written: for a moment it is empty, and asks for nothing."""
 
 Value = TypeVar("Value")
 Read = Callable[[Path], tuple[Value, Collection[Path]]]
@@ -38,15 +40,19 @@ class Reread(Generic[Value]):
 
     def current(self) -> Value:
         """What is in force."""
-        now = self._clock.now().monotonic
-        if now >= self._next_check:
-            self._next_check = now + _CHECK_SECONDS
-            self._check()
+        now = self._clock.now()
+        if now.monotonic >= self._next_check:
+            self._next_check = now.monotonic + _CHECK_SECONDS
+            self._check(now)
         return self._value
 
-    def _check(self) -> None:
+    def _check(self, now: Instant) -> None:
+        stamps = _stamps(self._stamps)
         # What was wrong may have been mended in a file that was not got as far as, so a failure is tried again.
-        if self.last_reload_successful and self._stamps == _stamps(self._stamps):
+        if self.last_reload_successful and self._stamps == stamps:
+            return
+        if any(stamp and 0 <= now.wall - stamp.changed_at < _SETTLE_SECONDS for stamp in stamps.values()):
+            self._next_check = now.monotonic + _SETTLE_SECONDS
             return
         try:
             self._value, self._stamps = self._read_stamped(self._stamps)
@@ -74,17 +80,29 @@ class Reread(Generic[Value]):
         return value, {file: stamps[file] for file in files}
 
 
-_Stamps = Mapping[Path, tuple[int, ...] | None]
+class _Stamp(NamedTuple):
+    device: int
+    inode: int
+    size: int
+    modified_ns: int
+    changed_ns: int
+
+    @property
+    def changed_at(self) -> float:
+        return self.changed_ns / 1e9
 
 
-def _stamps(paths: Iterable[Path]) -> dict[Path, tuple[int, ...] | None]:
+_Stamps = Mapping[Path, _Stamp | None]
+
+
+def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp | None]:
     return {path: _stamp(path) for path in paths}
 
 
-def _stamp(path: Path) -> tuple[int, ...] | None:
+def _stamp(path: Path) -> _Stamp | None:
     """Tell one state of a file from another, symbolic links followed: Kubernetes swaps those of a mounted Secret."""
     try:
         status = os.stat(path)  # noqa: PTH116 - called often
     except OSError:
         return None
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return _Stamp(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

@@ -3,6 +3,7 @@
 import logging
 import os
 import ssl
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -202,25 +203,48 @@ def test_a_mounted_secret_is_followed_through_its_symbolic_links(folder: Path) -
     assert config.last_reload_successful
 
 
+@dataclass
+class ToldClock:
+    """Says what it is told."""
+
+    instant: Instant
+
+    def now(self) -> Instant:
+        return self.instant
+
+
 def test_files_are_looked_at_once_a_second_at_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    @dataclass
-    class Clock:
-        at: float = 0.0
-
-        def now(self) -> Instant:
-            return Instant(0, self.at)
-
     def look(path: Path) -> os.stat_result:
         looks.append(path)
         return path.stat()
 
     looks: list[Path] = []
-    clock = Clock()
+    clock = ToldClock(Instant(0, 0))
     config = WebConfig(written(folder, ""), clock)
     monkeypatch.setattr("pulltrace.reread.os", SimpleNamespace(stat=look))
-    for clock.at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
+    for at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
+        clock.instant = Instant(0, at)
         config.current()
     assert len(looks) == 2
+
+
+def test_a_file_that_is_being_written_leaves_the_one_before_in_force(folder: Path) -> None:
+    clock = ToldClock(Instant(time.time(), 0))
+    config = WebConfig(written(folder, TLS), clock)
+    changed_at = written(folder, "").stat().st_ctime
+    clock.instant = Instant(changed_at + 0.1, 10)
+    assert config.current().tls is not None, "it is empty, for the moment"
+    clock.instant = Instant(changed_at + 0.6, 10.5)
+    assert config.current().tls is None
+
+
+@pytest.mark.parametrize("ahead", [-3600, 3600])
+def test_a_change_is_not_waited_for_when_the_clock_was_stepped(folder: Path, ahead: float) -> None:
+    clock = ToldClock(Instant(time.time(), 0))
+    config = WebConfig(written(folder, TLS), clock)
+    written(folder, "")
+    clock.instant = Instant(time.time() + ahead, 2)
+    assert config.current().tls is None
 
 
 def test_a_wrong_file_leaves_the_one_before_in_force_until_it_is_mended(

@@ -38,7 +38,7 @@ class HurriedClock:
 
     def now(self) -> Instant:
         self._monotonic += 10
-        return Instant(time.time(), self._monotonic)
+        return Instant(time.time() + self._monotonic, self._monotonic)
 
 
 @contextlib.contextmanager
