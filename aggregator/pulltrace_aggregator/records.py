@@ -129,9 +129,14 @@ class PodRecord:
         if seeker.waits(watched=self.watched):
             if wait is None or wait.over is not None:
                 wait = seeker.wait = Wait.begin(seeker.since(self.created, now), now)
+                wait.guessed = not seeker.signals.open and seeker.status_at == NEVER
                 # Where the time went before we looked nobody knows.
                 wait.counted = seeker.signals.open and seeker.signals.asked.arrived == NEVER
-            wait.since = min(wait.since, max(seeker.since(self.created, now), self.created))
+            since = min(now, max(seeker.since(self.created, now), self.created))
+            if wait.guessed and seeker.signals.open and seeker.signals.asked.arrived == NEVER:
+                # A list of events that comes after that of the pods tells when it was asked for.
+                wait.since, wait.guessed = since, False
+            wait.since = min(wait.since, since)
         elif wait is not None and wait.over is None and seeker.standing is Standing.THERE:
             wait.end(now)
 

@@ -22,7 +22,8 @@ class Wait:
 
     `since` is when it began, as far as one can tell, and `opened` when it was first seen. `pull` is the last one that
     was matched to it. `over` is when the image came: by the kubelet's word, which is `said`, by the container's status,
-    or with its pull. `counted` means that its anatomy was, or never will be.
+    or with its pull. `counted` means that its anatomy was, or never will be. `guessed` means that `since` is the pod's
+    creation, for want of anything better.
     """
 
     since: float
@@ -33,6 +34,7 @@ class Wait:
     over: float | None = None
     said: Message | None = None
     counted: bool = False
+    guessed: bool = False
 
     @classmethod
     def begin(cls, since: float, now: float) -> "Wait":

@@ -352,6 +352,29 @@ def test_ages_do_not_depend_on_what_the_clocks_show(hours: int) -> None:
     assert waiting_seconds(cluster) == [30.0]
 
 
+@pytest.mark.parametrize("pods_first", [True, False])
+def test_what_the_lists_show_of_a_wait_counts_in_whatever_order_they_come(pods_first: bool) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(told=False)
+    cluster.sleep(90)
+    if pods_first:
+        pod.status("ImagePullBackOff")
+        assert waiting_seconds(cluster) == [90.0]
+    pod.pulling(age=20, change=Change.LISTED)
+    if not pods_first:
+        pod.status("ImagePullBackOff")
+    assert waiting_seconds(cluster) == [20.0]
+
+
+def test_a_request_that_comes_now_does_not_make_an_old_wait_young() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(told=False)
+    cluster.sleep(90)
+    pod.status("ImagePullBackOff")
+    pod.pulling()
+    assert waiting_seconds(cluster) == [90.0]
+
+
 def test_a_wait_that_a_pull_tells_of_is_as_old_as_that_but_not_older_than_the_pod() -> None:
     cluster = Cluster()
     cluster.pod("old")
