@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
-from pulltrace.pull import Pull
+from pulltrace.pull import Phase, Pull
 from pulltrace_aggregator.imagenames import ImageName, image_name
 from pulltrace_aggregator.phases import MatchKind
 
@@ -212,6 +212,8 @@ def _match_ended(claim: Claim, name: ImageName, ended: Iterable[Pull]) -> Match:
 
 def _ended_within(claim: Claim, pull: Pull) -> bool:
     if claim.asked_at is not None:
+        if pull.phase is not Phase.SUCCEEDED and pull.started_at is not None and pull.started_at < claim.asked_at:
+            return False  # somebody else's attempt: this one is still in line
         return _end(pull) >= claim.asked_at
     return _end(pull) >= claim.since - SETTLING_SECONDS
 

@@ -255,6 +255,23 @@ def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so() 
     assert phase(cluster, pod) is PodPhase.BACKOFF
 
 
+@pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
+def test_who_asks_during_anothers_pull_of_the_image_is_still_in_line_when_that_fails(end: Phase) -> None:
+    cluster = Cluster()
+    node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    node.pull()
+    cluster.sleep(5)
+    second.pulling()
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.DOWNLOADING}
+    cluster.sleep(5)
+    node.end(phase=end)
+    first.failed()
+    node.pull(SECOND, known=True)
+    assert phases(cluster) == {"first": PodPhase.FAILED, "second": PodPhase.QUEUED}
+    assert (second.row().cause, second.row().behind) == (Cause.QUEUE, SECOND)
+
+
 def test_a_failed_pull_shows_under_its_pod() -> None:
     cluster = Cluster()
     pod = cluster.pod()
