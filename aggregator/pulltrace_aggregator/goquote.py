@@ -5,6 +5,7 @@ Rules of `strconv.Quote`: what is printable stands for itself, the rest is writt
 """
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 _HEX = "[0-9a-fA-F]"
@@ -28,6 +29,11 @@ def unquote(quoted: str) -> str | None:
         return None
     pieces = _PIECE.finditer(quoted, 1, len(quoted) - 1)
     return b"".join(map(_meant, pieces)).decode("utf-8", "replace")
+
+
+def quoted_in(text: str) -> Iterator[str]:
+    """What stands between quotes in a text, escapes undone."""
+    return (inner for found in _WHOLE.findall(text) if (inner := unquote(found)) is not None)
 
 
 def _meant(piece: re.Match[str]) -> bytes:

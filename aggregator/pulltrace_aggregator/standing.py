@@ -6,6 +6,8 @@ from enum import Enum
 from typing import Final
 
 from pulltrace_aggregator.fieldpath import ContainerType
+from pulltrace_aggregator.goquote import quoted_in
+from pulltrace_aggregator.imagenames import same_image
 from pulltrace_aggregator.kube.values import ImageUse, RunState
 from pulltrace_aggregator.messages import IMAGE_WAITING_REASONS
 
@@ -57,22 +59,43 @@ def standing(use: ImageUse) -> Standing:
 def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
     """The same users, image volumes with the status that those of the containers tell.
 
-    The kubelet reports none of a volume. It pulls the volumes before it starts any container; when one cannot be
+    The kubelet reports none of a volume. It pulls the volumes before it starts any container: a container that needs
+    one which cannot be pulled tells that in place of its own image, which nobody has asked for yet. When one cannot be
     mounted the container says so, whose own image is there then.
     """
-    if all(use.user.type is not ContainerType.VOLUME for use in uses):
+    volumes = [use for use in uses if use.user.type is ContainerType.VOLUME]
+    if not volumes:
         return uses
-    failed = next((use for use in uses if use.reason == VOLUME_FAILED), None)
+    unmounted = next((use for use in uses if use.reason == VOLUME_FAILED), None)
     started = any(use.state in _STARTED for use in uses if use.user.type in _IN_ORDER)
-    return tuple(_with_volumes(use, failed, started=started) for use in uses)
+    return tuple(
+        _of_volume(use, next((each for each in uses if _tells_of(each, use)), unmounted), started=started)
+        if use.user.type is ContainerType.VOLUME
+        else _of_container(use, volumes)
+        for use in uses
+    )
 
 
-def _with_volumes(use: ImageUse, failed: ImageUse | None, *, started: bool) -> ImageUse:
-    if use.user.type is not ContainerType.VOLUME:
-        return replace(use, reason="CreateContainerError", message="") if use.reason == VOLUME_FAILED else use
-    if failed is not None:
-        return replace(use, state=RunState.WAITING, reason=VOLUME_FAILED, message=failed.message)
-    return replace(use, state=RunState.RUNNING) if started else use
+def _of_volume(volume: ImageUse, teller: ImageUse | None, *, started: bool) -> ImageUse:
+    if teller is not None:
+        return replace(volume, state=RunState.WAITING, reason=teller.reason, message=teller.message)
+    return replace(volume, state=RunState.RUNNING) if started else volume
+
+
+def _of_container(use: ImageUse, volumes: Iterable[ImageUse]) -> ImageUse:
+    if use.reason == VOLUME_FAILED:
+        return replace(use, reason="CreateContainerError", message="")
+    return replace(use, reason="", message="") if any(_tells_of(use, volume) for volume in volumes) else use
+
+
+def _tells_of(use: ImageUse, volume: ImageUse) -> bool:
+    """Whether the image that a container says it waits for is not its own but the volume's."""
+    if use.reason not in IMAGE_WAITING_REASONS:
+        return False
+    named = tuple(quoted_in(use.message))
+    return any(same_image(volume.image, name) for name in named) and not any(
+        same_image(use.image, name) for name in named
+    )
 
 
 def reached(uses: Iterable[ImageUse]) -> frozenset[tuple[ContainerType, str]]:

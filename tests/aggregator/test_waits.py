@@ -179,6 +179,26 @@ def test_a_volume_that_cannot_be_mounted_is_told_by_its_container() -> None:
     assert shown(cluster) == [("web", "data", PodPhase.PULLED), ("web", "model", PodPhase.PULLED)]
 
 
+@pytest.mark.parametrize(
+    ("reason", "message", "phase"),
+    [
+        ("ErrImagePull", 'failed to pull and unpack image "docker.io/library/v:1": not found', PodPhase.FAILED),
+        ("ImagePullBackOff", 'Back-off pulling image "v:1"', PodPhase.BACKOFF),
+        ("ImagePullBackOff", 'Back-off pulling image "v:1": ErrImagePull: not found', PodPhase.BACKOFF),
+        ("ErrImageNeverPull", 'Container image "v:1" is not present with pull policy of Never', PodPhase.FAILED),
+    ],
+)
+def test_a_container_that_waits_for_a_volumes_image_does_not_wait_for_its_own(
+    reason: str, message: str, phase: PodPhase
+) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(volumes={"data": "d:1", "model": "v:1"})
+    pod.status(reason, message)
+    assert shown(cluster) == [("web", "model", phase)]
+    pod.status("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
+    assert ("web", "app", PodPhase.BACKOFF) in shown(cluster)
+
+
 def test_several_pods_wait_for_one_pull_and_one_pod_for_several() -> None:
     cluster = Cluster()
     for name in ("a", "b"):
