@@ -51,6 +51,7 @@ class Feed:
         self._clock = clock
         self._jitter = jitter
         self._failures = 0
+        self._expired = False
         self._state = FeedState(selection.name, selection.resource)
 
     @property
@@ -79,7 +80,7 @@ class Feed:
             return self._failed(Fault(f"{self._state.name}: {type(error).__name__}"), began)
         if self._lasted(began) < self._timing.at_once:
             return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
-        self._failures = 0
+        self._failures, self._expired = 0, False
         return 0.0
 
     def listed(self) -> None:
@@ -96,22 +97,23 @@ class Feed:
 
     def _failed(self, error: KubernetesError, began: float) -> float:
         if self._lasted(began) > self._timing.longest_pause:
-            self._failures = 0  # it went well for a time
+            self._failures, self._expired = 0, False  # it went well for a time
         self._failures += 1
+        # The first time a list mends it, however many other failures there were before.
+        mended = isinstance(error, Expired) and not self._expired
+        self._expired = isinstance(error, Expired)
         counts = {**self._state.restarts, error.reason: self._state.restarts.get(error.reason, 0) + 1}
         refused = isinstance(error, Forbidden | NotFound)
         # A version that is too old is no problem, unless there is one already.
         problem = self._state.problem if isinstance(error, Expired) else str(error)
-        if refused or self._failures > 1:  # a cut that is mended at once is nothing to talk about
-            self._complaints.make(self._state.name, Complaint(problem if refused else error.reason, problem))
+        if refused or (self._failures > 1 and not mended):  # what is mended at once is nothing to talk about
+            self._complaints.make(self._state.name, Complaint(str(error) if refused else error.reason, str(error)))
         stage = Stage.REFUSED if refused else Stage.FAILING
         self._state = replace(self._state, stage=stage, problem=problem, restarts=MappingProxyType(counts))
-        return self._pause(error)
+        return 0.0 if mended else self._pause(error)
 
     def _pause(self, error: KubernetesError) -> float:
         """Spread, so that those who were cut off together do not come back together."""
-        if isinstance(error, Expired) and self._failures == 1:
-            return 0.0
         if isinstance(error, Forbidden | NotFound):
             return self._timing.refused_pause * (0.75 + self._jitter() / 2)
         growing = self._timing.first_pause * 2.0 ** min(self._failures - 1, 10)

@@ -85,6 +85,15 @@ def test_a_first_version_that_is_too_old_is_no_reason_to_wait(feed: Feed, client
     assert not feed.state.problem
 
 
+def test_nor_is_one_that_an_outage_has_made_too_old(
+    feed: Feed, client: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    old = Expired(410, "too old")
+    assert pauses(feed, client, DOWN, DOWN, old, 150.0) == [0.5, 1, 0, 0]
+    assert pauses(feed, client, DOWN, old, old) == [0.5, 0, 2]
+    assert [_said(record) for record in caplog.records] == ["no answer", "too old"]
+
+
 def test_what_only_a_person_can_change_is_tried_slowly(client: Scripted) -> None:
     missing = Forbidden(403, "the right to watch pods is missing")
     assert pauses(_feed(client, 0.0), client, missing, missing) == [45, 45]
