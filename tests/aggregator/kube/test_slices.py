@@ -79,4 +79,4 @@ def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(stand: Stand) -
     assert problem.startswith(
         f"the API server knows nothing to list endpointslices.discovery.k8s.io in namespace {stand.namespace}: "
     )
-    following.wait(lambda: following.cluster.health.ready)
+    following.wait(lambda: following.cluster.health.awaited == (f"endpointslices in {stand.namespace}",))
