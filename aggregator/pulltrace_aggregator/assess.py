@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulltrace.pull import Phase, Pull
-from pulltrace_aggregator.following import Followed, follow
+from pulltrace_aggregator.following import Followed, follow, next_word
 from pulltrace_aggregator.imagenames import image_name
 from pulltrace_aggregator.learning import Learnt
 from pulltrace_aggregator.ledger import Ledger
@@ -160,7 +160,7 @@ class Assessor:
         )
 
     def _next_at(self, reading: NodeReading, followed: Sequence[Followed], *, silent: bool, now: float) -> float:
-        at = [next_change(reading, self._limits, now)]
+        at = [next_change(reading, self._limits, now), next_word(followed, reading, now)]
         if followed and not silent and reading.silent_since is not None:
             at.append(reading.silent_since + self._limits.silence)
         for entry in followed:

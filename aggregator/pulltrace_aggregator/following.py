@@ -15,8 +15,11 @@ from pulltrace_aggregator.standing import Standing
 
 ANSWER_SECONDS: Final = 5.0
 """A node that is asked so long after the kubelet's request, and shows nothing at all, does not work on it."""
+WORD_SECONDS: Final = 5.0
+"""So long after a pull came to nothing the kubelet has said whose it was."""
 
 _OF_PULL: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
+_IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
 _NO_INTENTS: Final[Mapping[str, float]] = {}
 
 
@@ -136,9 +139,22 @@ def _is_evident(record: PodRecord, seeker: Seeker, match: Match, look: _Look) ->
     return (
         record.left_at is not None
         or seeker.waits(watched=record.watched)
-        or match.pull is not None
+        or (match.pull is not None and look.now < _word_due(match.pull, look.reading))
         or wanted(seeker.image) in look.intents
     )
+
+
+def _word_due(pull: Pull, reading: NodeReading) -> float:
+    """Until when a pull alone is evidence, monotonic: one that failed says nothing of who has not asked for it."""
+    if pull.phase not in _IN_VAIN:
+        return float("inf")
+    return (reading.read_at if pull.ended_at is None else pull.ended_at - reading.ahead) + WORD_SECONDS
+
+
+def next_word(followed: Iterable[Followed], reading: NodeReading, now: float) -> float:
+    """When a wait that a failed pull alone tells of may be over."""
+    due = (_word_due(entry.match.pull, reading) for entry in followed if entry.match.pull is not None)
+    return min((at for at in due if at > now), default=float("inf"))
 
 
 # The phase

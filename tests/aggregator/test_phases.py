@@ -272,6 +272,22 @@ def test_who_asks_during_anothers_pull_of_the_image_is_still_in_line_when_that_f
     assert (second.row().cause, second.row().behind) == (Cause.QUEUE, SECOND)
 
 
+@pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
+def test_who_has_not_asked_does_not_wait_any_more_when_anothers_pull_fails(end: Phase) -> None:
+    cluster = Cluster()
+    first, second = cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    cluster.node().pull()
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.DOWNLOADING}
+    cluster.sleep(5)
+    cluster.node().end(phase=end)
+    first.failed()
+    cluster.pass_time(10)
+    assert phases(cluster) == {"first": PodPhase.FAILED}
+    second.pulling()
+    assert phases(cluster) == {"first": PodPhase.FAILED, "second": PodPhase.QUEUED}
+
+
 def test_a_failed_pull_shows_under_its_pod() -> None:
     cluster = Cluster()
     pod = cluster.pod()
