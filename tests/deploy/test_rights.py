@@ -32,6 +32,8 @@ UNKNOWN: tuple[str, ...] = (
 UNKNOWN += ("VerticalPodAutoscaler", "PodDisruptionBudget")
 """What this API server, 1.20, does not have: kinds of others, and policy/v1."""
 TEAMS = ("team-a", "team-b")
+NAMED = ("nodes", "123", "456", "789", "true")
+"""Further namespaces that variants of the values name."""
 numbers = itertools.count()
 
 
@@ -40,7 +42,7 @@ def cluster() -> Iterator[real.RealCluster]:
     if reason := real.reason_missing():
         needs.miss(reason)
     with real.RealCluster() as running:
-        for name in (*TEAMS, "nodes", "other"):
+        for name in (*TEAMS, *NAMED, "other"):
             running.api.create(objects.namespace(name))
         yield running
 

@@ -47,12 +47,13 @@ def read(exporter: RunningExporter) -> tuple[int, Scrape]:
     return len(body), Scrape.parse(body.decode())
 
 
-def until_described(exporter: RunningExporter, pulls: int) -> tuple[int, Scrape]:
+def until_described(exporter: RunningExporter, layers: int) -> tuple[int, Scrape]:
+    """The first scrape with so many layers, those that are suppressed included."""
+
     def look() -> tuple[int, Scrape] | None:
         size, seen = read(exporter)
-        described = seen.find("pulltrace_pull_size_bytes")
-        hidden = seen.value(SUPPRESSED, kind="pull") or 0
-        return (size, seen) if len(described) + hidden >= pulls else None
+        hidden = seen.value(SUPPRESSED, kind="layer") or 0
+        return (size, seen) if len(seen.find("pulltrace_layer_state")) + hidden >= layers else None
 
     found: tuple[int, Scrape] = wait_until(look, 60)
     return found
@@ -90,7 +91,7 @@ def test_a_hostile_image_costs_a_bounded_number_of_series_and_bytes(
     stage.finally_(node.unpacking.release)
     stage.pull_reference(hostile)
     stage.pull_reference("registry.example/good:v1")
-    size, seen = until_described(exporter, 2)
+    size, seen = until_described(exporter, COUNT + 1)
     layers = seen.find("pulltrace_layer_state")
     assert len(layers) == limit
     assert seen.value(SUPPRESSED, kind="layer") == COUNT + 1 - limit
