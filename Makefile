@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
 CODE := pulltrace exporter aggregator alerts dashboards deploy tests
-JOBS ?= 2
-# Tests without daemons mostly wait.
+# More than there are cores: tests with daemons wait for some of their time, those without for most of it.
+JOBS ?= 3
 LIGHT_JOBS ?= 4
 # What depends on the bounds that the programs declare.
 PROGRAMS_TESTS := tests/pulltrace tests/exporter tests/aggregator
 export PYTHONDONTWRITEBYTECODE := 1
+# What a target needs is made side by side.
+MAKEFLAGS += --jobs=2
 
 .DEFAULT_GOAL := help
 
