@@ -73,10 +73,10 @@ def test_a_refusal_at_once_is_no_news(stage: Scene) -> None:
 
 def test_a_cancelled_pull_has_failed(stage: Scene) -> None:
     image = stage.push(layers=[4 * MIB])
-    stage.registry.throttle(4 * MIB)
+    stage.registry.stall(image.layers[0].digest, after=2 * MIB)
     exporter = stage.exporter()
     pull = stage.pull(image)
-    exporter.wait_until(lambda scrape: scrape.downloaded(image) > MIB)
+    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
     pull.cancel()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
     assert MIB <= (end.pull(image).downloaded or 0) < image.size
