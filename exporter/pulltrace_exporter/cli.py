@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from pulltrace import heap, logs, program
 from pulltrace.clock import Clock, SystemClock
@@ -48,17 +49,20 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 def _check_socket(values: Values) -> None:
-    address = values[config.CONTAINERD_ADDRESS] or find_socket()
     try:
-        check_socket(address, values.all(config.CONTAINERD_ALLOW_DIRECTORY))
+        check_socket(_address(values[config.CONTAINERD_ADDRESS]), values.all(config.CONTAINERD_ALLOW_DIRECTORY))
     except (UnsafeSocketError, PermissionError) as error:
         raise ConfigError([str(error)]) from error
+
+
+def _address(given: Path | None) -> Path:
+    return given or find_socket()
 
 
 def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.Stop) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     clock = SystemClock()
-    address = settings.containerd_address or find_socket()
+    address = _address(settings.containerd_address)
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
     outlet = Outlet(standard_output(), clock)
     poller = Poller(
