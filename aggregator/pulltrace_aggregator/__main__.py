@@ -1,6 +1,6 @@
 """`pulltrace-aggregator`, and `python -m pulltrace_aggregator`."""
 
-from pulltrace import loading
+from pulltrace.cli import loading
 
 
 def main() -> None:

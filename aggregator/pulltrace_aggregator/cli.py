@@ -5,17 +5,20 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-from pulltrace import logs, program
+from pulltrace import logs
+from pulltrace.cli import program
+from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
-from pulltrace.flags import Values
 from pulltrace.web import Server
 from pulltrace_aggregator import config
+from pulltrace_aggregator.api.pages import Pages
 from pulltrace_aggregator.config import AggregatorConfig
-from pulltrace_aggregator.core import Core, Limits
-from pulltrace_aggregator.fleet import Access as FleetAccess
-from pulltrace_aggregator.fleet import Discovery, Fleet, Pace
+from pulltrace_aggregator.controller.reconciler import Core, Limits
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits
+from pulltrace_aggregator.exporters import Access as FleetAccess
+from pulltrace_aggregator.exporters import Discovery, Fleet, Pace
 from pulltrace_aggregator.inbox import Inbox
 from pulltrace_aggregator.kube.access import Access as KubeAccess
 from pulltrace_aggregator.kube.access import source
@@ -24,8 +27,6 @@ from pulltrace_aggregator.kube.errors import AccessError
 from pulltrace_aggregator.kube.resources import selections
 from pulltrace_aggregator.loop import Loop
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scraper
-from pulltrace_aggregator.pages import Pages
-from pulltrace_aggregator.staleness import StaleLimits
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
-from pulltrace import flags, flagtext
-from pulltrace.errors import ConfigError
-from pulltrace.flags import Check, Flag, FlagTable, Values
-from pulltrace.flagvalues import (
+from pulltrace.cli import flag_help, flags
+from pulltrace.cli.flag_values import (
     LOG_FORMAT,
     LOG_LEVEL,
     WEB_CONFIG_FILE,
@@ -24,10 +22,12 @@ from pulltrace.flagvalues import (
     positive_duration,
     web_listen_address,
 )
+from pulltrace.cli.flags import Check, Flag, FlagTable, Values
+from pulltrace.errors import ConfigError
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration
 from pulltrace.web.address import ListenAddress
-from pulltrace_aggregator.fleet.target import Target
+from pulltrace_aggregator.exporters.target import Target
 from pulltrace_aggregator.sharding import Shard
 
 PROGRAM: Final = "pulltrace-aggregator"
@@ -274,14 +274,14 @@ def answer(argv: Sequence[str]) -> str | None:
     """What to print instead of running, when help or the version is asked for."""
     return flags.answer(
         argv,
-        help_text=lambda: flagtext.help_text(PROGRAM, SUMMARY, FLAGS),
-        version=lambda: flagtext.version_text(PROGRAM),
+        help_text=lambda: flag_help.help_text(PROGRAM, SUMMARY, FLAGS),
+        version=lambda: flag_help.version_text(PROGRAM),
     )
 
 
 def reference_page() -> str:
     """The Markdown page of the aggregator's flags, `docs/aggregator-flags.md`."""
-    return flagtext.reference_page(PROGRAM, SUMMARY, FLAGS)
+    return flag_help.reference_page(PROGRAM, SUMMARY, FLAGS)
 
 
 def _check_targets(values: Values) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pulltrace.clock import Clock, Instant
-from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.kube.values import Observed, PodSeen
-from pulltrace_aggregator.waits import Recheck
+from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.model.cluster import Observed, PodSeen
+from pulltrace_aggregator.pods.store import Recheck
 
 MOST_AT_ONCE: Final = 5000
 """News between two views: more would let the view get old."""

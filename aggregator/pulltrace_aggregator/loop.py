@@ -9,14 +9,14 @@ from typing import Final, Protocol
 
 from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
-from pulltrace_aggregator.core import Core, Turn
-from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.controller.reconciler import Core, Turn
+from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Looked, News
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
 from pulltrace_aggregator.kube.health import Health
-from pulltrace_aggregator.kube.values import PodSeen, SliceGone, SliceSeen
-from pulltrace_aggregator.view import View
-from pulltrace_aggregator.waits import Recheck
+from pulltrace_aggregator.model.cluster import PodSeen, SliceGone, SliceSeen
+from pulltrace_aggregator.model.view import View
+from pulltrace_aggregator.pods.store import Recheck
 
 log = logging.getLogger(__name__)
 

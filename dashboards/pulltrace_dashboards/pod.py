@@ -2,7 +2,8 @@
 
 from grafana_foundation_sdk.models.dashboard import Panel
 
-from pulltrace_aggregator.verdict import RULES, Cause
+from pulltrace_aggregator.diagnosis.blocked_by import RULES
+from pulltrace_aggregator.model.states import Cause
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
 from pulltrace_dashboards.page import Heading, Page, band, link

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pulltrace.flags import Flag
-from pulltrace.flagvalues import LOG_FORMAT, LOG_LEVEL, positive_duration
+from pulltrace.cli.flag_values import LOG_FORMAT, LOG_LEVEL, positive_duration
+from pulltrace.cli.flags import Flag
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration, parse_size
 from pulltrace_chart import shapes

@@ -7,7 +7,7 @@ about these. What depends on two values at once is refused by the templates.
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from pulltrace.flags import Flag
+from pulltrace.cli.flags import Flag
 from pulltrace_aggregator import config as aggregator
 from pulltrace_chart import flagtypes, shapes
 from pulltrace_chart.shapes import (

@@ -1,6 +1,6 @@
 """`pulltrace-exporter`, and `python -m pulltrace_exporter`."""
 
-from pulltrace import loading
+from pulltrace.cli import loading
 
 
 def main() -> None:

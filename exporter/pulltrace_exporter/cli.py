@@ -6,22 +6,23 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from pulltrace import heap, logs, program
+from pulltrace import logs
+from pulltrace.cli import heap, program
+from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
-from pulltrace.flags import Values
 from pulltrace.web import Server
 from pulltrace_exporter import config
+from pulltrace_exporter.api.pages import Pages
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
 from pulltrace_exporter.containerd.source import ContainerdSource
 from pulltrace_exporter.errors import UnsafeSocketError
-from pulltrace_exporter.journal import Journal
+from pulltrace_exporter.journal.journal import Journal
+from pulltrace_exporter.journal.nonblocking_writer import Outlet, standard_output
 from pulltrace_exporter.kubelet import IntentFolder
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
-from pulltrace_exporter.outlet import Outlet, standard_output
-from pulltrace_exporter.pages import Pages
 from pulltrace_exporter.poller import Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracker
 

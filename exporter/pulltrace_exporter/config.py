@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from pulltrace import flags, flagtext
-from pulltrace.flags import Check, Flag, FlagTable, switch
-from pulltrace.flagvalues import (
+from pulltrace.cli import flag_help, flags
+from pulltrace.cli.flag_values import (
     LOG_FORMAT,
     LOG_LEVEL,
     WEB_CONFIG_FILE,
@@ -24,6 +23,7 @@ from pulltrace.flagvalues import (
     positive_duration,
     web_listen_address,
 )
+from pulltrace.cli.flags import Check, Flag, FlagTable, switch
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration, parse_size
 from pulltrace.web.address import ListenAddress
@@ -219,14 +219,14 @@ def answer(argv: Sequence[str]) -> str | None:
     """What to print instead of running, when help or the version is asked for."""
     return flags.answer(
         argv,
-        help_text=lambda: flagtext.help_text(PROGRAM, SUMMARY, FLAGS),
-        version=lambda: flagtext.version_text(PROGRAM),
+        help_text=lambda: flag_help.help_text(PROGRAM, SUMMARY, FLAGS),
+        version=lambda: flag_help.version_text(PROGRAM),
     )
 
 
 def reference_page() -> str:
     """The Markdown page of the exporter's flags, `docs/exporter-flags.md`."""
-    return flagtext.reference_page(PROGRAM, SUMMARY, FLAGS)
+    return flag_help.reference_page(PROGRAM, SUMMARY, FLAGS)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from pulltrace.logs import fields
-from pulltrace_exporter.observation import Intent
+from pulltrace_exporter.model.observation import Intent
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ from types import MappingProxyType
 from typing import Protocol
 
 from pulltrace.clock import Clock
-from pulltrace.histogram import Histogram
 from pulltrace.logs import fields
-from pulltrace.pull import Daemon
+from pulltrace.model.histogram import Histogram
+from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
-from pulltrace_exporter.lifecycle import Event
-from pulltrace_exporter.observation import Intent, Observation
+from pulltrace_exporter.model.events import Event
+from pulltrace_exporter.model.observation import Intent, Observation
+from pulltrace_exporter.model.view import FailedCall, Polls, View
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
-from pulltrace_exporter.view import FailedCall, Polls, View
 
 log = logging.getLogger(__name__)
 

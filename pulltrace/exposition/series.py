@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
 
 from pulltrace.exposition.model import Sample
-from pulltrace.histogram import Histogram
+from pulltrace.model.histogram import Histogram
 from pulltrace.text import presentable
 
 

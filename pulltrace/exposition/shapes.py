@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from pulltrace.exposition.model import Family, Metric, MetricType, Sample, State
 from pulltrace.exposition.series import histogram_samples, series
-from pulltrace.histogram import Histogram
+from pulltrace.model.histogram import Histogram
 
 LabelValues = tuple[str, ...]
 

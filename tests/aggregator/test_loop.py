@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from pulltrace_aggregator.assess import Assessor
-from pulltrace_aggregator.core import Core
-from pulltrace_aggregator.fleet.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.controller.node_reconciler import Assessor
+from pulltrace_aggregator.controller.reconciler import Core
+from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox
 from pulltrace_aggregator.kube.health import FeedState, Health, Stage
-from pulltrace_aggregator.kube.values import PodSeen, SliceSeen
 from pulltrace_aggregator.loop import Loop
-from pulltrace_aggregator.nodes import NodeReading
+from pulltrace_aggregator.model.cluster import PodSeen, SliceSeen
+from pulltrace_aggregator.model.exporter import NodeReading
 from rig.cluster import START, Cluster
 from rig.web import wait_until
 

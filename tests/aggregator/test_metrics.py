@@ -9,10 +9,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from pulltrace.exposition import Family, Metric, MetricType, TextFormat
-from pulltrace.pull import Phase
+from pulltrace.model.pull import Phase
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scrape, Scraper
 from pulltrace_aggregator.metrics.__main__ import page
-from pulltrace_aggregator.view import View
+from pulltrace_aggregator.model.view import View
 from rig.busycluster import NOW, busy_cluster
 from rig.cluster import IMAGE, MIB, Cluster, digest
 

@@ -16,7 +16,7 @@ from statistics import median
 from bench.processes import Memory
 from bench.rows import Row
 from pulltrace.clock import SystemClock
-from pulltrace_aggregator.fleet import Access, Discovery, ExporterGone, ExporterSeen, Fleet, Pace, Result, Target
+from pulltrace_aggregator.exporters import Access, Discovery, ExporterGone, ExporterSeen, Fleet, Pace, Result, Target
 from rig.exporters import free_port
 from rig.farm import addresses
 from rig.pki import Authority

@@ -6,12 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace_aggregator.anatomy import Stage
-from pulltrace_aggregator.failures import Reason
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
-from pulltrace_aggregator.phases import PodPhase
-from pulltrace_aggregator.staleness import StaleReason
-from pulltrace_aggregator.verdict import Cause
+from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
+from pulltrace_aggregator.pods.stage_timer import Stage
 from pulltrace_dashboards import __main__ as generator
 from pulltrace_dashboards import look, pages
 from pulltrace_dashboards.page import FIRST_SCREEN, WIDTH, Page
@@ -187,7 +184,7 @@ def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
     [
         (look.CAUSES, Cause),
         (look.POD_PHASES, PodPhase),
-        (look.REASONS, Reason),
+        (look.REASONS, FailureReason),
         (look.STALE, StaleReason),
         (look.STAGES, Stage),
     ],

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pulltrace.flags import Flag
+from pulltrace.cli.flags import Flag
 from pulltrace_aggregator import config as aggregator
 from pulltrace_chart import schema
 from pulltrace_chart.places import CHART

@@ -12,8 +12,8 @@ import pytest
 from pulltrace.web import Request, Response, text_response
 from pulltrace.web.config import build_context, read_settings
 from pulltrace_aggregator import config as aggregator
-from pulltrace_aggregator import http_config
 from pulltrace_aggregator.config import AggregatorConfig, ServiceName
+from pulltrace_aggregator.exporters import http_config
 from pulltrace_aggregator.sharding import Shard
 from pulltrace_chart import schema
 from pulltrace_chart.places import CHART

@@ -5,11 +5,11 @@ import re
 import pytest
 
 from pulltrace.exposition import TextFormat
-from pulltrace.pull import LayerState, Phase
+from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator import metrics as of_aggregator
 from pulltrace_exporter import metrics as of_exporter
-from pulltrace_exporter.tracking.ledger import DURATION_BUCKETS, Ledger
-from pulltrace_exporter.view import View
+from pulltrace_exporter.model.view import View
+from pulltrace_exporter.tracking.counters import DURATION_BUCKETS, Ledger
 from rig.cluster import Cluster
 from rig.pages import CHECKOUT
 from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace import __version__, flagtext
+from pulltrace import __version__
+from pulltrace.cli import flag_help
 from pulltrace.errors import ConfigError, PulltraceError
 from pulltrace.logs import Level, LogFormat
 from pulltrace.web.address import ListenAddress
@@ -210,7 +211,7 @@ def test_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__}\n{python}"
     (tmp_path / "COMMIT").write_text("0123abc\n")
     assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__} (commit 0123abc)\n{python}"
-    assert flagtext.build_commit() == "0123abc"
+    assert flag_help.build_commit() == "0123abc"
 
 
 def test_without_a_question_there_is_no_answer() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace.pull import ImageKey
+from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.kubelet import MAX_FILE_BYTES, MAX_FILES, IntentFolder
-from pulltrace_exporter.observation import Intent
+from pulltrace_exporter.model.observation import Intent
 from pulltrace_exporter.tracking.queue import queued, tags, wanted
 
 pytestmark = pytest.mark.unit

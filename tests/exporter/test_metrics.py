@@ -9,10 +9,10 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from pulltrace.exposition import Family, Metric, MetricType, TextFormat, process_collectors
-from pulltrace.pull import LayerState, Phase, QueuedImage
+from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.__main__ import page
-from pulltrace_exporter.view import RegistryResult, Totals, View
+from pulltrace_exporter.model.view import RegistryResult, Totals, View
 from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
 
 pytestmark = pytest.mark.unit

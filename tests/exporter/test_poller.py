@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from pulltrace.clock import Instant
-from pulltrace.pull import Daemon
+from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
-from pulltrace_exporter.image import Descriptor, Manifest
-from pulltrace_exporter.observation import Content, Intent, Lease, Observation
+from pulltrace_exporter.model.image import Descriptor, Manifest
+from pulltrace_exporter.model.observation import Content, Intent, Lease, Observation
+from pulltrace_exporter.model.view import FailedCall
 from pulltrace_exporter.poller import CLOSEST_SECONDS, Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
-from pulltrace_exporter.view import FailedCall
 
 pytestmark = pytest.mark.unit
 

@@ -23,7 +23,7 @@ from pulltrace.exposition import (
     histogram_samples,
     series,
 )
-from pulltrace.histogram import Histogram
+from pulltrace.model.histogram import Histogram
 from pulltrace.text import LONGEST_BYTES, presentable
 
 pytestmark = pytest.mark.unit

@@ -8,10 +8,10 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pulltrace_aggregator import wire
+from pulltrace_aggregator.api import json_v1
 from rig.running import AGGREGATOR, INTERVAL, Running
 
-_SCHEMA = Draft202012Validator(dict(wire.schema()))
+_SCHEMA = Draft202012Validator(dict(json_v1.schema()))
 
 Document = dict[str, Any]
 

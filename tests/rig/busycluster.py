@@ -2,9 +2,9 @@
 
 from functools import cache
 
-from pulltrace.pull import Phase
-from pulltrace_aggregator.core import Limits
-from pulltrace_aggregator.staleness import StaleLimits
+from pulltrace.model.pull import Phase
+from pulltrace_aggregator.controller.reconciler import Limits
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from rig.cluster import START, Cluster
 from rig.views import OCI_INDEX
 

@@ -10,11 +10,10 @@ from itertools import count
 from typing import Any
 
 from pulltrace.clock import Instant
-from pulltrace.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
-from pulltrace.reference import Reference
-from pulltrace_aggregator.core import Core, Limits, Turn
-from pulltrace_aggregator.fieldpath import ContainerType, ImageUser
-from pulltrace_aggregator.kube.values import (
+from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
+from pulltrace.model.reference import Reference
+from pulltrace_aggregator.controller.reconciler import Core, Limits, Turn
+from pulltrace_aggregator.model.cluster import (
     Change,
     EventSeen,
     ImageUse,
@@ -24,8 +23,9 @@ from pulltrace_aggregator.kube.values import (
     PodSeen,
     RunState,
 )
-from pulltrace_aggregator.nodes import NodeReading, NodeState
-from pulltrace_aggregator.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 
 START = Instant(1_700_000_000.0, 5000.0)
 IMAGE = "registry.example/team/app:1"

@@ -9,7 +9,7 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from pulltrace import wire
+from pulltrace.model import wire
 from rig.running import EXPORTER, INTERVAL, Running
 from rig.sanity import check
 from rig.scrape import Scrape

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from pulltrace import wire
-from pulltrace.pull import NodeReport
+from pulltrace.model import wire
+from pulltrace.model.pull import NodeReport
 from pulltrace.web import Request, Response, matches_etag
 from rig.views import a_report
 from rig.web import serving

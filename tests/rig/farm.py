@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pulltrace import wire
-from pulltrace.pull import NodeReport
+from pulltrace.model import wire
+from pulltrace.model.pull import NodeReport
 from rig.views import NOW, a_pull, a_report
 
 NODE: Final = b"a-node-of-the-farm"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pulltrace.clock import Instant, SystemClock
-from pulltrace_aggregator.fleet import (
+from pulltrace_aggregator.exporters import (
     Access,
     Discovery,
     ExporterGone,
@@ -17,7 +17,7 @@ from pulltrace_aggregator.fleet import (
     Result,
     Target,
 )
-from pulltrace_aggregator.kube.values import Endpoint, SliceSeen
+from pulltrace_aggregator.model.cluster import Endpoint, SliceSeen
 from pulltrace_aggregator.sharding import Shard
 from rig.web import wait_until
 

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pulltrace.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
-from pulltrace.reference import Reference
+from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
+from pulltrace.model.reference import Reference
 from rig.aggregator import RunningAggregator
 from rig.exporters import FakeExporter
 from rig.kubernetes import objects

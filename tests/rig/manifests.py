@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Self
 
-from pulltrace_exporter.image import Descriptor, Document, Index, Manifest, chain_ids
+from pulltrace_exporter.model.image import Descriptor, Document, Index, Manifest, chain_ids
 
 REGISTRY = "registry.example"
 

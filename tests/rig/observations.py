@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
-from pulltrace.pull import Layer, Pull
-from pulltrace_exporter.image import Manifest, chain_ids
-from pulltrace_exporter.observation import Chain, Content, ImageRecord, Intent, Lease, Observation, Snapshots
+from pulltrace.model.pull import Layer, Pull
+from pulltrace_exporter.model.image import Manifest, chain_ids
+from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Intent, Lease, Observation, Snapshots
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 from rig.toynode import OVERLAY, Held, Node
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 from pulltrace.clock import Instant
-from pulltrace.pull import Daemon
-from pulltrace_exporter.image import Descriptor, Document
-from pulltrace_exporter.observation import Content, Ingest, Snapshots
+from pulltrace.model.pull import Daemon
+from pulltrace_exporter.model.image import Descriptor, Document
+from pulltrace_exporter.model.observation import Content, Ingest, Snapshots
 from rig.manifests import Image
 
 START = 1_700_000_000.0

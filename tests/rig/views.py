@@ -5,9 +5,17 @@ from hashlib import sha256
 from typing import Any
 
 from pulltrace.clock import Instant
-from pulltrace.histogram import Histogram
-from pulltrace.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
-from pulltrace_exporter.view import FailedCall, Polls, RegistryMediaType, RegistryPhase, RegistryResult, Totals, View
+from pulltrace.model.histogram import Histogram
+from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
+from pulltrace_exporter.model.view import (
+    FailedCall,
+    Polls,
+    RegistryMediaType,
+    RegistryPhase,
+    RegistryResult,
+    Totals,
+    View,
+)
 
 NOW = 1_700_000_000.5
 OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"

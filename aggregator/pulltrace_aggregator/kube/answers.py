@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.kube.errors import (
     Expired,
     Forbidden,
@@ -15,7 +16,6 @@ from pulltrace_aggregator.kube.errors import (
     WatchFailed,
     one_line,
 )
-from pulltrace_aggregator.kube.project import Object
 from pulltrace_aggregator.kube.resources import Right
 
 TOO_MANY_REQUESTS: Final = 429

@@ -14,13 +14,13 @@ from urllib3.response import BaseHTTPResponse
 
 from pulltrace import __version__
 from pulltrace.clock import Clock
-from pulltrace_aggregator.kube import project
+from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.access import Access, Session
 from pulltrace_aggregator.kube.answers import parsed, refusal
 from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable, one_line
 from pulltrace_aggregator.kube.resources import Request, Right, one_pod
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.kube.values import PodSeen
+from pulltrace_aggregator.model.cluster import PodSeen
 
 LARGEST_ANSWER: Final = 256 * 1024 * 1024
 """Bytes of a page: 500 pods of the largest size that etcd takes would be more, usual ones need 5 MB."""
@@ -55,7 +55,7 @@ class Client:
         """
         return self._server_ahead
 
-    def get(self, request: Request) -> project.Object:
+    def get(self, request: Request) -> decode.Object:
         """The JSON object of an answer; raises KubernetesError."""
         response = self._open(request, self._timing.answer)
         with self._reading(request.right, response):
@@ -65,7 +65,7 @@ class Client:
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         """A pod whatever its phase, None where there is none; raises KubernetesError."""
         try:
-            return project.pod(self.get(one_pod(namespace, name)))
+            return decode.pod(self.get(one_pod(namespace, name)))
         except NotFound:
             return None
 

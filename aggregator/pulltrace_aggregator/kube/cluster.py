@@ -8,11 +8,11 @@ from pulltrace.clock import Clock
 from pulltrace_aggregator.kube.access import Access
 from pulltrace_aggregator.kube.client import Client
 from pulltrace_aggregator.kube.complaints import Complaints
-from pulltrace_aggregator.kube.feed import Feed
 from pulltrace_aggregator.kube.health import Health
+from pulltrace_aggregator.kube.reflector import Feed
 from pulltrace_aggregator.kube.resources import Selection
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.kube.values import PodSeen, Sink
+from pulltrace_aggregator.model.cluster import PodSeen, Sink
 
 
 class Cluster:

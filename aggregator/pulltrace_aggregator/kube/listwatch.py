@@ -6,11 +6,11 @@ from typing import Final, Protocol
 
 from pulltrace_aggregator.kube.answers import error_event, parsed
 from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError
-from pulltrace_aggregator.kube.project import Object
 from pulltrace_aggregator.kube.resources import Request, Selection
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.kube.values import Change, Gone, Listed, Seen, Sink
+from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Seen, Sink
 
 ANY_VERSION: Final = "0"
 """Where to go on from after a list without a version: the server begins with what there is."""

@@ -6,8 +6,8 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from pulltrace_aggregator.kube import project
-from pulltrace_aggregator.kube.values import Change, Gone, Seen
+from pulltrace_aggregator.kube import decode
+from pulltrace_aggregator.model.cluster import Change, Gone, Seen
 
 EVENT_REASONS: Final = ("Pulling", "Pulled", "Failed", "BackOff", "ErrImageNeverPull", "InspectFailed")
 """A field selector has no OR: one watch each."""
@@ -59,8 +59,8 @@ class Selection:
     label_selector: str
     remembered: bool
     bookmarked: bool
-    seen: Callable[[project.Object, Change], Seen | None]
-    gone: Callable[[project.Object], Gone | None]
+    seen: Callable[[decode.Object, Change], Seen | None]
+    gone: Callable[[decode.Object], Gone | None]
 
     @property
     def name(self) -> str:
@@ -117,8 +117,8 @@ def waiting_pods(namespace: str = ALL_NAMESPACES) -> Selection:
         label_selector="",
         remembered=True,
         bookmarked=True,
-        seen=partial(_always, project.pod),
-        gone=project.pod_gone,
+        seen=partial(_always, decode.pod),
+        gone=decode.pod_gone,
     )
 
 
@@ -134,7 +134,7 @@ def kubelet_events(namespace: str, reason: str) -> Selection:
         remembered=False,
         bookmarked=False,
         seen=partial(_of_reason, reason),
-        gone=project.event_gone,
+        gone=decode.event_gone,
     )
 
 
@@ -146,11 +146,11 @@ def exporter_slices(namespace: str, service: str) -> Selection:
         namespace=namespace,
         detail="",
         field_selector="",
-        label_selector=f"{project.SERVICE_LABEL}={service}",
+        label_selector=f"{decode.SERVICE_LABEL}={service}",
         remembered=True,
         bookmarked=True,
         seen=partial(_of_service, service),
-        gone=project.endpoint_slice_gone,
+        gone=decode.endpoint_slice_gone,
     )
 
 
@@ -160,20 +160,20 @@ def one_pod(namespace: str, name: str) -> Request:
     return Request(right, f"{_path(right)}/{quote(name, safe='')}")
 
 
-def _always(seen: Callable[[project.Object], Seen | None], item: project.Object, _: Change) -> Seen | None:
+def _always(seen: Callable[[decode.Object], Seen | None], item: decode.Object, _: Change) -> Seen | None:
     return seen(item)
 
 
 # Servers that know no selectors send everything.
 
 
-def _of_reason(reason: str, item: project.Object, change: Change) -> Seen | None:
-    seen = project.event(item, change)
+def _of_reason(reason: str, item: decode.Object, change: Change) -> Seen | None:
+    seen = decode.event(item, change)
     return seen if seen is not None and seen.reason == reason else None
 
 
-def _of_service(service: str, item: project.Object, _: Change) -> Seen | None:
-    return project.endpoint_slice(item) if project.service_of(item) in ("", service) else None
+def _of_service(service: str, item: decode.Object, _: Change) -> Seen | None:
+    return decode.endpoint_slice(item) if decode.service_of(item) in ("", service) else None
 
 
 def _path(right: Right) -> str:

@@ -5,9 +5,9 @@ from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
 from pulltrace.exposition.shapes import LabelValues, histograms, labelled
+from pulltrace_aggregator.metrics.rollout import image_nodes
 from pulltrace_aggregator.metrics.rows import NODE_PULL_LABELS, PULL_LABELS, node_pull_labels
 from pulltrace_aggregator.metrics.scrape import Scrape
-from pulltrace_aggregator.rollout import image_nodes
 
 
 def _stale(scrape: Scrape) -> Iterator[Sample]:

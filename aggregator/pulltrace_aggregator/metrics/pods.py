@@ -6,9 +6,8 @@ from typing import Final
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
 from pulltrace_aggregator.metrics.rows import INFO_LABELS, POD_LABELS
 from pulltrace_aggregator.metrics.scrape import Scrape
-from pulltrace_aggregator.phases import PodPhase
-from pulltrace_aggregator.verdict import Cause
-from pulltrace_aggregator.view import NodePull
+from pulltrace_aggregator.model.states import Cause, PodPhase
+from pulltrace_aggregator.model.view import NodePull
 
 _PHASES: Final = {phase: f',phase="{phase}"}}' for phase in PodPhase}
 _CAUSES: Final = {cause: f',cause="{cause}"}}' for cause in Cause}

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
 
 from pulltrace.exposition import label_text
-from pulltrace_aggregator.view import NodePull, PodImage, PodPull
+from pulltrace_aggregator.model.view import NodePull, PodImage, PodPull
 
 POD_LABELS: Final = PodImage._fields
 PULL_LABELS: Final = ("registry", "repository", "digest")

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from pulltrace import __version__
 from pulltrace.exposition import Exposition, Family, Faults, TextFormat
 from pulltrace_aggregator.metrics.rows import PodRow, Rows
-from pulltrace_aggregator.view import View
+from pulltrace_aggregator.model.view import View
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from pulltrace.exposition.shapes import LabelValues, labelled, single
 from pulltrace_aggregator.metrics.cluster import CLUSTER
 from pulltrace_aggregator.metrics.pods import PODS
 from pulltrace_aggregator.metrics.scrape import Scrape
-from pulltrace_aggregator.nodes import NodeState
+from pulltrace_aggregator.model.exporter import NodeState
 
 
 def _as_number(known: bool | None) -> int | None:

@@ -26,7 +26,7 @@ from pulltrace_exporter.containerd.api import (
     version_pb2_grpc,
 )
 from pulltrace_exporter.errors import ContainerdError
-from pulltrace_exporter.observation import Chain, Content, ImageRecord, Ingest, Snapshots
+from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Ingest, Snapshots
 
 CALL_TIMEOUT_SECONDS = 5.0
 MAX_CALLS = 100

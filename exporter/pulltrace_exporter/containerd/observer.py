@@ -4,14 +4,14 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
-from pulltrace.pull import Daemon
+from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
-from pulltrace_exporter.containerd.documents import Documents
-from pulltrace_exporter.containerd.echoes import ImageWrite
-from pulltrace_exporter.containerd.glimpses import Glimpse, Glimpses
-from pulltrace_exporter.containerd.looks import Looks
-from pulltrace_exporter.containerd.reader import USUAL_SNAPSHOTTER, LeaseReader
-from pulltrace_exporter.observation import ImageRecord, Ingest, Lease, Observation
+from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
+from pulltrace_exporter.containerd.inferred.inferred_pulls import Glimpse, Glimpses
+from pulltrace_exporter.containerd.inferred.poll_history import Looks
+from pulltrace_exporter.containerd.lease_reader import USUAL_SNAPSHOTTER, LeaseReader
+from pulltrace_exporter.containerd.manifest_cache import Documents
+from pulltrace_exporter.model.observation import ImageRecord, Ingest, Lease, Observation
 
 PATIENCE_SECONDS = 0.5
 """A lease that has shown nothing for longer is looked into when it goes, well before the tracker would count it."""

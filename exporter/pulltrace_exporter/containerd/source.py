@@ -7,13 +7,13 @@ from pathlib import Path
 
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.logs import fields
-from pulltrace.pull import Daemon
+from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.event_watch import Wakeup
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.containerd.socket import SocketFile, check_socket
-from pulltrace_exporter.containerd.wakeup import Wakeup
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
-from pulltrace_exporter.observation import Observation
+from pulltrace_exporter.model.observation import Observation
 
 log = logging.getLogger(__name__)
 

@@ -6,9 +6,9 @@ from typing import Final
 
 from pulltrace.exposition import MetricType, Section
 from pulltrace.exposition.shapes import LabelValues, histograms, labelled, single
-from pulltrace.pull import Phase
+from pulltrace.model.pull import Phase
 from pulltrace_exporter.metrics.scrape import Scrape
-from pulltrace_exporter.view import View
+from pulltrace_exporter.model.view import View
 
 
 def _in_progress(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section, label_text
-from pulltrace.pull import Layer, LayerState, Pull
+from pulltrace.model.pull import Layer, LayerState, Pull
 from pulltrace_exporter.metrics.rows import LAYER_LABELS, PULL_LABELS
 from pulltrace_exporter.metrics.scrape import Scrape
 

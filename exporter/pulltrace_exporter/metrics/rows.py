@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable
 from typing import Final, NamedTuple
 
 from pulltrace.exposition import label_text
-from pulltrace.pull import Layer, Pull
+from pulltrace.model.pull import Layer, Pull
 from pulltrace_exporter.metrics.selection import PullLayers
 
 PULL_LABELS: Final = ("registry", "repository", "digest")

@@ -8,10 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from pulltrace import __version__
 from pulltrace.exposition import Exposition, Family, Faults, TextFormat
-from pulltrace.pull import QueuedImage
+from pulltrace.model.pull import QueuedImage
 from pulltrace_exporter.metrics.rows import LayerRow, PullRow, RowCache
 from pulltrace_exporter.metrics.selection import SeriesLimits, select
-from pulltrace_exporter.view import View
+from pulltrace_exporter.model.view import View
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
-from pulltrace.pull import Layer, Pull, QueuedImage
-from pulltrace_exporter.view import View
+from pulltrace.model.pull import Layer, Pull, QueuedImage
+from pulltrace_exporter.model.view import View
 
 _T = TypeVar("_T")
 

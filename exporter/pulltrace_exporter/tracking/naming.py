@@ -3,10 +3,10 @@
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
-from pulltrace.pull import ImageKey
-from pulltrace.reference import InvalidReference, Reference
-from pulltrace_exporter.image import Document
-from pulltrace_exporter.observation import Content, ImageRecord, Lease
+from pulltrace.model.pull import ImageKey
+from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace_exporter.model.image import Document
+from pulltrace_exporter.model.observation import Content, ImageRecord, Lease
 
 SETTLE_SECONDS = 2.0
 """How long a root's labels may still change: containerd appends the source label last."""

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pulltrace.pull import ImageKey, QueuedImage
-from pulltrace.reference import InvalidReference, Reference
-from pulltrace_exporter.observation import Intent
+from pulltrace.model.pull import ImageKey, QueuedImage
+from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace_exporter.model.observation import Intent
 
 
 @dataclass(frozen=True, slots=True)

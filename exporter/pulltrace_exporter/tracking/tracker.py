@@ -5,15 +5,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from pulltrace.clock import Instant
-from pulltrace.pull import ImageKey, Phase, Pull, QueuedImage
-from pulltrace_exporter.lifecycle import Event
-from pulltrace_exporter.observation import Content, ImageRecord, Intent, Lease, Observation
-from pulltrace_exporter.tracking.attempt import Attempt
-from pulltrace_exporter.tracking.chronicle import Chronicle
-from pulltrace_exporter.tracking.fetching import Fetching
-from pulltrace_exporter.tracking.ghosts import Ghosts
-from pulltrace_exporter.tracking.ledger import Ledger
-from pulltrace_exporter.tracking.look import Look
+from pulltrace.model.pull import ImageKey, Phase, Pull, QueuedImage
+from pulltrace_exporter.model.events import Event
+from pulltrace_exporter.model.observation import Content, ImageRecord, Intent, Lease, Observation
+from pulltrace_exporter.model.view import Totals
+from pulltrace_exporter.tracking.counters import Ledger
+from pulltrace_exporter.tracking.download_accounting import Fetching
+from pulltrace_exporter.tracking.event_log import Chronicle
+from pulltrace_exporter.tracking.lease_state import Request, signature_of
 from pulltrace_exporter.tracking.naming import (
     SETTLE_SECONDS,
     Repositories,
@@ -23,9 +22,10 @@ from pulltrace_exporter.tracking.naming import (
     matching_references,
     root_of,
 )
+from pulltrace_exporter.tracking.poll import Look
+from pulltrace_exporter.tracking.pull_state import Attempt
 from pulltrace_exporter.tracking.queue import Wanted, queued, tags, wanted
-from pulltrace_exporter.tracking.requests import Request, signature_of
-from pulltrace_exporter.view import Totals
+from pulltrace_exporter.tracking.stale_leases import Ghosts
 
 RESOLVING_SECONDS = 1.0
 """A lease that holds nothing is a pull without an answer only from this age on: container starts hold such

@@ -4,9 +4,9 @@ import time
 
 import pytest
 
-from pulltrace_aggregator.fieldpath import ContainerType, ImageUser
 from pulltrace_aggregator.kube import resources
-from pulltrace_aggregator.kube.values import Change, EventSeen, ImageUse, Listed, Observed, PodSeen, RunState
+from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, Listed, Observed, PodSeen, RunState
+from pulltrace_aggregator.model.containers import ContainerType, ImageUser
 from rig.kubernetes import objects
 from rig.kubernetes.following import Stand
 

@@ -11,7 +11,7 @@ from pulltrace_aggregator.kube import client as client_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Refused
 from pulltrace_aggregator.kube.health import Stage
-from pulltrace_aggregator.kube.values import Observed, PodSeen
+from pulltrace_aggregator.model.cluster import Observed, PodSeen
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake import FakeCluster, refuse, say

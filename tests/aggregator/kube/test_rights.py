@@ -5,7 +5,7 @@ import pytest
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import Forbidden
 from pulltrace_aggregator.kube.health import Stage
-from pulltrace_aggregator.kube.values import PodSeen
+from pulltrace_aggregator.model.cluster import PodSeen
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.following import Stand

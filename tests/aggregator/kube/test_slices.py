@@ -4,7 +4,7 @@ import pytest
 
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.health import Stage
-from pulltrace_aggregator.kube.values import Endpoint, SliceGone
+from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
 from rig.kubernetes.following import Stand
 

@@ -8,7 +8,7 @@ import pytest
 
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.listwatch import ListWatch
-from pulltrace_aggregator.kube.values import Change, EventGone, PodGone, PodSeen, RunState
+from pulltrace_aggregator.model.cluster import Change, EventGone, PodGone, PodSeen, RunState
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.following import QUICK, Stand

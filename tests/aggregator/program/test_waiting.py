@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from pulltrace.pull import Phase, QueuedImage
+from pulltrace.model.pull import Phase, QueuedImage
 from rig.aggregator import Document, RunningAggregator
 from rig.hub import IMAGE, Hub, HubNode
 from rig.kubernetes import objects

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from pulltrace_exporter.image import OCI_MANIFEST
+from pulltrace_exporter.model.image import OCI_MANIFEST
 from rig.images import MIB, OCI, Blob, Image, build, layer, sha256
 from rig.sanity import check_whole, layer_size
 from rig.scene import Scene

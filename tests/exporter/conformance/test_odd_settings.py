@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace_exporter.image import chain_ids
+from pulltrace_exporter.model.image import chain_ids
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.images import KIB, MIB, layer

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pulltrace.pull import ImageKey
-from pulltrace.reference import Reference
-from pulltrace_exporter.image import Descriptor, Document, Index, Unreadable
-from pulltrace_exporter.observation import Content, ImageRecord, Lease
+from pulltrace.model.pull import ImageKey
+from pulltrace.model.reference import Reference
+from pulltrace_exporter.model.image import Descriptor, Document, Index, Unreadable
+from pulltrace_exporter.model.observation import Content, ImageRecord, Lease
 from pulltrace_exporter.tracking.naming import (
     REMEMBERED_ROOTS,
     Repositories,

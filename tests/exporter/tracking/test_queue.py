@@ -2,8 +2,8 @@
 
 import pytest
 
-from pulltrace.pull import ImageKey
-from pulltrace_exporter.observation import Intent
+from pulltrace.model.pull import ImageKey
+from pulltrace_exporter.model.observation import Intent
 from pulltrace_exporter.tracking.queue import queued, tags, wanted
 from rig.manifests import REGISTRY, an_image, digest
 from rig.observations import Exporter

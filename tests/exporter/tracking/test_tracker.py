@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from pulltrace_exporter.image import Descriptor, Index, Manifest, Unreadable
-from pulltrace_exporter.view import RegistryPhase, RegistryResult
+from pulltrace_exporter.model.image import Descriptor, Index, Manifest, Unreadable
+from pulltrace_exporter.model.view import RegistryPhase, RegistryResult
 from rig.manifests import OCI, REGISTRY, a_blob, an_image, digest
 from rig.observations import Exporter
 from rig.toynode import Node, Puller

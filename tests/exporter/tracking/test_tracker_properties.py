@@ -11,11 +11,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from pulltrace.clock import Instant
-from pulltrace.pull import Daemon, Pull
-from pulltrace_exporter.observation import Chain, Content, ImageRecord, Ingest, Intent, Lease, Observation, Snapshots
-from pulltrace_exporter.tracking.attempt import Attempt
+from pulltrace.model.pull import Daemon, Pull
+from pulltrace_exporter.model.observation import (
+    Chain,
+    Content,
+    ImageRecord,
+    Ingest,
+    Intent,
+    Lease,
+    Observation,
+    Snapshots,
+)
+from pulltrace_exporter.model.view import Totals
+from pulltrace_exporter.tracking.pull_state import Attempt
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
-from pulltrace_exporter.view import Totals
 from rig.manifests import REGISTRY, a_blob, an_image, for_platforms
 from rig.observations import Exporter
 from rig.toynode import OVERLAY, START, Node, Puller

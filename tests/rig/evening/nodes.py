@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import groupby
 
 from pulltrace_exporter.poller import POLL_BUCKETS
-from pulltrace_exporter.tracking.ledger import DURATION_BUCKETS
+from pulltrace_exporter.tracking.counters import DURATION_BUCKETS
 from rig.evening.acts import Play, PullAct
 from rig.views import OCI_INDEX, OCI_LAYER, digest
 

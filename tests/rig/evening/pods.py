@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from pulltrace_aggregator.ledger import DURATION_BUCKETS
-from pulltrace_aggregator.staleness import StaleReason
+from pulltrace_aggregator.controller.counters import DURATION_BUCKETS
+from pulltrace_aggregator.model.states import StaleReason
 from rig.evening.acts import LINGER, Play, WaitAct
 from rig.evening.nodes import Sample, histogram, labels
 

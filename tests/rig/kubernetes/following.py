@@ -15,7 +15,7 @@ from pulltrace_aggregator.kube.cluster import Cluster
 from pulltrace_aggregator.kube.health import FeedState, Stage
 from pulltrace_aggregator.kube.resources import Selection, selections
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.kube.values import Sink
+from pulltrace_aggregator.model.cluster import Sink
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, KubernetesCluster, Object, Rule, kubeconfig
 from rig.kubernetes.proxy import Proxy

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from pulltrace_aggregator.kube.values import (
+from pulltrace_aggregator.model.cluster import (
     Change,
     EventGone,
     EventSeen,

@@ -1,0 +1,1 @@
+"""HTTP pages and JSON of the aggregator."""

@@ -1,0 +1,148 @@
+"""The aggregator's state machine: observations of the cluster and readings of nodes in, views out. It does no I/O.
+
+What comes in is taken note of at once; a tick then looks at those nodes of which something is new, or of which time
+alone may have changed something.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+
+from pulltrace.clock import Instant
+from pulltrace_aggregator.controller.counters import Ledger
+from pulltrace_aggregator.controller.node_reconciler import Assessor, NodeView
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits
+from pulltrace_aggregator.model.clock_skew import Moment
+from pulltrace_aggregator.model.cluster import EventSeen, Observed, PodSeen
+from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.pods.store import Recheck, Waits
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the flags set: when pulls are stale, and how many seconds an image that has come stays."""
+
+    stale: StaleLimits = field(default_factory=StaleLimits)
+    pod_linger: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a tick gives: the view, and what others are to do.
+
+    `rechecks` are pods to be looked at now; each is asked for once, and again after a while without an answer. `busy`
+    are the nodes to be asked often: a pull is known there, running or ended, or something is waited for, or may be. Of
+    `layers`, some of these, the layers matter. `faults` are of this program: what is shown of these nodes is as it was
+    before.
+    """
+
+    view: View
+    rechecks: tuple[Recheck, ...]
+    busy: frozenset[str]
+    layers: frozenset[str]
+    faults: tuple[tuple[str, Exception], ...] = ()
+
+
+class Core:
+    """Mutable, and for one thread. `owns` tells which nodes are this replica's."""
+
+    def __init__(
+        self, started: Instant, limits: Limits | None = None, owns: Callable[[str], bool] = lambda _: True
+    ) -> None:
+        limits = limits or Limits()
+        self._owns = owns
+        self._ledger = Ledger()
+        self._waits = Waits(owns)
+        self._assessor = Assessor(self._ledger, limits.stale, limits.pod_linger, started.monotonic)
+        self._readings: dict[str, NodeReading] = {}
+        self._views: dict[str, NodeView] = {}
+        self._dirty: set[str] = set()
+
+    def observe(self, seen: Observed, now: Instant, server_ahead: float = 0.0) -> None:
+        """Take in what the Kubernetes API showed at `now`.
+
+        `server_ahead` is by how many seconds the API server's clock is ahead of ours: its stamps become ages with it.
+        """
+        if isinstance(seen, EventSeen) and self._owns(seen.node):
+            self._ledger.event(seen)
+        self._waits.observe(seen, Moment(now, server_ahead))
+
+    def rechecked(self, recheck: Recheck, found: PodSeen | None, now: Instant, server_ahead: float = 0.0) -> None:
+        """Take in the answer to a recheck: the pod that bears the name now, None where there is none."""
+        self._waits.rechecked(recheck, found, Moment(now, server_ahead))
+
+    def read(self, reading: NodeReading, now: Instant) -> None:
+        """Take in how a node's exporter was read at `now`; an answer that nothing has changed costs nothing."""
+        if not self._owns(reading.node):
+            return
+        before = self._readings.get(reading.node)
+        reading = self._readings[reading.node] = _with_failure(reading.after(before), before, now.monotonic)
+        if before is None or before.report is not reading.report or before.state is not reading.state:
+            self._dirty.add(reading.node)
+        elif reading.node in self._views:
+            view = self._views[reading.node]
+            status = replace(view.status, answered_at=reading.answered_at)
+            self._views[reading.node] = replace(view, status=status)
+
+    def forget(self, node: str) -> None:
+        """The node has no exporter any more, and nothing of the last one has to be kept."""
+        if self._readings.pop(node, None) is not None:
+            self._assessor.forget(node)
+            self._dirty.add(node)
+
+    def tick(self, now: Instant) -> Turn:
+        """Bring everything up to `now`."""
+        at = now.monotonic
+        rechecks = self._waits.rechecks(at)
+        faults = tuple(self._look(self._due(at), at))
+        for finished in self._waits.take_finished():
+            self._assessor.count(finished.namespace, finished.wait, float("inf"))
+        return Turn(
+            self._view(),
+            rechecks,
+            busy=frozenset(node for node, view in self._views.items() if view.busy),
+            layers=frozenset(node for node, view in self._views.items() if view.layers),
+            faults=faults,
+        )
+
+    def _due(self, at: float) -> list[str]:
+        due = self._dirty | self._waits.take_dirty()
+        self._dirty = set()
+        due.update(node for node, view in self._views.items() if view.next_at <= at)
+        return sorted(due)
+
+    def _look(self, nodes: list[str], at: float) -> Iterator[tuple[str, Exception]]:
+        readings = {node: self._readings.get(node) or NodeReading(node, NodeState.UNKNOWN) for node in nodes}
+        # First what all of them say, for each is judged by the others too.
+        for reading in readings.values():
+            self._assessor.hear(reading, at)
+        for node, reading in readings.items():
+            try:
+                self._assess(node, reading, at)
+            except Exception as error:  # noqa: BLE001 - told to the caller, and no reason to go blind for all others
+                yield node, error
+
+    def _assess(self, node: str, reading: NodeReading, at: float) -> None:
+        records = self._waits.on(node)
+        if not records and node not in self._readings:
+            self._views.pop(node, None)
+        else:
+            self._views[node] = self._assessor.assess(reading, records, at)
+
+    def _view(self) -> View:
+        pods: list[PodPull] = []
+        pulls: list[NodePull] = []
+        nodes: list[NodeStatus] = []
+        for view in self._views.values():
+            pods += view.pods
+            pulls += view.pulls
+            nodes.append(view.status)
+        return View(tuple(pods), tuple(pulls), tuple(nodes), self._ledger.totals())
+
+
+def _with_failure(reading: NodeReading, before: NodeReading | None, now: float) -> NodeReading:
+    """The reading, with the time at which questions began to fail."""
+    if reading.state is NodeState.OK:
+        return reading
+    began = before.failing_since if before else None
+    return replace(reading, failing_since=now if began is None else began)

@@ -1,0 +1,1 @@
+"""Which pulls are stale, and what blocks a waiting image. Pure."""

@@ -1,0 +1,205 @@
+"""What blocks a waiting image: the table of rules, of which the first that holds gives the verdict. Pure.
+
+Run as a module it writes the reference page.
+"""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Final
+
+from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
+
+SLOW_SHARE: Final = 0.25
+"""Below this part of the median of its peers a download is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """All that a verdict is made of.
+
+    `failure` is why the last attempt failed, None where that is not known. `silent` means that no exporter answers for
+    the node, `runtime_up` that containerd answers its exporter. `stale` is that of the matched pull, `unresolved` means
+    that the registry has not answered for `--stale.resolving`. `behind` is what the kubelet's line serves first.
+    `shared` means that all layers on their way are those of a pull that began before. `share` is the node's rate as a
+    part of the median of its peers, None without any.
+    """
+
+    phase: PodPhase
+    failure: FailureReason | None = None
+    silent: bool = False
+    runtime_up: bool = True
+    stale: StaleReason | None = None
+    unresolved: bool = False
+    behind: str = ""
+    shared: bool = False
+    share: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One way to come to a cause: `when` in words, `holds` in code, and what a person can do."""
+
+    cause: Cause
+    when: str
+    holds: Callable[[Case], bool]
+    advice: str
+
+
+_DOWN: Final = (PodPhase.BACKOFF, PodPhase.FAILED)
+
+
+def _failed_for(*reasons: FailureReason) -> Callable[[Case], bool]:
+    return lambda case: case.phase in _DOWN and case.failure in reasons
+
+
+def _left_behind(case: Case) -> bool:
+    """Whether nobody has told of a failure, and all that is known is that the pull has nobody who goes on with it."""
+    return case.phase is PodPhase.FAILED and case.failure is None and case.stale is StaleReason.ORPHANED
+
+
+RULES: Final = (
+    Rule(
+        Cause.CREDENTIALS,
+        "The last attempt failed because the registry refused it (`unauthorized`).",
+        _failed_for(FailureReason.UNAUTHORIZED),
+        "Look at the pod's `imagePullSecrets` and those of its service account: does the secret exist in this"
+        " namespace, is it for this registry, has its password or token expired? On cloud registries look at the node's"
+        " own identity and at the kubelet's credential provider. A registry may also answer so for a repository that"
+        " does not exist.",
+    ),
+    Rule(
+        Cause.NOT_FOUND,
+        "The last attempt failed because there is no such image: `not_found`, `invalid_name`, or `never_pull` with the"
+        " image not on the node.",
+        _failed_for(FailureReason.NOT_FOUND, FailureReason.INVALID_NAME, FailureReason.NEVER_PULL),
+        "Check repository and tag for a slip, that the image was pushed, and that it exists for this node's platform."
+        " With `imagePullPolicy: Never` the image has to be brought to the node first.",
+    ),
+    Rule(
+        Cause.RATE_LIMITED,
+        "The last attempt failed because of a limit: the registry's (`rate_limited`) or the kubelet's own"
+        " (`kubelet_rate_limit`).",
+        _failed_for(FailureReason.RATE_LIMITED, FailureReason.KUBELET_RATE_LIMIT),
+        "Pull with an account, through a mirror or a cache in the cluster; spread the roll-out. For the kubelet's own"
+        " limit raise `registryPullQPS` and `registryBurst`.",
+    ),
+    Rule(
+        Cause.REGISTRY,
+        "The last attempt failed because the registry could not be talked to: `registry_unavailable`, `timeout`, `dns`"
+        " or `tls`.",
+        _failed_for(FailureReason.REGISTRY_UNAVAILABLE, FailureReason.TIMEOUT, FailureReason.DNS, FailureReason.TLS),
+        "See whether other nodes reach the registry. If none does, it is the registry or its certificate; if only this"
+        " one does not, it is the node's network, DNS, proxy, clock or trust store.",
+    ),
+    Rule(
+        Cause.BACKOFF,
+        "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next."
+        " Where all that is known is a pull that was left behind, it is `stalled`.",
+        lambda case: case.phase in _DOWN and not _left_behind(case),
+        "Read the pod's events (`kubectl describe pod`). `disk_full`: free the node's image store or enlarge it."
+        " `signature`: the image is refused by a policy of the node. `canceled`: the download stood still for"
+        " containerd's own time limit, or containerd was restarted; the kubelet tries again by itself.",
+    ),
+    Rule(
+        Cause.NO_EXPORTER,
+        "No exporter answers for the node: whatever is shown is the last that was known.",
+        lambda case: case.silent,
+        "Is an exporter's pod running on the node, or do taints and node selectors keep it away? Does a network policy"
+        " or a wrong certificate keep the aggregator out? If the node itself is down, nothing is pulled there.",
+    ),
+    Rule(
+        Cause.STALLED,
+        "The exporter cannot read containerd.",
+        lambda case: not case.runtime_up,
+        "Look at containerd on the node (`systemctl status containerd`) and at the exporter's log.",
+    ),
+    Rule(
+        Cause.STALLED,
+        "Neither bytes nor layers have moved for `--stale.no-progress`, or containerd was restarted and nobody goes on"
+        " with the pull.",
+        lambda case: case.stale is StaleReason.NO_PROGRESS or _left_behind(case),
+        "containerd gives up after five minutes without a byte, and the kubelet tries again. If it comes back, look at"
+        " the path to the registry or its mirror: proxies that cut long answers, a full conntrack table, path MTU.",
+    ),
+    Rule(
+        Cause.SLOW_UNPACK,
+        "All bytes are there, and no layer was unpacked for `--stale.unpack`.",
+        lambda case: case.stale is StaleReason.UNPACK_NO_PROGRESS,
+        "Look at the node's disk: throughput, latency, credits of a cloud volume, another pod that writes much. Very"
+        " large single layers take long everywhere; split them.",
+    ),
+    Rule(
+        Cause.SHARED_LAYER,
+        "All layers that are on their way belong to a pull that began earlier on this node, and a layer is fetched"
+        " once.",
+        lambda case: case.shared,
+        "Nothing is wrong: the image is ready with the other one. If that one is slow or stalled, look there.",
+    ),
+    Rule(
+        Cause.SLOW_DOWNLOAD,
+        "The node's rate is below a quarter of the median of the other nodes that pull the same digest, or where there"
+        " are none of those that pull from the same registry.",
+        lambda case: case.phase is PodPhase.DOWNLOADING and case.share is not None and case.share < SLOW_SHARE,
+        "The registry is fast enough for others, so look at this node: bandwidth limits, a saturated or failing link,"
+        " its distance to the registry or mirror, other traffic.",
+    ),
+    Rule(
+        Cause.REGISTRY,
+        "The registry has not answered for `--stale.resolving`.",
+        lambda case: case.phase is PodPhase.RESOLVING and case.unresolved,
+        "See whether other nodes wait for the same registry. If all do, it is the registry; if only this one does, it"
+        " is the node's network, DNS or proxy.",
+    ),
+    Rule(
+        Cause.QUEUE,
+        "Another image is ahead in the kubelet's line.",
+        lambda case: case.phase is PodPhase.QUEUED and bool(case.behind),
+        "See what is at the head of the line (`behind` in `/v1/pulls`) and why that takes long. The kubelet pulls one"
+        " image at a time by default: `serializeImagePulls: false` with `maxParallelImagePulls` (Kubernetes 1.27)"
+        " allows more. Smaller images, and those that are needed first started first, help too.",
+    ),
+    Rule(
+        Cause.PROGRESSING,
+        "None of the above: nothing blocks, it takes its time.",
+        lambda _: True,
+        "Wait. If it is too slow for you although it is as fast as everywhere: a smaller image, fewer new layers, a"
+        " registry or cache that is nearer.",
+    ),
+)
+"""In this order: what is certain and near first. A failure is told by the runtime's own words, a silence comes next."""
+
+
+def judge(case: Case) -> Cause:
+    """The one cause of a case."""
+    for rule in RULES:
+        if rule.holds(case):
+            return rule.cause
+    return Cause.PROGRESSING
+
+
+WIDTH: Final = 120
+
+_HEAD: Final = """\
+# The verdict
+
+<!-- Generated from the table of rules by `make docs`: change the table. -->
+
+For every image that a pod waits for, `pulltrace_pod_pull_blocked_by{cause}` gives one cause: that of the first rule
+here that holds. An image that has come has no verdict any more.
+"""
+
+
+def page() -> str:
+    """The reference page of the rules, `docs/verdict.md`."""
+    return "\n".join((_HEAD, *(_section(number, rule) for number, rule in enumerate(RULES, 1))))
+
+
+def _section(number: int, rule: Rule) -> str:
+    when, advice = fill(rule.when, WIDTH), fill(f"**What to do.** {rule.advice}", WIDTH)
+    return f"## {number}. `{rule.cause}`\n\n{when}\n\n{advice}\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())

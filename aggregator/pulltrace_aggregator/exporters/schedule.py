@@ -1,0 +1,193 @@
+"""Which node to ask when. Pure: names and instants in, names out; instants are monotonic seconds."""
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count
+from math import ceil, inf
+from typing import Final
+from zlib import crc32
+
+from pulltrace_aggregator.exporters.budget import Budget
+
+_IDLE_TURN: Final = 10
+"""Each tenth request is for a node where nothing is known to happen, if one is due: else these would starve."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often to ask, and how many at once.
+
+    `interval` is for nodes where a pod waits for an image or a pull is known, `idle_interval` for all others. A busy
+    node that does not answer is asked again after at most `patience` intervals, an idle one after `first_retry` seconds
+    and then ever longer. `at_once` bounds all requests under way, so that a machine that is too busy does not begin
+    more than it can end in time; `doubtful_at_once` bounds those to nodes that did not answer last time, so that a
+    hundred dead ones, each worth a timeout, leave room for the others.
+    """
+
+    interval: float = 2.0
+    per_second: int = 200
+    idle_interval: float = 300.0
+    patience: float = 4.0
+    first_retry: float = 10.0
+    at_once: int = 128
+    doubtful_at_once: int = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Node:
+    name: str
+    phase: float
+    """A fixed share, 0 to 1, of every interval, so that nodes are asked one after the other and not all at once."""
+    pulling: bool = False
+    failures: int = 0
+    asked_at: float = -inf
+    due: float = inf
+    ticket: int = 0
+    under_way: bool = False
+    doubtful: bool = False
+    """Whether it was in doubt when the request under way began."""
+
+
+class _Queue:
+    """Nodes by the time they are due. Entries that are no longer true are dropped when they come up."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, float, int, _Node]] = []
+
+    def push(self, node: _Node) -> None:
+        heapq.heappush(self._heap, (node.due, node.phase, node.ticket, node))
+
+    def head(self) -> _Node | None:
+        while self._heap and self._heap[0][2] != self._heap[0][3].ticket:
+            heapq.heappop(self._heap)
+        return self._heap[0][3] if self._heap else None
+
+
+class Schedule:
+    """Says whom to ask next, and keeps to the budget: when there is too much to ask, all intervals stretch alike."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._pace = pace
+        self._budget = Budget(pace.per_second)
+        self._nodes: dict[str, _Node] = {}
+        self._wanted: frozenset[str] = frozenset()
+        self._queues = {(busy, failing): _Queue() for busy in (True, False) for failing in (True, False)}
+        self._tickets = count(1)
+        self._turns = 0
+        self._under_way = 0
+        self._doubtful = 0
+
+    def add(self, name: str, now: float, *, pulling: bool = False) -> None:
+        """Ask a node that is new, or is somewhere else now, as soon as may be."""
+        self.remove(name)
+        phase = crc32(name.encode("utf-8", "surrogatepass")) / 2**32
+        self._nodes[name] = node = _Node(name, phase, pulling)
+        self._queue(node, now)
+
+    def remove(self, name: str) -> None:
+        """Ask it no more; a request under way is taken as ended."""
+        node = self._nodes.pop(name, None)
+        if node:
+            self._end(node)
+            node.ticket = 0
+
+    def want(self, names: Iterable[str], now: float) -> None:
+        """Take these as the nodes where a pod waits; those that are not known count when they come."""
+        wanted = frozenset(names)
+        changed, self._wanted = wanted ^ self._wanted, wanted
+        for name in changed:
+            node = self._nodes.get(name)
+            if node and not node.under_way:
+                soon = max(now, node.asked_at + self._pace.interval)
+                self._queue(node, min(node.due, soon) if name in wanted else node.due)
+
+    def busy(self, name: str) -> bool:
+        """Whether a pod waits there or a pull is known."""
+        return name in self._wanted or (name in self._nodes and self._nodes[name].pulling)
+
+    def take(self, now: float) -> str | None:
+        """The node to ask at this moment, which the caller does; None when it is nobody's turn."""
+        if self._under_way >= self._pace.at_once or now < self._budget.ready_at:
+            return None
+        node = self._choose(now)
+        if node is None:
+            return None
+        self._budget.take(now)
+        self._turns += 1
+        self._begin(node, now)
+        return node.name
+
+    def next_turn(self) -> float:
+        """From when on `take` may give a node if nothing else happens before; infinite for never."""
+        if self._under_way >= self._pace.at_once:
+            return inf
+        due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=inf)
+        return max(due, self._budget.ready_at)
+
+    def answered(self, name: str, now: float, *, pulling: bool, rest: float = 0.0) -> None:
+        """The exporter has answered. It is left in peace for `rest` seconds at least."""
+        node = self._nodes[name]
+        node.pulling, node.failures = pulling, 0
+        self._end(node)
+        interval = self._pace.interval if self.busy(name) else self._pace.idle_interval
+        self._queue(node, max(_next_multiple(now, interval, node.phase), now + rest))
+
+    def failed(self, name: str, now: float, *, rest: float = 0.0) -> None:
+        """The exporter has not answered as it should: pauses grow, but stay short where somebody waits."""
+        node = self._nodes[name]
+        node.failures += 1
+        self._end(node)
+        self._queue(node, now + max(self._pause(node), rest))
+
+    def again(self, name: str, now: float) -> None:
+        """The request came to nothing through no fault of the exporter."""
+        node = self._nodes[name]
+        self._end(node)
+        self._queue(node, now)
+
+    def _pause(self, node: _Node) -> float:
+        pace, doublings = self._pace, min(node.failures - 1, 20)
+        if self.busy(node.name):
+            pause = min(pace.interval * 2.0**doublings, pace.interval * pace.patience)
+        else:
+            pause = min(pace.first_retry * 2.0**doublings, pace.idle_interval)
+        # Spread, so that those who failed together do not come back together.
+        return pause * (0.75 + node.phase / 2)
+
+    def _queue(self, node: _Node, due: float) -> None:
+        node.due, node.ticket = due, next(self._tickets)
+        self._queues[self.busy(node.name), node.failures > 0].push(node)
+
+    def _choose(self, now: float) -> _Node | None:
+        idle_first = self._turns % _IDLE_TURN == _IDLE_TURN - 1
+        for busy in (not idle_first, idle_first):
+            due = [node for node in self._heads(busy) if node.due <= now]
+            if due:
+                return min(due, key=lambda node: node.due)
+        return None
+
+    def _heads(self, busy: bool) -> list[_Node]:
+        """Those that may be asked next; half of the room is kept for where something happens."""
+        if not busy and self._under_way >= max(1, self._pace.at_once // 2):
+            return []
+        room = self._doubtful < self._pace.doubtful_at_once
+        heads = [self._queues[busy, False].head(), self._queues[busy, True].head() if room else None]
+        return [node for node in heads if node]
+
+    def _begin(self, node: _Node, now: float) -> None:
+        node.ticket, node.asked_at, node.under_way, node.doubtful = 0, now, True, node.failures > 0
+        self._under_way += 1
+        self._doubtful += node.doubtful
+
+    def _end(self, node: _Node) -> None:
+        if node.under_way:
+            node.under_way = False
+            self._under_way -= 1
+            self._doubtful -= node.doubtful
+
+
+def _next_multiple(now: float, interval: float, phase: float) -> float:
+    """The node's own next moment: they lie an interval apart, and not at once after the present one."""
+    offset = phase * interval
+    return ceil((now + interval / 10 - offset) / interval) * interval + offset

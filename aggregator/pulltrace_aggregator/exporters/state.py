@@ -1,0 +1,139 @@
+"""What is known of every node. Pure: who is to be asked and what came of it in, values for others out."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Final
+
+from pulltrace.model.pull import NodeReport
+from pulltrace_aggregator.exporters.errors import AskError
+from pulltrace_aggregator.exporters.target import Target
+from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+
+KEPT_SECONDS: Final = 600.0
+"""A node that has left discovery with a pull under way is remembered for so long: it may be what went wrong."""
+LEFT: Final = "the node is no longer among the exporters' endpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What a new set of targets means. Nodes to be asked anew are in `asked`, those to be asked no more in `left`."""
+
+    asked: tuple[str, ...]
+    left: tuple[str, ...]
+    news: tuple[ExporterSeen | ExporterGone, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """`etag` is that of the report, with layers or without.
+
+    `left_at` is when the node left discovery, None while it is there.
+    """
+
+    seen: ExporterSeen
+    target: Target
+    etag: str = ""
+    layers: bool = False
+    left_at: float | None = None
+
+
+class Roster:
+    """The nodes by name. All methods take the present moment; those that change a node return what it is now."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, _Entry] = {}
+
+    @property
+    def exporters(self) -> Mapping[str, ExporterSeen]:
+        """All nodes, those that have left included. May be read by other threads."""
+        return {node: entry.seen for node, entry in self._entries.copy().items()}
+
+    def target(self, node: str) -> Target:
+        """Where a node is asked."""
+        return self._entries[node].target
+
+    def etag(self, node: str, *, layers: bool = False) -> str:
+        """The tag of a node's report with or without layers, empty where there is none."""
+        entry = self._entries[node]
+        return entry.etag if entry.layers is layers else ""
+
+    def seen(self, node: str) -> ExporterSeen:
+        """A node as it is now."""
+        return self._entries[node].seen
+
+    def assign(self, targets: Mapping[str, Target], now: float) -> Changes:
+        """Take these as all nodes that can be asked."""
+        asked = [node for node, target in targets.items() if not self._is_at(node, target)]
+        gone = [node for node, entry in self._entries.items() if entry.left_at is None and node not in targets]
+        news = [self._place(targets[node]) for node in asked]
+        return Changes(tuple(asked), tuple(gone), (*news, *[self._leave(node, now) for node in gone]))
+
+    def forget(self, now: float) -> Iterator[ExporterGone]:
+        """Drop nodes that left long ago."""
+        for node, entry in self._entries.copy().items():
+            if entry.left_at is not None and now >= entry.left_at + KEPT_SECONDS:
+                del self._entries[node]
+                yield ExporterGone(node)
+
+    def reported(self, node: str, report: NodeReport, etag: str, now: float, *, layers: bool = False) -> ExporterSeen:
+        """A report came. Whatever it says, it is that of the node that was asked."""
+        reading = NodeReading(node, NodeState.OK, replace(report, node=node), now, now)
+        claims = "" if report.node == node else report.node
+        self._entries[node] = replace(self._entries[node], layers=layers)
+        return self._answered(node, reading, claims, etag)
+
+    def unchanged(self, node: str, now: float) -> ExporterSeen:
+        """Nothing but time has passed since the last report."""
+        entry = self._entries[node]
+        reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now)
+        return self._answered(node, reading, entry.seen.claims, entry.etag)
+
+    def failed(self, node: str, error: AskError, now: float) -> ExporterSeen:
+        """It was asked in vain. The last report stays."""
+        seen = self._entries[node].seen
+        return self._see(
+            node,
+            replace(
+                seen,
+                reading=replace(seen.reading, state=NodeState.UNREACHABLE),
+                error=error.result,
+                detail=str(error),
+                failing_since=now if seen.failing_since is None else seen.failing_since,
+            ),
+        )
+
+    def _is_at(self, node: str, target: Target) -> bool:
+        entry = self._entries.get(node)
+        return entry is not None and entry.left_at is None and entry.target == target
+
+    def _place(self, target: Target) -> ExporterSeen:
+        """A node is new, has come back, or has moved. A tag is no longer good: this is another process."""
+        known = self._entries.get(target.node)
+        reading = known.seen.reading if known else NodeReading(target.node, NodeState.UNKNOWN)
+        since = known.seen.failing_since if known else None
+        seen = ExporterSeen(reading, target.base_url, failing_since=since)
+        self._entries[target.node] = _Entry(seen, target)
+        return seen
+
+    def _leave(self, node: str, now: float) -> ExporterSeen | ExporterGone:
+        entry = self._entries[node]
+        seen = entry.seen
+        if not seen.pulling:
+            del self._entries[node]
+            return ExporterGone(node)
+        since = now if seen.failing_since is None else seen.failing_since
+        reading = replace(seen.reading, state=NodeState.UNREACHABLE)
+        seen = replace(seen, reading=reading, detail=LEFT, failing_since=since, left=True)
+        self._entries[node] = replace(entry, seen=seen, left_at=now)
+        return seen
+
+    def _answered(self, node: str, reading: NodeReading, claims: str, etag: str) -> ExporterSeen:
+        entry = self._entries[node]
+        seen = ExporterSeen(reading, entry.seen.base_url, claims=claims)
+        self._entries[node] = replace(entry, seen=seen, etag=etag)
+        return seen
+
+    def _see(self, node: str, seen: ExporterSeen) -> ExporterSeen:
+        self._entries[node] = replace(self._entries[node], seen=seen)
+        return seen

@@ -1,0 +1,1 @@
+"""Which pull serves which waiting image. Pure."""

@@ -1,0 +1,221 @@
+"""From the API's JSON objects to our values. Pure; whatever a server sends, nothing here raises.
+
+An object that lacks what makes it one (a name, a uid) gives None: one odd object costs itself only.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from pulltrace.text import presentable
+from pulltrace_aggregator.model.cluster import (
+    Change,
+    Endpoint,
+    EventGone,
+    EventSeen,
+    ImageUse,
+    PodGone,
+    PodSeen,
+    RunState,
+    SliceGone,
+    SliceSeen,
+)
+from pulltrace_aggregator.model.containers import ContainerType, ImageUser, parse_field_path
+
+Object = Mapping[str, Any]
+
+METRICS_PORT: Final = "metrics"
+SERVICE_LABEL: Final = "kubernetes.io/service-name"
+KUBELET: Final = "kubelet"
+POD: Final = "Pod"
+LONGEST_MESSAGE: Final = 4096
+"""Characters of the kubelet's own words that are kept: the API server cuts those of events at 1,024."""
+HIGHEST_PORT: Final = 65535
+
+_CONTAINERS: Final = (
+    (ContainerType.INIT, "initContainers", "initContainerStatuses"),
+    (ContainerType.CONTAINER, "containers", "containerStatuses"),
+    (ContainerType.EPHEMERAL, "ephemeralContainers", "ephemeralContainerStatuses"),
+)
+_STATES: Final = (RunState.RUNNING, RunState.TERMINATED, RunState.WAITING)
+
+
+def pod(item: Object) -> PodSeen | None:
+    """A core/v1 Pod."""
+    if not (known := pod_gone(item)):
+        return None
+    return PodSeen(
+        namespace=known.namespace,
+        name=known.name,
+        uid=known.uid,
+        node=_shared(_object(item, "spec"), "nodeName"),
+        phase=_shared(_object(item, "status"), "phase"),
+        created_at=_time(_object(item, "metadata"), "creationTimestamp"),
+        terminating=known.terminating,
+        uses=(*_containers(item), *_volumes(item)),
+    )
+
+
+def pod_gone(item: Object) -> PodGone | None:
+    """The last that is known of a Pod which left the selection."""
+    identity = _identity(item)
+    if not identity or not identity[2]:
+        return None
+    terminating = bool(_text(_object(item, "metadata"), "deletionTimestamp"))
+    return PodGone(*identity, terminating)
+
+
+def event(item: Object, change: Change) -> EventSeen | None:
+    """A core/v1 Event of a kubelet about a pod; None for those of anybody else."""
+    known, about, source = event_gone(item), _object(item, "involvedObject"), _object(item, "source")
+    # Newer client libraries fill both pairs of fields, others one of the two.
+    senders = {_text(source, "component"), _text(item, "reportingComponent")}
+    if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
+        return None
+    series = _object(item, "series")
+    created_at, event_time = _time(_object(item, "metadata"), "creationTimestamp"), _time(item, "eventTime")
+    return EventSeen(
+        namespace=known.namespace,
+        name=known.name,
+        uid=known.uid,
+        pod=_text(about, "name"),
+        pod_uid=_text(about, "uid"),
+        user=parse_field_path(_text(about, "fieldPath")),
+        node=_shared(source, "host") or _shared(item, "reportingInstance"),
+        reason=_shared(item, "reason"),
+        message=_words(item, "message"),
+        count=max(_count(item, "count"), _count(series, "count"), 1),
+        created_at=created_at,
+        first_at=_first(_time(item, "firstTimestamp"), event_time, created_at),
+        last_at=_first(_time(item, "lastTimestamp"), _time(series, "lastObservedTime"), event_time, created_at),
+        change=change,
+    )
+
+
+def event_gone(item: Object) -> EventGone | None:
+    """An Event that the server has dropped."""
+    identity = _identity(item)
+    return EventGone(*identity) if identity else None
+
+
+def endpoint_slice(item: Object) -> SliceSeen | None:
+    """A discovery.k8s.io/v1 EndpointSlice."""
+    gone = endpoint_slice_gone(item)
+    if not gone:
+        return None
+    return SliceSeen(gone.namespace, gone.name, gone.uid, tuple(_endpoints(item)))
+
+
+def service_of(item: Object) -> str:
+    """The Service of an EndpointSlice, empty where it names none."""
+    return _text(_object(_object(item, "metadata"), "labels"), SERVICE_LABEL)
+
+
+def endpoint_slice_gone(item: Object) -> SliceGone | None:
+    """An EndpointSlice that was deleted."""
+    identity = _identity(item)
+    return SliceGone(*identity) if identity else None
+
+
+def _identity(item: Object) -> tuple[str, str, str] | None:
+    """Namespace, name and uid, which may be empty."""
+    meta = _object(item, "metadata")
+    name = _text(meta, "name")
+    return (_shared(meta, "namespace"), name, _text(meta, "uid")) if name else None
+
+
+def _containers(item: Object) -> Iterator[ImageUse]:
+    spec, status = _object(item, "spec"), _object(item, "status")
+    for kind, wanted, reported in _CONTAINERS:
+        statuses = {_text(each, "name"): each for each in _objects(status, reported)}
+        for container in _objects(spec, wanted):
+            if image := _text(container, "image"):
+                yield _use(kind, container, image, statuses.get(_text(container, "name"), {}))
+
+
+def _use(kind: ContainerType, container: Object, image: str, status: Object) -> ImageUse:
+    states = _object(status, "state")
+    state = next((each for each in _STATES if each in states), RunState.UNKNOWN)
+    waiting = _object(states, RunState.WAITING)
+    return ImageUse(
+        user=ImageUser(kind, _shared(container, "name")),
+        image=sys.intern(image),
+        state=state,
+        reason=_shared(waiting, "reason"),
+        message=_words(waiting, "message"),
+        image_id=_text(status, "imageID"),
+        pull_policy=_shared(container, "imagePullPolicy"),
+    )
+
+
+def _volumes(item: Object) -> Iterator[ImageUse]:
+    for volume in _objects(_object(item, "spec"), "volumes"):
+        source = _object(volume, "image")
+        if reference := _text(source, "reference"):
+            user = ImageUser(ContainerType.VOLUME, _shared(volume, "name"))
+            yield ImageUse(user, sys.intern(reference), pull_policy=_shared(source, "pullPolicy"))
+
+
+def _endpoints(item: Object) -> Iterator[Endpoint]:
+    port = _metrics_port(item)
+    if not 0 < port <= HIGHEST_PORT:
+        return
+    for endpoint in _objects(item, "endpoints"):
+        addresses, node = endpoint.get("addresses"), _shared(endpoint, "nodeName")
+        # All addresses of an endpoint are the same thing, and consumers are to take the first.
+        first = addresses[0] if isinstance(addresses, list) and addresses else None
+        if node and isinstance(first, str) and first:
+            # No condition at all is to be understood as ready.
+            ready = _object(endpoint, "conditions").get("ready") is not False
+            yield Endpoint(node, first, port, ready)
+
+
+def _metrics_port(item: Object) -> int:
+    """The port of that name; the only one needs no name."""
+    ports = {_text(each, "name"): _count(each, "port") for each in _objects(item, "ports")}
+    return ports.get(METRICS_PORT) or (ports.get("", 0) if len(ports) == 1 else 0)
+
+
+def _object(value: Object, key: str) -> Object:
+    found = value.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _objects(value: Object, key: str) -> Iterator[Object]:
+    found = value.get(key)
+    return (each for each in found if isinstance(each, dict)) if isinstance(found, list) else iter(())
+
+
+def _text(value: Object, key: str) -> str:
+    found = value.get(key)
+    return presentable(found) if isinstance(found, str) else ""
+
+
+def _shared(value: Object, key: str) -> str:
+    """A text that many objects hold: kept once."""
+    return sys.intern(_text(value, key))
+
+
+def _words(value: Object, key: str) -> str:
+    """A message, which may be long and may hold anything."""
+    found = value.get(key)
+    return found[:LONGEST_MESSAGE].encode("utf-8", "replace").decode() if isinstance(found, str) else ""
+
+
+def _count(value: Object, key: str) -> int:
+    found = value.get(key)
+    return found if isinstance(found, int) and not isinstance(found, bool) and found > 0 else 0
+
+
+def _time(value: Object, key: str) -> float | None:
+    """Unix time of an RFC 3339 stamp."""
+    try:
+        moment = datetime.fromisoformat(_text(value, key))
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _first(*times: float | None) -> float | None:
+    return next((each for each in times if each is not None), None)

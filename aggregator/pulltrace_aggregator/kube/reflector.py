@@ -1,0 +1,124 @@
+"""A selection followed for ever: list and watch, a pause where something went wrong, and again."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from types import MappingProxyType
+
+from pulltrace.clock import Clock
+from pulltrace.logs import fields
+from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.complaints import Complaint, Complaints
+from pulltrace_aggregator.kube.errors import (
+    Cut,
+    Expired,
+    Fault,
+    Forbidden,
+    KubernetesError,
+    NotFound,
+    Stopped,
+    Throttled,
+)
+from pulltrace_aggregator.kube.health import FeedState, Stage
+from pulltrace_aggregator.kube.listwatch import ListWatch
+from pulltrace_aggregator.kube.resources import Selection
+from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.model.cluster import Sink
+
+log = logging.getLogger(__name__)
+
+
+class Feed:
+    """Runs in a thread of its own until `stopping` is set and the client's access is closed."""
+
+    def __init__(
+        self,
+        client: Client,
+        selection: Selection,
+        sink: Sink,
+        complaints: Complaints,
+        stopping: threading.Event,
+        timing: Timing,
+        clock: Clock,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        self._following = ListWatch(client, selection, sink, self, timing, jitter)
+        self._complaints = complaints
+        self._stopping = stopping
+        self._timing = timing
+        self._clock = clock
+        self._jitter = jitter
+        self._failures = 0
+        self._expired = False
+        self._state = FeedState(selection.name, selection.resource)
+
+    @property
+    def state(self) -> FeedState:
+        """Replaced as a whole with each change."""
+        return self._state
+
+    def run(self) -> None:
+        """List, watch and pause until stopped."""
+        while not self._stopping.is_set():
+            self._stopping.wait(self.attempt())
+
+    def attempt(self) -> float:
+        """List if need be and watch once; returns how long to wait before the next attempt, in seconds."""
+        began = self._clock.now().monotonic
+        try:
+            self._following.run()
+        except Stopped:
+            return 0.0
+        except KubernetesError as error:
+            return self._failed(error, began)
+        except Exception as error:
+            # A fault of ours, in one odd object maybe: said, counted, and no reason to go blind for all the others.
+            log.exception("cannot handle what the API server sent", extra=fields(watch=self._state.name))
+            self._following.forget()
+            return self._failed(Fault(f"{self._state.name}: {type(error).__name__}"), began)
+        if self._lasted(began) < self._timing.at_once:
+            return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
+        self._failures, self._expired = 0, False
+        return 0.0
+
+    def listed(self) -> None:
+        """The list is complete."""
+        self._state = replace(self._state, stage=Stage.LISTED, complete=True)
+
+    def watching(self) -> None:
+        """The server has accepted the watch."""
+        self._complaints.withdraw(self._state.name)
+        self._state = replace(self._state, stage=Stage.WATCHING, problem="")
+
+    def _lasted(self, began: float) -> float:
+        return self._clock.now().monotonic - began
+
+    def _failed(self, error: KubernetesError, began: float) -> float:
+        if self._lasted(began) > self._timing.longest_pause:
+            self._failures, self._expired = 0, False  # it went well for a time
+        self._failures += 1
+        # The first time a list mends it, however many other failures there were before.
+        mended = isinstance(error, Expired) and not self._expired
+        self._expired = isinstance(error, Expired)
+        counts = {**self._state.restarts, error.reason: self._state.restarts.get(error.reason, 0) + 1}
+        refused = isinstance(error, Forbidden | NotFound)
+        # A version that is too old is no problem, unless there is one already.
+        problem = self._state.problem if isinstance(error, Expired) else str(error)
+        if refused or (self._failures > 1 and not mended):  # what is mended at once is nothing to talk about
+            self._complaints.make(self._state.name, Complaint(str(error) if refused else error.reason, str(error)))
+        stage = Stage.REFUSED if refused else Stage.FAILING
+        self._state = replace(self._state, stage=stage, problem=problem, restarts=MappingProxyType(counts))
+        return 0.0 if mended else self._pause(error)
+
+    def _pause(self, error: KubernetesError) -> float:
+        """Spread, so that those who were cut off together do not come back together."""
+        if isinstance(error, Forbidden | NotFound):
+            return self._timing.refused_pause * (0.75 + self._jitter() / 2)
+        growing = self._timing.first_pause * 2.0 ** min(self._failures - 1, 10)
+        pause = min(growing, self._timing.longest_pause) * (0.5 + self._jitter() / 2)
+        if isinstance(error, Throttled):
+            asked = min(error.retry_after, self._timing.longest_asked_pause)
+            return max(pause, asked * (1 + self._jitter() / 4))
+        return pause

@@ -1,0 +1,1 @@
+"""What the kubelet says of image pulls, in events and in container statuses. Pure."""

@@ -1,0 +1,110 @@
+"""What a pod's status tells of the images that it uses."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from enum import Enum
+from typing import Final
+
+from pulltrace_aggregator.kubelet.goquote import quoted_in
+from pulltrace_aggregator.kubelet.messages import IMAGE_WAITING_REASONS
+from pulltrace_aggregator.model.cluster import ImageUse, RunState
+from pulltrace_aggregator.model.containers import ContainerType
+from pulltrace_aggregator.model.image_names import same_image
+
+
+class Standing(Enum):
+    """Of one container or image volume towards its image."""
+
+    NOTHING = "nothing"
+    """`ContainerCreating`, `PodInitializing`, no status, or words that nobody knows."""
+    LACKING = "lacking"
+    """It waits, and says that it is for want of the image."""
+    THERE = "there"
+    """It has the image: it was started, or fails at what comes after."""
+
+
+AFTER_IMAGE: Final = frozenset(
+    {
+        "CrashLoopBackOff",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+        "RunContainerError",
+        "StartError",
+    }
+)
+"""Waiting reasons of steps that the kubelet takes when the image is there (`startContainer` of kuberuntime)."""
+
+BACK_OFF: Final = "ImagePullBackOff"
+VOLUME_FAILED: Final = "ImageVolumeMountFailed"
+
+_IN_ORDER: Final = (ContainerType.INIT, ContainerType.CONTAINER)
+_STARTED: Final = (RunState.RUNNING, RunState.TERMINATED)
+
+
+def standing(use: ImageUse) -> Standing:
+    """What the status of one user tells."""
+    if use.state is RunState.UNKNOWN:
+        return Standing.NOTHING
+    if use.state is not RunState.WAITING:
+        return Standing.THERE
+    if use.reason in IMAGE_WAITING_REASONS:
+        return Standing.LACKING
+    # An image ID stays from one run of a container to the next.
+    return Standing.THERE if use.reason in AFTER_IMAGE or use.image_id else Standing.NOTHING
+
+
+def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
+    """The same users, image volumes with the status that those of the containers tell.
+
+    The kubelet reports none of a volume. It pulls the volumes before it starts any container: a container that needs
+    one which cannot be pulled tells that in place of its own image, which nobody has asked for yet. When one cannot be
+    mounted the container says so, whose own image is there then.
+    """
+    volumes = [use for use in uses if use.user.type is ContainerType.VOLUME]
+    if not volumes:
+        return uses
+    unmounted = next((use for use in uses if use.reason == VOLUME_FAILED), None)
+    started = any(use.state in _STARTED for use in uses if use.user.type in _IN_ORDER)
+    return tuple(
+        _of_volume(use, next((each for each in uses if _tells_of(each, use)), unmounted), started=started)
+        if use.user.type is ContainerType.VOLUME
+        else _of_container(use, volumes)
+        for use in uses
+    )
+
+
+def _of_volume(volume: ImageUse, teller: ImageUse | None, *, started: bool) -> ImageUse:
+    if teller is not None:
+        return replace(volume, state=RunState.WAITING, reason=teller.reason, message=teller.message)
+    return replace(volume, state=RunState.RUNNING) if started else volume
+
+
+def _of_container(use: ImageUse, volumes: Iterable[ImageUse]) -> ImageUse:
+    if use.reason == VOLUME_FAILED:
+        return replace(use, reason="CreateContainerError", message="")
+    return replace(use, reason="", message="") if any(_tells_of(use, volume) for volume in volumes) else use
+
+
+def _tells_of(use: ImageUse, volume: ImageUse) -> bool:
+    """Whether the image that a container says it waits for is not its own but the volume's."""
+    if use.reason not in IMAGE_WAITING_REASONS:
+        return False
+    named = tuple(quoted_in(use.message))
+    return any(same_image(volume.image, name) for name in named) and not any(
+        same_image(use.image, name) for name in named
+    )
+
+
+def reached(uses: Iterable[ImageUse]) -> frozenset[tuple[ContainerType, str]]:
+    """The users whose turn has come: an image is not asked for before the init containers ahead have theirs."""
+    found, open_way = set(), True
+    for use in uses:
+        user = use.user
+        if open_way or user.type not in _IN_ORDER:
+            found.add((user.type, user.name))
+        if user.type is ContainerType.INIT and use.state not in _STARTED:
+            open_way = False
+    return frozenset(found)

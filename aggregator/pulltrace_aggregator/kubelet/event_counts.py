@@ -1,0 +1,84 @@
+"""How often pulls failed, from the kubelet's events: each failure once, none invented. Pure.
+
+The kubelet repeats an event by raising its count, and the API server may show one event any number of times. What
+counts is growth that was seen. Counts are a lower bound: the kubelet drops events when there are many.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from pulltrace_aggregator.kubelet.failures import FAILURES, failure_of
+from pulltrace_aggregator.kubelet.messages import parse_event
+from pulltrace_aggregator.model.cluster import Change, EventSeen
+from pulltrace_aggregator.model.states import FailureReason
+
+LIMIT: Final = 10_000
+FAILURE_EVENTS: Final = frozenset({"Failed", "ErrImageNeverPull", "InspectFailed"})
+"""Reasons of the events that can tell of a failed pull."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failures:
+    """So many pulls of this image (as written in the pod) failed for this reason since the last look."""
+
+    image: str
+    reason: FailureReason
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    uid: str
+    times: int
+
+
+class FailureCounter:
+    """Turns events, listed and watched, into increments.
+
+    An event that a list shows first is a baseline: it happened before. One that a watch adds counts in full, and each
+    growth of a known one by its difference, also when a later list shows it. An event is known by its name, since the
+    kubelet goes on counting under it when the API server has forgotten the object (after an hour, by default).
+
+    The `limit` most recent events are remembered; what a forgotten one has grown to is a baseline again.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self._limit = limit
+        self._known: OrderedDict[tuple[str, str], _Known] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Number of remembered events."""
+        return len(self._known)
+
+    def count(self, event: EventSeen) -> Failures | None:
+        """What this sight of an event adds, if anything."""
+        if event.reason not in FAILURE_EVENTS:
+            return None
+        message = parse_event(event.reason, event.message)
+        # The messages of combined events change: one that tells of nothing now may tell of a failure next time.
+        if not message.combined and message.kind not in FAILURES:
+            return None
+        growth = self._growth(event)
+        reason = failure_of(message) if growth else None
+        if reason is None:
+            return None
+        # Both events of an attempt, and those of other containers, are combined into one that shows the latest message:
+        # of the growth only the last step is known to be this failure.
+        return Failures(message.image, reason, 1 if message.combined else growth)
+
+    def _growth(self, event: EventSeen) -> int:
+        key = event.namespace, event.name
+        known = self._known.pop(key, None)
+        if known is not None and known.uid != event.uid and event.count <= known.times:
+            known = None  # another event under an old name
+        before = known.times if known else _baseline(event)
+        self._known[key] = _Known(event.uid, max(before, event.count))
+        while len(self._known) > self._limit:
+            self._known.popitem(last=False)
+        return max(0, event.count - before)
+
+
+def _baseline(event: EventSeen) -> int:
+    """What an event had counted before it was first seen: all of it, unless a watch shows it as new."""
+    return 0 if event.change is Change.ADDED else event.count

@@ -1,0 +1,1 @@
+"""Values of the aggregator: cluster objects, answers of exporters, and the published view. Pure."""

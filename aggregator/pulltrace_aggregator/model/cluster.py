@@ -1,0 +1,178 @@
+"""What the adapter tells of the cluster: immutable values with the few fields that are used."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from pulltrace_aggregator.model.containers import ImageUser
+
+
+class RunState(StrEnum):
+    """Of a container. The kubelet reports none of an image volume, and nothing before it has seen the pod."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    TERMINATED = "terminated"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUse:
+    """One container or image volume of a pod.
+
+    `image` is as written in the pod. `reason` and `message` are the kubelet's words while it waits; the reason may be
+    any text. `image_id` is the runtime's name of the image that a container was started from, empty until then.
+    """
+
+    user: ImageUser
+    image: str
+    state: RunState = RunState.UNKNOWN
+    reason: str = ""
+    message: str = ""
+    image_id: str = ""
+    pull_policy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PodSeen:
+    """A pod as it is now. `created_at` is the API server's stamp (Unix time); `node` is empty before scheduling.
+
+    `terminating` means that its deletion was asked for.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    node: str
+    phase: str
+    created_at: float | None
+    terminating: bool
+    uses: tuple[ImageUse, ...]
+
+    @property
+    def gone(self) -> "PodGone":
+        """What is to be said when it is found to be no longer there."""
+        return PodGone(self.namespace, self.name, self.uid, self.terminating)
+
+
+@dataclass(frozen=True, slots=True)
+class PodGone:
+    """A pod is no longer among those that are watched: it left the phase Pending, or it is deleted.
+
+    A watch does not tell which; `terminating` means that its deletion had been asked for. The API server marks every
+    pod so before it deletes it, at once or not, so that one which leaves without the mark began to run or ended; but
+    a mark may be missed while the connection is down. `Cluster.pod` tells for certain.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    terminating: bool = False
+
+
+class Change(StrEnum):
+    """How an event came. A listed one may have happened, and may have been seen, at any time before."""
+
+    LISTED = "listed"
+    ADDED = "added"
+    MODIFIED = "modified"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSeen:
+    """An event that a kubelet has sent about a pod.
+
+    `name` and `uid` are the event's own; it is in the namespace of its pod. `user` has no name where the event names no
+    container, as for image volumes, and is None for a path of another kind. `first_at` and `last_at` are on the node's
+    clock in whole seconds, `created_at` on the API server's (Unix time). `count` is at least 1 and grows when the event
+    repeats.
+    """
+
+    namespace: str
+    name: str
+    uid: str
+    pod: str
+    pod_uid: str
+    user: ImageUser | None
+    node: str
+    reason: str
+    message: str
+    count: int
+    created_at: float | None
+    first_at: float | None
+    last_at: float | None
+    change: Change
+
+    @property
+    def gone(self) -> "EventGone":
+        """What is to be said when it is found to be no longer there."""
+        return EventGone(self.namespace, self.name, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class EventGone:
+    """The API server has forgotten an event, an hour after it happened as a rule."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One exporter: its node, and the address and port of its metrics. `address` may be an IPv6 address or a name."""
+
+    node: str
+    address: str
+    port: int
+    ready: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SliceSeen:
+    """An EndpointSlice as it is now; ready or not, every endpoint that has a node is in it."""
+
+    namespace: str
+    name: str
+    uid: str
+    endpoints: tuple[Endpoint, ...]
+
+    @property
+    def gone(self) -> "SliceGone":
+        """What is to be said when it is found to be no longer there."""
+        return SliceGone(self.namespace, self.name, self.uid)
+
+
+@dataclass(frozen=True, slots=True)
+class SliceGone:
+    """An EndpointSlice is deleted."""
+
+    namespace: str
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A list is complete: what came since the last such mark of the same selection is all there is.
+
+    Pods and slices that are missing from it were reported gone before this mark; events were not. `namespace` is
+    empty for all namespaces, `detail` the reason for events.
+    """
+
+    resource: str
+    namespace: str
+    detail: str
+
+
+Seen: TypeAlias = PodSeen | EventSeen | SliceSeen
+Gone: TypeAlias = PodGone | EventGone | SliceGone
+Observed: TypeAlias = Seen | Gone | Listed
+
+
+class Sink(Protocol):
+    """Takes what is observed. Called from several threads, which wait for it: it only hands on."""
+
+    def receive(self, observed: Observed) -> None:
+        """Take one observation; of one selection they come in the API server's order."""
+        ...

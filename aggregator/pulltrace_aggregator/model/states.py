@@ -1,0 +1,71 @@
+"""The states that the aggregator tells of waits and pulls. Each value is a label value of a metric."""
+
+from enum import StrEnum
+
+
+class PodPhase(StrEnum):
+    """Of one image that a container of a pod waits for, or has waited for a short while ago."""
+
+    QUEUED = "queued"
+    RESOLVING = "resolving"
+    DOWNLOADING = "downloading"
+    UNPACKING = "unpacking"
+    BACKOFF = "backoff"
+    FAILED = "failed"
+    PULLED = "pulled"
+    UNKNOWN = "unknown"
+
+
+class MatchKind(StrEnum):
+    """How a pull was found for it: by digest or reference, by repository, not for certain, not at all."""
+
+    EXACT = "exact"
+    REPOSITORY = "repository"
+    AMBIGUOUS = "ambiguous"
+    NONE = "none"
+
+
+class StaleReason(StrEnum):
+    """The values of the label `reason`, in the order in which they are asked for: the first that holds is it."""
+
+    ORPHANED = "orphaned"
+    EXPORTER_UNREACHABLE = "exporter_unreachable"
+    NO_PROGRESS = "no_progress"
+    UNPACK_NO_PROGRESS = "unpack_no_progress"
+    SLOW = "slow"
+
+
+class Cause(StrEnum):
+    """The values of the label `cause`."""
+
+    QUEUE = "queue"
+    REGISTRY = "registry"
+    SLOW_DOWNLOAD = "slow_download"
+    SLOW_UNPACK = "slow_unpack"
+    STALLED = "stalled"
+    SHARED_LAYER = "shared_layer"
+    BACKOFF = "backoff"
+    CREDENTIALS = "credentials"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    NO_EXPORTER = "no_exporter"
+    PROGRESSING = "progressing"
+
+
+class FailureReason(StrEnum):
+    """The values of the label `reason` of `pulltrace_pod_pull_failures_total`."""
+
+    UNAUTHORIZED = "unauthorized"
+    NOT_FOUND = "not_found"
+    RATE_LIMITED = "rate_limited"
+    REGISTRY_UNAVAILABLE = "registry_unavailable"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    TLS = "tls"
+    DISK_FULL = "disk_full"
+    SIGNATURE = "signature"
+    INVALID_NAME = "invalid_name"
+    NEVER_PULL = "never_pull"
+    KUBELET_RATE_LIMIT = "kubelet_rate_limit"
+    CANCELED = "canceled"
+    OTHER = "other"

@@ -1,0 +1,1 @@
+"""Which container waits for which image, from pods and events. Pure."""

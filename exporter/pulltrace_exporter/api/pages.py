@@ -1,0 +1,97 @@
+"""What the exporter serves: a request, the present view and the clock in, an answer out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from pulltrace import __version__
+from pulltrace.clock import Clock
+from pulltrace.exposition import choose_format
+from pulltrace.model import wire
+from pulltrace.model.pull import NodeReport
+from pulltrace.text import presentable
+from pulltrace.web import Handler, Request, Response, matches_etag, text_response
+from pulltrace_exporter.api.landing import landing_page
+from pulltrace_exporter.metrics import Scraper
+from pulltrace_exporter.model.view import View
+
+PULLS_PATH: Final = "/v1/pulls"
+_LAYERS: Final = "layers"
+_SWITCH: Final[Mapping[tuple[str, ...], bool]] = {("true",): True, ("false",): False}
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """The exporter's pages. `view` gives the last view published; it is asked for once for each request."""
+
+    node: str
+    view: Callable[[], View]
+    clock: Clock
+    scraper: Scraper
+    telemetry_path: str = "/metrics"
+
+    def routes(self) -> Mapping[str, Handler]:
+        """Every path with its handler."""
+        return {
+            "/": self.landing,
+            PULLS_PATH: self.pulls,
+            "/-/healthy": self.healthy,
+            "/-/ready": self.ready,
+            self.telemetry_path: self.metrics,
+        }
+
+    def metrics(self, request: Request) -> Response:
+        """A scrape, in the format that the client likes best."""
+        form = choose_format(request.headers.get("accept", ""))
+        body = self.scraper.render(self.view(), self.clock.now().wall, form)
+        return Response(200, body, form.value, {"Vary": "Accept"})
+
+    def pulls(self, request: Request) -> Response:
+        """The node's report as JSON; 304 when nothing but time has passed since the client's last."""
+        problem = _query_problem(request.query)
+        if problem:
+            return text_response(400, problem)
+        layers = _SWITCH[request.query.get(_LAYERS, ("true",))]
+        report = self._report()
+        tag = wire.etag(report, layers=layers)
+        headers = {"ETag": tag, "Cache-Control": "no-cache"}
+        if matches_etag(request, tag):
+            return Response(304, headers=headers)
+        return Response(200, wire.encode(report, layers=layers), "application/json", headers)
+
+    def healthy(self, _: Request) -> Response:
+        """The process lives, as this answer shows."""
+        return text_response(200, "healthy")
+
+    def ready(self, _: Request) -> Response:
+        """Ready once reading containerd was attempted: one that fails is for the metrics to tell."""
+        if self.view().polls.last_at is None:
+            return text_response(503, "not ready: containerd has not been read yet")
+        return text_response(200, "ready")
+
+    def landing(self, _: Request) -> Response:
+        """What goes on now, for people."""
+        view = self.view()
+        read = view.polls.last_at is not None
+        return landing_page(self._report(view), self.telemetry_path, PULLS_PATH, read=read)
+
+    def _report(self, view: View | None = None) -> NodeReport:
+        view = view or self.view()
+        return NodeReport(
+            node=self.node,
+            version=__version__,
+            now=self.clock.now().wall,
+            daemon=view.daemon,
+            resolving=view.resolving,
+            queued=view.queued,
+            pulls=view.pulls,
+        )
+
+
+def _query_problem(query: Mapping[str, tuple[str, ...]]) -> str | None:
+    unknown = sorted(query.keys() - {_LAYERS})
+    if unknown:
+        return f"unknown query parameter {presentable(unknown[0])!r}; there is only {_LAYERS}"
+    if query.get(_LAYERS, ("true",)) not in _SWITCH:
+        return f"query parameter {_LAYERS} must be true or false, once"
+    return None

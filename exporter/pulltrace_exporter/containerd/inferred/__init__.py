@@ -1,0 +1,1 @@
+"""Pulls that ended before a poll saw their lease, inferred from image records."""

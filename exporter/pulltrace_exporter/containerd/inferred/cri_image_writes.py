@@ -1,0 +1,91 @@
+"""What is written of an image besides the record that ends its pull: told apart, so that each pull counts once."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from pulltrace.model.reference import Reference
+
+LASTING_SECONDS = 30.0
+"""So long an echo is waited for: with a big manifest CRI takes seconds. One that never comes hides a pull so long."""
+
+FIRST_WITHOUT_REWRITING = {6: 29, 7: 14}
+"""The patch of containerd 1.x from which on CRI leaves records alone that need no change."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageWrite:
+    """A record that was created or updated, as containerd announced it at `at` (Unix time).
+
+    `managed`: it bears CRI's mark, which CRI adds to what other clients write.
+    """
+
+    name: str
+    at: float
+    created: bool
+    managed: bool
+
+
+def rewrites_records(version: str) -> bool:
+    """Whether the CRI of this containerd writes all names of an image at each pull, changed or not."""
+    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
+    if not found:
+        return False
+    major, minor, patch = (int(part) for part in found.groups())
+    return (major, minor) < (1, 6) or (major == 1 and patch < FIRST_WITHOUT_REWRITING.get(minor, 0))
+
+
+class Echoes:
+    """The writes that are still to come after a pull's own, by name.
+
+    A pull writes the name that it was asked for, under its lease. Then CRI adds the image's digest as a name, once;
+    old ones write the requested name again and the digest at each pull. Of what another client has written, CRI writes
+    the same name again to mark it as its own.
+    """
+
+    def __init__(self) -> None:
+        self._again: defaultdict[str, list[float]] = defaultdict(list)
+        self._creations: dict[str, float] = {}
+
+    def expect(self, write: ImageWrite, root: str, *, rewriting: bool) -> None:
+        """Wait for the echoes of a pull's own write."""
+        self._tidy(write.at)
+        if rewriting or not write.managed:
+            self._again[write.name].append(write.at)
+        added = _digest_name(write.name, root)
+        if rewriting and write.managed and added != write.name:
+            self._again[added].append(write.at)
+        elif write.managed:
+            self.expect_digest(write.name, root, write.at)
+
+    def expect_digest(self, name: str, root: str, at: float) -> None:
+        """Wait for the name that CRI makes of the digest of what was pulled as `name` at that time."""
+        added = _digest_name(name, root)
+        if added != name:
+            self._creations[added] = at
+
+    def hear(self, write: ImageWrite) -> bool:
+        """Whether this write is one that was waited for; it is then no longer."""
+        self._tidy(write.at)
+        if not write.managed:
+            return False
+        if self._again.get(write.name):
+            self._again[write.name].pop(0)
+            return True
+        return write.created and self._creations.pop(write.name, None) is not None
+
+    def due(self, name: str) -> bool:
+        """Whether a write of this name is waited for."""
+        return bool(self._again.get(name)) or name in self._creations
+
+    def _tidy(self, now: float) -> None:
+        """Forget what did not come, and what the clock has left in the future."""
+        for name, times in list(self._again.items()):
+            self._again[name] = [at for at in times if abs(now - at) < LASTING_SECONDS]
+            if not self._again[name]:
+                del self._again[name]
+        self._creations = {name: at for name, at in self._creations.items() if abs(now - at) < LASTING_SECONDS}
+
+
+def _digest_name(name: str, root: str) -> str:
+    return f"{Reference.parse(name).name}@{root}"

@@ -1,0 +1,165 @@
+"""Pulls that were over before anybody looked: known from the image record alone, which their success wrote.
+
+A pull of what is already there takes some 30 ms, and with `imagePullPolicy: Always` each container's start makes one.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.inferred.cri_image_writes import Echoes, ImageWrite, rewrites_records
+from pulltrace_exporter.containerd.inferred.lease_image_match import Sightings
+from pulltrace_exporter.containerd.inferred.poll_history import Looks
+from pulltrace_exporter.containerd.lease_reader import LeaseReader
+from pulltrace_exporter.containerd.manifest_cache import Documents
+from pulltrace_exporter.model.observation import Content, ImageRecord, Ingest
+
+REMEMBERED = 1000
+
+MOST_AT_ONCE = 50
+"""So many are looked into by one look; the next one follows soon. It takes a call for each layer of each."""
+
+SHUFFLED_SECONDS = 2.0
+"""Where names are written again, a pull's own write and another one's echo of the same name change places."""
+
+
+class Glimpse(NamedTuple):
+    """A pull that nobody saw: what it would have held, its root, and the root's records."""
+
+    reader: LeaseReader
+    root: str
+    records: tuple[ImageRecord, ...]
+
+
+class Glimpses:
+    """Tells the records that a pull wrote unseen from those that are explained by a pull that was seen.
+
+    `version` is containerd's.
+    """
+
+    def __init__(self, documents: Documents) -> None:
+        self.version = ""
+        self._documents = documents
+        self._sightings = Sightings()
+        self._echoes = Echoes()
+        self._written: OrderedDict[str, float] = OrderedDict()
+        """By name and by root: until when what was written is accounted for."""
+        self._heard: tuple[ImageWrite, ...] = ()
+        self._unseen: tuple[tuple[ImageWrite, ImageRecord], ...] = ()
+
+    @property
+    def pending(self) -> bool:
+        """Whether something was heard of and not looked into yet, or in vain."""
+        return bool(self._heard or self._unseen)
+
+    def hear(self, writes: Iterable[ImageWrite]) -> None:
+        """These records were written."""
+        self._heard = tuple(sorted((*self._heard, *writes), key=lambda write: write.at))
+
+    def follow(self, running: Iterable[LeaseReader], now: float) -> None:
+        """These pulls are under way."""
+        self._sightings.follow(running, now)
+
+    def end(self, reader: LeaseReader, records: Iterable[ImageRecord], gone_at: float) -> None:
+        """A pull that was seen is over; `records` are those of its image that were written since it began."""
+        written = sorted(records, key=lambda record: record.updated_at)
+        self._sightings.end(reader, gone_at, succeeded=bool(written))
+        for record in written:
+            # For word of the pull's own record may have come too early to be heard.
+            if _is_reference(record.name) and not rewrites_records(self.version):
+                self._echoes.expect_digest(record.name, record.root, record.updated_at)
+
+    def find(
+        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: Looks, now: float
+    ) -> list[Glimpse]:
+        """The pulls that nobody saw, by what was heard of, the first of them. None of `looks` showed them."""
+        self._sort(client, now)
+        found = []
+        for write, record in self._unseen[:MOST_AT_ONCE]:
+            reader = self._read(client, write, record, ingests, snapshotter, looks.before(write.at))
+            if reader is not None:
+                found.append(Glimpse(reader, record.root, client.images(record.root)))
+        self._unseen = self._unseen[MOST_AT_ONCE:]
+        return found
+
+    def identify(self, client: Client, reader: LeaseReader, known: frozenset[str]) -> None:
+        """Tell a lease that went before it was seen to hold anything what it was for: its success wrote a record.
+
+        The first success since it was last seen without one is the likeliest, but for those of `known` roots.
+        """
+        records = client.images_since(reader.seen_at)
+        for record in sorted(records, key=lambda record: record.updated_at):
+            if _is_reference(record.name) and record.root not in known and not self._is_accounted(record):
+                root = _pulled_root(client, record)
+                if root is not None:
+                    reader.adopt(root)
+                    return
+
+    def _sort(self, client: Client, now: float) -> None:
+        """Keep of what was heard of the writes of pulls that nobody saw. Nothing is lost when a call fails."""
+        records: dict[str, ImageRecord | None] = {}
+        while self._heard:
+            write = self._heard[0]
+            # CRI names each image by the digest of its config too.
+            if _is_reference(write.name) and not self._echoes.hear(write):
+                if write.name not in records:
+                    records[write.name] = client.image(write.name)
+                self._explain(write, records[write.name], now)
+            self._account(write.name, write.at)
+            self._heard = self._heard[1:]
+
+    def _explain(self, write: ImageWrite, record: ImageRecord | None, now: float) -> None:
+        if record is None:
+            return  # it has been removed
+        rewriting = rewrites_records(self.version)
+        self._echoes.expect(write, record.root, rewriting=rewriting)
+        if not self._sightings.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
+            self._unseen += ((write, record),)
+            return
+        self._account(record.root, write.at)
+
+    def _account(self, key: str, at: float) -> None:
+        self._written[key] = max(at, self._written.pop(key, at))
+        if len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
+
+    def _is_accounted(self, record: ImageRecord) -> bool:
+        told = self._echoes.due(record.name) or self._sightings.awaits(record.root)
+        return told or record.updated_at <= self._written.get(record.name, 0.0)
+
+    def _read(
+        self,
+        client: Client,
+        write: ImageWrite,
+        record: ImageRecord,
+        ingests: dict[str, Ingest],
+        snapshotter: str,
+        since: float,
+    ) -> LeaseReader | None:
+        """What the pull would have held; None for an image that was not pulled."""
+        root = _pulled_root(client, record)
+        if root is None:
+            return None
+        # It was written a moment before that was announced, and may have been written again since.
+        end = min(write.at, record.updated_at)
+        reader = LeaseReader(f"glimpse {write.name} {write.at}", end, self._documents)
+        reader.recall(client, root, ingests, snapshotter, max(self._written.get(record.root, 0.0), since))
+        self._account(record.root, write.at)
+        return reader
+
+
+def _pulled_root(client: Client, record: ImageRecord) -> Content | None:
+    """The root of an image; None for one that did not come from the repository it is named after."""
+    root = client.content(record.root)
+    reference = Reference.parse(record.name)
+    return root if root is not None and (reference.host, reference.repository) in root.sources else None
+
+
+def _is_reference(name: str) -> bool:
+    try:
+        Reference.parse(name)
+    except InvalidReference:
+        return False
+    return True

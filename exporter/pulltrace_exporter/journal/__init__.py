@@ -1,0 +1,1 @@
+"""The journal: what happens to pulls and layers, as lines on standard output."""

@@ -1,0 +1,1 @@
+"""Values of the exporter: images, observations, events, and the published view. Pure."""

@@ -1,0 +1,45 @@
+"""What happens to pulls and layers, as single events."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pulltrace.model.pull import ImageKey
+
+
+class Happening(StrEnum):
+    """The kinds of events; each comes once in the life of a pull or of a layer."""
+
+    PULL_STARTED = "pull.started"
+    PULL_RESOLVED = "pull.resolved"
+    PULL_SUCCEEDED = "pull.succeeded"
+    PULL_FAILED = "pull.failed"
+    PULL_ORPHANED = "pull.orphaned"
+    LAYER_STARTED = "layer.started"
+    LAYER_COMPLETED = "layer.completed"
+
+
+@dataclass(frozen=True, slots=True)
+class LayerLabels:
+    """Which layer an event is about: its position in the manifest, its digest and media type."""
+
+    index: int
+    digest: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened at `at`, Unix time on the node's clock.
+
+    `size` is in bytes: of the image once its manifest is read, of the layer for a layer's events; `seconds` how long
+    the pull or the layer's download took, known at its end.
+    """
+
+    happening: Happening
+    at: float
+    key: ImageKey
+    reference: str = ""
+    size: int | None = None
+    seconds: float | None = None
+    reason: str = ""
+    layer: LayerLabels | None = None

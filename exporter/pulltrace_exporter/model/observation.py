@@ -1,0 +1,113 @@
+"""One look at the node's containerd as values: what the adapter hands to the tracker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from pulltrace.model.pull import Daemon
+from pulltrace_exporter.model.image import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A blob in the content store. Times are Unix times of containerd's clock.
+
+    `sources` are the (registry host without port, repository) pairs of its `distribution.source` labels in
+    order; `children` the digests of its `gc.ref.content` labels: only an index or a manifest has any; `snapshotter`
+    the one that holds the image's layers unpacked, told by a config alone and empty before that.
+    """
+
+    digest: str
+    size: int
+    created_at: float
+    sources: tuple[tuple[str, str], ...] = ()
+    children: frozenset[str] = frozenset()
+    snapshotter: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingest:
+    """A blob being written: `offset` bytes are there. An ingest outlives the pull that began it."""
+
+    digest: str
+    offset: int
+    started_at: float
+    updated_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """What a lease holds of one snapshotter, by chain ID."""
+
+    committed: frozenset[str] = frozenset()
+    extracting: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """Whether a snapshot with a chain ID is committed, and since when."""
+
+    snapshotter: str
+    created_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that may be a pull, with what belongs to it.
+
+    `contents` is everything of it in the store by digest (None: listed, but not described because a manifest
+    names it already); `ingests` the digests it is downloading; `surveyed` what was found, when this lease's
+    manifest was read for the first time, of the blobs that the manifest names (None: not in the store); `chains`
+    which of the image's snapshots were committed then.
+    """
+
+    id: str
+    created_at: float
+    contents: Mapping[str, Content | None] = field(default_factory=dict)
+    ingests: frozenset[str] = frozenset()
+    snapshots: Mapping[str, Snapshots] = field(default_factory=dict)
+    surveyed: Mapping[str, Content | None] = field(default_factory=dict)
+    chains: Mapping[str, Chain] = field(default_factory=dict)
+
+    @property
+    def nameless(self) -> bool:
+        """Whether nothing is known of it but its age."""
+        return not self.contents and not self.snapshots
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """An image by name in containerd; `updated_at` moves each time a pull of that name succeeds."""
+
+    name: str
+    updated_at: float
+    root: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The node at one moment, read while nothing was locked.
+
+    `ended` holds leases that are gone since the observation before, with what was found of their image when
+    they had gone; `glimpsed` pulls that were over before anybody looked, made up from the record that their success
+    wrote; `images` the records of the roots of both.
+    `reconnected` marks the first observation after a connection was made: what it shows may be left over from
+    a daemon that crashed.
+    """
+
+    daemon: Daemon
+    leases: tuple[Lease, ...] = ()
+    ended: tuple[Lease, ...] = ()
+    glimpsed: tuple[Lease, ...] = ()
+    ingests: Mapping[str, Ingest] = field(default_factory=dict)
+    documents: Mapping[str, Document] = field(default_factory=dict)
+    diff_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    images: Mapping[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
+    reconnected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An image that the kubelet is pulling or about to pull; `since` is Unix time on this node."""
+
+    reference: str
+    since: float

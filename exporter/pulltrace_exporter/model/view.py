@@ -1,0 +1,71 @@
+"""What the exporter publishes: one immutable value, replaced as a whole after each poll."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from pulltrace.model.histogram import Histogram
+from pulltrace.model.pull import Daemon, Pull, QueuedImage
+
+
+class RegistryMediaType(NamedTuple):
+    """Labels of the counter of downloaded bytes."""
+
+    registry: str
+    media_type: str
+
+
+class RegistryResult(NamedTuple):
+    """Labels of the counter of ended pulls; `result` is the value of an ended `Phase`."""
+
+    registry: str
+    result: str
+
+
+class RegistryPhase(NamedTuple):
+    """Labels of what is counted by stage: `total`, `resolve`, `download` or `unpack`."""
+
+    registry: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counters since the exporter's start. Bytes, seconds, and histograms of seconds."""
+
+    pulls: Mapping[RegistryResult, int] = field(default_factory=dict)
+    unresolved_pulls: int = 0
+    durations: Mapping[RegistryPhase, Histogram] = field(default_factory=dict)
+    active_seconds: Mapping[RegistryPhase, float] = field(default_factory=dict)
+    downloaded_bytes: Mapping[RegistryMediaType, int] = field(default_factory=dict)
+    cached_bytes: Mapping[str, int] = field(default_factory=dict)
+    suppressed_registries: int = 0
+    suppressed_media_types: int = 0
+
+
+class FailedCall(NamedTuple):
+    """Labels of the counter of failed calls: `Service/Method` and the gRPC status code's name."""
+
+    call: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Polls:
+    """How reading containerd went, since the exporter's start. `last_at` is Unix time of the last poll."""
+
+    durations: Histogram
+    errors: Mapping[FailedCall, int] = field(default_factory=dict)
+    last_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything a scrape needs; `resolving` holds the start (Unix time) of pulls without a name yet."""
+
+    pulls: tuple[Pull, ...]
+    resolving: tuple[float, ...]
+    queued: tuple[QueuedImage, ...]
+    totals: Totals
+    daemon: Daemon
+    polls: Polls

@@ -1,0 +1,120 @@
+"""The counters: what has happened since the exporter's start, with a bound on the labels that images can make up."""
+
+from collections import Counter
+from collections.abc import Iterable
+from types import MappingProxyType
+
+from pulltrace.model.histogram import Histogram
+from pulltrace.model.pull import ENDS, Phase
+from pulltrace_exporter.model.view import RegistryMediaType, RegistryPhase, RegistryResult, Totals
+
+OTHER = "other"
+DURATION_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
+"""Seconds. From a re-pull of what is there to the largest images that people pull."""
+
+
+class Names:
+    """The first `limit` values of a label as they are, every later one as `other`."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._names: set[str] = set()
+        self._refused: set[int] = set()
+
+    def admit(self, name: str) -> str:
+        """The value to count under."""
+        if name in self._names:
+            return name
+        if len(self._names) < self._limit:
+            self._names.add(name)
+            return name
+        # By hash, and no more than a bounded number: the names are as long and as many as an image likes.
+        if len(self._refused) < 100_000:
+            self._refused.add(hash(name))
+        return OTHER
+
+    @property
+    def refused(self) -> int:
+        """How many different values were counted as `other`."""
+        return len(self._refused)
+
+
+class Ledger:
+    """Mutable inside the tracker; `totals()` gives the immutable picture of it."""
+
+    def __init__(self, label_values: int) -> None:
+        self._registries = Names(label_values)
+        self._media_types = Names(label_values)
+        self._pulls: Counter[RegistryResult] = Counter()
+        self._unresolved = 0
+        self._durations: dict[RegistryPhase, Histogram] = {}
+        self._active: dict[RegistryPhase, float] = {}
+        self._downloaded: Counter[RegistryMediaType] = Counter()
+        self._cached: Counter[str] = Counter()
+        self._picture: Totals | None = None
+
+    def meet(self, registry: str) -> None:
+        """Begin the counters of a registry at 0: a counter that appears with its first increment hides it."""
+        registry = self._registries.admit(registry)
+        for result in ENDS:
+            self._pulls[RegistryResult(registry, result.value)] += 0
+        for phase in ("download", "unpack"):
+            self._active.setdefault(RegistryPhase(registry, phase), 0.0)
+        self._cached[registry] += 0
+        self._picture = None
+
+    def ended(self, registry: str, result: Phase) -> None:
+        """Count a request for an image that ended."""
+        self.meet(registry)
+        self._pulls[RegistryResult(self._registries.admit(registry), result.value)] += 1
+
+    def unresolved(self) -> None:
+        """Count a lease that ended without naming an image."""
+        self._unresolved += 1
+        self._picture = None
+
+    def took(self, registry: str, phase: str, seconds: float) -> None:
+        """Observe how long a stage of a succeeded pull took."""
+        key = RegistryPhase(self._registries.admit(registry), phase)
+        histogram = self._durations.get(key) or Histogram.empty(DURATION_BUCKETS)
+        self._durations[key] = histogram.observe(max(seconds, 0.0))
+        self._picture = None
+
+    def active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
+        """Add an interval: registry, stage, and how long of it each pull was in that stage.
+
+        Pulls that are counted together are active together: their time is that of the longest, not the sum.
+        """
+        longest: dict[RegistryPhase, float] = {}
+        for registry, phase, seconds in pulls:
+            key = RegistryPhase(self._registries.admit(registry), phase)
+            longest[key] = max(longest.get(key, 0.0), seconds)
+        for key, seconds in longest.items():
+            self._active[key] = self._active.get(key, 0.0) + seconds
+            self._picture = None
+
+    def downloaded(self, registry: str, media_type: str, size: int) -> None:
+        """Add bytes that came over the network."""
+        key = RegistryMediaType(self._registries.admit(registry), self._media_types.admit(media_type))
+        self._downloaded[key] += size
+        self._picture = None
+
+    def cached(self, registry: str, size: int) -> None:
+        """Add bytes that a pull found already there."""
+        self._cached[self._registries.admit(registry)] += size
+        self._picture = None
+
+    def totals(self) -> Totals:
+        """An immutable picture; the same object while nothing changed."""
+        if self._picture is None:
+            self._picture = Totals(
+                pulls=MappingProxyType(dict(self._pulls)),
+                unresolved_pulls=self._unresolved,
+                durations=MappingProxyType(dict(self._durations)),
+                active_seconds=MappingProxyType(dict(self._active)),
+                downloaded_bytes=MappingProxyType(dict(self._downloaded)),
+                cached_bytes=MappingProxyType(dict(self._cached)),
+                suppressed_registries=self._registries.refused,
+                suppressed_media_types=self._media_types.refused,
+            )
+        return self._picture

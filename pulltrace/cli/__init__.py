@@ -1,0 +1,1 @@
+"""Command lines of both programs: flags as a table, help, and the life of a process."""

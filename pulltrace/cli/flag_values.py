@@ -1,0 +1,115 @@
+"""What flags of both programs take: parsers of their values, and the flags that both have.
+
+Each parser takes the text, empty included, and raises ValueError naming it.
+"""
+
+import re
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, TypeVar
+
+from pulltrace.cli.flags import Flag
+from pulltrace.logs import Level, LogFormat
+from pulltrace.units import parse_duration
+from pulltrace.web.address import ListenAddress
+
+E = TypeVar("E", bound=StrEnum)
+
+OTHER_PATHS: Final = ("/", "/v1/pulls", "/-/healthy", "/-/ready")
+"""What both programs serve beside their telemetry."""
+
+_URL_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
+
+
+def positive_duration(text: str) -> float:
+    """Seconds, more than none."""
+    seconds = parse_duration(text)
+    if not seconds:
+        raise ValueError(f"{text!r} must be longer than 0s")
+    return seconds
+
+
+def at_least(least: int) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` on."""
+
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,18}", text):
+            raise ValueError(f"{text!r} is no whole number from {least} on")
+        if int(text) < least:
+            raise ValueError(f"{text!r} must be at least {least}")
+        return int(text)
+
+    return parse
+
+
+def one_of(choices: type[E]) -> Callable[[str], E]:
+    """A parser of the values of an enumeration."""
+
+    def parse(text: str) -> E:
+        try:
+            return choices(text)
+        except ValueError:
+            raise ValueError(f"{text!r} is none of {', '.join(choices)}") from None
+
+    return parse
+
+
+def optional_path(text: str) -> Path | None:
+    """A path; None for the empty text."""
+    return _path(text) if text else None
+
+
+def absolute_path(text: str) -> Path:
+    """A path from the root."""
+    path = _path(text)
+    if not path.is_absolute():
+        raise ValueError(f"{text!r} is no absolute path")
+    return path
+
+
+def telemetry_path(text: str) -> str:
+    """The path of a URL that is not taken yet."""
+    if not _URL_PATH.fullmatch(text):
+        raise ValueError(f"{text!r} is no path of a URL: it begins with / and has no query")
+    if text in OTHER_PATHS:
+        raise ValueError(f"{text!r} is served already")
+    return text
+
+
+def _path(text: str) -> Path:
+    if "\0" in text:
+        raise ValueError(f"{text!r} is no path")
+    return Path(text)
+
+
+def web_listen_address(default: str) -> Flag[ListenAddress]:
+    """The one shared flag whose default differs between the programs."""
+    return Flag(
+        "web.listen-address",
+        ListenAddress.parse,
+        default,
+        "Where to serve: host:port, [IPv6 address]:port, or :port for every address of the machine.",
+        metavar="ADDRESS",
+    )
+
+
+WEB_TELEMETRY_PATH = Flag(
+    "web.telemetry-path", telemetry_path, "/metrics", "Path under which to serve metrics.", metavar="PATH"
+)
+WEB_CONFIG_FILE = Flag(
+    "web.config.file",
+    optional_path,
+    "",
+    "File with TLS and basic authentication settings, in the format of Prometheus' exporter toolkit. "
+    "Re-read when it changes.",
+    metavar="FILE",
+)
+LOG_LEVEL = Flag(
+    "log.level",
+    one_of(Level),
+    "info",
+    "Least severe messages to log: debug, info, warn or error.",
+    metavar="LEVEL",
+)
+LOG_FORMAT = Flag("log.format", one_of(LogFormat), "logfmt", "How to write logs: logfmt or json.", metavar="FORMAT")

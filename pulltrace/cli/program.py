@@ -1,0 +1,110 @@
+"""What both commands do alike: answer or serve, end with the right status, and end when told to."""
+
+import contextlib
+import ctypes
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from pulltrace import logs
+from pulltrace.cli.flag_values import WEB_CONFIG_FILE
+from pulltrace.cli.flags import Values
+from pulltrace.clock import SystemClock
+from pulltrace.errors import ConfigError
+from pulltrace.web import ListenError, Server
+from pulltrace.web.live import WebConfig
+
+log = logging.getLogger(__name__)
+
+EXIT_FAULT: Final = 1
+EXIT_CONFIGURATION: Final = 2
+_M_MMAP_THRESHOLD: Final = -3
+_LARGE_BYTES: Final = 512 * 1024
+
+
+class Stop(threading.Event):
+    """Set when the program is to end, with this exit status."""
+
+    status = 0
+
+
+def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
+    """Print `text` if there is any, else serve until SIGTERM or SIGINT.
+
+    Returns the exit status: 2 for a configuration that cannot be used, 1 after a fault of ours in a vital thread.
+    """
+    if text is not None:
+        sys.stdout.write(text)
+        return 0
+    stop = _stop_on_signals()
+    try:
+        serve(stop)
+    except ConfigError as error:
+        for problem in error.problems:
+            sys.stderr.write(f"{program}: {problem}\n")
+        return EXIT_CONFIGURATION
+    except ListenError as error:
+        sys.stderr.write(f"{program}: {error}\n")
+        return EXIT_CONFIGURATION
+    return stop.status
+
+
+def check_web_config(values: Values) -> None:
+    """Read the web configuration, if there is one; raises ConfigError with all that is wrong with it."""
+    WebConfig(values[WEB_CONFIG_FILE], SystemClock())
+
+
+def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thread:
+    """Run in a thread of its own something without which serving would deceive: its fault ends the program."""
+
+    def guarded() -> None:
+        try:
+            run()
+        except Exception:
+            log.exception("a fault of ours ends the program", extra=logs.fields(thread=name))
+            stop.status = EXIT_FAULT
+            stop.set()
+
+    thread = threading.Thread(target=guarded, name=name)
+    thread.start()
+    return thread
+
+
+def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variables: Iterable[str]) -> None:
+    """Set up the log, and warn of variables that look like a flag's and are none's."""
+    logs.configure(level, log_format)
+    for name in unknown_variables:
+        log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
+
+
+def _stop_on_signals() -> Stop:
+    stop = Stop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    return stop
+
+
+def give_back_large_buffers() -> None:
+    """Have the C library return each large buffer to the system at once.
+
+    glibc raises the size from which it does so to that of the largest buffer freed so far, so that a few answers of
+    megabytes would stay with the process for good.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+
+
+class WebConfigState:
+    """Tells the metrics how the last reading of the web configuration went; the server is made after them."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self.server: Server | None = None
+
+    def __call__(self) -> bool | None:
+        """Whether it succeeded, None without a configuration."""
+        return self.server.last_reload_successful if self._file and self.server else None

@@ -1,0 +1,222 @@
+"""The JSON form of a node's report, `pulltrace/v1`: what the exporter answers at `/v1/pulls` and the aggregator reads.
+
+Instants become ages in seconds, for a reader on a machine with another clock; a field that is absent is unknown.
+The schema is `schema/pulls.schema.json` in this package.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any, Final
+
+from pulltrace.model.json_reader import JsonFault, JsonObject, WrongValue, count, flag, number, text
+from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
+from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.text import presentable
+
+SCHEMA: Final = "pulltrace/v1"
+
+
+def encode(report: NodeReport, *, layers: bool = True) -> bytes:
+    """The report as JSON, with or without the layers of each pull."""
+    age = partial(_age, report.now)
+    document = {
+        "schema": SCHEMA,
+        "node": presentable(report.node),
+        "version": report.version,
+        "nodeNow": report.now,
+        "containerd": _known(
+            up=report.daemon.up,
+            version=presentable(report.daemon.version) or None,
+            startedAgeSeconds=age(report.daemon.started_at),
+        ),
+        "resolving": [{"ageSeconds": age(start)} for start in report.resolving],
+        "queued": [
+            {"reference": presentable(image.reference), "ageSeconds": age(image.since)} for image in report.queued
+        ],
+        "pulls": [pull_document(pull, report.now, layers=layers) for pull in report.pulls],
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def etag(report: NodeReport, *, layers: bool = True) -> str:
+    """The entity tag of `encode`'s answer: the same as long as nothing but time has passed.
+
+    It covers instants, which stand still, where the answer has ages, which do not: that something was seen to move
+    is news even if no size has changed. Weak, as two answers with the same tag differ in their ages.
+    """
+    pulls = report.pulls if layers else tuple(replace(pull, layers=()) for pull in report.pulls)
+    state = repr((layers, replace(report, now=0.0, pulls=pulls)))
+    return f'W/"{sha256(state.encode()).hexdigest()[:32]}"'
+
+
+def decode(body: bytes, now: float = 0.0) -> NodeReport:
+    """The report that a node sent; raises JsonFault, naming the place, for what is none.
+
+    `now` is the reader's own clock, for a node that does not tell its time: of such a node ages alone are taken, since
+    an instant on its clock says nothing on another. What is absent is unknown. More bytes than there can be are as many
+    as there can be.
+
+    Not on the wire are a pull's snapshotter, which stays empty, and registry and repository of a queued image: they
+    are read off its reference, and stay empty where that is none.
+    """
+    document = JsonObject.parse(body)
+    if (schema := document.need("schema", text)) != SCHEMA:
+        raise JsonFault("schema", f"is {schema!r}, only {SCHEMA!r} can be read")
+    told = document.find("nodeNow", number)
+    now = now if told is None else told
+    return NodeReport(
+        node=document.find("node", text) or "",
+        version=document.find("version", text) or "",
+        now=now,
+        daemon=_read_daemon(document, now),
+        resolving=tuple(now - (entry.find("ageSeconds", number) or 0.0) for entry in document.objects("resolving")),
+        queued=tuple(_read_queued(entry, now) for entry in document.objects("queued")),
+        pulls=tuple(_read_pull(entry, now, timed=told is not None) for entry in document.objects("pulls")),
+        timed=told is not None,
+    )
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of the exporter's answer."""
+    content = files("pulltrace").joinpath("schema", "pulls.schema.json").read_text("utf-8")
+    document: Mapping[str, Any] = json.loads(content)
+    return document
+
+
+def pull_document(pull: Pull, now: float, *, layers: bool) -> dict[str, object]:
+    """The JSON form of one pull at `now` on its node's clock; what is not known is left out."""
+    return _known(
+        registry=presentable(pull.key.registry),
+        repository=presentable(pull.key.repository),
+        repositories=_texts(pull.repositories),
+        digest=presentable(pull.key.digest),
+        references=_texts(pull.references),
+        mediaType=presentable(pull.media_type) or None,
+        phase=pull.phase,
+        requests=pull.requests,
+        sizeBytes=pull.size,
+        cachedBytes=pull.cached,
+        downloadedBytes=pull.downloaded,
+        unpackedBytes=pull.unpacked,
+        bytesPerSecond=pull.bytes_per_second,
+        etaSeconds=pull.eta_seconds,
+        startedAt=pull.started_at,
+        ageSeconds=_age(now, pull.started_at),
+        endedAgeSeconds=_age(now, pull.ended_at),
+        lastProgressAgeSeconds=_age(now, pull.last_progress_at),
+        layers=[_layer(layer) for layer in pull.layers] if layers and pull.size is not None else None,
+    )
+
+
+def _layer(layer: Layer) -> dict[str, object]:
+    return _known(
+        index=layer.index,
+        digest=presentable(layer.digest),
+        mediaType=presentable(layer.media_type) or None,
+        sizeBytes=layer.size,
+        downloadedBytes=layer.downloaded,
+        bytesPerSecond=layer.bytes_per_second,
+        state=layer.state,
+    )
+
+
+def _known(**fields: object) -> dict[str, object]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _texts(texts: Iterable[str]) -> list[str]:
+    return [presentable(one) for one in texts]
+
+
+def _age(now: float, instant: float | None) -> float | None:
+    """Seconds since, to the millisecond. What seems to be in the future began just now: the clock was stepped."""
+    return None if instant is None else round(max(0.0, now - instant), 3)
+
+
+def _read_daemon(document: JsonObject, now: float) -> Daemon:
+    entry = JsonObject(document.find("containerd", _object) or {}, "containerd")
+    return Daemon(
+        up=entry.find("up", flag) is not False,
+        version=entry.find("version", text) or "",
+        started_at=_instant(entry, "startedAgeSeconds", now),
+    )
+
+
+def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
+    written = entry.need("reference", text)
+    since = now - (entry.find("ageSeconds", number) or 0.0)
+    try:
+        reference = Reference.parse(written)
+    except InvalidReference:
+        return QueuedImage("", "", written, since)
+    return QueuedImage(reference.host, reference.repository, written, since)
+
+
+def _read_pull(entry: JsonObject, now: float, *, timed: bool) -> Pull:
+    key = ImageKey(entry.need("registry", text), entry.need("repository", text), entry.need("digest", text))
+    started_at, begun = entry.find("startedAt", number), _instant(entry, "ageSeconds", now)
+    size, cached, downloaded = (entry.find(name, count) for name in ("sizeBytes", "cachedBytes", "downloadedBytes"))
+    return Pull(
+        key=key,
+        repositories=entry.each("repositories", text) or (key.repository,),
+        references=entry.each("references", text),
+        media_type=entry.find("mediaType", text) or "",
+        snapshotter="",
+        phase=entry.need("phase", _phase),
+        requests=entry.find("requests", count),
+        size=size,
+        cached=_at_most(cached, size),
+        downloaded=_at_most(downloaded, None if size is None else size - min(cached or 0, size)),
+        unpacked=entry.find("unpackedBytes", count),
+        bytes_per_second=entry.find("bytesPerSecond", number),
+        started_at=started_at if timed and started_at is not None else begun,
+        ended_at=_instant(entry, "endedAgeSeconds", now),
+        last_progress_at=_instant(entry, "lastProgressAgeSeconds", now),
+        layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
+    )
+
+
+def _read_layer(entry: JsonObject) -> Layer:
+    size = entry.need("sizeBytes", count)
+    return Layer(
+        index=entry.need("index", count),
+        digest=entry.need("digest", text),
+        media_type=entry.find("mediaType", text) or "",
+        size=size,
+        downloaded=min(entry.need("downloadedBytes", count), size),
+        bytes_per_second=entry.find("bytesPerSecond", number),
+        state=entry.need("state", _state),
+    )
+
+
+def _instant(entry: JsonObject, key: str, now: float) -> float | None:
+    age = entry.find(key, number)
+    return None if age is None else now - age
+
+
+def _phase(value: object) -> Phase:
+    try:
+        return Phase(text(value))
+    except ValueError:
+        raise WrongValue("is no phase of a pull") from None
+
+
+def _state(value: object) -> LayerState:
+    try:
+        return LayerState(text(value))
+    except ValueError:
+        raise WrongValue("is no state of a layer") from None
+
+
+def _object(value: object) -> object:
+    if not isinstance(value, dict):
+        raise WrongValue("is no object")
+    return value
+
+
+def _at_most(value: int | None, limit: int | None) -> int | None:
+    return value if value is None or limit is None else min(value, limit)

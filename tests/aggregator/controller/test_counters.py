@@ -1,0 +1,116 @@
+"""What is counted: failures and durations, each once, and nothing that a list or a restart shows again."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from pulltrace_aggregator.controller.counters import MOST_REGISTRIES, OTHER
+from pulltrace_aggregator.model.cluster import Change, EventSeen
+from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry
+from rig.cluster import IMAGE, Cluster
+
+pytestmark = pytest.mark.unit
+
+
+def failures(cluster: Cluster) -> Mapping[FailureLabels, int]:
+    return cluster.tick().totals.failures
+
+
+def durations(cluster: Cluster) -> dict[tuple[str, str], tuple[int, float]]:
+    found = cluster.tick().totals.durations
+    return {labels: (histogram.count, histogram.total) for labels, histogram in found.items()}
+
+
+def test_the_two_events_of_an_attempt_count_once_and_growing_counts_add() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    for _ in range(3):
+        pod.pulling()
+        pod.failed("unexpected status: 401 Unauthorized")
+        cluster.sleep(20)
+    assert failures(cluster) == {FailureLabels("shop", "registry.example", "unauthorized"): 3}
+
+
+def test_lists_and_restarts_add_no_failures() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.failed("not found")
+    cluster.relist()
+    assert set(failures(cluster).values()) == {1}
+    cluster.restart()
+    assert failures(cluster) == {}
+    pod.failed("not found")
+    assert set(failures(cluster).values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("image", "registry"),
+    [
+        ("alpine", "docker.io"),
+        ("localhost:5000/a:1", "localhost"),
+        ("NOT a reference", ""),
+        (IMAGE, "registry.example"),
+    ],
+)
+def test_the_registry_is_that_of_the_reference(image: str, registry: str) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(image=image)
+    pod.failed("not found")
+    pod.pulled()
+    assert list(failures(cluster)) == [("shop", registry, "not_found")]
+    assert list(durations(cluster)) == [("shop", registry)]
+
+
+def test_made_up_registries_are_bounded() -> None:
+    cluster = Cluster()
+    for number in range(MOST_REGISTRIES + 5):
+        cluster.pod(f"pod-{number}", f"r{number}.example/a:1").failed("not found")
+    found = failures(cluster)
+    assert len(found) == MOST_REGISTRIES + 1
+    assert found[FailureLabels("shop", OTHER, "not_found")] == 5
+
+
+def test_durations_are_what_the_kubelet_says() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulled(took="2.5s", total="4s")
+    pod.pulled(took="1m0.5s")
+    pod.present()
+    assert durations(cluster) == {NamespaceRegistry("shop", "registry.example"): (2, 63.0)}
+    assert {name: (found.count, found.total) for name, found in cluster.view.totals.queues.items()} == {
+        "shop": (1, 1.5)
+    }
+
+
+def test_durations_count_once_however_often_they_are_told() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    event = pod.pulled(took="2s", total="3s")
+    for again in (
+        event,
+        replace(event, change=Change.MODIFIED),
+        replace(event, change=Change.LISTED),
+        replace(event, change=Change.LISTED, count=2),
+    ):
+        cluster.observe(again)
+    assert durations(cluster)["shop", "registry.example"] == (1, 2.0)
+    cluster.observe(replace(event, change=Change.MODIFIED, count=3))
+    assert durations(cluster)["shop", "registry.example"] == (2, 4.0)
+    assert cluster.view.totals.queues["shop"].count == 2
+    cluster.restart()
+    assert durations(cluster) == {}
+
+
+def test_what_changes_of_an_event_that_nobody_saw_begin_is_not_counted() -> None:
+    cluster = Cluster()
+    seen: EventSeen = cluster.pod().pulled(change=Change.LISTED)
+    cluster.restart(lists=False)
+    cluster.observe(replace(seen, change=Change.MODIFIED, count=7))
+    assert durations(cluster) == {}
+
+
+def test_the_picture_is_the_same_while_nothing_happens() -> None:
+    cluster = Cluster()
+    cluster.pod().pulled()
+    assert cluster.tick().totals is cluster.tick().totals

@@ -1,0 +1,369 @@
+"""The phase that each waiting image is in, and the line on its node."""
+
+import pytest
+
+from pulltrace.model.pull import Phase
+from pulltrace_aggregator.controller.reconciler import Limits
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits
+from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase
+from rig.cluster import IMAGE, Cluster, ToyPod
+
+pytestmark = pytest.mark.unit
+
+SECOND, THIRD = "registry.example/team/second:1", "registry.example/team/third:1"
+
+
+def phase(cluster: Cluster, pod: ToyPod) -> PodPhase:
+    cluster.tick()
+    return pod.row().phase
+
+
+def phases(cluster: Cluster) -> dict[str, PodPhase]:
+    cluster.tick()
+    return {row.labels.pod: row.phase for row in cluster.view.pods}
+
+
+def test_the_life_of_a_pull() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.resolving = [node.now]
+    assert phase(cluster, pod) is PodPhase.RESOLVING
+    cluster.sleep(2)
+    node.resolving = []
+    node.pull()
+    assert phase(cluster, pod) is PodPhase.DOWNLOADING
+    cluster.sleep(2)
+    node.advance(ratio=0.5, rate=25.0 * 2**20)
+    cluster.tick()
+    row = pod.row()
+    assert row.pull is not None
+    assert (row.pull.pull.progress_ratio, row.pull.eta_seconds) == (0.5, 2.0)
+    assert (row.match, row.digest) == (MatchKind.REPOSITORY, node.pulls[IMAGE].key.digest)
+    cluster.sleep(2)
+    node.advance(ratio=1, rate=0.0, phase=Phase.UNPACKING)
+    assert phase(cluster, pod) is PodPhase.UNPACKING
+    cluster.sleep(2)
+    node.end()
+    assert phase(cluster, pod) is PodPhase.PULLED
+    assert pod.row().match is MatchKind.EXACT
+    pod.pulled()
+    node.forget()
+    assert phase(cluster, pod) is PodPhase.PULLED
+    row = pod.row()
+    assert row.pull is not None
+    assert (row.pull.pull.progress_ratio, row.pull.bytes_per_second, row.cause) == (1.0, None, None)
+
+
+# The line
+
+
+def test_one_image_is_served_and_the_others_are_queued_behind_it() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    for name, image in (("first", IMAGE), ("second", SECOND), ("third", THIRD), ("again", SECOND)):
+        cluster.pod(name, image).pulling()
+        cluster.sleep(1)
+        if image == IMAGE:
+            node.pull()
+    assert phases(cluster) == {
+        "first": PodPhase.DOWNLOADING,
+        "second": PodPhase.QUEUED,
+        "third": PodPhase.QUEUED,
+        "again": PodPhase.QUEUED,
+    }
+    assert {row.behind for row in cluster.view.pods} == {"", IMAGE}
+    assert {row.labels.pod: row.cause for row in cluster.view.pods}["third"] is Cause.QUEUE
+    assert cluster.status_of().queued == 2
+
+
+@pytest.mark.parametrize(("resolving", "expected"), [(0, []), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])])
+def test_as_many_as_the_exporter_reports_are_resolving_those_that_wait_longest(
+    resolving: int, expected: list[str]
+) -> None:
+    cluster = Cluster()
+    for name, image in (("a", IMAGE), ("b", SECOND), ("c", THIRD)):
+        cluster.pod(name, image).pulling()
+        cluster.pod(f"{name}-too", image).pulling()
+        cluster.sleep(1)
+    cluster.node().resolving = [cluster.node().now - 0.5] * resolving
+    found = phases(cluster)
+    assert [name for name in "abc" if found[name] is PodPhase.RESOLVING] == expected
+    assert all(found[name] is found[f"{name}-too"] for name in "abc")
+    queued = [row.behind for row in cluster.view.pods if row.phase is PodPhase.QUEUED]
+    assert set(queued) <= {IMAGE if resolving else ""}
+
+
+def test_intents_show_which_images_are_queued() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    cluster.pod("older", SECOND).pulling()
+    cluster.sleep(5)
+    cluster.pod("newer", THIRD).pulling()
+    node.resolving = [node.now]
+    node.intent(SECOND)
+    node.intent("registry.example/of/somebody:1")
+    assert phases(cluster) == {"older": PodPhase.QUEUED, "newer": PodPhase.RESOLVING}
+    assert cluster.status_of().queued == 2
+
+
+def test_a_new_attempt_stands_at_the_end_of_the_line() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    retry = cluster.pod("retry", SECOND)
+    retry.pulling()
+    retry.failed()
+    cluster.pass_time(300)
+    cluster.pod("fresh", THIRD).pulling()
+    cluster.sleep(1)
+    retry.pulling()
+    node.resolving = [node.now]
+    assert phases(cluster) == {"fresh": PodPhase.RESOLVING, "retry": PodPhase.QUEUED}
+
+
+def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    cluster.sleep(1)
+    queued = cluster.pod("queued", SECOND)
+    queued.pulling()
+    pull = node.pull(IMAGE)
+    cluster.tick()
+    assert queued.row().behind == f"registry.example/team/app@{pull.key.digest}"
+    cluster.pod("head", "registry.example:5000/team/app:1").pulling()
+    cluster.tick()
+    assert queued.row().behind == "registry.example:5000/team/app:1"
+    node.change(references=(IMAGE,))
+    cluster.tick()
+    assert queued.row().behind == IMAGE
+
+
+def test_pulls_that_belong_to_no_pod_are_shown_and_stand_in_the_line() -> None:
+    cluster = Cluster()
+    cluster.node().pull("registry.example/system/agent:1", known=True)
+    pod = cluster.pod()
+    pod.pulling()
+    assert phase(cluster, pod) is PodPhase.QUEUED
+    assert pod.row().behind == "registry.example/system/agent:1"
+    assert cluster.pull_of(image="registry.example/system/agent:1").pull.phase is Phase.DOWNLOADING
+
+
+# Failures
+
+
+@pytest.mark.parametrize("by", ["events", "status", "both"])
+def test_failure_and_back_off(by: str) -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(3)
+    if by != "status":
+        pod.failed("no such manifest: not found")
+    if by != "events":
+        pod.status("ErrImagePull", "no such manifest: not found")
+    assert phase(cluster, pod) is PodPhase.FAILED
+    assert pod.row().cause is Cause.NOT_FOUND
+    cluster.pass_time(10)
+    if by != "status":
+        pod.back_off()
+    if by != "events":
+        pod.status("ImagePullBackOff", f'Back-off pulling image "{IMAGE}": no such manifest: not found')
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    assert pod.row().cause is Cause.NOT_FOUND
+
+
+@pytest.mark.parametrize("words", [f'Back-off pulling image "{IMAGE}"', "in words of its own"])
+def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told(words: str) -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.status("ErrImagePull", "pull QPS exceeded")
+    cluster.pass_time(10)
+    pod.status("ImagePullBackOff", words)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    assert pod.row().cause is Cause.RATE_LIMITED
+    cluster.pass_time(10)
+    pod.pulling()
+    pod.failed("no such manifest: not found")
+    pod.back_off()
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    assert pod.row().cause is Cause.NOT_FOUND
+
+
+def test_back_off_that_is_downloading_again_at_this_moment() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.failed()
+    pod.status("ErrImagePull")
+    pod.status("ImagePullBackOff")
+    pod.back_off()
+    cluster.pass_time(30)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    # The kubelet's request may have been dropped, and the status goes on to tell of the last failure.
+    cluster.node().pull()
+    assert phase(cluster, pod) is PodPhase.DOWNLOADING
+    assert pod.row().cause is Cause.PROGRESSING
+    cluster.sleep(5)
+    cluster.node().end()
+    assert phase(cluster, pod) is PodPhase.PULLED
+
+
+def test_a_retry_after_an_orphan_waits_for_the_registry_again() -> None:
+    cluster = Cluster(Limits(StaleLimits(resolving=10)))
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.pull(known=True)
+    cluster.pass_time(5)
+    node.end(phase=Phase.ORPHANED)
+    assert phase(cluster, pod) is PodPhase.FAILED
+    cluster.sleep(5)
+    pod.pulling()
+    node.resolving = [node.now]
+    assert phase(cluster, pod) is PodPhase.RESOLVING
+    cluster.pass_time(11)
+    assert pod.row().cause is Cause.REGISTRY
+
+
+def test_a_retry_that_is_queued() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.failed()
+    pod.status("ErrImagePull")
+    pod.back_off()
+    pod.status("ImagePullBackOff")
+    cluster.node().pull(SECOND, known=True)
+    cluster.pass_time(30)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    pod.pulling()
+    assert phase(cluster, pod) is PodPhase.QUEUED
+    cluster.pass_time(3)
+    pod.status("ErrImagePull")
+    assert phase(cluster, pod) is PodPhase.FAILED
+
+
+def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.status("ImagePullBackOff")
+    cluster.pass_time(30)
+    pod.pulling()
+    assert phase(cluster, pod) is PodPhase.QUEUED
+    cluster.pass_time(6)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+
+
+@pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
+def test_who_asks_during_anothers_pull_of_the_image_is_still_in_line_when_that_fails(end: Phase) -> None:
+    cluster = Cluster()
+    node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    node.pull()
+    cluster.sleep(5)
+    second.pulling()
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.DOWNLOADING}
+    cluster.sleep(5)
+    node.end(phase=end)
+    first.failed()
+    node.pull(SECOND, known=True)
+    assert phases(cluster) == {"first": PodPhase.FAILED, "second": PodPhase.QUEUED}
+    assert (second.row().cause, second.row().behind) == (Cause.QUEUE, SECOND)
+
+
+@pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
+def test_who_has_not_asked_does_not_wait_any_more_when_anothers_pull_fails(end: Phase) -> None:
+    cluster = Cluster()
+    first, second = cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    cluster.node().pull()
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.DOWNLOADING}
+    cluster.sleep(5)
+    cluster.node().end(phase=end)
+    first.failed()
+    cluster.pass_time(10)
+    assert phases(cluster) == {"first": PodPhase.FAILED}
+    second.pulling()
+    assert phases(cluster) == {"first": PodPhase.FAILED, "second": PodPhase.QUEUED}
+
+
+def test_a_failed_pull_shows_under_its_pod() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.sleep(1)
+    cluster.node().pull()
+    cluster.tick()
+    cluster.sleep(4)
+    cluster.node().advance(ratio=0.4)
+    cluster.node().end(phase=Phase.FAILED)
+    assert phase(cluster, pod) is PodPhase.FAILED
+    row = pod.row()
+    assert row.pull is not None
+    assert row.pull.pull.progress_ratio == 0.4
+    cluster.sleep(10)
+    pod.pulling()
+    cluster.node("node-1").resolving = [cluster.node().now]
+    assert phase(cluster, pod) is PodPhase.RESOLVING
+
+
+def test_the_cause_in_the_status_comes_before_that_of_an_old_event() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.failed("unexpected status: 401 Unauthorized")
+    pod.status("ErrImagePull", "429 Too Many Requests")
+    cluster.tick()
+    assert pod.row().cause is Cause.RATE_LIMITED
+    assert pod.cluster.core._waits.on("node-1")[0].seekers
+    (seeker,) = pod.cluster.core._waits.on("node-1")[0].seekers.values()
+    assert (seeker.failure, seeker.signals.failure) == (FailureReason.RATE_LIMITED, FailureReason.UNAUTHORIZED)
+
+
+# Not known
+
+
+def test_without_an_answer_from_the_node_the_phase_is_unknown() -> None:
+    cluster = Cluster()
+    cluster.node().answers = False
+    pod = cluster.pod()
+    pod.pulling()
+    assert phase(cluster, pod) is PodPhase.UNKNOWN
+    pod.failed("not found")
+    assert phase(cluster, pod) is PodPhase.FAILED
+
+
+def test_without_containerd_the_phase_is_unknown() -> None:
+    cluster = Cluster()
+    cluster.node().containerd_up = False
+    pod = cluster.pod()
+    pod.pulling()
+    assert phase(cluster, pod) is PodPhase.UNKNOWN
+    assert pod.row().cause is Cause.STALLED
+
+
+def test_a_silent_node_keeps_what_was_known_and_tells_nothing_of_what_is_new() -> None:
+    cluster = Cluster(Limits(StaleLimits(exporter=20)))
+    old, queued = cluster.pod("old"), cluster.pod("queued", SECOND)
+    old.pulling()
+    cluster.sleep(1)
+    queued.pulling()
+    cluster.node().pull()
+    cluster.node().advance(ratio=0.25)
+    cluster.tick()
+    cluster.node().answers = False
+    cluster.pass_time(10)
+    new = cluster.pod("new", THIRD)
+    new.pulling()
+    assert set(phases(cluster).values()) == {PodPhase.DOWNLOADING, PodPhase.QUEUED}
+    assert old.row().cause is Cause.PROGRESSING
+    cluster.pass_time(20)
+    assert phases(cluster) == {"old": PodPhase.DOWNLOADING, "queued": PodPhase.QUEUED, "new": PodPhase.UNKNOWN}
+    row = old.row()
+    assert row.pull is not None
+    assert (row.pull.pull.progress_ratio, row.pull.bytes_per_second, row.pull.eta_seconds) == (0.25, None, None)
+    assert {row.cause for row in cluster.view.pods} == {Cause.NO_EXPORTER}
+    assert cluster.status_of().missing
+    cluster.node().answers = True
+    cluster.pass_time(1)
+    assert phases(cluster)["new"] is PodPhase.QUEUED
+    assert not cluster.status_of().missing

@@ -1,0 +1,372 @@
+"""Which pulls are stale, for which one reason, and how often that is counted."""
+
+from dataclasses import replace
+
+import pytest
+
+from pulltrace.model.pull import NodeReport, Phase, Pull
+from pulltrace_aggregator.controller.reconciler import Limits
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
+from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.states import StaleReason
+from rig.cluster import MIB, Cluster
+from rig.views import a_pull, a_report
+
+pytestmark = pytest.mark.unit
+
+NODE_NOW, AT = 1_000_000.0, 500.0
+"""The node's clock and our monotonic one when the report was read."""
+LIMITS = StaleLimits()
+
+
+def read(*pulls: Pull, answered: float = AT, failing: float | None = None, **report: object) -> NodeReading:
+    made: NodeReport = replace(a_report(*pulls), now=NODE_NOW, **report)  # type: ignore[arg-type]
+    state = NodeState.OK if failing is None else NodeState.UNREACHABLE
+    return NodeReading("node-1", state, made, AT, answered, failing)
+
+
+def a_pull_still_for(seconds: float, **changes: object) -> Pull:
+    return replace(
+        a_pull(started_at=NODE_NOW - 5000, last_progress_at=NODE_NOW - seconds, bytes_per_second=0.0),
+        **changes,  # type: ignore[arg-type]
+    )
+
+
+def reason(pull: Pull, reading: NodeReading | None = None, now: float = AT, limits: StaleLimits = LIMITS) -> str | None:
+    return stale_reason(pull, reading or read(pull), limits, now)
+
+
+@pytest.mark.parametrize(
+    ("phase", "still", "expected"),
+    [
+        (Phase.DOWNLOADING, 59.9, None),
+        (Phase.DOWNLOADING, 60, "no_progress"),
+        (Phase.UNPACKING, 60, None),
+        (Phase.UNPACKING, 599.9, None),
+        (Phase.UNPACKING, 600, "unpack_no_progress"),
+        (Phase.SUCCEEDED, 10_000, None),
+        (Phase.FAILED, 10_000, None),
+        (Phase.ORPHANED, 0, "orphaned"),
+    ],
+)
+def test_a_pull_that_stands_still(phase: Phase, still: float, expected: str | None) -> None:
+    ended = NODE_NOW if phase.ended else None
+    assert reason(a_pull_still_for(still, phase=phase, ended_at=ended)) == expected
+
+
+@pytest.mark.parametrize(("remaining", "expected"), [(3600, None), (3601, "slow")])
+def test_a_pull_that_would_take_too_long(remaining: int, expected: str | None) -> None:
+    slow = a_pull_still_for(0, size=remaining * MIB, cached=0, downloaded=0, bytes_per_second=float(MIB))
+    assert reason(slow) == expected
+
+
+def test_time_goes_on_while_a_node_answers_that_nothing_has_changed() -> None:
+    pull = a_pull_still_for(50)
+    assert reason(pull, read(pull, answered=AT + 9), now=AT + 9) is None
+    assert reason(pull, read(pull, answered=AT + 10), now=AT + 10) == "no_progress"
+
+
+def test_of_a_node_that_does_not_answer_nobody_knows_that_nothing_moves() -> None:
+    pull = a_pull_still_for(50)
+    silent = read(pull, failing=AT + 2)
+    assert reason(pull, silent, now=AT + 59) is None
+    assert reason(pull, silent, now=AT + 60) == "exporter_unreachable"
+
+
+def test_a_node_that_is_seldom_asked_is_not_silent_for_that() -> None:
+    pull = a_pull_still_for(0)
+    assert reason(pull, read(pull), now=AT + 290) is None
+    asked_late = read(pull, failing=AT + 290)
+    assert reason(pull, asked_late, now=AT + 349) is None
+    assert reason(pull, asked_late, now=AT + 350) == "exporter_unreachable"
+
+
+def test_a_pull_has_one_reason_the_first_that_holds() -> None:
+    silent = read(failing=AT)
+    slow_and_still = a_pull_still_for(700, size=10_000 * MIB, bytes_per_second=1.0)
+    assert reason(slow_and_still) == "no_progress"
+    assert reason(slow_and_still, silent, now=AT + 60) == "exporter_unreachable"
+    orphan = replace(slow_and_still, phase=Phase.ORPHANED, ended_at=NODE_NOW)
+    assert reason(orphan, silent, now=AT + 60) == "orphaned"
+
+
+@pytest.mark.parametrize(
+    ("off", "pull"),
+    [
+        (StaleLimits(no_progress=0), a_pull_still_for(9999)),
+        (StaleLimits(unpack=0), a_pull_still_for(9999, phase=Phase.UNPACKING)),
+        (StaleLimits(slow_eta=0), a_pull_still_for(0, size=10**12, bytes_per_second=1.0)),
+    ],
+)
+def test_each_reason_can_be_turned_off(off: StaleLimits, pull: Pull) -> None:
+    assert reason(pull)
+    assert reason(pull, limits=off) is None
+
+
+def test_the_silence_of_exporters_can_be_turned_off() -> None:
+    pull = a_pull_still_for(0)
+    assert reason(pull, read(pull, failing=AT), now=AT + 9999, limits=StaleLimits(exporter=0)) is None
+
+
+def test_resolving_pulls_are_counted_for_their_node() -> None:
+    reading = read(resolving=(NODE_NOW - 31, NODE_NOW - 29, NODE_NOW))
+    assert [resolving_stale(reading, LIMITS, now) for now in (AT, AT + 1, AT + 30)] == [1, 2, 3]
+    assert resolving_stale(reading, StaleLimits(resolving=0), AT + 1000) == 0
+
+
+# Through the core
+
+
+def totals(cluster: Cluster) -> dict[str, int]:
+    return {name: count for name, count in cluster.view.totals.stale_pulls.items() if count}
+
+
+def test_all_reasons_begin_at_0() -> None:
+    assert dict(Cluster().tick().totals.stale_pulls) == dict.fromkeys(map(str, StaleReason), 0)
+
+
+@pytest.mark.parametrize("hours", [-1, 0, 1])
+def test_a_stall_and_its_recovery(hours: int) -> None:
+    cluster = Cluster(node_ahead=hours * 3600.0)
+    cluster.node().pull()
+    cluster.pass_time(59)
+    assert cluster.pull_of().stale is None
+    cluster.pass_time(2)
+    assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
+    cluster.node().advance(ratio=0.5)
+    cluster.pass_time(1)
+    assert cluster.pull_of().stale is None
+    cluster.pass_time(70)
+    assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
+    assert totals(cluster) == {"no_progress": 1}
+
+
+def test_a_stale_pull_is_never_completed() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(4000, each=50)
+    assert cluster.pull_of().pull.phase is Phase.DOWNLOADING
+    assert pod.row().phase == "downloading"
+
+
+def test_a_clock_that_is_stepped_makes_nothing_stale() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.pass_time(5)
+    cluster.sleep(1, step=86_400)
+    cluster.node().ahead -= 86_400  # only ours was stepped
+    cluster.tick()
+    assert cluster.pull_of().stale is None
+
+
+def test_an_exporter_that_is_cut_off_and_comes_back() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.pull()
+    node.advance(ratio=0.3)
+    cluster.tick()
+    node.answers = False
+    cluster.pass_time(59)
+    assert cluster.pull_of().stale is None
+    cluster.pass_time(2)
+    entry = cluster.pull_of()
+    assert (entry.stale, entry.pull.phase, entry.pull.progress_ratio) == (
+        StaleReason.EXPORTER_UNREACHABLE,
+        Phase.DOWNLOADING,
+        0.3,
+    )
+    assert pod.row().phase == "downloading"
+    cluster.pass_time(3600, each=60)
+    assert cluster.pull_of().pull.phase is Phase.DOWNLOADING
+    node.answers = True
+    node.advance(ratio=0.9)
+    cluster.tick()
+    assert cluster.pull_of().stale is None
+    assert totals(cluster) == {"exporter_unreachable": 1}
+
+
+def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_passed() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().answers = False
+    cluster.pass_time(61)
+    assert cluster.pull_of().stale is StaleReason.EXPORTER_UNREACHABLE
+    cluster.node().answers = True
+    cluster.tick()
+    assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
+
+
+def test_what_ended_on_a_node_that_fell_silent_leaves_with_the_exporters_linger() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.node().end(phase=Phase.ORPHANED)
+    cluster.tick()
+    cluster.node().answers = False
+    cluster.pass_time(119)
+    assert cluster.pull_of().stale is StaleReason.ORPHANED
+    cluster.pass_time(12)
+    assert cluster.view.pulls == ()
+    assert cluster.view.nodes
+
+
+@pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
+def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(phase: Phase) -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end(phase=phase)
+    cluster.pass_time(600, each=2)
+    assert cluster.turn.busy == {"node-1"}
+    assert len(cluster.view.pulls) == 1
+    cluster.node().forget()
+    assert cluster.tick().pulls == ()
+    assert not cluster.turn.busy
+
+
+def test_what_ended_leaves_though_its_node_is_seldom_asked() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end()
+    cluster.tick()
+    for _ in range(14):
+        cluster.sleep(10)
+        cluster.tick(read=[])
+    assert cluster.view.pulls == ()
+    assert not cluster.turn.busy
+
+
+def test_each_pull_counts_once_for_each_reason_and_its_successor_anew() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    cluster.tick()
+    node.pull()
+    cluster.pass_time(62)
+    node.answers = False
+    cluster.pass_time(65)
+    node.answers = True
+    cluster.pass_time(5)
+    assert totals(cluster) == {"no_progress": 1, "exporter_unreachable": 1}
+    node.end(phase=Phase.FAILED)
+    cluster.pass_time(5)
+    node.pull()
+    cluster.pass_time(62)
+    assert totals(cluster) == {"no_progress": 2, "exporter_unreachable": 1}
+    # The first one's end fell between two readings.
+    node.end(phase=Phase.FAILED)
+    node.pull()
+    cluster.pass_time(62)
+    assert totals(cluster)["no_progress"] == 3
+
+
+def test_an_orphan_is_counted_once() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end(phase=Phase.ORPHANED)
+    cluster.pass_time(60)
+    assert totals(cluster) == {"orphaned": 1}
+    cluster.node().forget()
+    cluster.tick()
+    assert cluster.view.pulls == ()
+
+
+def test_an_orphan_that_was_out_of_sight_is_not_counted_again() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.node().end(phase=Phase.ORPHANED)
+    cluster.tick()
+    cluster.node().answers = False
+    cluster.pass_time(130)
+    assert cluster.view.pulls == ()
+    cluster.node().answers = True
+    cluster.tick()
+    assert cluster.pull_of().stale is StaleReason.ORPHANED
+    assert totals(cluster) == {"orphaned": 1}
+
+
+def test_a_restart_counts_no_stale_pull_again() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.node("node-2").pull()
+    cluster.node("node-2").end(phase=Phase.ORPHANED)
+    cluster.pass_time(100)
+    cluster.restart()
+    cluster.pass_time(5)
+    assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
+    assert totals(cluster) == {}
+    cluster.node().pull("registry.example/late:1")
+    cluster.pass_time(61)
+    assert totals(cluster) == {"no_progress": 1}
+
+
+def test_a_registry_that_does_not_answer() -> None:
+    cluster = Cluster(Limits(StaleLimits(resolving=10)))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().resolving = [cluster.node().now]
+    cluster.pass_time(9)
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (0, "progressing")
+    cluster.pass_time(2)
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
+    assert cluster.view.pulls == ()
+
+
+def test_of_a_node_that_does_not_answer_nobody_knows_that_the_registry_is_silent() -> None:
+    cluster = Cluster(Limits(StaleLimits(resolving=10)))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().resolving = [cluster.node().now]
+    cluster.pass_time(5)
+    cluster.node().answers = False
+    cluster.pass_time(50)
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (0, "progressing")
+    cluster.node().answers = True
+    cluster.tick()
+    assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
+
+
+def test_the_exporter_is_missing_where_a_pod_waits() -> None:
+    cluster = Cluster()
+    cluster.node("idle").answers = False
+    pod = cluster.pod()
+    pod.pulling()
+    for _ in range(59):
+        cluster.sleep(1)
+        cluster.tick(read=["idle"])
+    assert not any(node.missing for node in cluster.view.nodes)
+    cluster.sleep(1)
+    cluster.tick(read=["idle"])
+    assert [node.node for node in cluster.view.nodes if node.missing] == ["node-1"]
+    assert pod.row().cause == "no_exporter"
+    pod.delete()
+    cluster.tick(read=["idle"])
+    assert [node.node for node in cluster.view.nodes] == ["idle"]
+
+
+def test_a_node_whose_exporter_is_forgotten() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    cluster.core.forget("node-1")
+    assert cluster.tick(read=[]) == replace(cluster.view, pulls=(), nodes=())
+    assert not cluster.turn.busy
+
+
+def test_what_the_node_calls_itself_does_not_matter() -> None:
+    cluster = Cluster()
+    cluster.node().pull()
+    cluster.tick()
+    assert cluster.pull_of().node == "node-1"
+
+
+def test_the_same_pull_told_twice_is_shown_once() -> None:
+    cluster = Cluster()
+    pull = cluster.node().pull()
+    cluster.node().pulls["again"] = replace(pull, downloaded=5)
+    assert [entry.pull for entry in cluster.tick().pulls] == [pull]

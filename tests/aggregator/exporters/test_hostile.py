@@ -1,0 +1,236 @@
+"""Exporters that are slow, dead or worse: each costs itself only."""
+
+import gzip
+import itertools
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from pulltrace.cli.program import give_back_large_buffers
+from pulltrace.model import wire
+from pulltrace.model.pull import NodeReport
+from pulltrace_aggregator.exporters import ExporterSeen, Pace, Result
+from pulltrace_aggregator.exporters.answer import LARGEST_BODY
+from pulltrace_aggregator.model.exporter import NodeState
+from rig.exporters import (
+    FakeExporter,
+    RawExporter,
+    Talk,
+    dripping,
+    endless,
+    free_port,
+    http,
+    read_request,
+    says,
+    silent,
+)
+from rig.fleet import INTERVAL, Watched, reading
+from rig.processes import Process
+from rig.views import a_pull, a_report
+from rig.web import wait_until
+
+pytestmark = pytest.mark.contract
+
+GOOD: NodeReport = a_report(a_pull(layers=()), node="good")
+BODY = wire.encode(GOOD, layers=False)
+TIMEOUT = 1.0
+CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+KIB = 1024
+TESTS = Path(__file__).parents[2]
+
+
+def both(bad: RawExporter, good: FakeExporter) -> AbstractContextManager[Watched]:
+    return reading(f"bad={bad.url}", f"good={good.url}", wanted=["bad", "good"], timeout=TIMEOUT)
+
+
+@pytest.fixture
+def good() -> Iterator[FakeExporter]:
+    with FakeExporter(GOOD).served() as exporter:
+        yield exporter
+
+
+def cut_off(sock: socket.socket) -> None:
+    read_request(sock)
+    sock.sendall(http(BODY)[:-10])
+
+
+def hung_up(sock: socket.socket) -> None:
+    read_request(sock)
+
+
+def reset(sock: socket.socket) -> None:
+    read_request(sock)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+BAD: dict[str, tuple[Talk, Result]] = {
+    "silent": (silent, Result.TIMEOUT),
+    "drips its headers": (dripping(http(BODY)), Result.TIMEOUT),
+    "drips its body": (dripping(CHUNKED + b"1\r\n \r\n" * 1000), Result.TIMEOUT),
+    "goes on with 100": (endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * KIB), Result.INVALID),
+    "closes at once": (lambda sock: None, Result.CONNECTION),
+    "closes without an answer": (hung_up, Result.CONNECTION),
+    "cuts its answer off": (cut_off, Result.CONNECTION),
+    "resets": (reset, Result.CONNECTION),
+    "speaks no HTTP": (says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), Result.INVALID),
+    "speaks TLS": (says(b"\x15\x03\x01\x00\x02\x02\x46"), Result.INVALID),
+    "has endless headers": (endless(b"HTTP/1.1 200 OK\r\n", b"X-More: " + b"x" * KIB + b"\r\n"), Result.INVALID),
+    "has an endless line": (endless(b"HTTP/1.1 200 ", b"x" * KIB), Result.INVALID),
+    "has an endless body": (endless(CHUNKED, b"10000\r\n" + b" " * 64 * KIB + b"\r\n"), Result.TOO_LARGE),
+    "has a body of crumbs": (endless(CHUNKED, b"1\r\n \r\n" * KIB), Result.INVALID),
+    "has a body without an end": (endless(b"HTTP/1.0 200 OK\r\n\r\n", b" " * 64 * KIB), Result.TOO_LARGE),
+    "promises too much": (says(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"), Result.TOO_LARGE),
+    "promises the impossible": (
+        says(b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"),
+        Result.INVALID,
+    ),
+    "sends 9 MiB": (says(http(b" " * (9 * KIB * KIB))), Result.TOO_LARGE),
+    "sends a bomb": (says(http(gzip.compress(b" " * 2**26, 1), "Content-Encoding: gzip")), Result.TOO_LARGE),
+    "sends no gzip": (says(http(BODY, "Content-Encoding: gzip")), Result.INVALID),
+    "encodes otherwise": (says(http(BODY, "Content-Encoding: zstd")), Result.INVALID),
+    "sends no JSON": (says(http(b"<html>busy</html>")), Result.INVALID),
+    "sends nothing": (says(http(b"")), Result.INVALID),
+    "sends too many values": (says(http(b"[" + b"[]," * 2**20 + b"[]]")), Result.TOO_LARGE),
+    "nests without end": (says(http(b'{"a":' * 20_000)), Result.INVALID),
+    "has another schema": (says(http(BODY.replace(b"pulltrace/v1", b"pulltrace/v9"))), Result.SCHEMA),
+    "is something else": (says(http(b"{}")), Result.SCHEMA),
+    "says 304 unasked": (says(b"HTTP/1.1 304 Not Modified\r\n\r\n"), Result.INVALID),
+    "says 204": (says(b"HTTP/1.1 204 No Content\r\n\r\n"), Result.STATUS),
+    "says 404": (says(http(b"", status="404 Not Found")), Result.STATUS),
+    "says 500 for ever": (endless(b"HTTP/1.1 500 Oops\r\n\r\n", b" " * KIB), Result.STATUS),
+    "wants a password": (says(http(b"", status="401 Unauthorized")), Result.UNAUTHORIZED),
+    "forbids": (says(http(b"", status="403 Forbidden")), Result.UNAUTHORIZED),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_bad_exporter_costs_itself_only(what: str, good: FakeExporter) -> None:
+    talk, result = BAD[what]
+    with RawExporter(talk).served() as bad, both(bad, good) as fleet:
+        seen = fleet.wait(lambda seen: seen.error, "bad")
+        fleet.wait_for(result, 2)
+        fleet.wait_for(Result.NOT_MODIFIED, 3)
+        assert seen.error is result
+        assert seen.reading.state is NodeState.UNREACHABLE
+        assert seen.reading.report is None
+        assert 0 < len(seen.detail) <= 200
+        assert fleet.seen("good").reading.report is not None
+        others = {result, Result.OK, Result.NOT_MODIFIED}
+        assert not any(count for kind, count in fleet.view.requests.items() if kind not in others)
+
+
+def test_a_redirect_is_not_followed(good: FakeExporter) -> None:
+    to = http(b"", f"Location: {good.url}/v1/pulls", status="302 Found")
+    with RawExporter(says(to)).served() as bad, reading(f"n1={bad.url}") as fleet:
+        assert fleet.wait(lambda seen: seen.error).error is Result.STATUS
+        fleet.wait_for(Result.STATUS, 2)
+    assert good.asked == []
+
+
+def test_what_a_node_was_is_kept_when_it_talks_nonsense() -> None:
+    answer = [http(BODY)]
+
+    def talk(sock: socket.socket) -> None:
+        while read_request(sock):
+            sock.sendall(answer[-1])
+
+    with RawExporter(talk).served() as raw, reading(f"good={raw.url}", wanted=["good"]) as fleet:
+        before = fleet.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
+        answer.append(http(b"nonsense"))
+        after = fleet.wait(lambda seen: seen.error is Result.INVALID, "good")
+        assert after.reading.report == before.reading.report
+        answer.append(http(BODY))
+        fleet.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
+
+
+def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
+    """Dead is one that takes connections and says nothing: each request waits for its timeout."""
+    dead = [f"dead-{number}" for number in range(50)]
+    pace = Pace(interval=INTERVAL, per_second=1000, doubtful_at_once=8)
+    with RawExporter(silent).served() as bad:
+        targets = [f"{node}={bad.url}" for node in dead]
+        with reading(*targets, f"good={good.url}", wanted=[*dead, "good"], pace=pace, timeout=TIMEOUT) as fleet:
+            fleet.wait_for(Result.TIMEOUT, 50)
+            since = time.monotonic()
+            wait_until(lambda: len([when for when in good.times if when > since]) > 20)
+            fleet.wait_for(Result.TIMEOUT, 10)
+    times = [when for when in good.times if when > since]
+    assert max(after - before for before, after in itertools.pairwise(times)) < TIMEOUT
+
+
+def test_large_answers_leave_no_memory_behind() -> None:
+    give_back_large_buffers()  # as the program does
+    nodes = [f"n{number}" for number in range(12)]
+    large = RawExporter(says(http(b" " * (LARGEST_BODY - KIB))))
+    before = resident()
+    with large.served(), reading(*[f"{node}={large.url}" for node in nodes], wanted=(), timeout=30.0) as fleet:
+        fleet.wait_for(Result.INVALID, 12, seconds=60)
+        assert resident() - before < 4 * LARGEST_BODY
+
+
+class TestProcess:
+    """A node whose exporter is a process of its own."""
+
+    @pytest.fixture
+    def exporter(self, tmp_path: Path) -> Iterator[tuple[Process, int]]:
+        port = free_port()
+        process = serve(port, tmp_path / "log")
+        try:
+            wait_until(lambda: "port" in process.tail())
+            yield process, port
+        finally:
+            process.kill()
+
+    def test_that_is_stopped_is_unreachable_and_comes_back(
+        self, exporter: tuple[Process, int], good: FakeExporter
+    ) -> None:
+        process, port = exporter
+        targets = (f"n1=http://127.0.0.1:{port}", f"good={good.url}")
+        with reading(*targets, wanted=["n1", "good"], timeout=TIMEOUT) as fleet:
+            fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+            os.kill(process.pid, signal.SIGSTOP)
+            stopped = fleet.wait(lambda seen: seen.error)
+            assert stopped.error is Result.TIMEOUT
+            assert stopped.pulling
+            fleet.wait_for(Result.NOT_MODIFIED, 3)
+            assert fleet.seen("good").error is None
+            os.kill(process.pid, signal.SIGCONT)
+            back = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+            assert downloaded(back) > downloaded(stopped)
+
+    def test_that_is_killed_is_unreachable_and_comes_back(self, exporter: tuple[Process, int], tmp_path: Path) -> None:
+        process, port = exporter
+        with reading(f"n1=http://127.0.0.1:{port}", timeout=TIMEOUT) as fleet:
+            before = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+            process.kill()
+            killed = fleet.wait(lambda seen: seen.error)
+            assert killed.error is Result.CONNECTION
+            assert downloaded(killed) >= downloaded(before)
+            again = serve(port, tmp_path / "again")
+            try:
+                fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+            finally:
+                again.kill()
+
+
+def serve(port: int, log: Path) -> Process:
+    return Process([sys.executable, "-m", "rig.farm", str(port)], log, {"PYTHONPATH": str(TESTS)})
+
+
+def downloaded(seen: ExporterSeen) -> int:
+    assert seen.reading.report is not None
+    return seen.reading.report.pulls[0].downloaded or 0
+
+
+def resident() -> int:
+    """Bytes of memory that this process has now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * resource.getpagesize()

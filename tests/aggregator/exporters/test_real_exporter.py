@@ -1,0 +1,68 @@
+"""The fleet and the exporter as it is shipped: what one writes the other reads."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pulltrace.model.pull import NodeReport, Phase
+from pulltrace_aggregator.exporters import ExporterSeen, Result
+from pulltrace_aggregator.model.exporter import NodeState
+from rig.fleet import reading
+from rig.images import MIB
+from rig.scene import Scene, scene
+from rig.standin import StandIn
+
+pytestmark = pytest.mark.contract
+
+
+@pytest.fixture
+def stage(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Scene]:
+    with StandIn(tmp_path_factory.mktemp("n")) as node, scene(node, "fleet", tmp_path) as opened:
+        yield opened
+
+
+def phases(seen: ExporterSeen) -> list[Phase]:
+    return [pull.phase for pull in report(seen).pulls]
+
+
+def report(seen: ExporterSeen) -> NodeReport:
+    return seen.reading.report or pytest.fail("no report")
+
+
+def test_a_pull_is_followed_from_its_start_to_its_end(stage: Scene) -> None:
+    image = stage.push(layers=[3 * MIB])
+    stage.registry.throttle(2 * MIB)
+    exporter = stage.exporter("--node.name=n1")
+    with reading(f"n1=http://127.0.0.1:{exporter.port}") as fleet:
+        idle = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+        assert report(idle).daemon.up
+        assert not idle.pulling
+        fleet.wait_for(Result.NOT_MODIFIED, 3)
+        pull = stage.pull(image)
+        seen = fleet.wait(lambda seen: seen.pulling and Phase.DOWNLOADING in phases(seen))
+        ended = fleet.wait(lambda seen: phases(seen) == [Phase.SUCCEEDED])
+        pull.wait()
+        assert seen.claims == ""
+        assert report(ended).pulls[0].key.repository == image.repository
+        assert report(ended).pulls[0].downloaded == image.size
+        assert not ended.pulling
+        downloaded = [
+            report(news).pulls[0].downloaded or 0
+            for news in fleet.news
+            if isinstance(news, ExporterSeen) and news.reading.report and news.reading.report.pulls
+        ]
+        assert downloaded == sorted(downloaded)
+        assert len(set(downloaded)) > 3
+
+
+def test_ages_go_on_while_nothing_is_sent(stage: Scene) -> None:
+    exporter = stage.exporter("--node.name=n1")
+    with reading(f"n1=http://127.0.0.1:{exporter.port}") as fleet:
+        fleet.wait_for(Result.NOT_MODIFIED, 30)
+        seen = fleet.seen()
+        clock = seen.reading.ahead + (seen.reading.answered_at or 0)
+        assert fleet.count(Result.OK) == 1
+    said = exporter.pulls()["nodeNow"]
+    assert clock == pytest.approx(said, abs=2.0)
+    assert clock > report(seen).now + 1.0

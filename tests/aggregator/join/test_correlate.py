@@ -1,0 +1,376 @@
+"""The join: which pull of a node is for which image that its pods want."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulltrace.model.pull import ImageKey, Phase, Pull
+from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, correlate
+from pulltrace_aggregator.join.tag_digests import Learnt
+from pulltrace_aggregator.model.image_names import ImageName, image_name, same_image
+from pulltrace_aggregator.model.states import MatchKind, PodPhase
+from rig.cluster import Cluster, digest
+from rig.views import a_pull, an_ended_pull
+
+pytestmark = pytest.mark.unit
+
+NOW = 10_000.0
+D1, D2, D3 = digest("one"), digest("two"), digest("three")
+EXACT, REPOSITORY, AMBIGUOUS = MatchKind.EXACT, MatchKind.REPOSITORY, MatchKind.AMBIGUOUS
+
+
+def pull(
+    name: str = "registry.example/team/app",
+    root: str = D1,
+    *,
+    at: float = NOW,
+    refs: tuple[str, ...] = (),
+    **more: object,
+) -> Pull:
+    registry, _, repository = name.partition("/")
+    made = a_pull(repository, references=refs, started_at=at, layers=())
+    return replace(made, key=ImageKey(registry, repository, root), **more)  # type: ignore[arg-type]
+
+
+def claim(image: str = "registry.example/team/app:1", *, asked: float | None = NOW - 5, **more: object) -> Claim:
+    since = NOW - 5 if asked is None else asked
+    return replace(Claim(image, image, asked, since), **more)  # type: ignore[arg-type]
+
+
+def nothing(_: ImageName) -> str | None:
+    return None
+
+
+def joined(claims: list[Claim], *pulls: Pull, taught: Mapping[str, str] | None = None) -> dict[str, Match]:
+    taught = {} if taught is None else taught
+    found = correlate(claims, pulls, lambda name: taught.get(name.asked))
+    return {str(key): match for key, match in found.items()}
+
+
+def one(claim: Claim, *pulls: Pull) -> Match:
+    return correlate([claim], pulls, nothing)[claim.key]
+
+
+# By digest
+
+
+def test_a_digest_matches_the_same_root_whatever_the_exporter_calls_it() -> None:
+    wanted = claim(f"registry.example/team/app@{D1}")
+    assert one(wanted, pull(root=D2), pull(root=D1)).pull == pull(root=D1)
+    assert one(wanted, pull(root=D1)).kind is EXACT
+    assert one(wanted, pull("mirror.example/other/name", root=D1)).kind is EXACT
+
+
+def test_a_digest_matches_nothing_else() -> None:
+    assert one(claim(f"registry.example/team/app@{D3}"), pull(root=D1), pull(root=D2)) == UNMATCHED
+
+
+def test_with_tag_and_digest_the_digest_counts() -> None:
+    wanted = claim(f"registry.example/team/app:1@{D2}")
+    tagged = pull(root=D1, refs=("registry.example/team/app:1",))
+    assert one(wanted, tagged) == UNMATCHED
+    assert one(wanted, tagged, pull(root=D2)).pull == pull(root=D2)
+
+
+def test_a_digest_in_two_repositories_is_that_of_its_own() -> None:
+    wanted = claim(f"registry.example/team/app@{D1}")
+    assert one(wanted, pull("registry.example/a/other"), pull()).pull == pull()
+
+
+# By reference
+
+
+def test_the_exporters_reference_makes_it_exact() -> None:
+    known = pull(refs=("registry.example/team/app:1",))
+    assert one(claim(), known) == Match(EXACT, known)
+
+
+def test_a_pull_of_another_tag_is_no_candidate() -> None:
+    assert one(claim(), pull(refs=("registry.example/team/app:2",))) == UNMATCHED
+
+
+def test_a_reference_by_digest_says_nothing_of_the_tag() -> None:
+    assert one(claim(), pull(refs=(f"registry.example/team/app@{D1}",))).kind is REPOSITORY
+
+
+def test_another_port_is_another_registry() -> None:
+    known = pull(refs=("registry.example:5000/team/app:1",))
+    assert one(claim("registry.example:5000/team/app:1"), known).kind is EXACT
+    assert one(claim("registry.example:6000/team/app:1"), known) == UNMATCHED
+    assert one(claim("registry.example:6000/team/app:1"), pull()).kind is REPOSITORY
+
+
+SPELLINGS = (
+    "alpine",
+    "alpine:latest",
+    "library/alpine",
+    "library/alpine:latest",
+    "docker.io/alpine",
+    "docker.io/library/alpine",
+    "docker.io/library/alpine:latest",
+    "index.docker.io/alpine",
+    "index.docker.io/library/alpine:latest",
+)
+
+
+@pytest.mark.parametrize("written", SPELLINGS)
+@pytest.mark.parametrize("known", ["", *SPELLINGS])
+def test_every_spelling_of_docker_hub(written: str, known: str) -> None:
+    found = one(claim(written), pull("docker.io/library/alpine", refs=(known,) if known else ()))
+    assert found.kind is (EXACT if known else REPOSITORY)
+
+
+@pytest.mark.parametrize(
+    ("written", "of"),
+    [
+        ("Registry.Example/team/app:1", "registry.example/team/app"),
+        ("registry.example/team/app:1", "REGISTRY.example/team/app"),
+        ("registry.example:5000/team/app", "registry.example/team/app"),
+        ("localhost:5000/app", "localhost/app"),
+        ("[::1]:5000/app:1", "::1/app"),
+        ("team/app", "docker.io/team/app"),
+    ],
+)
+def test_hosts_are_compared_without_port_and_case(written: str, of: str) -> None:
+    assert one(claim(written), pull(of)).kind is REPOSITORY
+    assert one(claim(written), pull(of, refs=(written.upper().replace("TEAM/APP", "team/app"),))).kind is not AMBIGUOUS
+
+
+def test_tags_and_repositories_have_case() -> None:
+    assert not same_image("a/b:Rc1", "a/b:rc1")
+    assert same_image("Reg.Io/b:Rc1", "reg.io/b:Rc1")
+    assert image_name("reg.io/B") is None
+
+
+@pytest.mark.parametrize("text", ["", "UPPER/case", "a b", "x" * 5000, "http://a/b", "a@sha256:1", "\0", "é/é:1"])
+def test_what_is_no_reference_matches_nothing(text: str) -> None:
+    assert one(claim(text), pull()) == UNMATCHED
+
+
+# By repository
+
+
+def test_the_only_pull_of_the_repository_is_it_also_when_it_began_before() -> None:
+    early = pull(at=NOW - 100)
+    assert one(claim(), early) == Match(REPOSITORY, early)
+    assert one(claim(asked=None), early) == Match(REPOSITORY, early)
+
+
+def test_of_several_the_one_that_began_not_before_the_request() -> None:
+    early, late = pull(root=D1, at=NOW - 6), pull(root=D2, at=NOW - 4)
+    assert one(claim(), early, late) == Match(REPOSITORY, late)
+    same_second = pull(root=D3, at=NOW - 5)
+    assert one(claim(), early, same_second) == Match(REPOSITORY, same_second)
+
+
+def test_several_that_all_began_before_are_ambiguous() -> None:
+    early, earlier = pull(root=D1, at=NOW - 6), pull(root=D2, at=NOW - 7)
+    assert one(claim(), early, earlier) == Match(AMBIGUOUS, candidates=(early, earlier))
+    assert one(claim(asked=None), early, earlier).kind is AMBIGUOUS
+
+
+def test_two_tags_of_one_repository_pulling_at_once_are_served_in_order() -> None:
+    first, second = (
+        claim("registry.example/team/app:1", asked=NOW - 9),
+        claim("registry.example/team/app:2", asked=NOW - 8),
+    )
+    one_, two = pull(root=D1, at=NOW - 7), pull(root=D2, at=NOW - 6)
+    found = joined([second, first], two, one_)
+    assert found[first.image] == Match(REPOSITORY, one_)
+    assert found[second.image] == Match(REPOSITORY, two)
+
+
+def test_a_second_tag_is_not_served_by_a_pull_that_only_the_first_one_asked_for() -> None:
+    first, second = (
+        claim("registry.example/team/app:1", asked=NOW - 9),
+        claim("registry.example/team/app:2", asked=NOW - 8),
+    )
+    running = pull(at=NOW - 7)
+    found = joined([first, second], running)
+    assert found[first.image] == Match(REPOSITORY, running)
+    assert found[second.image] == UNMATCHED
+    both = replace(running, requests=2)
+    assert joined([first, second], both)[second.image] == Match(REPOSITORY, both)
+
+
+def test_one_in_back_off_leaves_the_pull_to_one_that_asks() -> None:
+    resting = claim("registry.example/team/app:1", asked=None, trying=False)
+    asking = claim("registry.example/team/app:2")
+    running = pull()
+    assert joined([resting, asking], running)[resting.image] == UNMATCHED
+    assert joined([resting], running)[resting.image] == Match(REPOSITORY, running)
+
+
+def test_a_root_that_is_known_from_several_repositories() -> None:
+    shared = pull("registry.example/team/other", repositories=("team/app", "team/other"))
+    assert one(claim(), shared) == Match(REPOSITORY, shared)
+    own = pull(root=D2)
+    assert one(claim(), shared, own) == Match(REPOSITORY, own)
+
+
+# What was learnt
+
+
+def test_what_was_pulled_elsewhere_ranks_candidates() -> None:
+    one_, two = pull(root=D1, at=NOW - 3), pull(root=D2, at=NOW - 2)
+    wanted = claim()
+    assert joined([wanted], one_, two, taught={wanted.image: D2})[wanted.image] == Match(REPOSITORY, two)
+    early = [replace(each, started_at=NOW - 9) for each in (one_, two)]
+    assert joined([wanted], *early, taught={wanted.image: D2})[wanted.image].kind is AMBIGUOUS
+    unasked = claim(asked=None)
+    assert joined([unasked], *early, taught={wanted.image: D2})[wanted.image].pull == early[1]
+
+
+def test_what_was_pulled_elsewhere_makes_no_candidate() -> None:
+    wanted = claim()
+    assert joined([wanted], pull("registry.example/team/other"), taught={wanted.image: D1})[wanted.image] == UNMATCHED
+
+
+def test_a_tag_that_moved_matches_its_new_digest() -> None:
+    wanted = claim()
+    moved = pull(root=D2)
+    assert joined([wanted], moved, taught={wanted.image: D1})[wanted.image] == Match(REPOSITORY, moved)
+
+
+def test_two_tags_of_one_digest_are_not_told_apart_by_it() -> None:
+    tags = [claim(f"registry.example/team/app:{tag}", asked=NOW - 9 + tag) for tag in (1, 2)]
+    pulls = [pull(root=D1, at=NOW - 5), pull(root=D2, at=NOW - 4)]
+    found = joined(tags, *pulls, taught=dict.fromkeys((tag.image for tag in tags), D1))
+    assert [found[tag.image].pull for tag in tags] == pulls
+
+
+def test_learnt_from_each_success_once_and_the_latest_counts() -> None:
+    learnt = Learnt(limit=2)
+    name = image_name("registry.example/team/app:1")
+    assert name is not None
+    old = an_ended_pull(references=("registry.example/team/app:1",), key=ImageKey("r", "team/app", D1))
+    new = replace(old, key=old.key._replace(digest=D2))
+    learnt.hear("a", [old])
+    learnt.hear("b", [new])
+    learnt.hear("a", [old, a_pull()])
+    assert learnt.digest_of(name) == D2
+    learnt.hear("c", [replace(new, references=("x:1",)), replace(old, references=("y:1",))])
+    assert learnt.digest_of(name) is None
+    learnt.hear("d", [replace(new, phase=Phase.FAILED)])
+    assert learnt.digest_of(name) is None
+
+
+# Ended pulls
+
+
+@pytest.mark.parametrize(("ended", "found"), [(NOW - 4, True), (NOW - 5, True), (NOW - 6, False)])
+def test_an_ended_pull_counts_if_it_ended_within_the_attempt(ended: float, found: bool) -> None:
+    for refs in ((), ("registry.example/team/app:1",)):
+        over = pull(refs=refs, phase=Phase.FAILED, ended_at=ended)
+        assert (one(claim(), over).pull is not None) is found
+    assert one(claim(sure=False), over) == UNMATCHED
+
+
+def test_a_running_pull_comes_before_one_that_ended() -> None:
+    over = pull(phase=Phase.FAILED, ended_at=NOW, refs=("registry.example/team/app:1",))
+    running = pull(root=D2)
+    assert one(claim(), over, running).pull == running
+
+
+def test_an_image_that_has_come_is_nobody_elses_download() -> None:
+    done = claim(done=True, asked=None)
+    assert one(done, pull()) == UNMATCHED
+    own = pull(phase=Phase.SUCCEEDED, ended_at=NOW, refs=("registry.example/team/app:1",))
+    assert one(done, pull(root=D2), own) == Match(EXACT, own)
+
+
+# Through the core
+
+
+def test_an_ambiguous_match_shows_no_progress_and_the_phase_that_all_have() -> None:
+    cluster = Cluster()
+    node = cluster.node()
+    node.pull("registry.example/team/app:8", bytes_per_second=1.0)
+    node.pull("registry.example/team/app:9", bytes_per_second=1.0)
+    cluster.sleep(2)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    row = pod.row()
+    assert (row.match, row.phase, row.pull, row.digest) == (AMBIGUOUS, PodPhase.DOWNLOADING, None, "")
+    assert row.repository == "team/app"
+    node.change("registry.example/team/app:9", phase=Phase.UNPACKING)
+    cluster.tick()
+    assert pod.row().phase is PodPhase.UNKNOWN
+
+
+def test_several_pods_and_a_digest_learnt_on_another_node() -> None:
+    cluster = Cluster()
+    teacher, node = cluster.node("node-2"), cluster.node()
+    teacher.pull("registry.example/team/app:2", content="second")
+    teacher.end("registry.example/team/app:2")
+    pods = [cluster.pod(name, "registry.example/team/app:2") for name in ("a", "b")]
+    for pod in pods:
+        pod.pulling()
+    cluster.sleep(1)
+    node.pull("registry.example/team/app:1", content="first")
+    node.pull("registry.example/team/app:2", content="second")
+    cluster.tick()
+    assert {pod.row().digest for pod in pods} == {digest("second")}
+
+
+# Whatever comes
+
+TEXTS = st.sampled_from(["a:1", "a:2", "a", f"a@{D1}", f"a:1@{D2}", "b.example/a:1", "B.example/a", "", "no ref"])
+TIMES = st.sampled_from([NOW - 9, NOW - 5, NOW - 4.5, NOW])
+PULLS = st.builds(
+    pull,
+    st.sampled_from(["docker.io/library/a", "b.example/a"]),
+    st.sampled_from([D1, D2, D3]),
+    at=TIMES,
+    refs=st.lists(TEXTS, max_size=2).map(tuple),
+    phase=st.sampled_from(list(Phase)),
+    ended_at=TIMES,
+    requests=st.integers(0, 2),
+)
+CLAIMS = st.builds(
+    claim,
+    TEXTS,
+    asked=st.none() | TIMES,
+    sure=st.booleans(),
+    trying=st.booleans(),
+    done=st.booleans(),
+    key=st.integers(0, 100),
+)
+
+
+@given(
+    st.lists(CLAIMS, max_size=6, unique_by=lambda each: each.key),
+    st.lists(PULLS, max_size=5, unique_by=lambda each: each.key),
+    st.dictionaries(TEXTS, st.sampled_from([D1, D2])),
+)
+def test_every_match_is_of_the_right_image(claims: list[Claim], pulls: list[Pull], taught: dict[str, str]) -> None:
+    found = correlate(claims, pulls, lambda name: taught.get(name.asked))
+    assert found.keys() == {each.key for each in claims}
+    for each in claims:
+        match, name = found[each.key], image_name(each.image)
+        assert (match.pull is not None) == (match.kind in (EXACT, REPOSITORY))
+        assert bool(match.candidates) == (match.kind is AMBIGUOUS)
+        for candidate in (*match.candidates, *([match.pull] if match.pull else [])):
+            assert name is not None
+            assert name.digest in (None, candidate.key.digest)
+            if name.digest is None and match.kind is not EXACT:
+                assert (candidate.key.registry, candidate.key.repository) == (name.host, name.repository)
+            if candidate.phase.ended:
+                assert each.sure
+            else:
+                assert not each.done
+
+
+@given(
+    st.lists(CLAIMS, max_size=6, unique_by=lambda each: each.key),
+    st.lists(PULLS, max_size=5, unique_by=lambda p: p.key),
+)
+def test_the_order_of_what_is_told_does_not_matter(claims: list[Claim], pulls: list[Pull]) -> None:
+    there = correlate(claims, pulls, nothing)
+    back = correlate(claims[::-1], pulls[::-1], nothing)
+    for key, match in there.items():
+        assert back[key].kind is match.kind

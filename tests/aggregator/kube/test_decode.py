@@ -1,0 +1,158 @@
+"""Objects of the API become values; whatever they hold, nothing raises."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pulltrace_aggregator.kube import decode
+from pulltrace_aggregator.kube.decode import Object
+from pulltrace_aggregator.model.cluster import Change, EventGone, EventSeen, PodGone, RunState, SliceGone
+from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+
+pytestmark = pytest.mark.unit
+
+META = {"namespace": "team", "name": "app", "uid": "u-1", "creationTimestamp": "2024-01-02T03:04:05Z"}
+KUBELET: dict[str, Any] = {
+    "metadata": META,
+    "involvedObject": {"kind": "Pod", "namespace": "team", "name": "app-1", "uid": "p-1", "fieldPath": ""},
+    "source": {"component": "kubelet", "host": "node-1"},
+    "reason": "Pulling",
+    "message": "",
+}
+KEYS = sorted(
+    {"metadata", "spec", "status", "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "nodeName"}
+    | {"containers", "initContainers", "ephemeralContainers", "volumes", "image", "reference", "pullPolicy", "state"}
+    | {"containerStatuses", "initContainerStatuses", "waiting", "running", "reason", "message", "imageID", "phase"}
+    | {"involvedObject", "source", "component", "host", "fieldPath", "series", "count", "eventTime", "ports", "port"}
+    | {"endpoints", "addresses", "conditions", "ready", "reportingComponent", "firstTimestamp", "lastTimestamp"}
+)
+SCALARS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["kubelet", "metrics", "2024-01-02T03:04:05Z", "0001-01-01T00:00:00+23:59", "\ud800"]),
+)
+ANYTHING = st.recursive(
+    SCALARS, lambda part: st.lists(part, max_size=3) | st.dictionaries(st.sampled_from(KEYS), part, max_size=6)
+)
+OBJECTS = st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=8)
+
+
+def event(**changes: Any) -> EventSeen | None:
+    return decode.event({**KUBELET, **changes}, Change.ADDED)
+
+
+@given(OBJECTS)
+def test_nothing_raises(item: dict[str, Any]) -> None:
+    named = {**item, "metadata": META}
+    for each in (item, named, {**named, "source": {"component": "kubelet"}}):
+        decode.pod(each)
+        decode.pod_gone(each)
+        decode.event(each, Change.LISTED)
+        decode.event_gone(each)
+        decode.endpoint_slice(each)
+        decode.endpoint_slice_gone(each)
+
+
+@given(OBJECTS)
+def test_every_text_can_be_written(item: dict[str, Any]) -> None:
+    for seen in (decode.pod({**item, "metadata": META}), event(**item)):
+        repr(seen).encode()
+
+
+def test_what_has_no_identity_is_nothing() -> None:
+    for meta in ({}, {"uid": "u"}, {"name": "", "uid": ""}):
+        item = {**KUBELET, "metadata": meta}
+        assert decode.event(item, Change.ADDED) is None
+        assert decode.endpoint_slice(item) is None
+        assert decode.pod_gone(item) is None
+        assert decode.event_gone(item) is None
+        assert decode.endpoint_slice_gone(item) is None
+    for meta in ({}, {"uid": "u"}, {"name": "app"}):
+        assert decode.pod({"metadata": meta}) is None, "names of pods come again, their uid does not"
+
+
+def test_the_only_port_needs_no_name() -> None:
+    ends = [{"addresses": ["10.0.0.1"], "nodeName": "node-1"}]
+    for ports, port in (
+        ([{"port": 1}], 1),
+        ([{"name": "", "port": 1}], 1),
+        ([{"name": "http", "port": 1}], None),
+        ([{"port": 1}, {"name": "metrics", "port": 2}], 2),
+        ([{"port": 1}, {"name": "http", "port": 2}], None),
+        ([], None),
+    ):
+        seen = decode.endpoint_slice({"metadata": {"name": "s"}, "ports": ports, "endpoints": ends})
+        assert seen is not None
+        assert [end.port for end in seen.endpoints] == ([] if port is None else [port])
+
+
+def test_what_leaves_keeps_its_name() -> None:
+    assert decode.pod_gone({"metadata": META}) == PodGone("team", "app", "u-1")
+    assert decode.event_gone({"metadata": META}) == EventGone("team", "app", "u-1")
+    assert decode.endpoint_slice_gone({"metadata": META}) == SliceGone("team", "app", "u-1")
+
+
+@pytest.mark.parametrize(
+    ("changes", "count", "first_at", "last_at"),
+    [
+        ({}, 1, 1704164645.0, 1704164645.0),
+        ({"count": 4, "firstTimestamp": "2024-01-02T00:00:00Z"}, 4, 1704153600.0, 1704164645.0),
+        ({"count": None, "eventTime": "2024-01-02T00:00:00.250000Z"}, 1, 1704153600.25, 1704153600.25),
+        (
+            {"series": {"count": 9, "lastObservedTime": "2024-01-02T00:00:01.5Z"}, "eventTime": "2024-01-02T00:00:00Z"},
+            9,
+            1704153600.0,
+            1704153601.5,
+        ),
+        ({"count": -1, "lastTimestamp": "yesterday"}, 1, 1704164645.0, 1704164645.0),
+        ({"count": True, "firstTimestamp": "0001-01-01T00:00:00Z"}, 1, -62135596800.0, 1704164645.0),
+    ],
+)
+def test_both_ways_of_counting_events_are_read(
+    changes: dict[str, Any], count: int, first_at: float, last_at: float
+) -> None:
+    seen = event(**changes)
+    assert seen is not None
+    assert (seen.count, seen.first_at, seen.last_at) == (count, first_at, last_at)
+
+
+def test_a_kubelet_is_known_by_either_pair_of_fields() -> None:
+    newer = event(source={}, reportingComponent="kubelet", reportingInstance="node-2")
+    assert newer is not None
+    assert newer.node == "node-2"
+    assert event(source={"component": "scheduler"}) is None
+    assert event(source=None) is not None, "nobody says that it is anybody else's"
+    assert event(involvedObject={"kind": "Node", "name": "node-1"}) is None
+
+
+def test_the_container_comes_from_the_field_path() -> None:
+    paths = {"spec.initContainers{first}": ImageUser(ContainerType.INIT, "first"), "spec.other{x}": None}
+    for path, user in paths.items():
+        seen = event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path})
+        assert seen is not None
+        assert seen.user == user
+
+
+def test_a_container_that_has_been_reported_twice_is_one() -> None:
+    waiting: Object = {"waiting": {"reason": "ErrImagePull"}}
+    running: Object = {"running": {}}
+    pod = decode.pod(
+        {
+            "metadata": META,
+            "spec": {"containers": [{"name": "main", "image": "app"}, {"name": "no-image"}]},
+            "status": {"containerStatuses": [{"name": "main", "state": waiting}, {"name": "main", "state": running}]},
+        }
+    )
+    assert pod is not None
+    assert [(use.user.name, use.state) for use in pod.uses] == [("main", RunState.RUNNING)]
+
+
+def test_a_long_message_is_cut() -> None:
+    seen = event(message="x" * 10_000)
+    assert seen is not None
+    assert len(seen.message) == decode.LONGEST_MESSAGE

@@ -1,0 +1,205 @@
+"""Where the time of an image wait went."""
+
+import pytest
+
+from pulltrace.model.pull import Phase
+from pulltrace_aggregator.controller.reconciler import Limits
+from pulltrace_aggregator.kubelet.messages import Kind, Message
+from pulltrace_aggregator.model.cluster import Change
+from pulltrace_aggregator.model.states import PodPhase
+from pulltrace_aggregator.pods.stage_timer import Anatomy, Stage
+from rig.cluster import IMAGE, Cluster
+
+pytestmark = pytest.mark.unit
+
+QUEUE, RESOLVE, DOWNLOAD, UNPACK, BACKOFF = Stage
+
+
+def lived(*phases: tuple[PodPhase, float], said: Message | None = None) -> dict[Stage, float] | None:
+    """What is counted of a wait with these phases, each with its seconds."""
+    anatomy, now = Anatomy(100.0), 100.0
+    for phase, seconds in phases:
+        anatomy.enter(phase, now)
+        now += seconds
+    found = anatomy.seconds(now, said)
+    return None if found is None else {stage: round(seconds, 6) for stage, seconds in found.items() if seconds}
+
+
+def pulled(pull: float, total: float | None = None) -> Message:
+    return Message(Kind.PULLED, IMAGE, pull, total)
+
+
+WHOLE = (
+    (PodPhase.QUEUED, 5.0),
+    (PodPhase.RESOLVING, 1.0),
+    (PodPhase.DOWNLOADING, 6.0),
+    (PodPhase.UNPACKING, 3.0),
+)
+
+
+def test_each_phase_is_a_stage() -> None:
+    assert lived(*WHOLE) == {QUEUE: 5, RESOLVE: 1, DOWNLOAD: 6, UNPACK: 3}
+
+
+def test_attempts_add_up_and_failures_are_back_off() -> None:
+    attempt = ((PodPhase.DOWNLOADING, 4.0), (PodPhase.FAILED, 2.0), (PodPhase.BACKOFF, 18.0))
+    assert lived(*attempt, *attempt, *WHOLE) == {QUEUE: 5, RESOLVE: 1, DOWNLOAD: 14, UNPACK: 3, BACKOFF: 40}
+
+
+def test_what_the_kubelet_says_corrects_the_last_attempt() -> None:
+    assert lived(*WHOLE, said=pulled(20, 20.5)) == {QUEUE: 0.5, RESOLVE: 2, DOWNLOAD: 12, UNPACK: 6}
+    failed = ((PodPhase.DOWNLOADING, 4.0), (PodPhase.BACKOFF, 10.0))
+    assert lived(*failed, *WHOLE, said=pulled(5, 7)) == {QUEUE: 2, RESOLVE: 0.5, DOWNLOAD: 7, UNPACK: 1.5, BACKOFF: 10}
+
+
+def test_up_to_1_25_it_says_the_queue_with_the_rest() -> None:
+    assert lived(*WHOLE, said=pulled(30)) == {QUEUE: 10, RESOLVE: 2, DOWNLOAD: 12, UNPACK: 6}
+
+
+def test_a_pull_that_was_too_short_to_be_seen() -> None:
+    assert lived((PodPhase.QUEUED, 1.0), said=pulled(0.75, 1.0)) == {QUEUE: 0.25, DOWNLOAD: 0.75}
+    assert lived((PodPhase.UNKNOWN, 1.0), said=pulled(0.75)) == {DOWNLOAD: 0.75}
+
+
+@pytest.mark.parametrize("said", [None, pulled(100, 100)])
+def test_a_wait_of_which_too_little_is_known_is_not_counted(said: Message | None) -> None:
+    assert lived((PodPhase.UNKNOWN, 2.0), (PodPhase.DOWNLOADING, 1.0), said=said) is not None
+    assert lived((PodPhase.UNKNOWN, 9.0), (PodPhase.DOWNLOADING, 90.0), said=said) is not None
+    assert lived((PodPhase.UNKNOWN, 12.0), (PodPhase.DOWNLOADING, 90.0), said=said) is None
+
+
+# Through the core
+
+
+def stages(cluster: Cluster) -> dict[str, float]:
+    found = cluster.view.totals.stages
+    assert {histogram.count for histogram in found.values()} <= {1}
+    return {labels.stage: round(histogram.total, 3) for labels, histogram in found.items() if histogram.total}
+
+
+def test_the_anatomy_of_a_wait() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.pull("registry.example/ahead:1", known=True)
+    cluster.tick()
+    cluster.pass_time(5)
+    node.end("registry.example/ahead:1")
+    node.pull()
+    cluster.tick()
+    cluster.pass_time(7)
+    node.advance(ratio=1, phase=Phase.UNPACKING)
+    cluster.tick()
+    cluster.pass_time(3)
+    node.end()
+    pod.run()
+    cluster.tick()
+    assert stages(cluster) == {}
+    cluster.pass_time(4)
+    assert stages(cluster) == {"queue": 5, "download": 7, "unpack": 3}
+    pod.pulled(took="9s", total="15s")
+    cluster.pass_time(4)
+    assert stages(cluster) == {"queue": 5, "download": 7, "unpack": 3}
+
+
+def test_the_kubelets_figures_may_come_after_the_container_runs() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    cluster.pass_time(2)
+    pod.run()
+    cluster.pass_time(1)
+    pod.pulled(took="1s", total="1.5s")
+    pod.leave()
+    cluster.tick()
+    assert stages(cluster) == {"queue": 0.5, "download": 1}
+
+
+def test_a_wait_between_two_ticks_counts_and_shows() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    cluster.tick()
+    pod.pulling()
+    cluster.sleep(0.8)
+    pod.pulled(took="600ms", total="700ms")
+    cluster.tick()
+    assert stages(cluster) == {"queue": 0.1, "download": 0.6}
+    assert pod.row().phase is PodPhase.PULLED
+
+
+def test_a_wait_whose_request_was_dropped_shows_by_its_end() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    cluster.tick()
+    pod.pulled(took="1.2s")
+    cluster.tick()
+    assert pod.row().phase is PodPhase.PULLED
+    assert stages(cluster) == {"download": 1.2}
+
+
+def test_a_pod_that_goes_at_once_is_counted_all_the_same() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    cluster.sleep(1)
+    pod.pulled(took="1s", total="1s")
+    pod.delete()
+    assert cluster.tick().pods == ()
+    assert stages(cluster) == {"download": 1}
+
+
+def test_a_wait_that_did_not_end_well_is_not_counted() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.failed()
+    pod.delete()
+    cluster.pass_time(5)
+    assert stages(cluster) == {}
+
+
+def test_a_wait_that_began_before_the_aggregator_is_not_counted() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(20)
+    cluster.restart()
+    cluster.tick()
+    pod.pulled(took="19s", total="20s")
+    cluster.pass_time(10)
+    assert pod.row().phase is PodPhase.PULLED
+    assert stages(cluster) == {}
+
+
+def test_a_wait_without_linger_is_counted_too() -> None:
+    cluster = Cluster(Limits(pod_linger=0))
+    cluster.sleep(10)
+    pod = cluster.pod(more={"other": "x:1"})
+    pod.pulling()
+    cluster.tick()
+    cluster.pass_time(3)
+    pod.run()
+    cluster.pass_time(1)
+    assert cluster.view.pods == ()
+    assert stages(cluster) == {"queue": 3}
+
+
+def test_an_end_that_only_a_list_tells_of_counts_for_the_wait_that_was_seen() -> None:
+    cluster = Cluster()
+    cluster.sleep(10)
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    cluster.pass_time(2)
+    pod.pulled(took="1s", total="2s", change=Change.LISTED)
+    cluster.tick()
+    assert stages(cluster) == {"queue": 1, "download": 1}

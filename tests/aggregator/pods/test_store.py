@@ -1,0 +1,473 @@
+"""When a pod waits for an image, since when, and when it no longer does."""
+
+import pytest
+
+from pulltrace_aggregator.controller.reconciler import Limits
+from pulltrace_aggregator.model.cluster import Change, RunState
+from pulltrace_aggregator.model.containers import ContainerType
+from pulltrace_aggregator.model.states import MatchKind, PodPhase
+from rig.cluster import IMAGE, Cluster
+
+pytestmark = pytest.mark.unit
+
+OTHER = "registry.example/team/other:1"
+
+
+def shown(cluster: Cluster) -> list[tuple[str, str, PodPhase]]:
+    return sorted((row.labels.pod, row.labels.container, row.phase) for row in cluster.tick().pods)
+
+
+def waiting_seconds(cluster: Cluster) -> list[float]:
+    return [round(cluster.now.monotonic - row.since, 3) for row in cluster.tick().pods]
+
+
+# Evidence
+
+
+def test_that_a_container_is_being_created_is_no_evidence() -> None:
+    cluster = Cluster()
+    cluster.pod()
+    assert shown(cluster) == []
+
+
+def test_a_request_of_the_kubelet_is_evidence() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    assert shown(cluster) == [("web", "app", PodPhase.QUEUED)]
+    row = pod.row()
+    assert (row.labels.namespace, row.labels.node, row.labels.image) == ("shop", "node-1", IMAGE)
+    assert (row.uid, row.labels.container_type, row.match) == (pod.uid, ContainerType.CONTAINER, MatchKind.NONE)
+    assert (row.registry, row.repository, row.digest) == ("registry.example", "team/app", "")
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "ImageInspectError",
+        "ErrImageNeverPull",
+        "InvalidImageName",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+        "ImageVolumeMountFailed",
+    ],
+)
+def test_a_waiting_reason_of_the_image_class_is_evidence(reason: str) -> None:
+    cluster = Cluster()
+    cluster.pod().status(reason)
+    (row,) = cluster.tick().pods
+    assert row.phase is (PodPhase.BACKOFF if reason == "ImagePullBackOff" else PodPhase.FAILED)
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", "rpc error: code = Unknown", "😀"])
+def test_other_waiting_reasons_are_none(reason: str) -> None:
+    cluster = Cluster()
+    cluster.pod().status(reason)
+    assert shown(cluster) == []
+
+
+def test_a_pull_intent_is_evidence_however_it_is_written() -> None:
+    cluster = Cluster()
+    cluster.pod(image="Registry.Example/team/app")
+    cluster.pod("other", OTHER)
+    cluster.node().intent("registry.example/team/app:latest")
+    assert shown(cluster) == [("web", "app", PodPhase.QUEUED)]
+
+
+def test_a_running_pull_is_evidence_on_its_own_node_only() -> None:
+    cluster = Cluster()
+    cluster.pod()
+    cluster.pod("elsewhere", node="node-2")
+    cluster.node().pull()
+    assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING)]
+
+
+def test_a_pull_is_no_evidence_for_a_container_that_has_its_image() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(more={"sidecar": IMAGE})
+    pod.run()
+    cluster.node().pull()
+    assert shown(cluster) == [("web", "sidecar", PodPhase.DOWNLOADING)]
+
+
+def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(init={"first": OTHER, "second": IMAGE})
+    cluster.node().pull()
+    assert shown(cluster) == []
+    pod.complete("first")
+    assert shown(cluster) == [("web", "second", PodPhase.DOWNLOADING)]
+    pod.run("second")
+    assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING), ("web", "second", PodPhase.PULLED)]
+
+
+def test_evidence_from_a_pull_alone_goes_with_it() -> None:
+    cluster = Cluster()
+    cluster.pod()
+    cluster.node().pull()
+    assert shown(cluster)
+    cluster.node().forget()
+    assert shown(cluster) == []
+
+
+def test_a_pod_that_has_come_to_another_node_waits_there() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    pod.delete()
+    cluster.pod(node="node-2").pulling()
+    (row,) = cluster.tick().pods
+    assert row.labels.node == "node-2"
+
+
+# All four kinds of users
+
+
+def test_combined_events_are_about_the_image_that_they_name() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(more={"second": OTHER})
+    pod.event("Pulling", f'(combined from similar events): Pulling image "{OTHER}"', "app")
+    pod.event("Failed", "(combined from similar events): Error: ErrImagePull", "app")
+    assert shown(cluster) == [("web", "second", PodPhase.QUEUED)]
+
+
+def test_all_four_kinds_of_image_users() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(init={"setup": "i:1"}, ephemeral={"debug": "e:1"}, volumes={"model": "v:1"})
+    for user in ("setup", "app", "debug", "model"):
+        pod.pulling(user)
+    rows = {row.labels.container: row.labels for row in cluster.tick().pods}
+    assert {name: (labels.container_type, labels.image) for name, labels in rows.items()} == {
+        "setup": ("init", "i:1"),
+        "app": ("container", IMAGE),
+        "debug": ("ephemeral", "e:1"),
+        "model": ("volume", "v:1"),
+    }
+
+
+def test_a_volume_gets_its_name_as_soon_as_the_pod_is_known() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(volumes={"model": "v:1", "data": "d:1"}, told=False)
+    pod.pulling("model")
+    assert shown(cluster) == [("web", "", PodPhase.QUEUED)]
+    since = cluster.view.pods[0].since
+    cluster.sleep(3)
+    pod.tell()
+    assert shown(cluster) == [("web", "model", PodPhase.QUEUED)]
+    assert cluster.view.pods[0].since == since
+
+
+def test_two_volumes_of_one_image_wait_for_it_both() -> None:
+    cluster = Cluster()
+    cluster.pod(volumes={"a": "v:1", "b": "docker.io/library/v:1"}).pulling("a")
+    assert [name for _, name, _ in shown(cluster)] == ["a", "b"]
+
+
+def test_a_volume_that_cannot_be_mounted_is_told_by_its_container() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(volumes={"model": "v:1", "data": "d:1"})
+    pod.pulling("data")
+    cluster.sleep(2)
+    pod.pulled("data")
+    cluster.sleep(1)
+    pod.status("ImageVolumeMountFailed", "v:1: no such thing")
+    assert shown(cluster) == [("web", "data", PodPhase.PULLED), ("web", "model", PodPhase.FAILED)]
+    pod.run()
+    assert shown(cluster) == [("web", "data", PodPhase.PULLED), ("web", "model", PodPhase.PULLED)]
+
+
+@pytest.mark.parametrize(
+    ("reason", "message", "phase"),
+    [
+        ("ErrImagePull", 'failed to pull and unpack image "docker.io/library/v:1": not found', PodPhase.FAILED),
+        ("ImagePullBackOff", 'Back-off pulling image "v:1"', PodPhase.BACKOFF),
+        ("ImagePullBackOff", 'Back-off pulling image "v:1": ErrImagePull: not found', PodPhase.BACKOFF),
+        ("ErrImageNeverPull", 'Container image "v:1" is not present with pull policy of Never', PodPhase.FAILED),
+    ],
+)
+def test_a_container_that_waits_for_a_volumes_image_does_not_wait_for_its_own(
+    reason: str, message: str, phase: PodPhase
+) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(volumes={"data": "d:1", "model": "v:1"})
+    pod.status(reason, message)
+    assert shown(cluster) == [("web", "model", phase)]
+    pod.status("ImagePullBackOff", f'Back-off pulling image "{IMAGE}"')
+    assert ("web", "app", PodPhase.BACKOFF) in shown(cluster)
+
+
+def test_several_pods_wait_for_one_pull_and_one_pod_for_several() -> None:
+    cluster = Cluster()
+    for name in ("a", "b"):
+        pod = cluster.pod(name, more={"second": OTHER})
+        pod.pulling()
+        pod.pulling("second")
+    cluster.node().pull()
+    cluster.node().pull(OTHER)
+    assert shown(cluster) == [(name, user, PodPhase.DOWNLOADING) for name in ("a", "b") for user in ("app", "second")]
+
+
+# Its end
+
+
+def test_the_wait_ends_with_the_kubelets_word_and_lingers() -> None:
+    cluster = Cluster(Limits(pod_linger=30))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.pulled()
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+    cluster.pass_time(29)
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+    cluster.pass_time(1)
+    assert shown(cluster) == []
+
+
+def test_the_wait_ends_with_the_image_that_another_pod_brought() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.sleep(2)
+    pod.present()
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+
+
+@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.TERMINATED])
+def test_the_wait_ends_with_the_container_although_the_event_was_dropped(state: RunState) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(more={"other": OTHER})
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.status(state=state)
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+
+
+def test_a_fault_of_a_later_step_means_that_the_image_is_there() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.status("CreateContainerConfigError", "secret not found")
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+
+
+def test_the_wait_ends_with_the_success_of_its_pull_although_every_event_was_dropped() -> None:
+    cluster = Cluster(Limits(pod_linger=30))
+    cluster.pod()
+    cluster.node().pull()
+    assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING)]
+    cluster.node().end()
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+    cluster.pass_time(31)
+    assert shown(cluster) == []
+
+
+def test_a_failed_attempt_is_no_end() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.failed()
+    assert shown(cluster) == [("web", "app", PodPhase.FAILED)]
+    cluster.pass_time(10)
+    assert waiting_seconds(cluster) == [15.0]
+
+
+@pytest.mark.parametrize("pulled_first", [False, True])
+def test_events_that_overtake_each_other(pulled_first: bool) -> None:
+    cluster = Cluster(Limits(pod_linger=10))
+    pod = cluster.pod()
+    cluster.sleep(3)
+    if pulled_first:
+        pod.pulled(took="2s")
+        pod.pulling(age=2)
+    else:
+        pod.pulling(age=2)
+        pod.pulled(took="2s")
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+    cluster.pass_time(11)
+    assert shown(cluster) == []
+
+
+def test_a_request_that_comes_late_does_not_begin_a_wait_of_a_running_container() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(more={"other": OTHER})
+    pod.run()
+    pod.pulling()
+    assert shown(cluster) == []
+
+
+def test_a_status_that_lags_behind_the_kubelets_word_begins_no_wait() -> None:
+    cluster = Cluster(Limits(pod_linger=10))
+    pod = cluster.pod()
+    pod.status("ImagePullBackOff")
+    cluster.pass_time(2)
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.pulled()
+    cluster.pass_time(11)
+    assert shown(cluster) == []
+
+
+def test_a_container_that_pulls_again_waits_again() -> None:
+    cluster = Cluster(Limits(pod_linger=10))
+    pod = cluster.pod(more={"other": OTHER})
+    pod.pulling()
+    cluster.sleep(2)
+    pod.pulled()
+    pod.run()
+    cluster.pass_time(60)
+    pod.status("CrashLoopBackOff")
+    assert shown(cluster) == []
+    cluster.pass_time(60)
+    pod.pulling()
+    assert shown(cluster) == [("web", "app", PodPhase.QUEUED)]
+    assert waiting_seconds(cluster) == [0.0]
+
+
+def test_a_patched_image_is_another_wait() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.status("ImagePullBackOff")
+    cluster.pass_time(100)
+    key = (ContainerType.CONTAINER, "app")
+    pod.uses[key] = pod.uses[key].__class__(pod.uses[key].user, OTHER, RunState.WAITING, "ContainerCreating")
+    pod.tell()
+    assert shown(cluster) == []
+    pod.pulling()
+    (row,) = cluster.tick().pods
+    assert row.labels.image == OTHER
+    assert waiting_seconds(cluster) == [0.0]
+
+
+# Since when
+
+
+def test_the_wait_is_as_old_as_its_first_request() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    cluster.sleep(20)
+    pod.pulling(age=3)
+    assert waiting_seconds(cluster) == [3.0]
+    cluster.pass_time(10)
+    pod.failed()
+    cluster.pass_time(10)
+    pod.pulling()
+    assert waiting_seconds(cluster) == [23.0]
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_ages_do_not_depend_on_what_the_clocks_show(hours: int) -> None:
+    cluster = Cluster(server_ahead=3600.0 * hours, node_ahead=-3600.0 * hours)
+    pod = cluster.pod()
+    cluster.sleep(60)
+    pod.pulling(age=20)
+    cluster.node().pull(started_at=cluster.node().now - 15)
+    assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING)]
+    assert waiting_seconds(cluster) == [20.0]
+    cluster.sleep(10, step=-7200.0)
+    assert waiting_seconds(cluster) == [30.0]
+
+
+@pytest.mark.parametrize("pods_first", [True, False])
+def test_what_the_lists_show_of_a_wait_counts_in_whatever_order_they_come(pods_first: bool) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(told=False)
+    cluster.sleep(90)
+    if pods_first:
+        pod.status("ImagePullBackOff")
+        assert waiting_seconds(cluster) == [90.0]
+    pod.pulling(age=20, change=Change.LISTED)
+    if not pods_first:
+        pod.status("ImagePullBackOff")
+    assert waiting_seconds(cluster) == [20.0]
+
+
+def test_a_request_that_comes_now_does_not_make_an_old_wait_young() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(told=False)
+    cluster.sleep(90)
+    pod.status("ImagePullBackOff")
+    pod.pulling()
+    assert waiting_seconds(cluster) == [90.0]
+
+
+def test_a_wait_that_a_pull_tells_of_is_as_old_as_that_but_not_older_than_the_pod() -> None:
+    cluster = Cluster()
+    cluster.pod("old")
+    cluster.sleep(100)
+    cluster.node().pull()
+    cluster.sleep(50)
+    cluster.pod("young")
+    cluster.sleep(5)
+    cluster.tick()
+    ages = {row.labels.pod: cluster.now.monotonic - row.since for row in cluster.view.pods}
+    assert ages == {"old": 55.0, "young": 5.0}
+
+
+# Deletion
+
+
+def test_a_deleted_pod_leaves_at_once() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    pod.delete()
+    assert shown(cluster) == []
+    pod.pulling()
+    pod.back_off()
+    assert shown(cluster) == []
+
+
+def test_a_pod_whose_deletion_was_asked_for_waits_no_more() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.tick()
+    pod.terminating = True
+    pod.tell()
+    assert shown(cluster) == []
+
+
+def test_a_pod_of_the_same_name_replaces_the_old_one_at_once() -> None:
+    cluster = Cluster()
+    old = cluster.pod("db-0")
+    old.status("ImagePullBackOff")
+    old.pulling()
+    cluster.pass_time(50)
+    new = cluster.pod("db-0", node="node-2")
+    assert shown(cluster) == []
+    new.pulling()
+    old.pulling()
+    old.status("ErrImagePull")
+    (row,) = cluster.tick().pods
+    assert (row.uid, row.labels.node) == (new.uid, "node-2")
+    assert waiting_seconds(cluster) == [0.0]
+
+
+def test_nodes_of_other_shards_are_left_alone() -> None:
+    cluster = Cluster(owns=lambda node: node == "node-1")
+    for name in ("node-1", "node-2"):
+        pod = cluster.pod(f"on-{name}", node=name)
+        pod.pulling()
+        pod.failed("not found")
+        cluster.pod(f"unseen-{name}", node=name, told=False).pulling()
+    assert {row.labels.node for row in cluster.tick().pods} == {"node-1"}
+    assert {node.node for node in cluster.view.nodes} == {"node-1"}
+    assert sum(cluster.view.totals.failures.values()) == 1
+
+
+def test_what_is_told_by_a_list_again_changes_nothing() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(5)
+    before = cluster.tick().pods
+    cluster.relist()
+    assert cluster.tick().pods == before
+    assert pod.events
+    assert all(event.change is not Change.LISTED for event in pod.events.values())

@@ -1,0 +1,91 @@
+"""What is written of an image besides the record that ends its pull."""
+
+import pytest
+
+from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
+from pulltrace_exporter.containerd.event_watch import image_write
+from pulltrace_exporter.containerd.inferred.cri_image_writes import (
+    LASTING_SECONDS,
+    Echoes,
+    ImageWrite,
+    rewrites_records,
+)
+
+pytestmark = pytest.mark.unit
+
+ROOT = "sha256:" + "a" * 64
+TAG, DIGEST = "registry.example:5000/team/app:v1", f"registry.example:5000/team/app@{ROOT}"
+
+
+@pytest.mark.parametrize(
+    ("version", "rewrites"),
+    [
+        ("1.5.18", True),
+        ("1.6.20~ds1", True),
+        ("1.6.28", True),
+        ("1.6.29", False),
+        ("v1.7.3-k3s1", True),
+        ("1.7.13", True),
+        ("v1.7.14", False),
+        ("1.7.24~ds1", False),
+        ("2.1.9", False),
+        ("v2.0.0-rc.1", False),
+        ("unknown", False),
+        ("", False),
+    ],
+)
+def test_versions_that_write_all_names_at_each_pull(version: str, *, rewrites: bool) -> None:
+    assert rewrites_records(version) is rewrites
+
+
+def a_write(name: str, at: float, *, created: bool = False, managed: bool = True) -> ImageWrite:
+    return ImageWrite(name, at, created, managed)
+
+
+def test_an_echo_explains_one_write() -> None:
+    echoes = Echoes()
+    echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
+    assert echoes.due(TAG)
+    assert [echoes.hear(a_write(TAG, at)) for at in (1.1, 1.2)] == [True, False]
+    assert [echoes.hear(a_write(DIGEST, at)) for at in (1.3, 1.4)] == [True, False]
+    assert not echoes.due(TAG)
+
+
+def test_a_digest_is_added_once_and_only_where_it_was_not() -> None:
+    echoes = Echoes()
+    echoes.expect(a_write(TAG, 1, created=True), ROOT, rewriting=False)
+    assert not echoes.hear(a_write(DIGEST, 1.1))
+    assert [echoes.hear(a_write(DIGEST, at, created=True)) for at in (1.2, 1.3)] == [True, False]
+
+
+@pytest.mark.parametrize("later", [LASTING_SECONDS, -3600])
+def test_an_echo_that_never_comes_is_not_waited_for(later: float) -> None:
+    """The clock may be set back in the meantime, too."""
+    echoes = Echoes()
+    echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
+    echoes.expect_digest(TAG, ROOT, 1)
+    assert not echoes.hear(a_write(TAG, 1 + later))
+    assert not echoes.due(TAG)
+    assert not echoes.due(DIGEST)
+
+
+def test_what_cri_does_not_mark_is_nobodys_echo() -> None:
+    echoes = Echoes()
+    echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=False)
+    assert not echoes.hear(a_write(TAG, 1.1, managed=False))
+    assert echoes.hear(a_write(TAG, 1.2))
+
+
+@pytest.mark.parametrize("topic", ["/images/create", "/images/update"])
+@pytest.mark.parametrize("labels", [{}, {"io.cri-containerd.image": "managed", "a": "b"}])
+def test_an_event_says_what_was_written(topic: str, labels: dict[str, str]) -> None:
+    envelope = events_pb2.Envelope(topic=topic)
+    envelope.timestamp.FromNanoseconds(1_500_000_000)
+    envelope.event.value = payloads_pb2.ImageChange(name=TAG, labels=labels).SerializeToString()
+    assert image_write(envelope) == a_write(TAG, 1.5, created=topic == "/images/create", managed=bool(labels))
+
+
+def test_an_event_that_cannot_be_read_is_none() -> None:
+    envelope = events_pb2.Envelope(topic="/images/update")
+    envelope.event.value = b"\xff\xff"
+    assert image_write(envelope) is None

@@ -1,0 +1,53 @@
+"""Which writes of images are told, while the subscription is changed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.event_watch import Wakeup
+from rig.standin import StandIn
+from rig.standin.asking import wait_until
+from rig.standin.descriptors import Descriptor
+
+pytestmark = pytest.mark.contract
+
+TARGET = Descriptor("application/vnd.oci.image.manifest.v1+json", "sha256:" + "0" * 64, 100)
+MARKED = {"io.cri-containerd.image": "managed"}
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[StandIn]:
+    with StandIn(tmp_path / "c") as node:
+        yield node
+
+
+@pytest.fixture
+def wakeup(node: StandIn) -> Iterator[Wakeup]:
+    with Client(node.socket, "k8s.io") as client:
+        wakeup = Wakeup(client, lambda: None)
+        try:
+            wait_until(lambda: node.bus.listeners == 1)
+            yield wakeup
+        finally:
+            wakeup.close()
+
+
+def test_a_write_that_two_subscriptions_hear_of_is_told_once(node: StandIn, wakeup: Wakeup) -> None:
+    wakeup.adapt(busy=True)
+    wait_until(lambda: node.bus.listeners == 2)
+    told: list[tuple[str, bool, bool]] = []
+
+    def told_of(name: str) -> bool:
+        told.extend((write.name, write.created, write.managed) for write in wakeup.writes())
+        return any(each == name for each, _, _ in told)
+
+    node.store.put_image("first", TARGET, {})
+    node.store.put_image("first", TARGET, MARKED)
+    wait_until(lambda: told_of("first"))
+    wakeup.adapt(busy=True)
+    wait_until(lambda: node.bus.listeners == 1)
+    node.store.put_image("last", TARGET, MARKED)
+    wait_until(lambda: told_of("last"))
+    assert told == [("first", True, False), ("first", False, True), ("last", True, True)]

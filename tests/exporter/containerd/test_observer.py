@@ -1,0 +1,460 @@
+"""Pulls that were over before anybody looked, and leases that tell nothing: what becomes of them look by look."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import cast
+
+import pytest
+
+from pulltrace.model.pull import Daemon
+from pulltrace_exporter.containerd.client import Client, Resources
+from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
+from pulltrace_exporter.containerd.observer import Observer
+from pulltrace_exporter.errors import ContainerdError
+from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Ingest, Lease, Observation
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_700_000_000.0
+HOST, REPOSITORY = "registry.example", "team/app"
+TAG = f"{HOST}/{REPOSITORY}:v1"
+REWRITING, TIDY = "1.6.20~ds1", "2.1.9"
+"""Versions whose CRI writes all of an image's names at each pull, and what is new only."""
+
+
+def digest_of(data: bytes) -> str:
+    return f"sha256:{sha256(data).hexdigest()}"
+
+
+CONFIG = json.dumps({"rootfs": {"diff_ids": [digest_of(b"unpacked")]}}).encode()
+LAYER = b"layer"
+MANIFEST = json.dumps(
+    {
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"digest": digest_of(CONFIG), "size": len(CONFIG)},
+        "layers": [{"digest": digest_of(LAYER), "size": len(LAYER)}],
+    }
+).encode()
+ROOT = digest_of(MANIFEST)
+PARTS = (digest_of(CONFIG), digest_of(LAYER))
+BY_DIGEST = f"{HOST}/{REPOSITORY}@{ROOT}"
+
+
+class FakeContainerd:
+    """Answers as the client does; its state is what a test says."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, tuple[float, Resources | None]] = {}
+        self.blobs: dict[str, tuple[bytes, float]] = {}
+        self.records: dict[str, float] = {}
+        self.failing = ""
+
+    def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
+        """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
+        self.held[lease_id] = (created_at, None if gone else Resources(frozenset(contents), frozenset(), {}))
+
+    def fetch(self, at: float) -> None:
+        """The image comes, its manifest first."""
+        for number, data in enumerate((MANIFEST, CONFIG, LAYER)):
+            self.blobs[digest_of(data)] = (data, at + number / 100)
+
+    def write(self, name: str, at: float, *, created: bool = False, managed: bool = True) -> ImageWrite:
+        """A record is written at `NOW` and so many seconds, and a moment later that is announced."""
+        self.records[name] = NOW + at
+        return ImageWrite(name, NOW + at + 0.001, created, managed)
+
+    def leases(self) -> dict[str, float]:
+        return {lease_id: created_at for lease_id, (created_at, _) in self.held.items()}
+
+    def resources(self, lease_id: str) -> Resources | None:
+        return self.held[lease_id][1]
+
+    def ingests(self) -> dict[str, Ingest]:
+        self._fail_for("Content/ListStatuses")
+        return {}
+
+    def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, Content | None]:
+        return {digest: None if namespace else self.content(digest) for digest in digests}
+
+    def content(self, digest: str) -> Content | None:
+        if digest not in self.blobs:
+            return None
+        data, created_at = self.blobs[digest]
+        children = frozenset(PARTS if digest == ROOT else ())
+        sources = ((HOST, REPOSITORY),)
+        return Content(digest, len(data), created_at, sources, children)
+
+    def other_namespaces(self) -> list[str]:
+        return ["moby"]
+
+    def read(self, digest: str, limit: int) -> bytes | None:
+        return self.blobs[digest][0] if digest in self.blobs else None
+
+    def chain(self, snapshotter: str, chain_id: str) -> Chain:
+        return Chain(snapshotter, None)
+
+    def image(self, name: str) -> ImageRecord | None:
+        return ImageRecord(name, self.records[name], ROOT) if name in self.records else None
+
+    def images(self, root: str) -> tuple[ImageRecord, ...]:
+        self._fail_for("Images/List")
+        return tuple(self.images_since(0.0)) if root == ROOT else ()
+
+    def images_since(self, moment: float) -> list[ImageRecord]:
+        return [ImageRecord(name, at, ROOT) for name, at in self.records.items() if at >= moment]
+
+    def _fail_for(self, call: str) -> None:
+        if call == self.failing:
+            raise ContainerdError(call, "UNAVAILABLE")
+
+
+class Watcher:
+    """An observer and its looks, with times as seconds after `NOW`."""
+
+    def __init__(self, containerd: FakeContainerd, version: str) -> None:
+        self._client = cast(Client, containerd)
+        self._daemon = Daemon(True, version, NOW - 3600)
+        self._now = NOW
+        self._observer = Observer(lambda: self._now)
+        self._reconnected = True
+
+    @property
+    def settling(self) -> bool:
+        return self._observer.settling
+
+    def look(self, at: float, *written: ImageWrite) -> Observation:
+        self._now = NOW + at
+        seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected)
+        self._reconnected = False
+        return seen
+
+
+@pytest.fixture
+def containerd() -> FakeContainerd:
+    return FakeContainerd()
+
+
+@pytest.fixture
+def watcher(containerd: FakeContainerd) -> Watcher:
+    return begun(containerd, TIDY)
+
+
+def begun(containerd: FakeContainerd, version: str) -> Watcher:
+    """A watcher that has looked once."""
+    watcher = Watcher(containerd, version)
+    watcher.look(0)
+    return watcher
+
+
+def came(lease: Lease) -> set[str]:
+    """What the lease brought: what is younger than itself."""
+    blobs = (*lease.contents.values(), *lease.surveyed.values())
+    return {blob.digest for blob in blobs if blob is not None and blob.created_at >= lease.created_at}
+
+
+def test_a_pull_between_two_looks_is_glimpsed_with_all_that_it_brought(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 3)
+    (lease,) = watcher.look(3.6, containerd.write(TAG, 3.5, created=True)).glimpsed
+    assert lease.created_at == NOW + 3
+    assert came(lease) == {ROOT, *PARTS}
+
+
+def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 3)
+    written = containerd.write(TAG, 3.05, created=True)
+    assert not watcher.look(3.06).glimpsed
+    (lease,) = watcher.look(3.2, written).glimpsed
+    assert came(lease) == {ROOT, *PARTS}
+
+
+def test_a_re_pull_of_what_is_there_brought_nothing(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW - 60)
+    (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).glimpsed
+    assert lease.created_at == NOW + 3
+    assert not came(lease)
+
+
+def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContainerd, watcher: Watcher) -> None:
+    """Each takes a call for each of its layers: a look that took in hundreds would show nothing else for a minute."""
+    containerd.fetch(NOW - 60)
+    writes = [containerd.write(TAG, 1 + number / 100) for number in range(120)]
+    told = [len(watcher.look(3, *writes).glimpsed)]
+    while watcher.settling:
+        told.append(len(watcher.look(3 + len(told) / 10).glimpsed))
+    assert sum(told) == len(writes)
+    assert max(told) < len(writes) / 2
+
+
+def test_what_came_before_the_first_look_is_not_brought_by_a_pull_after_it(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 0.2)
+    (lease,) = watcher.look(0.4, containerd.write(TAG, 0.3)).glimpsed
+    assert not came(lease)
+
+
+@pytest.mark.parametrize("name", [TAG, BY_DIGEST], ids=["by tag", "by digest"])
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
+    containerd: FakeContainerd, version: str, name: str
+) -> None:
+    """As seen on both: the requested name, its ID, then what the version writes besides."""
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW - 60)
+    counts = []
+    for number in range(3):
+        first, at = number == 0, 3 + number * 0.1
+        writes = [containerd.write(name, at, created=first)]
+        if version == REWRITING or first:
+            writes.append(containerd.write(digest_of(CONFIG), at + 0.01, created=first))
+        if version == REWRITING:
+            writes.append(containerd.write(name, at + 0.02))
+        if name == TAG and (version == REWRITING or first):
+            writes.append(containerd.write(BY_DIGEST, at + 0.03, created=first))
+        counts.append(len(watcher.look(at + 0.05, *writes).glimpsed))
+    assert counts == [1, 1, 1]
+
+
+def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpsed(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    written = containerd.write(TAG, 3)
+    containerd.blobs[PARTS[1]] = (LAYER, NOW + 3.2)
+    (lease,) = watcher.look(3.4, written).glimpsed
+    assert lease.created_at == NOW + 3
+
+
+def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]
+    writes += [containerd.write(TAG, 2.2), containerd.write(TAG, 2.3)]
+    first, *others = watcher.look(2.4, *writes).glimpsed
+    assert came(first) == {ROOT, *PARTS}
+    assert [came(lease) for lease in others] == [set(), set()]
+
+
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_what_another_client_pulls_is_marked_by_cri_and_no_further_pull(
+    containerd: FakeContainerd, version: str
+) -> None:
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW - 60)
+    for at in (3.0, 3.1):
+        writes = (containerd.write(TAG, at, managed=False), containerd.write(TAG, at + 0.01))
+        assert len(watcher.look(at + 0.05, *writes).glimpsed) == 1
+
+
+def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    del containerd.held["pull"]
+    assert len(watcher.look(1.3, containerd.write(TAG, 1.2, created=True)).ended) == 1
+    assert not watcher.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).glimpsed
+    assert len(watcher.look(8.5, containerd.write(BY_DIGEST, 8.4)).glimpsed) == 1
+
+
+def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    """A subscription takes its time."""
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    containerd.write(TAG, 1.2, created=True)
+    del containerd.held["pull"]
+    assert not watcher.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).glimpsed
+
+
+def test_the_record_of_a_pull_that_was_seen_is_its_own(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    assert not watcher.look(1.21, containerd.write(TAG, 1.2)).glimpsed, "its lease is still there"
+    del containerd.held["pull"]
+    seen = watcher.look(1.3)
+    assert ([lease.id for lease in seen.ended], seen.glimpsed) == (["pull"], ())
+
+
+def test_word_of_a_pull_that_was_seen_may_come_late(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    written = containerd.write(TAG, 1.2)
+    del containerd.held["pull"]
+    watcher.look(1.3)
+    assert not watcher.look(1.5, written).glimpsed
+
+
+@pytest.mark.parametrize("pause", [0.01, 9])
+def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(
+    containerd: FakeContainerd, watcher: Watcher, pause: float
+) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    del containerd.held["pull"]
+    written = containerd.write(TAG, 1.2)
+    watcher.look(1.3)
+    (lease,) = watcher.look(9.4, written, containerd.write(TAG, 1.3 + pause)).glimpsed
+    assert not came(lease)
+
+
+def test_of_two_pulls_at_once_the_one_that_was_not_seen_is_one_more(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 0.9, ROOT)
+    watcher.look(1.1)
+    seen = watcher.look(1.4, containerd.write(TAG, 1.2), containerd.write(TAG, 1.3))
+    assert (len(seen.leases), len(seen.glimpsed)) == (1, 1)
+
+
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_first(
+    containerd: FakeContainerd, version: str
+) -> None:
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW + 1)
+    containerd.lease("early", NOW + 0.9, ROOT)
+    containerd.lease("late", NOW + 0.95, ROOT)
+    watcher.look(1.1)
+    glimpsed = [*watcher.look(1.15, containerd.write(TAG, 1.13)).glimpsed]
+    for lease, at in (("late", 1.2), ("early", 1.3)):
+        del containerd.held[lease]
+        glimpsed += watcher.look(at).glimpsed
+    glimpsed += watcher.look(1.4, containerd.write(TAG, 1.28)).glimpsed
+    assert not glimpsed
+
+
+def test_a_pulls_own_record_and_the_echo_of_another_change_places(containerd: FakeContainerd) -> None:
+    """Three at once where names are written again: T of each, and only then the second ones."""
+    watcher = begun(containerd, REWRITING)
+    containerd.fetch(NOW + 1)
+    names = ("a", "b", "c")
+    for name in names:
+        containerd.lease(name, NOW + 1, ROOT)
+    watcher.look(1.1)
+    containerd.held.clear()
+    watcher.look(1.2, *(containerd.write(TAG, 1.12 + number / 100) for number in range(len(names))))
+    assert not watcher.look(1.4, *(containerd.write(TAG, 1.3 + number / 100) for number in range(len(names)))).glimpsed
+    assert len(watcher.look(1.6, containerd.write(TAG, 1.5)).glimpsed) == 1
+
+
+def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.lease("failing", NOW + 1.1, ROOT)
+    watcher.look(1.2)
+    del containerd.held["failing"]
+    assert not watcher.look(1.3).glimpsed
+    assert len(watcher.look(2.1, containerd.write(TAG, 2)).glimpsed) == 1
+
+
+def test_a_clock_set_back_during_a_pull_makes_no_second_one_of_it(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 900)
+    containerd.lease("pull", NOW + 900, ROOT)
+    watcher.look(901)
+    assert not watcher.look(2.1, containerd.write(TAG, 2)).glimpsed
+
+
+@pytest.mark.parametrize("looks", [(), (1.5,), (1.5, 899.5)], ids=["at-once", "soon", "when-time-has-caught-up"])
+def test_the_end_of_a_pull_whose_clock_was_set_back_is_its_own(
+    containerd: FakeContainerd, watcher: Watcher, looks: tuple[float, ...]
+) -> None:
+    containerd.fetch(NOW + 900)
+    containerd.lease("pull", NOW + 900, ROOT)
+    watcher.look(901)
+    for at in looks:
+        watcher.look(at)
+    end = (looks or (1.5,))[-1] + 0.6
+    del containerd.held["pull"]
+    assert not watcher.look(end, containerd.write(TAG, end - 0.2)).glimpsed
+
+
+def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 800)
+    containerd.write(TAG, 801)
+    containerd.lease("failing", NOW + 900, ROOT)
+    watcher.look(901)
+    watcher.look(1.5)
+    del containerd.held["failing"]
+    assert not watcher.look(2.5).glimpsed
+    assert len(watcher.look(3.1, containerd.write(TAG, 3)).glimpsed) == 1
+
+
+def test_an_import_or_a_local_tag_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 3)
+    written = containerd.write("registry.example/other:v1", 3.5, created=True, managed=False)
+    assert not watcher.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).glimpsed
+
+
+def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 3)
+    containerd.lease("pull", NOW + 2.9, gone=True)
+    early = watcher.look(3.11, containerd.write(TAG, 3.1))
+    assert ([lease.id for lease in early.leases], early.glimpsed) == (["pull"], ())
+    containerd.held.clear()
+    late = watcher.look(3.2)
+    (lease,) = late.glimpsed
+    assert came(lease) == {ROOT, *PARTS}
+    assert all(lease.nameless for lease in late.ended)
+
+
+def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it_was_for(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    containerd.lease("slow", NOW + 1)
+    for at in (2, 3, 4):
+        assert watcher.look(at).leases[0].nameless
+    containerd.held.clear()
+    written = containerd.write(TAG, 4.5)
+    seen = watcher.look(5)
+    (lease,) = seen.ended
+    assert (lease.id, lease.created_at, ROOT in lease.contents) == ("slow", NOW + 1, True)
+    assert not came(lease)
+    assert not watcher.look(5.1, written).glimpsed, "it is explained"
+
+
+def test_of_several_records_the_first_after_it_was_last_seen_is_that_of_a_nameless_lease(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    containerd.lease("failing", NOW + 1)
+    watcher.look(2)
+    watcher.look(3, containerd.write(f"{HOST}/{REPOSITORY}:before", 2.5))
+    containerd.held.clear()
+    (lease,) = watcher.look(4).ended
+    assert lease.nameless, "the image that was written meanwhile is another pull's"
+
+
+def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    containerd.lease("failing", NOW + 1)
+    containerd.lease("pull", NOW + 1, ROOT)
+    watcher.look(2)
+    containerd.held.clear()
+    containerd.write(TAG, 2.5)
+    assert {lease.id: lease.nameless for lease in watcher.look(3).ended} == {"failing": True, "pull": False}
+
+
+@pytest.mark.parametrize("call", ["Content/ListStatuses", "Images/List"])
+def test_what_was_written_is_not_forgotten_when_reading_fails(
+    containerd: FakeContainerd, watcher: Watcher, call: str
+) -> None:
+    containerd.fetch(NOW + 3)
+    containerd.failing = call
+    with pytest.raises(ContainerdError):
+        watcher.look(3.6, containerd.write(TAG, 3.5))
+    containerd.failing = ""
+    assert len(watcher.look(3.8).glimpsed) == 1

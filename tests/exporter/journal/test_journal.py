@@ -1,0 +1,91 @@
+"""The journal: one line for each event, valid by its schema, in both formats of the logs."""
+
+import io
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import pytest
+
+from pulltrace.logs import LogFormat
+from pulltrace.model.pull import ImageKey
+from pulltrace_exporter.journal.journal import Journal
+from pulltrace_exporter.model.events import Event, Happening, LayerLabels
+
+pytestmark = pytest.mark.unit
+
+KEY = ImageKey("registry.example", "team/app", "sha256:" + "a" * 64)
+LAYER = LayerLabels(3, "sha256:" + "b" * 64, "application/vnd.oci.image.layer.v1.tar+gzip")
+EVENTS = (
+    Event(Happening.PULL_STARTED, 1_700_000_000.0, KEY),
+    Event(Happening.PULL_RESOLVED, 1_700_000_000.5, KEY, size=1000),
+    Event(Happening.LAYER_STARTED, 1_700_000_001.0, KEY, size=600, layer=LAYER),
+    Event(Happening.LAYER_COMPLETED, 1_700_000_002.0, KEY, size=600, seconds=1.0, layer=LAYER),
+    Event(Happening.PULL_SUCCEEDED, 1_700_000_003.0, KEY, "registry.example/team/app:v1", 1000, 3.0),
+    Event(Happening.PULL_FAILED, 1_700_000_004.0, KEY, seconds=1.25),
+    Event(Happening.PULL_ORPHANED, 1_700_000_005.0, KEY, seconds=9.0, reason="abandoned"),
+)
+
+
+def journal_schema() -> Any:
+    return json.loads(resources.files("pulltrace_exporter").joinpath("schema/journal.schema.json").read_text())
+
+
+def written(form: LogFormat, *events: Event) -> list[str]:
+    stream = io.StringIO()
+    Journal("node-1", form, stream.write).write(events)
+    return stream.getvalue().splitlines()
+
+
+def test_each_event_is_one_json_line_that_its_schema_accepts() -> None:
+    lines = [json.loads(line) for line in written(LogFormat.JSON, *EVENTS)]
+    validator = jsonschema.Draft202012Validator(journal_schema())
+    for line in lines:
+        validator.validate(line)
+    assert {line["event"] for line in lines} == {happening.value for happening in Happening}
+
+
+def test_a_layer_is_named_with_its_pull() -> None:
+    (line,) = written(LogFormat.JSON, EVENTS[3])
+    assert json.loads(line) == {
+        "ts": "2023-11-14T22:13:22.000Z",
+        "event": "layer.completed",
+        "node": "node-1",
+        "registry": "registry.example",
+        "repository": "team/app",
+        "digest": KEY.digest,
+        "layer": 3,
+        "layerDigest": LAYER.digest,
+        "mediaType": LAYER.media_type,
+        "bytes": 600,
+        "durationSeconds": 1.0,
+    }
+
+
+def test_logfmt_has_the_same_keys() -> None:
+    (line,) = written(LogFormat.LOGFMT, EVENTS[4])
+    keys = [word.partition("=")[0] for word in line.split(" ")]
+    assert keys == list(json.loads(written(LogFormat.JSON, EVENTS[4])[0]))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"event": "pull.paused"},
+        {"bytes": -1},
+        {"durationSeconds": -0.5},
+        {"digest": "latest"},
+        {"reason": "because"},
+        {"pod": "app-0"},
+        {"layer": 1},
+    ],
+)
+def test_the_schema_refuses_mistakes(wrong: dict[str, object]) -> None:
+    line = json.loads(written(LogFormat.JSON, EVENTS[4])[0]) | wrong
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.Draft202012Validator(journal_schema()).validate(line)
+
+
+def test_nothing_is_written_when_nothing_happens() -> None:
+    assert written(LogFormat.JSON) == []

@@ -1,0 +1,667 @@
+"""Bytes: what a pull shows of them, and what is counted."""
+
+import pytest
+
+from pulltrace.model.pull import Phase
+from pulltrace_exporter.model.view import RegistryMediaType
+from rig.manifests import DOCKER, OCI, REGISTRY, Flavour, Image, a_blob, an_image
+from rig.observations import Exporter
+from rig.toynode import Node
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def node() -> Node:
+    return Node()
+
+
+@pytest.fixture
+def exporter(node: Node) -> Exporter:
+    return Exporter(node)
+
+
+def layer_bytes(exporter: Exporter, media_type: str = OCI.layer) -> int:
+    return exporter.shown.totals.downloaded_bytes.get(RegistryMediaType(REGISTRY, media_type), 0)
+
+
+@pytest.mark.parametrize("flavour", [OCI, DOCKER])
+@pytest.mark.parametrize("indexes", [0, 1, 2])
+def test_a_pull_counts_each_byte_under_the_media_type_of_its_blob(
+    node: Node, exporter: Exporter, flavour: Flavour, indexes: int
+) -> None:
+    image = an_image(layers=(1000, 2000), indexes=indexes, flavour=flavour)
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.fetch(0, 300)
+    pull.fetch(1, 700)
+    exporter.look()
+    shown = exporter.pull
+    assert (shown.size, shown.cached, shown.downloaded) == (3100, 0, 1100)
+    assert shown.key == (REGISTRY, "team/app", image.root)
+    assert shown.media_type == (flavour.index if indexes else flavour.manifest)
+    assert [layer.media_type for layer in shown.layers] == [flavour.layer] * 2
+
+    pull.complete()
+    exporter.look()
+    pull.succeed()
+    exporter.look()
+
+    counted = {key.media_type: size for key, size in exporter.shown.totals.downloaded_bytes.items()}
+    expected = {flavour.layer: 3000, flavour.config: 100, flavour.manifest: 50, flavour.index: 70 * indexes}
+    assert counted == {media_type: size for media_type, size in expected.items() if size}
+    assert exporter.pull.progress_ratio == 1
+
+
+@pytest.mark.parametrize("indexes", [0, 1, 2])
+@pytest.mark.parametrize("seen", ["nothing", "a nameless lease", "root without labels", "root", "manifest"])
+def test_a_pull_shorter_than_the_interval_is_counted_whole_however_little_of_it_was_seen(
+    node: Node, exporter: Exporter, seen: str, indexes: int
+) -> None:
+    image = an_image(indexes=indexes)
+    exporter.look()
+    node.sleep(0.5)
+    pull = node.pull(image)
+    if seen in ("root without labels", "root"):
+        pull.find_root(labelled=seen == "root")
+    if seen == "manifest":
+        pull.resolve()
+    if seen != "nothing":
+        exporter.look(0.05)
+
+    pull.run()
+    exporter.look(0.5)
+
+    assert exporter.results == {"succeeded": 1}
+    assert exporter.counted == image.size + image.envelope
+    assert exporter.found == 0
+    shown = exporter.pull
+    assert (shown.phase, shown.size, shown.downloaded, shown.unpacked) == (Phase.SUCCEEDED, 3100, 3100, 3000)
+    assert exporter.states == ["unpacked", "unpacked"]
+    assert shown.references == (image.reference,)
+
+
+def test_pulling_what_is_there_finds_everything_and_counts_nothing(node: Node, exporter: Exporter) -> None:
+    image = an_image()
+    node.pulled(image)
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    shown = exporter.pull
+    assert (shown.size, shown.cached, shown.downloaded, shown.unpacked) == (3100, 3100, 0, 3000)
+    assert shown.progress_ratio == 1
+    assert shown.phase == "unpacking"
+    assert exporter.states == ["cached", "cached"]
+    assert [layer.downloaded for layer in shown.layers] == [1000, 2000]
+
+    pull.succeed()
+    exporter.look()
+
+    assert exporter.counted == 0
+    assert exporter.found == 3100
+    assert exporter.results == {"succeeded": 1}
+
+
+def test_pulling_what_is_there_again_between_two_looks_is_a_pull_that_found_everything(
+    node: Node, exporter: Exporter
+) -> None:
+    image = an_image()
+    node.pulled(image)
+    exporter.look()
+    node.sleep(0.2)
+    node.pull(image).run()
+    exporter.look(0.2)
+
+    assert exporter.pull.phase == "succeeded"
+    assert (exporter.counted, exporter.found) == (0, 3100)
+    assert exporter.results == {"succeeded": 1}
+    assert exporter.pull.cached == 3100
+
+
+def test_layers_of_another_image_are_cached_and_their_bytes_saved(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 5000)
+    node.pulled(an_image("team/old", (base, 10)))
+    image = an_image("team/new", (base, 400))
+    pull = node.pull(image)
+    pull.resolve()
+    pull.wait_for(0)
+    pull.fetch(1, 100)
+    exporter.look(0.2)
+
+    shown = exporter.pull
+    assert (shown.size, shown.cached, shown.downloaded) == (5500, 5000, 200)
+    assert shown.progress_ratio == pytest.approx(200 / 500)
+    assert exporter.states == ["cached", "downloading"]
+    assert exporter.found == 5000
+
+    pull.run()
+    assert exporter.look().counted == 500 + image.envelope
+    assert exporter.found == 5000
+
+
+def test_a_layer_whose_snapshot_is_there_but_whose_blob_is_not_is_never_fetched(node: Node, exporter: Exporter) -> None:
+    image = an_image(layers=(1000, 2000))
+    node.pulled(image)
+    for blob in image.layers:
+        del node.contents[blob.digest]  # discard_unpacked_layers
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    assert exporter.states == ["cached", "cached"]
+    assert exporter.pull.cached == 3100
+    assert exporter.pull.phase == "unpacking"
+
+    pull.succeed()
+    exporter.look()
+
+    assert (exporter.counted, exporter.found) == (0, 3100)
+
+
+def test_a_remote_snapshotter_commits_layers_that_nobody_downloads(node: Node, exporter: Exporter) -> None:
+    pull = node.pull(an_image(layers=(1000, 2000, 3000)))
+    pull.held.snapshotter = "stargz"
+    pull.resolve()
+    exporter.look(0.1)
+    pull.unpack(0, 1)
+    pull.fetch(2, 500)
+    exporter.look()
+
+    shown = exporter.pull
+    assert shown.snapshotter == "stargz"
+    assert exporter.states == ["cached", "cached", "downloading"]
+    assert (shown.cached, shown.downloaded) == (3000, 600)
+
+    pull.finish(2)
+    pull.unpack(2)
+    pull.succeed()
+    exporter.look()
+    assert layer_bytes(exporter) == 3000
+    assert exporter.found == 3000
+
+
+def test_a_pull_that_succeeds_without_ever_showing_a_blob_found_it_there(node: Node, exporter: Exporter) -> None:
+    image = an_image(layers=(1000,))
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.succeed()
+    exporter.look()
+
+    assert exporter.pull.cached == 1000
+    assert exporter.found == 1000
+    assert exporter.pull.progress_ratio == 1
+
+
+def test_a_layer_that_was_seen_on_its_way_was_fetched_though_it_is_discarded_at_once(
+    node: Node, exporter: Exporter
+) -> None:
+    image = an_image(layers=(1000, 2000))
+    pull = node.pull(image)
+    pull.resolve()
+    pull.fetch(0, 0)
+    pull.fetch(1, 900)
+    exporter.look(0.1)
+    pull.complete()
+    pull.succeed()
+    for blob in image.layers:
+        del node.contents[blob.digest]
+    exporter.look()
+
+    assert layer_bytes(exporter) == 3000
+    assert exporter.found == 0
+    assert exporter.pull.downloaded == 3100
+
+
+def test_a_layer_that_came_between_two_looks_was_fetched_though_it_is_discarded(node: Node, exporter: Exporter) -> None:
+    """Its snapshot, of a snapshotter that makes them out of nothing else, is younger than the pull."""
+    base = a_blob("base", 1000)
+    node.pulled(an_image("team/base", (base,)))
+    del node.contents[base.digest]
+    image = an_image(layers=(base, 2000, 3000))
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.complete()
+    pull.unpack(1, 2)
+    pull.succeed()
+    for blob in image.layers:
+        node.contents.pop(blob.digest, None)
+    exporter.look()
+
+    assert exporter.states == ["cached", "unpacked", "unpacked"]
+    assert layer_bytes(exporter) == 5000
+    assert (exporter.found, exporter.pull.cached) == (1000, 1000)
+
+
+def test_a_layer_that_served_two_pulls_and_is_discarded_is_counted_once(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    one, two = (node.pull(an_image(name, (base, size))) for name, size in (("team/a", 200), ("team/b", 300)))
+    one.resolve()
+    exporter.look(0.1)
+    one.complete()
+    one.succeed()
+    exporter.look()
+    two.complete()
+    two.succeed()
+    for blob in (*one.image.layers, *two.image.layers):
+        node.contents.pop(blob.digest, None)
+    exporter.look()
+
+    assert layer_bytes(exporter) == 1500
+    assert exporter.found == 0
+
+
+def test_a_layer_discarded_before_the_exporter_started_is_not_counted(node: Node) -> None:
+    pull = node.pull(an_image(layers=(1000, 2000)))
+    pull.resolve()
+    node.sleep(5)
+    pull.finish(0)
+    pull.unpack(0)
+    del node.contents[pull.image.layers[0].digest]
+    node.sleep(5)
+    exporter = Exporter(node).look(0.1)
+    pull.finish(1)
+    pull.unpack(1)
+    pull.succeed()
+    exporter.look()
+
+    assert exporter.states == ["unpacked", "unpacked"]
+    assert layer_bytes(exporter) == 2000
+    assert (exporter.found, exporter.pull.downloaded) == (0, 3100)
+
+
+def test_layers_shared_by_two_running_pulls_show_in_both_and_count_once(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    first, second = (an_image(name, (base, 200)) for name in ("team/a", "team/b"))
+    one, two = node.pull(first), node.pull(second)
+    one.resolve()
+    two.resolve()
+    exporter.look(0.1)
+    one.fetch(0, 400)
+    exporter.look()
+
+    for pull in exporter.pulls.values():
+        assert pull.layers[0].downloaded == 400
+        assert pull.layers[0].bytes_per_second
+        assert pull.layers[0].state == "downloading"
+        assert pull.downloaded == 500
+    assert layer_bytes(exporter) == 400
+
+    one.complete()
+    one.succeed()
+    exporter.look()
+    assert exporter.pulls["team/b"].downloaded == 1100
+    two.complete()
+    two.succeed()
+    exporter.look()
+
+    assert exporter.counted == 1000 + 2 * (200 + 100) + first.envelope + second.envelope
+    assert exporter.found == 0
+    assert exporter.results == {"succeeded": 2}
+
+
+def test_a_shared_layer_shows_the_media_type_that_each_pulls_own_manifest_gives_it(
+    node: Node, exporter: Exporter
+) -> None:
+    oci = an_image("team/oci", (a_blob("base", 1000, OCI.layer),))
+    docker = an_image("team/docker", (a_blob("base", 1000, DOCKER.layer),), flavour=DOCKER)
+    for image in (oci, docker):
+        node.pull(image).resolve()
+    exporter.look(0.1)
+
+    assert exporter.pulls["team/oci"].layers[0].media_type == OCI.layer
+    assert exporter.pulls["team/docker"].layers[0].media_type == DOCKER.layer
+
+
+def test_a_shared_layer_unpacked_by_the_other_pull_is_unpacked(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    one, two = (node.pull(an_image(name, (base, 200))) for name in ("team/a", "team/b"))
+    one.resolve()
+    two.resolve()
+    one.finish(0)
+    two.wait_for(0)
+    one.prepare(0)
+    exporter.look(0.1)
+    two.finish(1)
+    exporter.look()
+    assert {pull.layers[0].state.value for pull in exporter.pulls.values()} == {"unpacking"}
+
+    one.unpack(0)
+    two.prepare(1)
+    exporter.look()
+
+    assert {pull.layers[0].state.value for pull in exporter.pulls.values()} == {"unpacked"}
+    assert {pull.unpacked for pull in exporter.pulls.values()} == {1000}
+    assert exporter.pulls["team/b"].layers[1].state == "unpacking"
+
+
+def test_a_layer_is_not_unpacked_before_its_bytes_are_known_to_be_there(node: Node, exporter: Exporter) -> None:
+    # Leases are read one after the other, while containerd works on.
+    base = a_blob("base", 1000)
+    one, two = (node.pull(an_image(name, (base,))) for name in ("team/a", "team/b"))
+    one.resolve()
+    two.resolve()
+    one.fetch(0, 400)
+    two.held.committed.add(two.image.chain[0])
+    exporter.look(0.1)
+    assert {pull.layers[0].state.value for pull in exporter.shown.pulls} == {"downloading"}
+    one.finish(0)
+    exporter.look()
+
+    assert {pull.layers[0].state.value for pull in exporter.shown.pulls} == {"unpacked"}
+    assert layer_bytes(exporter) == 1000
+
+
+def test_a_blob_named_twice_has_two_layers_and_counts_once(node: Node, exporter: Exporter) -> None:
+    empty = a_blob("empty", 32)
+    pull = node.pull(an_image(layers=(empty, 1000, empty)))
+    pull.resolve()
+    exporter.look(0.1)
+    pull.fetch(0, 16)
+    exporter.look()
+    shown = exporter.pull
+    assert shown.size == 1132
+    assert shown.downloaded == 116
+    assert [(layer.index, layer.downloaded) for layer in shown.layers] == [(0, 16), (1, 0), (2, 16)]
+
+    pull.finish(0, 1)
+    pull.unpack(0)
+    exporter.look()
+    assert exporter.pull.unpacked == 0  # one of its two places is not unpacked yet
+    assert exporter.states == ["unpacked", "unpacking", "downloaded"]
+    pull.unpack(1, 2)
+    exporter.look()
+    assert exporter.pull.unpacked == 1032
+    assert layer_bytes(exporter) == 1032
+
+
+def test_what_a_second_request_fetched_between_two_looks_is_not_taken_for_cached(
+    node: Node, exporter: Exporter
+) -> None:
+    image = an_image()
+    first = node.pull(image)
+    first.resolve()
+    second = node.pull(image)
+    second.find_root()
+    exporter.look(0.1)
+    second.run()
+    exporter.look()
+    first.run()
+    exporter.look()
+
+    assert layer_bytes(exporter) == 3000
+    assert exporter.found == 0
+
+
+# Interrupted pulls
+
+
+def interrupted(node: Node, exporter: Exporter, image: Image, offset: int = 600) -> None:
+    """A pull that fails with so many bytes of its first layer there."""
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.fetch(0, offset)
+    exporter.look()
+    pull.fail()
+    exporter.look()
+    assert exporter.pull.phase == "failed"
+
+
+@pytest.mark.parametrize("pause", [1.0, 600.0], ids=["within the linger", "after it"])
+@pytest.mark.parametrize("seen", ["in steps", "when it is over", "once complete"])
+def test_a_resumed_pull_counts_only_what_is_new(node: Node, exporter: Exporter, pause: float, seen: str) -> None:
+    image = an_image(layers=(1000,))
+    interrupted(node, exporter, image)
+    exporter.look(pause)
+
+    pull = node.pull(image)
+    pull.resolve()
+    if seen == "in steps":
+        exporter.look(0.1)
+        assert exporter.pull.downloaded == 600  # the config was there before, the rest is this image's download
+        assert exporter.pull.cached == 100
+        pull.fetch(0, 800)
+        exporter.look()
+        assert exporter.pull.downloaded == 800
+        assert exporter.pull.progress_ratio == pytest.approx(0.8)
+    if seen == "once complete":
+        pull.finish(0)
+        exporter.look(0.1)
+    pull.complete()
+    exporter.look(0.1)
+    pull.succeed()
+    exporter.look()
+
+    assert layer_bytes(exporter) == 1000
+    assert exporter.pull.downloaded == 1000
+    assert exporter.results == {"failed": 1, "succeeded": 1}
+
+
+@pytest.mark.parametrize("pause", [1.0, 600.0], ids=["within the linger", "after it"])
+def test_an_ingest_that_begins_anew_keeps_what_was_reached_and_counts_nothing_twice(
+    node: Node, exporter: Exporter, pause: float
+) -> None:
+    image = an_image(layers=(1000,))
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.fetch(0, 700)
+    exporter.look()
+    pull.fetch(0, 0)  # the registry cannot resume
+    exporter.look()
+    assert exporter.pull.downloaded == 800
+    pull.fetch(0, 300)
+    exporter.look()
+    assert exporter.pull.downloaded == 800
+    assert layer_bytes(exporter) == 700
+    pull.fail()
+    exporter.look(pause)
+
+    pull = node.pull(image)
+    pull.resolve()
+    pull.fetch(0, 400)
+    exporter.look(0.1)
+    pull.fetch(0, 800)
+    exporter.look()
+    assert layer_bytes(exporter) == 800
+    pull.run()
+    exporter.look()
+
+    assert layer_bytes(exporter) == 1000
+
+
+def test_bytes_that_an_unseen_attempt_left_are_downloaded_but_not_counted(node: Node) -> None:
+    image = an_image(layers=(1000,))
+    pull = node.pull(image)
+    pull.resolve()
+    pull.fetch(0, 600)
+    pull.fail()
+    node.sleep(10)
+    exporter = Exporter(node).look()
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    assert exporter.pull.downloaded == 600
+    assert exporter.pull.cached == 100
+
+    pull.run()
+    exporter.look()
+
+    assert layer_bytes(exporter) == 400
+    assert exporter.pull.downloaded == 1000
+
+
+@pytest.mark.parametrize("seen", ["in steps", "when it is over"])
+def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, exporter: Exporter, seen: str) -> None:
+    image = an_image(layers=(1000,))
+    for _ in range(2):
+        exporter.look()
+        pull = node.pull(image)
+        if seen == "in steps":
+            pull.resolve()
+            exporter.look(0.1)
+            pull.fetch(0, 500)
+            exporter.look()
+        node.sleep(0.1)
+        pull.run()
+        exporter.look()
+        assert exporter.pull.downloaded == 1100
+        assert exporter.pull.cached == 0
+        node.delete(image)
+
+    assert exporter.counted == 2 * (1100 + image.envelope)
+
+
+def test_what_a_blob_of_another_namespace_gives_is_not_waited_for(node: Node, exporter: Exporter) -> None:
+    # It is committed at once, as if it had come now.
+    pull = node.pull(an_image(layers=(1000,)))
+    pull.resolve()
+    exporter.look(0.1)
+    pull.finish(0)
+    exporter.look(0.1)
+
+    assert exporter.pull.downloaded == 1100
+    assert exporter.pull.phase == "unpacking"
+
+
+# Exporters that come late
+
+
+def test_an_exporter_started_in_mid_pull_counts_only_what_grows_from_then_on(node: Node) -> None:
+    image = an_image(layers=(1000, 2000, 3000))
+    pull = node.pull(image)
+    pull.resolve()
+    pull.finish(0)
+    pull.fetch(1, 500)
+    node.sleep(60)
+    exporter = Exporter(node).look(0.1)
+    shown = exporter.pull
+    assert (shown.downloaded, shown.cached) == (1600, 0)
+    assert shown.started_at == pytest.approx(node.now.wall - 60.1)
+    assert exporter.counted == 0
+
+    pull.fetch(1, 700)
+    pull.fetch(2, 100)
+    exporter.look()
+    assert exporter.counted == 300
+    assert shown.bytes_per_second is None
+    assert exporter.pull.bytes_per_second == pytest.approx(300)
+
+    pull.run()
+    exporter.look()
+    assert exporter.counted == 1500 + 3000
+    assert exporter.pull.downloaded == image.size
+
+
+def test_an_exporter_started_while_the_registry_had_not_answered_counts_all_that_comes(node: Node) -> None:
+    image = an_image(layers=(1000, 2000))
+    pull = node.pull(image)
+    node.sleep(5)
+    exporter = Exporter(node).look(0.1)
+    pull.resolve()
+    pull.finish(0)
+    pull.fetch(1, 500)
+    exporter.look()
+    assert exporter.pull.downloaded == 1600
+
+    pull.run()
+    exporter.look()
+
+    assert exporter.counted == image.size + image.envelope
+
+
+def test_a_pull_that_began_after_the_exporter_is_counted_whole_though_containerd_could_not_be_read(
+    node: Node, exporter: Exporter
+) -> None:
+    exporter.miss()
+    image = an_image(layers=(1000,))
+    pull = node.pull(image)
+    pull.resolve()
+    pull.fetch(0, 400)
+    exporter.miss(10)
+    exporter.look()
+
+    assert exporter.counted == 400 + 100 + image.envelope
+
+
+# Rates
+
+
+def test_rates_of_pull_and_layers_are_those_of_the_last_seconds(node: Node, exporter: Exporter) -> None:
+    pull = node.pull(an_image(layers=(100_000, 100_000), config_size=1))
+    pull.resolve()
+    exporter.look(0.1)
+    for second in range(1, 21):
+        pull.fetch(0, 1000 * second)
+        pull.fetch(1, 2000 * second)
+        exporter.look()
+
+    assert exporter.pull.bytes_per_second == pytest.approx(3000, rel=0.01)
+    assert [layer.bytes_per_second for layer in exporter.layers] == [
+        pytest.approx(1000, rel=0.01),
+        pytest.approx(2000, rel=0.01),
+    ]
+    assert exporter.pull.eta_seconds == pytest.approx((200_000 - 60_000) / 3000, rel=0.01)
+
+
+def test_a_pull_has_no_rate_before_it_is_known_and_none_once_it_ended(node: Node, exporter: Exporter) -> None:
+    pull = node.pull(an_image(layers=(1000, 10)))
+    pull.resolve()
+    shown = exporter.look(0.0).pull
+    assert (shown.bytes_per_second, shown.layers[0].bytes_per_second) == (None, None)
+    pull.fetch(0, 500)
+    pull.finish(1)
+    shown = exporter.look().pull
+    assert shown.bytes_per_second == pytest.approx(610)
+    assert shown.layers[1].bytes_per_second is None  # complete
+
+    pull.fail()
+    shown = exporter.look().pull
+    assert (shown.bytes_per_second, shown.eta_seconds) == (None, None)
+    assert {layer.bytes_per_second for layer in exporter.layers} == {None}
+
+
+def test_a_resumed_layer_does_not_begin_with_the_rate_of_what_was_there(node: Node, exporter: Exporter) -> None:
+    image = an_image(layers=(1_000_000,))
+    interrupted(node, exporter, image, 900_000)
+    exporter.look(300)
+    pull = node.pull(image)
+    pull.resolve()
+    exporter.look(0.1)
+    pull.fetch(0, 901_000)
+    exporter.look()
+
+    assert exporter.pull.bytes_per_second == pytest.approx(1000, rel=0.2)
+    assert exporter.layers[0].bytes_per_second == pytest.approx(1000, rel=0.2)
+
+
+def test_a_layer_that_comes_after_an_idle_node_does_not_look_slow_for_the_idle_time(
+    node: Node, exporter: Exporter
+) -> None:
+    exporter.look()
+    node.sleep(4.5)
+    pull = node.pull(an_image(layers=(100_000,)))
+    node.sleep(0.5)
+    pull.resolve()
+    pull.fetch(0, 500)
+    exporter.look(0)
+    pull.fetch(0, 1500)
+    exporter.look()
+
+    assert exporter.layers[0].bytes_per_second == pytest.approx(1000, rel=0.1)
+    assert exporter.pull.bytes_per_second == pytest.approx(1100, rel=0.1)
+
+
+def test_what_came_while_containerd_could_not_be_read_is_no_burst(node: Node, exporter: Exporter) -> None:
+    pull = node.pull(an_image(layers=(100_000, 100_000)))
+    pull.resolve()
+    exporter.look(0.1)
+    for _ in range(9):
+        exporter.miss(5)
+    pull.fetch(0, 46_000)
+    exporter.look()
+
+    assert exporter.layers[0].bytes_per_second == pytest.approx(1000, rel=0.01)
+    assert exporter.pull.bytes_per_second == pytest.approx(1000, rel=0.01)

@@ -1,0 +1,30 @@
+"""What is asked of the C library."""
+
+import ctypes
+
+import pytest
+
+from pulltrace.cli import heap
+
+pytestmark = pytest.mark.unit
+
+
+class Library:
+    def __init__(self) -> None:
+        self.asked: dict[int, int] = {}
+
+    def mallopt(self, parameter: ctypes.c_int, value: ctypes.c_int) -> int:
+        self.asked[parameter.value] = value.value
+        return 1
+
+
+def test_large_blocks_are_given_back_and_heaps_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = Library()
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
+    heap.keep_small()
+    assert library.asked == {heap.M_MMAP_THRESHOLD: 65536, heap.M_TRIM_THRESHOLD: 65536, heap.M_ARENA_MAX: 2}
+
+
+def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    heap.keep_small()

@@ -1,0 +1,71 @@
+"""What both commands do alike: what ends them, and with which status."""
+
+import subprocess
+import sys
+
+import pytest
+
+from rig.running import ENVIRONMENT
+
+pytestmark = pytest.mark.unit
+
+PROGRAM = """
+import os, signal, sys
+from pulltrace import logs
+from pulltrace.cli import program
+
+def fail():
+    raise KeyError("odd")
+
+def serve(stop):
+    logs.configure(logs.Level.INFO, logs.LogFormat.LOGFMT)
+    {body}
+    assert stop.wait(10)
+    print("closed")
+
+sys.exit(program.run("prog", None, serve))
+"""
+
+LOADING = """
+import os, runpy, signal, sys
+
+class Signals:
+    def find_spec(self, name, *_):
+        if name == "pulltrace.web":
+            os.kill(os.getpid(), signal.{number})
+
+sys.meta_path.insert(0, Signals())
+sys.argv = ["prog", "--version"]
+runpy.run_module("{module}", run_name="__main__")
+"""
+
+
+def run(body: str) -> subprocess.CompletedProcess[str]:
+    program = [sys.executable, "-c", PROGRAM.format(body=body)]
+    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_comes_before_anything_is_set_up_ends_it_in_order(number: str) -> None:
+    ended = run(f"os.kill(os.getpid(), signal.{number})")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
+
+
+@pytest.mark.parametrize("module", ["pulltrace_exporter", "pulltrace_aggregator"])
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_comes_while_it_is_loaded_ends_it_in_order(module: str, number: str) -> None:
+    program = [sys.executable, "-c", LOADING.format(module=module, number=number)]
+    ended = subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+
+
+def test_a_fault_in_a_vital_thread_is_said_and_ends_the_program() -> None:
+    ended = run("program.start_vital('poller', fail, stop)")
+    assert (ended.returncode, ended.stdout) == (1, "closed\n")
+    assert 'msg="a fault of ours ends the program" thread=poller' in ended.stderr
+    assert "KeyError" in ended.stderr
+
+
+def test_a_vital_thread_that_ends_does_not_end_the_program() -> None:
+    ended = run("program.start_vital('poller', lambda: None, stop).join(); print(stop.is_set()); stop.set()")
+    assert (ended.returncode, ended.stdout) == (0, "False\nclosed\n")
