@@ -9,7 +9,7 @@ from pulltrace.clock import Instant
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.image import Descriptor, Manifest
-from pulltrace_exporter.model.observation import Content, Intent, Lease, Observation
+from pulltrace_exporter.model.observation import BlobInfo, Intent, Lease, Observation
 from pulltrace_exporter.model.view import FailedCall
 from pulltrace_exporter.poller import CLOSEST_SECONDS, Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
@@ -245,7 +245,7 @@ def a_pull() -> Observation:
     """A lease that has fetched the manifest of its image."""
     root, config = "sha256:" + "a" * 64, "sha256:" + "b" * 64
     source = ("registry.example", "team/app")
-    content = Content(root, 500, START.wall - 1, sources=(source,), children=frozenset({config}))
+    content = BlobInfo(root, 500, START.wall - 1, sources=(source,), children=frozenset({config}))
     manifest = Manifest("application/vnd.oci.image.manifest.v1+json", Descriptor(config, 100, ""), ())
     lease = Lease("pull", START.wall - 2, contents={root: content}, ingests=frozenset({config}))
     return Observation(UP, leases=(lease,), documents={root: manifest})

@@ -6,7 +6,15 @@ from typing import Self
 
 from pulltrace.model.pull import Layer, Pull
 from pulltrace_exporter.model.image import Manifest, chain_ids
-from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Intent, Lease, Observation, Snapshots
+from pulltrace_exporter.model.observation import (
+    BlobInfo,
+    ImageRecord,
+    Intent,
+    Lease,
+    Observation,
+    Snapshots,
+    SnapshotStat,
+)
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 from rig.toynode import OVERLAY, Held, Node
 
@@ -17,9 +25,9 @@ class _Reader:
     def __init__(self, lease: str, held: Held) -> None:
         self._id = lease
         self._held = held
-        self._contents: dict[str, Content | None] = {}
-        self._surveyed: dict[str, Content | None] = {}
-        self._chains: dict[str, Chain] = {}
+        self._contents: dict[str, BlobInfo | None] = {}
+        self._found_blobs: dict[str, BlobInfo | None] = {}
+        self._found_snapshots: dict[str, SnapshotStat] = {}
         self._ingests: frozenset[str] = frozenset()
         self._snapshots: dict[str, Snapshots] = {}
 
@@ -36,9 +44,9 @@ class _Reader:
         self._ingests = frozenset(self._held.ingests)
         self._snapshots = self._held.snapshots
         held = {key: content for key in sorted(self._held.contents) if (content := node.contents.get(key))}
-        self._survey(node, held)
-        self._contents = {key: None if key in self._surveyed else content for key, content in held.items()}
-        self._chart(node, held)
+        self._stat_blobs(node, held)
+        self._contents = {key: None if key in self._found_blobs else content for key, content in held.items()}
+        self._stat_snapshots(node, held)
         return self._lease()
 
     def close(self, node: Node) -> Lease:
@@ -49,36 +57,36 @@ class _Reader:
                 for key in (child, *(node.contents[child].children if child in node.contents else ())):
                     if key in node.documents and key in node.contents:
                         found[key] = node.contents[key]
-        self._survey(node, found)
-        late = {key for key, content in self._surveyed.items() if content is None and key not in self._contents}
+        self._stat_blobs(node, found)
+        late = {key for key, content in self._found_blobs.items() if content is None and key not in self._contents}
         found |= {key: node.contents[key] for key in late if key in node.contents}
         self._contents |= found
-        self._chains = {}
-        self._chart(node, self._contents.keys() | self._surveyed.keys())
+        self._found_snapshots = {}
+        self._stat_snapshots(node, self._contents.keys() | self._found_blobs.keys())
         return self._lease()
 
     def recall(self, node: Node, root: str, before: float) -> Lease:
         """A pull that nobody saw; what is older than `before` did not come with it."""
         self.adopt(node, root)
         lease = self.close(node)
-        found = [content for content in (*lease.contents.values(), *lease.surveyed.values()) if content]
+        found = [content for content in (*lease.contents.values(), *lease.found_blobs.values()) if content]
         came = [content.created_at for content in found if content.created_at > before]
         return replace(lease, created_at=min(came, default=max(node.records[root].values())))
 
-    def _survey(self, node: Node, contents: Iterable[str]) -> None:
+    def _stat_blobs(self, node: Node, contents: Iterable[str]) -> None:
         """Look once for all that a manifest names."""
         for manifest in (node.documents.get(key) for key in contents):
             if isinstance(manifest, Manifest):
                 for part in manifest.references:
                     found = None if part.digest in node.ingests else node.contents.get(part.digest)
-                    self._surveyed.setdefault(part.digest, found)
+                    self._found_blobs.setdefault(part.digest, found)
 
-    def _chart(self, node: Node, contents: Iterable[str]) -> None:
+    def _stat_snapshots(self, node: Node, contents: Iterable[str]) -> None:
         """Look once which snapshots are there."""
-        for config in contents if not self._chains else ():
+        for config in contents if not self._found_snapshots else ():
             if config in node.contents:
                 chain = chain_ids(node.diff_ids.get(config, ()))
-                self._chains |= {key: Chain(OVERLAY, node.chains.get(key)) for key in chain}
+                self._found_snapshots |= {key: SnapshotStat(OVERLAY, node.chains.get(key)) for key in chain}
 
     def _lease(self) -> Lease:
         return Lease(
@@ -87,8 +95,8 @@ class _Reader:
             dict(self._contents),
             self._ingests,
             self._snapshots,
-            dict(self._surveyed),
-            dict(self._chains),
+            dict(self._found_blobs),
+            dict(self._found_snapshots),
         )
 
 
@@ -132,20 +140,20 @@ class Exporter:
             if reader.empty and name in written:
                 reader.adopt(node, written[name].image.root)
         ended = [reader.close(node) for reader in gone.values()]
-        glimpsed = [
+        inferred = [
             _Reader(name, pull.held).recall(node, pull.image.root, self._looked_at)
             for name, pull in written.items()
             if name not in gone
         ]
         leases = self._read(node)
-        roots = {key for lease in (*ended, *glimpsed) for key in lease.contents}
+        roots = {key for lease in (*ended, *inferred) for key in lease.contents}
         reconnected, self._connected_to = self._connected_to != node.daemon.started_at, node.daemon.started_at
         self._looked_at = node.now.wall
         return Observation(
             node.daemon,
             leases=leases,
             ended=tuple(ended),
-            glimpsed=tuple(glimpsed),
+            inferred=tuple(inferred),
             ingests=dict(node.ingests),
             documents=dict(node.documents),
             diff_ids={config: ids for config, ids in node.diff_ids.items() if config in node.contents},

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pulltrace.clock import Instant
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.model.image import Descriptor, Document
-from pulltrace_exporter.model.observation import Content, Ingest, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, Ingest, Snapshots
 from rig.manifests import Image
 
 START = 1_700_000_000.0
@@ -37,7 +37,7 @@ class Node:
         self.now = Instant(START, 5000.0)
         self.daemon = Daemon(True, "2.1.9", START - up_for)
         self.leases: dict[str, Held] = {}
-        self.contents: dict[str, Content] = {}
+        self.contents: dict[str, BlobInfo] = {}
         self.ingests: dict[str, Ingest] = {}
         self.chains: dict[str, float] = {}
         self.records: dict[str, dict[str, float]] = {}
@@ -88,7 +88,7 @@ class Node:
         """A blob is committed, unless it is there; then it bears the image's repository."""
         document = self.documents.get(blob.digest)
         known = self.contents.get(blob.digest)
-        content = known or Content(blob.digest, blob.size, self.now.wall)
+        content = known or BlobInfo(blob.digest, blob.size, self.now.wall)
         if labelled:
             sources = {*content.sources, (image.registry, image.repository)}
             children = frozenset(child.digest for child in document.references) if document else frozenset()

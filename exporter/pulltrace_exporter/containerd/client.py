@@ -25,21 +25,21 @@ from pulltrace_exporter.containerd.api import (
     snapshots_pb2_grpc,
     version_pb2_grpc,
 )
+from pulltrace_exporter.containerd.quirks import (
+    CHILD_LABEL,
+    EXTRACT_PREFIX,
+    LOCAL_SNAPSHOTTERS,
+    PULL_LEASE_FILTER,
+    SNAPSHOT_LABEL,
+    SNAPSHOTS_RESOURCE,
+    SOURCE_LABEL,
+)
 from pulltrace_exporter.errors import ContainerdError
-from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Ingest, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Snapshots, SnapshotStat
 
 CALL_TIMEOUT_SECONDS = 5.0
 MAX_CALLS = 100
 """Under way at once: containerd works at all of them."""
-
-PULL_LEASE_FILTER = 'labels."containerd.io/gc.expire"'
-"""Pulls have this label; the leases of pod sandboxes, one per running pod, have not."""
-
-SOURCE_LABEL = "containerd.io/distribution.source."
-SNAPSHOT_LABEL = "containerd.io/gc.ref.snapshot."
-CHILD_LABEL = "containerd.io/gc.ref.content."
-SNAPSHOTS_RESOURCE = "snapshots/"
-EXTRACT_PREFIX = "extract-"
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
@@ -127,18 +127,18 @@ class Client:
                 ingests[digest] = Ingest(digest, status.offset, seconds(status.started_at), seconds(status.updated_at))
         return ingests
 
-    def content(self, digest: str) -> Content | None:
+    def content(self, digest: str) -> BlobInfo | None:
         """A blob of the store; None when it is not there."""
         answer = self._find("Content/Info", self._content.Info, content_pb2.InfoRequest(digest=digest))
         return None if answer is None else _content(answer.info)
 
-    def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, Content | None]:
+    def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
         """Blobs of the store, None for each that is not there; of another namespace's store when one is given.
 
         They are asked for together, which costs both sides a third of what one after another does.
         """
         metadata = (("containerd-namespace", namespace),) if namespace else self._metadata
-        found: dict[str, Content | None] = {}
+        found: dict[str, BlobInfo | None] = {}
         for start in range(0, len(digests), MAX_CALLS):
             requests = [content_pb2.InfoRequest(digest=digest) for digest in digests[start : start + MAX_CALLS]]
             calls = [self._call("Content/Info", self._content.Info.future, request, metadata) for request in requests]
@@ -166,14 +166,14 @@ class Client:
                 return None
             raise failed from error
 
-    def chain(self, snapshotter: str, chain_id: str) -> Chain:
+    def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
         """Whether the snapshot of a chain ID is committed in a snapshotter, and since when."""
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=snapshotter, key=chain_id)
         absent = ("NOT_FOUND", "INVALID_ARGUMENT", "UNIMPLEMENTED")
         answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent)
         if answer is None or answer.info.kind != snapshots_pb2.COMMITTED:
-            return Chain(snapshotter, None)
-        return Chain(snapshotter, seconds(answer.info.created_at))
+            return SnapshotStat(snapshotter, None)
+        return SnapshotStat(snapshotter, seconds(answer.info.created_at), local=snapshotter in LOCAL_SNAPSHOTTERS)
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         """The image records whose target is a root digest."""
@@ -242,8 +242,8 @@ def _answer_to(call: "grpc.Future[Any]") -> Callable[..., Any]:
     return lambda _request, **_options: call.result()
 
 
-def _content(info: content_pb2.Info) -> Content:
-    return Content(
+def _content(info: content_pb2.Info) -> BlobInfo:
+    return BlobInfo(
         info.digest,
         info.size,
         seconds(info.created_at),

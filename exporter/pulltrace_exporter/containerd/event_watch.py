@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError
 from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
 from pulltrace_exporter.containerd.client import Client, seconds
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
+from pulltrace_exporter.containerd.quirks import MANAGED_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -23,14 +24,11 @@ FIRST_SIGNS = ('topic=="/content/create"', 'topic=="/snapshot/prepare"')
 LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 """One sign of each pull that shares no layers with what is there."""
 
-MANAGED_LABEL = "io.cri-containerd.image"
-"""Which images CRI takes for its own."""
-
 MAX_WRITES = 4000
 """Of a look that took long; each pull makes three. What was told is remembered until the next look has begun."""
 
 
-class Wakeup:
+class EventWatch:
     """Listens on one connection and calls `ring` for each event that may mean a new pull."""
 
     def __init__(self, client: Client, ring: Callable[[], None]) -> None:

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 
 from pulltrace_exporter.containerd.client import Client, Resources
-from pulltrace_exporter.containerd.manifest_cache import Documents
+from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.model.image import Document, Index, Manifest, chain_ids
-from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Ingest, Lease, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots, SnapshotStat
 
-USUAL_SNAPSHOTTER = "overlayfs"
 MAX_UNKNOWN = 32
 """Contents of one lease that nothing explains yet, looked at again in one poll. An import holds many."""
 
@@ -18,7 +17,7 @@ LONGEST_BLINK_SECONDS = 60.0
 class LeaseReader:
     """Keeps what was read of one lease, so that each poll asks only for what can have changed."""
 
-    def __init__(self, lease_id: str, created_at: float, documents: Documents) -> None:
+    def __init__(self, lease_id: str, created_at: float, documents: ManifestCache) -> None:
         self.id = lease_id
         self.created_at = created_at
         self.settled = False
@@ -29,12 +28,12 @@ class LeaseReader:
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
         self._library = documents
-        self._contents: dict[str, Content | None] = {}
+        self._contents: dict[str, BlobInfo | None] = {}
         self._ingests: frozenset[str] = frozenset()
         self._snapshots: dict[str, Snapshots] = {}
-        self._surveyed: dict[str, Content | None] = {}
-        self._chains: dict[str, Chain] = {}
-        self._charted: set[tuple[str, str]] = set()
+        self._found_blobs: dict[str, BlobInfo | None] = {}
+        self._found_snapshots: dict[str, SnapshotStat] = {}
+        self._stat_done: set[tuple[str, str]] = set()
         self._parts: set[str] = set()
 
     @property
@@ -72,8 +71,8 @@ class LeaseReader:
             dict(self._contents),
             self._ingests,
             self._snapshots,
-            self._surveyed,
-            self._chains,
+            self._found_blobs,
+            self._found_snapshots,
         )
 
     def read(self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str) -> None:
@@ -86,7 +85,7 @@ class LeaseReader:
             self._contents[digest] = None
         self._describe(client, sorted(resources.contents - self._parts), MAX_UNKNOWN)
         self._read_documents(client, ingests)
-        if self._chart(client, snapshotter):
+        if self._stat_snapshots(client, snapshotter):
             # Else a layer that came and was unpacked since its lease was read would seem to have been here before.
             self._look_for_parts(client)
         self.settled = self._is_settled()
@@ -103,17 +102,17 @@ class LeaseReader:
             self._descend(client)
             self._read_documents(client, ingests)
         self._look_for_parts(client)
-        self._charted.clear()
+        self._stat_done.clear()
         self._read_configs(client)
-        self._chart(client, snapshotter)
+        self._stat_snapshots(client, snapshotter)
         self._date_discarded(client)
 
-    def adopt(self, root: Content) -> None:
+    def adopt(self, root: BlobInfo) -> None:
         """Take a root for what the lease held, though nobody saw it there."""
         self._contents[root.digest] = root
 
     def recall(
-        self, client: Client, root: Content, ingests: dict[str, Ingest], snapshotter: str, before: float
+        self, client: Client, root: BlobInfo, ingests: dict[str, Ingest], snapshotter: str, before: float
     ) -> None:
         """Read what a pull of `root` held that ended at the lease's supposed start, unseen.
 
@@ -122,7 +121,7 @@ class LeaseReader:
         end, self.created_at = self.created_at, before
         self.adopt(root)
         self.close(client, ingests, snapshotter, succeeded=True)
-        described = (*self._contents.values(), *self._surveyed.values())
+        described = (*self._contents.values(), *self._found_blobs.values())
         times = [content.created_at for content in described if content is not None]
         # What is younger than the record came for another pull.
         self.created_at = min((time for time in times if before < time <= end), default=end)
@@ -133,7 +132,7 @@ class LeaseReader:
         changing.sort(key=self._contents.__contains__)  # those never described first, so that none waits for ever
         self._take(client.contents(changing[:most]))
 
-    def _take(self, found: dict[str, Content | None]) -> None:
+    def _take(self, found: dict[str, BlobInfo | None]) -> None:
         self._contents.update({digest: content for digest, content in found.items() if content is not None})
 
     def _is_final(self, digest: str) -> bool:
@@ -155,18 +154,18 @@ class LeaseReader:
                 continue
             self.documents[digest] = document
             if isinstance(document, Manifest):
-                self._survey(client, document, ingests)
+                self._stat_blobs(client, document, ingests)
         self._read_configs(client)
 
-    def _survey(self, client: Client, manifest: Manifest, ingests: dict[str, Ingest]) -> None:
+    def _stat_blobs(self, client: Client, manifest: Manifest, ingests: dict[str, Ingest]) -> None:
         """Look once for each blob that a manifest names: what is there was there before, or came just now."""
         parts = dict.fromkeys(reference.digest for reference in manifest.references)
         self._parts.update(parts)
-        new = [digest for digest in parts if digest not in self._surveyed]
+        new = [digest for digest in parts if digest not in self._found_blobs]
         found = client.contents([digest for digest in new if digest not in ingests])
-        self._surveyed |= dict.fromkeys(new) | found | self._shared(client, found)
+        self._found_blobs |= dict.fromkeys(new) | found | self._shared(client, found)
 
-    def _shared(self, client: Client, found: dict[str, Content | None]) -> dict[str, Content]:
+    def _shared(self, client: Client, found: dict[str, BlobInfo | None]) -> dict[str, BlobInfo]:
         """Blobs that another namespace had before: containerd commits them here, as of now, and fetches nothing."""
         unexplained = [
             digest for digest, content in found.items() if content is None or content.created_at >= self.created_at
@@ -186,14 +185,14 @@ class LeaseReader:
             if not isinstance(manifest, Manifest) or manifest.config.digest in self.diff_ids:
                 continue
             config = manifest.config
-            if config.digest in self._contents or self._surveyed.get(config.digest) is not None:
+            if config.digest in self._contents or self._found_blobs.get(config.digest) is not None:
                 diff_ids = self._library.diff_ids(client, config.digest, config.size)
                 if diff_ids is not None:
                     self.diff_ids[config.digest] = diff_ids
 
     def _look_for_parts(self, client: Client) -> None:
         """Look again for what was not there when the manifest was first read."""
-        absent = (digest for digest in self._parts if self._surveyed.get(digest) is None)
+        absent = (digest for digest in self._parts if self._found_blobs.get(digest) is None)
         self._take(client.contents([digest for digest in absent if digest not in self._contents]))
 
     def _date_discarded(self, client: Client) -> None:
@@ -203,9 +202,9 @@ class LeaseReader:
                 continue
             chain = chain_ids(self.diff_ids.get(manifest.config.digest, ()))
             for layer, chain_id in zip(manifest.layers, chain, strict=False):
-                known = self._chains.get(chain_id)
-                if known is not None and layer.digest not in self._contents and not self._surveyed.get(layer.digest):
-                    self._chains[chain_id] = client.chain(known.snapshotter, chain_id)
+                known = self._found_snapshots.get(chain_id)
+                if known is not None and layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
+                    self._found_snapshots[chain_id] = client.snapshot(known.snapshotter, chain_id)
 
     def _descend(self, client: Client) -> None:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""
@@ -214,26 +213,26 @@ class LeaseReader:
                 continue
             self._take(client.contents([descriptor.digest for descriptor in index.manifests]))
 
-    def _chart(self, client: Client, snapshotter: str) -> bool:
+    def _stat_snapshots(self, client: Client, snapshotter: str) -> bool:
         """Ask once which of an image's snapshots are committed: the top one, else from the lowest up to a gap.
 
         Returns whether any was found.
         """
-        before = len(self._chains)
+        before = len(self._found_snapshots)
         for config, diff_ids in self.diff_ids.items():
-            content = self._surveyed.get(config)
+            content = self._found_blobs.get(config)
             name = next(iter(self._snapshots), (content and content.snapshotter) or snapshotter)
-            if (config, name) in self._charted or not diff_ids:
+            if (config, name) in self._stat_done or not diff_ids:
                 continue
-            self._charted.add((config, name))
+            self._stat_done.add((config, name))
             chain = chain_ids(diff_ids)
-            top = client.chain(name, chain[-1])
+            top = client.snapshot(name, chain[-1])
             if top.created_at is not None:
-                self._chains.update(dict.fromkeys(chain, top))
+                self._found_snapshots.update(dict.fromkeys(chain, top))
                 continue
             for chain_id in chain[:-1]:
-                found = client.chain(name, chain_id)
+                found = client.snapshot(name, chain_id)
                 if found.created_at is None:
                     break
-                self._chains[chain_id] = found
-        return len(self._chains) > before
+                self._found_snapshots[chain_id] = found
+        return len(self._found_snapshots) > before

@@ -9,7 +9,7 @@ MAX_REFERENCES = 5_000
 """What is kept names no more blobs than this: two hundred ordinary images; or one document, however large."""
 
 
-class Documents:
+class ManifestCache:
     """What has a digest never changes, so what was read needs no second look."""
 
     def __init__(self) -> None:

@@ -7,10 +7,11 @@ from typing import TypeVar
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
-from pulltrace_exporter.containerd.inferred.inferred_pulls import Glimpse, Glimpses
-from pulltrace_exporter.containerd.inferred.poll_history import Looks
-from pulltrace_exporter.containerd.lease_reader import USUAL_SNAPSHOTTER, LeaseReader
-from pulltrace_exporter.containerd.manifest_cache import Documents
+from pulltrace_exporter.containerd.inferred.inferred_pulls import InferredPull, InferredPulls
+from pulltrace_exporter.containerd.inferred.poll_history import PollHistory
+from pulltrace_exporter.containerd.lease_reader import LeaseReader
+from pulltrace_exporter.containerd.manifest_cache import ManifestCache
+from pulltrace_exporter.containerd.quirks import USUAL_SNAPSHOTTER
 from pulltrace_exporter.model.observation import ImageRecord, Ingest, Lease, Observation
 
 PATIENCE_SECONDS = 0.5
@@ -27,21 +28,21 @@ class Observer:
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
-        self._documents = Documents()
+        self._documents = ManifestCache()
         self._readers: dict[str, LeaseReader] = {}
-        self._glimpses = Glimpses(self._documents)
+        self._inferred_pulls = InferredPulls(self._documents)
         self._snapshotter = USUAL_SNAPSHOTTER
-        self._looks = Looks()
+        self._looks = PollHistory()
 
     @property
     def busy(self) -> bool:
         """Whether the last observation showed a lease that may be a pull, or could not take in all that had ended."""
-        return bool(self._readers) or self._glimpses.pending
+        return bool(self._readers) or self._inferred_pulls.pending
 
     @property
     def settling(self) -> bool:
         """Whether some lease has not shown its image yet, or a pull that nobody saw is to be looked into."""
-        return self._glimpses.pending or any(not reader.settled for reader in self._readers.values())
+        return self._inferred_pulls.pending or any(not reader.settled for reader in self._readers.values())
 
     def observe(
         self,
@@ -63,14 +64,14 @@ class Observer:
         listed = client.leases()
         now = self._wall()
         if reconnected:
-            self._looks = Looks()
-        self._glimpses.version = daemon.version
+            self._looks = PollHistory()
+        self._inferred_pulls.version = daemon.version
         ignored = frozenset(ignored)
         watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
         gone = [reader for lease_id, reader in self._readers.items() if lease_id not in listed]
-        self._glimpses.hear(written)
+        self._inferred_pulls.hear(written)
         others = tuple(Lease(lease_id, created) for lease_id, created in listed.items() if lease_id in ignored)
-        if watched or gone or self._glimpses.pending:
+        if watched or gone or self._inferred_pulls.pending:
             readers, observation = self._examine(client, daemon, watched, gone, now)
         else:
             readers, observation = {}, Observation(daemon)
@@ -85,34 +86,34 @@ class Observer:
         readers = self._read(client, watched, ingests, now)
         self._identify(client, gone, frozenset(root for reader in (*readers.values(), *gone) for root in reader.roots))
         images = self._close(client, gone, ingests, now)
-        self._glimpses.follow(readers.values(), now)
-        glimpsed = self._glimpse(client, readers, ingests, now)
-        images |= {glimpse.root: glimpse.records for glimpse in glimpsed}
-        everyone = (*readers.values(), *gone, *(glimpse.reader for glimpse in glimpsed))
+        self._inferred_pulls.follow(readers.values(), now)
+        inferred = self._infer(client, readers, ingests, now)
+        images |= {pull.root: pull.records for pull in inferred}
+        everyone = (*readers.values(), *gone, *(pull.reader for pull in inferred))
         return readers, Observation(
             daemon,
             leases=tuple(reader.lease() for reader in readers.values()),
             ended=tuple(reader.lease() for reader in gone),
-            glimpsed=tuple(glimpse.reader.lease() for glimpse in glimpsed),
+            inferred=tuple(pull.reader.lease() for pull in inferred),
             ingests=ingests,
             documents=_merged(reader.documents for reader in everyone),
             diff_ids=_merged(reader.diff_ids for reader in everyone),
             images=images,
         )
 
-    def _glimpse(
+    def _infer(
         self, client: Client, readers: dict[str, LeaseReader], ingests: dict[str, Ingest], now: float
-    ) -> list[Glimpse]:
+    ) -> list[InferredPull]:
         if any(reader.vanished for reader in readers.values()):
             return []  # the lease that was gone before it could be read may be the writer's: the next look knows
-        return self._glimpses.find(client, ingests, self._snapshotter, self._looks, now)
+        return self._inferred_pulls.find(client, ingests, self._snapshotter, self._looks, now)
 
     def _identify(self, client: Client, gone: list[LeaseReader], known: frozenset[str]) -> None:
         """Find out what leases were for that are gone and were never seen to hold anything."""
         last = self._looks.last
         for reader in gone:
             if reader.empty and last - reader.created_at > PATIENCE_SECONDS:
-                self._glimpses.identify(client, reader, known)
+                self._inferred_pulls.identify(client, reader, known)
             elif reader.empty:
                 self._looks.forget(reader.created_at)
 
@@ -144,7 +145,7 @@ class Observer:
             records = [record for root in reader.roots for record in images[root]]
             written = [record for record in records if reader.has_written(record, now)]
             reader.close(client, ingests, self._snapshotter, succeeded=bool(written))
-            self._glimpses.end(reader, written, now)
+            self._inferred_pulls.end(reader, written, now)
         return images
 
 

@@ -9,7 +9,7 @@ from pulltrace.clock import Clock, SystemClock
 from pulltrace.logs import fields
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
-from pulltrace_exporter.containerd.event_watch import Wakeup
+from pulltrace_exporter.containerd.event_watch import EventWatch
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.containerd.socket import SocketFile, check_socket
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
@@ -39,7 +39,7 @@ class ContainerdSource:
         self._bell = threading.Event()
         self._socket: SocketFile | None = None
         self._client: Client | None = None
-        self._wakeup: Wakeup | None = None
+        self._event_watch: EventWatch | None = None
         self._version = ""
         self._fresh = False
         self._busy_looks = 0
@@ -65,7 +65,7 @@ class ContainerdSource:
         try:
             client = self._connect()
             daemon = Daemon(True, self._version, self._socket.made_at if self._socket else None)
-            written = self._wakeup.writes() if self._wakeup else ()
+            written = self._event_watch.writes() if self._event_watch else ()
             observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh)
             self._adapt()
         except (ContainerdError, UnsafeSocketError):
@@ -107,15 +107,15 @@ class ContainerdSource:
         self._client, self._socket, self._fresh = client, socket, True
         self._connected_at = self._clock.now().monotonic
         self._version = client.version()
-        self._wakeup = Wakeup(client, self.wake)
+        self._event_watch = EventWatch(client, self.wake)
         log.info("connected to containerd", extra=fields(version=self._version, socket=self._address))
         return client
 
     def _adapt(self) -> None:
         """While a pull goes on, looks come by themselves."""
         self._busy_looks = self._busy_looks + 1 if self._observer.busy else 0
-        if self._wakeup is not None:
-            self._wakeup.adapt(busy=self._busy_looks >= BUSY_LOOKS)
+        if self._event_watch is not None:
+            self._event_watch.adapt(busy=self._busy_looks >= BUSY_LOOKS)
 
     def _check(self) -> SocketFile:
         try:
@@ -129,9 +129,9 @@ class ContainerdSource:
         return socket
 
     def _disconnect(self) -> None:
-        client, wakeup = self._client, self._wakeup
-        self._client = self._wakeup = self._socket = None
-        if wakeup is not None:
-            wakeup.close()
+        client, event_watch = self._client, self._event_watch
+        self._client = self._event_watch = self._socket = None
+        if event_watch is not None:
+            event_watch.close()
         if client is not None:
             client.close()

@@ -1,4 +1,4 @@
-"""One look at the node's containerd as values: what the adapter hands to the tracker."""
+"""What one poll reads of the node's containerd, as values: the adapter hands it to the tracker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from pulltrace_exporter.model.image import Document
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class BlobInfo:
     """A blob in the content store. Times are Unix times of containerd's clock.
 
     `sources` are the (registry host without port, repository) pairs of its `distribution.source` labels in
@@ -43,11 +43,15 @@ class Snapshots:
 
 
 @dataclass(frozen=True, slots=True)
-class Chain:
-    """Whether a snapshot with a chain ID is committed, and since when."""
+class SnapshotStat:
+    """Whether a snapshot with a chain ID is committed, and since when (Unix time; None: it is not).
+
+    `local` says that the snapshotter is one of containerd's own, which makes snapshots of fetched layers only.
+    """
 
     snapshotter: str
     created_at: float | None
+    local: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +59,18 @@ class Lease:
     """A lease that may be a pull, with what belongs to it.
 
     `contents` is everything of it in the store by digest (None: listed, but not described because a manifest
-    names it already); `ingests` the digests it is downloading; `surveyed` what was found, when this lease's
-    manifest was read for the first time, of the blobs that the manifest names (None: not in the store); `chains`
-    which of the image's snapshots were committed then.
+    names it already); `ingests` the digests it is downloading; `found_blobs` what was found, when this lease's
+    manifest was read for the first time, of the blobs that the manifest names (None: not in the store);
+    `found_snapshots` which of the image's snapshots were committed then, by chain ID.
     """
 
     id: str
     created_at: float
-    contents: Mapping[str, Content | None] = field(default_factory=dict)
+    contents: Mapping[str, BlobInfo | None] = field(default_factory=dict)
     ingests: frozenset[str] = frozenset()
     snapshots: Mapping[str, Snapshots] = field(default_factory=dict)
-    surveyed: Mapping[str, Content | None] = field(default_factory=dict)
-    chains: Mapping[str, Chain] = field(default_factory=dict)
+    found_blobs: Mapping[str, BlobInfo | None] = field(default_factory=dict)
+    found_snapshots: Mapping[str, SnapshotStat] = field(default_factory=dict)
 
     @property
     def nameless(self) -> bool:
@@ -88,8 +92,8 @@ class Observation:
     """The node at one moment, read while nothing was locked.
 
     `ended` holds leases that are gone since the observation before, with what was found of their image when
-    they had gone; `glimpsed` pulls that were over before anybody looked, made up from the record that their success
-    wrote; `images` the records of the roots of both.
+    they had gone; `inferred` pulls that were over before a poll saw their lease, inferred from the record that their
+    success wrote; `images` the records of the roots of both.
     `reconnected` marks the first observation after a connection was made: what it shows may be left over from
     a daemon that crashed.
     """
@@ -97,7 +101,7 @@ class Observation:
     daemon: Daemon
     leases: tuple[Lease, ...] = ()
     ended: tuple[Lease, ...] = ()
-    glimpsed: tuple[Lease, ...] = ()
+    inferred: tuple[Lease, ...] = ()
     ingests: Mapping[str, Ingest] = field(default_factory=dict)
     documents: Mapping[str, Document] = field(default_factory=dict)
     diff_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

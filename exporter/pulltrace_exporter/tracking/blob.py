@@ -4,7 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from pulltrace.clock import Instant
-from pulltrace_exporter.model.observation import Content, Ingest
+from pulltrace_exporter.model.observation import BlobInfo, Ingest
 from pulltrace_exporter.tracking.rate import Rate
 
 REMEMBERED_INGESTS = 4096
@@ -54,7 +54,7 @@ class Blob:
         self.complete, self.completed = True, at
         return grown
 
-    def is_older_than(self, content: Content, now: Instant) -> bool:
+    def is_older_than(self, content: BlobInfo, now: Instant) -> bool:
         """Whether all of it was there before `content` came: it was deleted since, and fetched again."""
         age = now.wall - content.created_at
         return self.complete and 0.0 <= age < now.monotonic - self.completed - CLOCK_DRIFT_SECONDS

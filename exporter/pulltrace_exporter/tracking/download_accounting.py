@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pulltrace.clock import Instant
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.image import Descriptor, Manifest, chain_ids
-from pulltrace_exporter.model.observation import Content, Ingest, Lease, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, Ingest, Lease, Snapshots
 from pulltrace_exporter.tracking.blob import Blob, LeftIngests
 from pulltrace_exporter.tracking.counters import Ledger
 from pulltrace_exporter.tracking.event_log import Chronicle
 from pulltrace_exporter.tracking.poll import Look
 from pulltrace_exporter.tracking.pull_state import Attempt, Slot, blobs_of
 from pulltrace_exporter.tracking.rate import Rate
-
-LOCAL_SNAPSHOTTERS = frozenset({"blockfile", "btrfs", "devmapper", "erofs", "native", "overlayfs", "zfs"})
-"""Those of containerd itself: they make a snapshot out of a layer's content, and of nothing else."""
 
 
 class Fetching:
@@ -47,8 +44,8 @@ class Fetching:
         for config in list(attempt.configs):
             if config in look.seen.diff_ids:
                 attempt.take_chains(config, chain_ids(look.seen.diff_ids[config]))
-        if lease.chains:
-            attempt.take_surveyed_chains(lease.chains)
+        if lease.found_snapshots:
+            attempt.take_found_snapshots(lease.found_snapshots)
 
     def advance(self, running: Sequence[Attempt], live: Iterable[Lease], look: Look) -> None:
         """Bring running pulls up to what the node shows now."""
@@ -86,7 +83,7 @@ class Fetching:
 
     # Taking a manifest in
 
-    def _take_envelope(self, attempt: Attempt, content: Content, media_type: str, now: Instant) -> None:
+    def _take_envelope(self, attempt: Attempt, content: BlobInfo, media_type: str, now: Instant) -> None:
         """Count an index or a manifest: it is fetched like any blob, but no part of the image's size."""
         blob = self._blobs.get(content.digest)
         if blob is None or blob.is_older_than(content, now):
@@ -124,7 +121,7 @@ class Fetching:
 
     def _take_blob(self, attempt: Attempt, descriptor: Descriptor, lease: Lease, look: Look) -> Blob:
         digest = descriptor.digest
-        content = lease.surveyed.get(digest)
+        content = lease.found_blobs.get(digest)
         blob = self._blobs.get(digest)
         absent = content is None and digest not in lease.contents
         # What came while this pull ran, for another one, may be unpacked and discarded by now: it served both.
@@ -149,7 +146,7 @@ class Fetching:
             return 0 if attempt.counted.covers(ingest.started_at, now) else ingest.offset
         return left
 
-    def _found(self, attempt: Attempt, blob: Blob, content: Content, now: Instant) -> None:
+    def _found(self, attempt: Attempt, blob: Blob, content: BlobInfo, now: Instant) -> None:
         """Take in a blob that was in the store when it was first looked for."""
         if not blob.complete:
             grown = blob.complete_at(now.monotonic)
@@ -249,9 +246,9 @@ class _Together:
 def _together(leases: Collection[Lease], ended: Iterable[Lease]) -> _Together:
     snapshots = [held for lease in leases for held in lease.snapshots.values()]
     # A lease whose manifest was read when it had gone was not asked for the rest any more.
-    surveyed = {digest for lease in ended for digest, content in lease.surveyed.items() if content is not None}
+    found_blobs = {digest for lease in ended for digest, content in lease.found_blobs.items() if content is not None}
     return _Together(
-        frozenset(surveyed).union(*(lease.contents.keys() for lease in leases)),
+        frozenset(found_blobs).union(*(lease.contents.keys() for lease in leases)),
         frozenset().union(*(lease.ingests for lease in leases)),
         Snapshots(
             frozenset().union(*(held.committed for held in snapshots)),
@@ -263,8 +260,8 @@ def _together(leases: Collection[Lease], ended: Iterable[Lease]) -> _Together:
 def _unpacked_at(attempt: Attempt, blob: Blob) -> float:
     """When a layer's snapshot was made out of it, 0 if nobody knows: it may have been discarded after that."""
     position = attempt.positions.get(blob.digest)
-    chain = None if position is None else attempt.found_chains.get(attempt.slots[position].chain or "")
-    return chain.created_at or 0.0 if chain is not None and chain.snapshotter in LOCAL_SNAPSHOTTERS else 0.0
+    chain = None if position is None else attempt.found_snapshots.get(attempt.slots[position].chain or "")
+    return chain.created_at or 0.0 if chain is not None and chain.local else 0.0
 
 
 def _unseen_since(attempt: Attempt, look: Look) -> float:
@@ -277,13 +274,13 @@ def _is_fetched(manifest: Manifest, lease: Lease) -> bool:
     """Whether any layer of a manifest is on the node or on its way there."""
     layers = (layer.digest for layer in manifest.layers)
     return any(
-        digest in lease.contents or digest in lease.ingests or lease.surveyed.get(digest) is not None
+        digest in lease.contents or digest in lease.ingests or lease.found_blobs.get(digest) is not None
         for digest in layers
     )
 
 
 def _last_arrival(attempt: Attempt, look: Look) -> float:
     """The monotonic time at which the last blob came: what was not seen coming was described after the end."""
-    found = (kept for lease in look.seen.ended for kept in (*lease.contents.values(), *lease.surveyed.values()))
+    found = (kept for lease in look.seen.ended for kept in (*lease.contents.values(), *lease.found_blobs.values()))
     arrivals = [content.created_at for content in found if content and content.digest in attempt.blobs]
     return look.now.monotonic - max(look.now.wall - max(arrivals, default=look.now.wall), 0.0)

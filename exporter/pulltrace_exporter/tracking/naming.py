@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pulltrace.model.pull import ImageKey
 from pulltrace.model.reference import InvalidReference, Reference
 from pulltrace_exporter.model.image import Document
-from pulltrace_exporter.model.observation import Content, ImageRecord, Lease
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 
 SETTLE_SECONDS = 2.0
 """How long a root's labels may still change: containerd appends the source label last."""
@@ -16,7 +16,7 @@ REMEMBERED_ROOTS = 1024
 Source = tuple[str, str]
 
 
-def root_of(lease: Lease, documents: Mapping[str, Document]) -> Content | None:
+def root_of(lease: Lease, documents: Mapping[str, Document]) -> BlobInfo | None:
     """The content of a lease that nothing else in it refers to; None while it is not there.
 
     Only an index or a manifest has children, so a layer is never taken for a root, not even one that its
@@ -41,11 +41,11 @@ class Repositories:
     def __init__(self) -> None:
         self._known: OrderedDict[str, frozenset[Source]] = OrderedDict()
 
-    def known(self, root: Content) -> frozenset[Source]:
+    def known(self, root: BlobInfo) -> frozenset[Source]:
         """What the root bore when it was last remembered, else what it bears now."""
         return self._known.get(root.digest, frozenset(root.sources))
 
-    def remember(self, root: Content) -> None:
+    def remember(self, root: BlobInfo) -> None:
         """Keep what the root bears for the pulls to come."""
         self._known[root.digest] = frozenset(root.sources)
         self._known.move_to_end(root.digest)
@@ -54,7 +54,7 @@ class Repositories:
 
 
 def choose(
-    root: Content,
+    root: BlobInfo,
     before: frozenset[Source],
     *,
     fresh: bool,
@@ -102,7 +102,7 @@ def image_of(record: ImageRecord, root: str) -> ImageKey | None:
     return None if reference is None else ImageKey(reference.host, reference.repository, root)
 
 
-def _named(described: Iterable[Content], documents: Mapping[str, Document]) -> set[str]:
+def _named(described: Iterable[BlobInfo], documents: Mapping[str, Document]) -> set[str]:
     named: set[str] = set()
     for content in described:
         named |= content.children
@@ -112,7 +112,7 @@ def _named(described: Iterable[Content], documents: Mapping[str, Document]) -> s
     return named
 
 
-def _key(source: Source, root: Content) -> ImageKey:
+def _key(source: Source, root: BlobInfo) -> ImageKey:
     return ImageKey(source[0], source[1], root.digest)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from pulltrace.clock import Instant
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
-from pulltrace_exporter.model.observation import Chain, Snapshots
+from pulltrace_exporter.model.observation import Snapshots, SnapshotStat
 from pulltrace_exporter.tracking.blob import Blob
 from pulltrace_exporter.tracking.rate import Rate
 from pulltrace_exporter.tracking.stamps import Since
@@ -37,7 +37,7 @@ class Attempt:
     `started` is the oldest lease's start, `resolved_at` the seconds from there to the registry's answer,
     `downloaded_at` the monotonic time at which all bytes were there. `cached` holds the digests of what was on the
     node before, `documents` those of index and manifests that were taken in, `positions` the first position of each
-    layer, `found_chains` the snapshots that were there when they were asked for, `configs` the slots
+    layer, `found_snapshots` the snapshots that were there when they were asked for, `configs` the slots
     that wait for each config's chain IDs.
     """
 
@@ -64,7 +64,7 @@ class Attempt:
     envelope: dict[str, Blob] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
-    found_chains: dict[str, Chain] = field(default_factory=dict)
+    found_snapshots: dict[str, SnapshotStat] = field(default_factory=dict)
     extracting: set[str] = field(default_factory=set)
     fetching: set[str] = field(default_factory=set)
     rate: Rate | None = None
@@ -94,14 +94,14 @@ class Attempt:
         self.committed |= new
         return bool(new)
 
-    def take_surveyed_chains(self, chains: Mapping[str, Chain]) -> None:
+    def take_found_snapshots(self, chains: Mapping[str, SnapshotStat]) -> None:
         """Take in which snapshots were there when the image was looked up; each is there from then on."""
         for slot in self.slots:
             chain = chains.get(slot.chain) if slot.chain else None
             if slot.chain is not None and chain is not None and chain.created_at is not None:
                 self.snapshotter = self.snapshotter or chain.snapshotter
                 self.committed.add(slot.chain)
-                self.found_chains[slot.chain] = chain
+                self.found_snapshots[slot.chain] = chain
 
     def end(self, result: Phase, now: Instant) -> None:
         """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""

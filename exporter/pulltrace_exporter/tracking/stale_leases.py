@@ -36,7 +36,7 @@ class Ghosts:
         suspects = (self._suspects.keys() | candidates) & leases.keys()
         claimed = _ingests(leases, without=suspects)
         others = [lease for key, lease in leases.items() if key not in suspects]
-        wanted = _wanted((*others, *_begun_after(seen.daemon, (*seen.ended, *seen.glimpsed))))
+        wanted = _wanted((*others, *_begun_after(seen.daemon, (*seen.ended, *seen.inferred))))
         kept: dict[str, _Suspect] = {}
         confirmed = []
         for lease_id in sorted(suspects):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pulltrace.clock import Instant
 from pulltrace.model.pull import ImageKey, Phase, Pull, QueuedImage
 from pulltrace_exporter.model.events import Event
-from pulltrace_exporter.model.observation import Content, ImageRecord, Intent, Lease, Observation
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Intent, Lease, Observation
 from pulltrace_exporter.model.view import Totals
 from pulltrace_exporter.tracking.counters import Ledger
 from pulltrace_exporter.tracking.download_accounting import Fetching
@@ -100,8 +100,8 @@ class Tracker:
         self._fetching.advance(self._running(), live, look)
         for lease in ended:
             self._end(lease, look)
-        for lease in seen.glimpsed:
-            self._glimpse(lease, look)
+        for lease in seen.inferred:
+            self._infer(lease, look)
         self._orphan(self._abandoned_leases(now), look, reason="abandoned")
         # After the ends: a retry that came within one interval is a new attempt, not a second request.
         self._meet(live, look)
@@ -216,7 +216,7 @@ class Tracker:
         if key is not None:
             self._join(request, key, root, look)
 
-    def _join(self, request: Request, key: ImageKey, root: Content, look: Look) -> None:
+    def _join(self, request: Request, key: ImageKey, root: BlobInfo, look: Look) -> None:
         self._repositories.remember(root)
         attempt = self._attempts.get(key)
         if attempt is None or attempt.ended is not None:
@@ -227,7 +227,7 @@ class Tracker:
         attempt.media_type = document.media_type if document else attempt.media_type
         request.attempt = attempt
 
-    def _begin(self, key: ImageKey, request: Request, root: Content, look: Look) -> Attempt:
+    def _begin(self, key: ImageKey, request: Request, root: BlobInfo, look: Look) -> Attempt:
         now = look.now
         self._ledger.meet(key.registry)
         previous = self._attempts.pop(key, None)
@@ -274,7 +274,7 @@ class Tracker:
         others = (other for other in self._attempts.values() if other is not attempt)
         return {other.key for other in others if other.ended is None or other.ended.monotonic > since}
 
-    def _glimpse(self, lease: Lease, look: Look) -> None:
+    def _infer(self, lease: Lease, look: Look) -> None:
         """Count a pull that was over before it was seen, with series like those of any other."""
         request = self._follow(lease, look, final=True)
         if request.attempt is not None and request.attempt.leases == {lease.id}:

@@ -10,8 +10,7 @@ import pytest
 
 from pulltrace import __version__
 from pulltrace.model.pull import NodeReport
-from pulltrace_aggregator.exporters import poller
-from pulltrace_aggregator.exporters import ExporterGone, ExporterSeen, Pace, Result
+from pulltrace_aggregator.exporters import ExporterGone, ExporterSeen, Pace, Result, poller
 from pulltrace_aggregator.exporters.answer import Answer, read_report
 from pulltrace_aggregator.model.cluster import SliceGone
 from pulltrace_aggregator.model.exporter import NodeState

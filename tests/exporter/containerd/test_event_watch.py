@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pulltrace_exporter.containerd.client import Client
-from pulltrace_exporter.containerd.event_watch import Wakeup
+from pulltrace_exporter.containerd.event_watch import EventWatch
 from rig.standin import StandIn
 from rig.standin.asking import wait_until
 from rig.standin.descriptors import Descriptor
@@ -24,29 +24,29 @@ def node(tmp_path: Path) -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def wakeup(node: StandIn) -> Iterator[Wakeup]:
+def event_watch(node: StandIn) -> Iterator[EventWatch]:
     with Client(node.socket, "k8s.io") as client:
-        wakeup = Wakeup(client, lambda: None)
+        event_watch = EventWatch(client, lambda: None)
         try:
             wait_until(lambda: node.bus.listeners == 1)
-            yield wakeup
+            yield event_watch
         finally:
-            wakeup.close()
+            event_watch.close()
 
 
-def test_a_write_that_two_subscriptions_hear_of_is_told_once(node: StandIn, wakeup: Wakeup) -> None:
-    wakeup.adapt(busy=True)
+def test_a_write_that_two_subscriptions_hear_of_is_told_once(node: StandIn, event_watch: EventWatch) -> None:
+    event_watch.adapt(busy=True)
     wait_until(lambda: node.bus.listeners == 2)
     told: list[tuple[str, bool, bool]] = []
 
     def told_of(name: str) -> bool:
-        told.extend((write.name, write.created, write.managed) for write in wakeup.writes())
+        told.extend((write.name, write.created, write.managed) for write in event_watch.writes())
         return any(each == name for each, _, _ in told)
 
     node.store.put_image("first", TARGET, {})
     node.store.put_image("first", TARGET, MARKED)
     wait_until(lambda: told_of("first"))
-    wakeup.adapt(busy=True)
+    event_watch.adapt(busy=True)
     wait_until(lambda: node.bus.listeners == 1)
     node.store.put_image("last", TARGET, MARKED)
     wait_until(lambda: told_of("last"))

@@ -12,7 +12,7 @@ from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.errors import ContainerdError
-from pulltrace_exporter.model.observation import Chain, Content, ImageRecord, Ingest, Lease, Observation
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Observation, SnapshotStat
 
 pytestmark = pytest.mark.unit
 
@@ -74,16 +74,16 @@ class FakeContainerd:
         self._fail_for("Content/ListStatuses")
         return {}
 
-    def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, Content | None]:
+    def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
         return {digest: None if namespace else self.content(digest) for digest in digests}
 
-    def content(self, digest: str) -> Content | None:
+    def content(self, digest: str) -> BlobInfo | None:
         if digest not in self.blobs:
             return None
         data, created_at = self.blobs[digest]
         children = frozenset(PARTS if digest == ROOT else ())
         sources = ((HOST, REPOSITORY),)
-        return Content(digest, len(data), created_at, sources, children)
+        return BlobInfo(digest, len(data), created_at, sources, children)
 
     def other_namespaces(self) -> list[str]:
         return ["moby"]
@@ -91,8 +91,8 @@ class FakeContainerd:
     def read(self, digest: str, limit: int) -> bytes | None:
         return self.blobs[digest][0] if digest in self.blobs else None
 
-    def chain(self, snapshotter: str, chain_id: str) -> Chain:
-        return Chain(snapshotter, None)
+    def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
+        return SnapshotStat(snapshotter, None)
 
     def image(self, name: str) -> ImageRecord | None:
         return ImageRecord(name, self.records[name], ROOT) if name in self.records else None
@@ -149,7 +149,7 @@ def begun(containerd: FakeContainerd, version: str) -> Watcher:
 
 def came(lease: Lease) -> set[str]:
     """What the lease brought: what is younger than itself."""
-    blobs = (*lease.contents.values(), *lease.surveyed.values())
+    blobs = (*lease.contents.values(), *lease.found_blobs.values())
     return {blob.digest for blob in blobs if blob is not None and blob.created_at >= lease.created_at}
 
 
@@ -157,7 +157,7 @@ def test_a_pull_between_two_looks_is_glimpsed_with_all_that_it_brought(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW + 3)
-    (lease,) = watcher.look(3.6, containerd.write(TAG, 3.5, created=True)).glimpsed
+    (lease,) = watcher.look(3.6, containerd.write(TAG, 3.5, created=True)).inferred
     assert lease.created_at == NOW + 3
     assert came(lease) == {ROOT, *PARTS}
 
@@ -165,14 +165,14 @@ def test_a_pull_between_two_looks_is_glimpsed_with_all_that_it_brought(
 def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write(TAG, 3.05, created=True)
-    assert not watcher.look(3.06).glimpsed
-    (lease,) = watcher.look(3.2, written).glimpsed
+    assert not watcher.look(3.06).inferred
+    (lease,) = watcher.look(3.2, written).inferred
     assert came(lease) == {ROOT, *PARTS}
 
 
 def test_a_re_pull_of_what_is_there_brought_nothing(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW - 60)
-    (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).glimpsed
+    (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).inferred
     assert lease.created_at == NOW + 3
     assert not came(lease)
 
@@ -181,9 +181,9 @@ def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContai
     """Each takes a call for each of its layers: a look that took in hundreds would show nothing else for a minute."""
     containerd.fetch(NOW - 60)
     writes = [containerd.write(TAG, 1 + number / 100) for number in range(120)]
-    told = [len(watcher.look(3, *writes).glimpsed)]
+    told = [len(watcher.look(3, *writes).inferred)]
     while watcher.settling:
-        told.append(len(watcher.look(3 + len(told) / 10).glimpsed))
+        told.append(len(watcher.look(3 + len(told) / 10).inferred))
     assert sum(told) == len(writes)
     assert max(told) < len(writes) / 2
 
@@ -192,7 +192,7 @@ def test_what_came_before_the_first_look_is_not_brought_by_a_pull_after_it(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 0.2)
-    (lease,) = watcher.look(0.4, containerd.write(TAG, 0.3)).glimpsed
+    (lease,) = watcher.look(0.4, containerd.write(TAG, 0.3)).inferred
     assert not came(lease)
 
 
@@ -214,7 +214,7 @@ def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
             writes.append(containerd.write(name, at + 0.02))
         if name == TAG and (version == REWRITING or first):
             writes.append(containerd.write(BY_DIGEST, at + 0.03, created=first))
-        counts.append(len(watcher.look(at + 0.05, *writes).glimpsed))
+        counts.append(len(watcher.look(at + 0.05, *writes).inferred))
     assert counts == [1, 1, 1]
 
 
@@ -224,7 +224,7 @@ def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpse
     containerd.fetch(NOW - 60)
     written = containerd.write(TAG, 3)
     containerd.blobs[PARTS[1]] = (LAYER, NOW + 3.2)
-    (lease,) = watcher.look(3.4, written).glimpsed
+    (lease,) = watcher.look(3.4, written).inferred
     assert lease.created_at == NOW + 3
 
 
@@ -232,7 +232,7 @@ def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd,
     containerd.fetch(NOW + 1)
     writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]
     writes += [containerd.write(TAG, 2.2), containerd.write(TAG, 2.3)]
-    first, *others = watcher.look(2.4, *writes).glimpsed
+    first, *others = watcher.look(2.4, *writes).inferred
     assert came(first) == {ROOT, *PARTS}
     assert [came(lease) for lease in others] == [set(), set()]
 
@@ -245,7 +245,7 @@ def test_what_another_client_pulls_is_marked_by_cri_and_no_further_pull(
     containerd.fetch(NOW - 60)
     for at in (3.0, 3.1):
         writes = (containerd.write(TAG, at, managed=False), containerd.write(TAG, at + 0.01))
-        assert len(watcher.look(at + 0.05, *writes).glimpsed) == 1
+        assert len(watcher.look(at + 0.05, *writes).inferred) == 1
 
 
 def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
@@ -254,8 +254,8 @@ def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: FakeContaine
     watcher.look(1.1)
     del containerd.held["pull"]
     assert len(watcher.look(1.3, containerd.write(TAG, 1.2, created=True)).ended) == 1
-    assert not watcher.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).glimpsed
-    assert len(watcher.look(8.5, containerd.write(BY_DIGEST, 8.4)).glimpsed) == 1
+    assert not watcher.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).inferred
+    assert len(watcher.look(8.5, containerd.write(BY_DIGEST, 8.4)).inferred) == 1
 
 
 def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(
@@ -267,17 +267,17 @@ def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(
     watcher.look(1.1)
     containerd.write(TAG, 1.2, created=True)
     del containerd.held["pull"]
-    assert not watcher.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).glimpsed
+    assert not watcher.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).inferred
 
 
 def test_the_record_of_a_pull_that_was_seen_is_its_own(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("pull", NOW + 0.9, ROOT)
     watcher.look(1.1)
-    assert not watcher.look(1.21, containerd.write(TAG, 1.2)).glimpsed, "its lease is still there"
+    assert not watcher.look(1.21, containerd.write(TAG, 1.2)).inferred, "its lease is still there"
     del containerd.held["pull"]
     seen = watcher.look(1.3)
-    assert ([lease.id for lease in seen.ended], seen.glimpsed) == (["pull"], ())
+    assert ([lease.id for lease in seen.ended], seen.inferred) == (["pull"], ())
 
 
 def test_word_of_a_pull_that_was_seen_may_come_late(containerd: FakeContainerd, watcher: Watcher) -> None:
@@ -287,7 +287,7 @@ def test_word_of_a_pull_that_was_seen_may_come_late(containerd: FakeContainerd, 
     written = containerd.write(TAG, 1.2)
     del containerd.held["pull"]
     watcher.look(1.3)
-    assert not watcher.look(1.5, written).glimpsed
+    assert not watcher.look(1.5, written).inferred
 
 
 @pytest.mark.parametrize("pause", [0.01, 9])
@@ -300,7 +300,7 @@ def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(
     del containerd.held["pull"]
     written = containerd.write(TAG, 1.2)
     watcher.look(1.3)
-    (lease,) = watcher.look(9.4, written, containerd.write(TAG, 1.3 + pause)).glimpsed
+    (lease,) = watcher.look(9.4, written, containerd.write(TAG, 1.3 + pause)).inferred
     assert not came(lease)
 
 
@@ -311,7 +311,7 @@ def test_of_two_pulls_at_once_the_one_that_was_not_seen_is_one_more(
     containerd.lease("pull", NOW + 0.9, ROOT)
     watcher.look(1.1)
     seen = watcher.look(1.4, containerd.write(TAG, 1.2), containerd.write(TAG, 1.3))
-    assert (len(seen.leases), len(seen.glimpsed)) == (1, 1)
+    assert (len(seen.leases), len(seen.inferred)) == (1, 1)
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
@@ -323,12 +323,12 @@ def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_
     containerd.lease("early", NOW + 0.9, ROOT)
     containerd.lease("late", NOW + 0.95, ROOT)
     watcher.look(1.1)
-    glimpsed = [*watcher.look(1.15, containerd.write(TAG, 1.13)).glimpsed]
+    inferred = [*watcher.look(1.15, containerd.write(TAG, 1.13)).inferred]
     for lease, at in (("late", 1.2), ("early", 1.3)):
         del containerd.held[lease]
-        glimpsed += watcher.look(at).glimpsed
-    glimpsed += watcher.look(1.4, containerd.write(TAG, 1.28)).glimpsed
-    assert not glimpsed
+        inferred += watcher.look(at).inferred
+    inferred += watcher.look(1.4, containerd.write(TAG, 1.28)).inferred
+    assert not inferred
 
 
 def test_a_pulls_own_record_and_the_echo_of_another_change_places(containerd: FakeContainerd) -> None:
@@ -341,8 +341,8 @@ def test_a_pulls_own_record_and_the_echo_of_another_change_places(containerd: Fa
     watcher.look(1.1)
     containerd.held.clear()
     watcher.look(1.2, *(containerd.write(TAG, 1.12 + number / 100) for number in range(len(names))))
-    assert not watcher.look(1.4, *(containerd.write(TAG, 1.3 + number / 100) for number in range(len(names)))).glimpsed
-    assert len(watcher.look(1.6, containerd.write(TAG, 1.5)).glimpsed) == 1
+    assert not watcher.look(1.4, *(containerd.write(TAG, 1.3 + number / 100) for number in range(len(names)))).inferred
+    assert len(watcher.look(1.6, containerd.write(TAG, 1.5)).inferred) == 1
 
 
 def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watcher: Watcher) -> None:
@@ -350,15 +350,15 @@ def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watc
     containerd.lease("failing", NOW + 1.1, ROOT)
     watcher.look(1.2)
     del containerd.held["failing"]
-    assert not watcher.look(1.3).glimpsed
-    assert len(watcher.look(2.1, containerd.write(TAG, 2)).glimpsed) == 1
+    assert not watcher.look(1.3).inferred
+    assert len(watcher.look(2.1, containerd.write(TAG, 2)).inferred) == 1
 
 
 def test_a_clock_set_back_during_a_pull_makes_no_second_one_of_it(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 900)
     containerd.lease("pull", NOW + 900, ROOT)
     watcher.look(901)
-    assert not watcher.look(2.1, containerd.write(TAG, 2)).glimpsed
+    assert not watcher.look(2.1, containerd.write(TAG, 2)).inferred
 
 
 @pytest.mark.parametrize("looks", [(), (1.5,), (1.5, 899.5)], ids=["at-once", "soon", "when-time-has-caught-up"])
@@ -372,7 +372,7 @@ def test_the_end_of_a_pull_whose_clock_was_set_back_is_its_own(
         watcher.look(at)
     end = (looks or (1.5,))[-1] + 0.6
     del containerd.held["pull"]
-    assert not watcher.look(end, containerd.write(TAG, end - 0.2)).glimpsed
+    assert not watcher.look(end, containerd.write(TAG, end - 0.2)).inferred
 
 
 def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(
@@ -384,14 +384,14 @@ def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(
     watcher.look(901)
     watcher.look(1.5)
     del containerd.held["failing"]
-    assert not watcher.look(2.5).glimpsed
-    assert len(watcher.look(3.1, containerd.write(TAG, 3)).glimpsed) == 1
+    assert not watcher.look(2.5).inferred
+    assert len(watcher.look(3.1, containerd.write(TAG, 3)).inferred) == 1
 
 
 def test_an_import_or_a_local_tag_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write("registry.example/other:v1", 3.5, created=True, managed=False)
-    assert not watcher.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).glimpsed
+    assert not watcher.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).inferred
 
 
 def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
@@ -400,10 +400,10 @@ def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
     containerd.fetch(NOW + 3)
     containerd.lease("pull", NOW + 2.9, gone=True)
     early = watcher.look(3.11, containerd.write(TAG, 3.1))
-    assert ([lease.id for lease in early.leases], early.glimpsed) == (["pull"], ())
+    assert ([lease.id for lease in early.leases], early.inferred) == (["pull"], ())
     containerd.held.clear()
     late = watcher.look(3.2)
-    (lease,) = late.glimpsed
+    (lease,) = late.inferred
     assert came(lease) == {ROOT, *PARTS}
     assert all(lease.nameless for lease in late.ended)
 
@@ -421,7 +421,7 @@ def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it
     (lease,) = seen.ended
     assert (lease.id, lease.created_at, ROOT in lease.contents) == ("slow", NOW + 1, True)
     assert not came(lease)
-    assert not watcher.look(5.1, written).glimpsed, "it is explained"
+    assert not watcher.look(5.1, written).inferred, "it is explained"
 
 
 def test_of_several_records_the_first_after_it_was_last_seen_is_that_of_a_nameless_lease(
@@ -457,4 +457,4 @@ def test_what_was_written_is_not_forgotten_when_reading_fails(
     with pytest.raises(ContainerdError):
         watcher.look(3.6, containerd.write(TAG, 3.5))
     containerd.failing = ""
-    assert len(watcher.look(3.8).glimpsed) == 1
+    assert len(watcher.look(3.8).inferred) == 1

@@ -5,7 +5,7 @@ import pytest
 from pulltrace.model.pull import ImageKey
 from pulltrace.model.reference import Reference
 from pulltrace_exporter.model.image import Descriptor, Document, Index, Unreadable
-from pulltrace_exporter.model.observation import Content, ImageRecord, Lease
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 from pulltrace_exporter.tracking.naming import (
     REMEMBERED_ROOTS,
     Repositories,
@@ -25,11 +25,11 @@ A, B, C = (REGISTRY, "a"), (REGISTRY, "b"), ("other.example", "a")
 KEY = ImageKey(REGISTRY, "a", ROOT)
 
 
-def content(name: str = "root", *sources: tuple[str, str], children: tuple[str, ...] = ("child",)) -> Content:
-    return Content(digest(name), 10, 1.0, sources, frozenset(digest(child) for child in children))
+def content(name: str = "root", *sources: tuple[str, str], children: tuple[str, ...] = ("child",)) -> BlobInfo:
+    return BlobInfo(digest(name), 10, 1.0, sources, frozenset(digest(child) for child in children))
 
 
-def lease(*contents: Content | None) -> Lease:
+def lease(*contents: BlobInfo | None) -> Lease:
     return Lease("lease", 1.0, {found.digest: found for found in contents if found})
 
 

@@ -13,14 +13,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from pulltrace.clock import Instant
 from pulltrace.model.pull import Daemon, Pull
 from pulltrace_exporter.model.observation import (
-    Chain,
-    Content,
+    BlobInfo,
     ImageRecord,
     Ingest,
     Intent,
     Lease,
     Observation,
     Snapshots,
+    SnapshotStat,
 )
 from pulltrace_exporter.model.view import Totals
 from pulltrace_exporter.tracking.pull_state import Attempt
@@ -149,13 +149,13 @@ class Noise:
     def some(self, items: list[Any]) -> list[Any]:
         return self.random.sample(items, self.random.randint(0, min(len(items), 6)))
 
-    def content(self, digest: str) -> Content:
+    def content(self, digest: str) -> BlobInfo:
         document = DOCUMENTS.get(digest)
         named = frozenset(reference.digest for reference in document.references) if document else frozenset()
         children = self.random.choice((named, frozenset()))
-        return Content(digest, self.random.randint(0, 5000), self.time(), tuple(self.some(SOURCES)), children)
+        return BlobInfo(digest, self.random.randint(0, 5000), self.time(), tuple(self.some(SOURCES)), children)
 
-    def contents(self) -> dict[str, Content | None]:
+    def contents(self) -> dict[str, BlobInfo | None]:
         return {digest: self.random.choice((None, self.content(digest))) for digest in self.some(DIGESTS)}
 
     def snapshots(self) -> dict[str, Snapshots]:
@@ -175,7 +175,7 @@ class Noise:
             frozenset(self.some(DIGESTS)),
             self.snapshots(),
             self.contents(),
-            {chain: Chain(OVERLAY, self.random.choice((None, self.time()))) for chain in self.some(CHAINS)},
+            {chain: SnapshotStat(OVERLAY, self.random.choice((None, self.time()))) for chain in self.some(CHAINS)},
         )
 
     def observation(self, listed: Mapping[str, float], gone: set[str]) -> Observation:
@@ -186,7 +186,7 @@ class Noise:
             Daemon(True, "2", random.choice((None, self.now - 90_000, self.time()))),
             leases=tuple(self.lease(name, created_at) for name, created_at in listed.items()),
             ended=tuple(self.lease(name, self.time()) for name in sorted(gone) if random.random() < 0.7),
-            glimpsed=tuple(self.lease(f"glimpse {number}", self.time()) for number in self.some([1, 2])),
+            inferred=tuple(self.lease(f"glimpse {number}", self.time()) for number in self.some([1, 2])),
             ingests={ingest.digest: ingest for ingest in ingests},
             documents={digest: DOCUMENTS[digest] for digest in DOCUMENTS if random.random() < 0.9},
             diff_ids={config: DIFF_IDS[config] for config in DIFF_IDS if random.random() < 0.7},

@@ -1,6 +1,5 @@
 """What is written of an image besides the record that ends its pull: told apart, so that each pull counts once."""
 
-import re
 from collections import defaultdict
 from dataclasses import dataclass
 
@@ -8,9 +7,6 @@ from pulltrace.model.reference import Reference
 
 LASTING_SECONDS = 30.0
 """So long an echo is waited for: with a big manifest CRI takes seconds. One that never comes hides a pull so long."""
-
-FIRST_WITHOUT_REWRITING = {6: 29, 7: 14}
-"""The patch of containerd 1.x from which on CRI leaves records alone that need no change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +22,7 @@ class ImageWrite:
     managed: bool
 
 
-def rewrites_records(version: str) -> bool:
-    """Whether the CRI of this containerd writes all names of an image at each pull, changed or not."""
-    found = re.match(r"v?(\d+)\.(\d+)\.(\d+)", version)
-    if not found:
-        return False
-    major, minor, patch = (int(part) for part in found.groups())
-    return (major, minor) < (1, 6) or (major == 1 and patch < FIRST_WITHOUT_REWRITING.get(minor, 0))
-
-
-class Echoes:
+class CriImageWrites:
     """The writes that are still to come after a pull's own, by name.
 
     A pull writes the name that it was asked for, under its lease. Then CRI adds the image's digest as a name, once;

@@ -9,12 +9,13 @@ from typing import NamedTuple
 
 from pulltrace.model.reference import InvalidReference, Reference
 from pulltrace_exporter.containerd.client import Client
-from pulltrace_exporter.containerd.inferred.cri_image_writes import Echoes, ImageWrite, rewrites_records
-from pulltrace_exporter.containerd.inferred.lease_image_match import Sightings
-from pulltrace_exporter.containerd.inferred.poll_history import Looks
+from pulltrace_exporter.containerd.inferred.cri_image_writes import CriImageWrites, ImageWrite
+from pulltrace_exporter.containerd.inferred.lease_image_match import LeaseImageMatch
+from pulltrace_exporter.containerd.inferred.poll_history import PollHistory
 from pulltrace_exporter.containerd.lease_reader import LeaseReader
-from pulltrace_exporter.containerd.manifest_cache import Documents
-from pulltrace_exporter.model.observation import Content, ImageRecord, Ingest
+from pulltrace_exporter.containerd.manifest_cache import ManifestCache
+from pulltrace_exporter.containerd.quirks import rewrites_records
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest
 
 REMEMBERED = 1000
 
@@ -25,7 +26,7 @@ SHUFFLED_SECONDS = 2.0
 """Where names are written again, a pull's own write and another one's echo of the same name change places."""
 
 
-class Glimpse(NamedTuple):
+class InferredPull(NamedTuple):
     """A pull that nobody saw: what it would have held, its root, and the root's records."""
 
     reader: LeaseReader
@@ -33,17 +34,17 @@ class Glimpse(NamedTuple):
     records: tuple[ImageRecord, ...]
 
 
-class Glimpses:
+class InferredPulls:
     """Tells the records that a pull wrote unseen from those that are explained by a pull that was seen.
 
     `version` is containerd's.
     """
 
-    def __init__(self, documents: Documents) -> None:
+    def __init__(self, documents: ManifestCache) -> None:
         self.version = ""
         self._documents = documents
-        self._sightings = Sightings()
-        self._echoes = Echoes()
+        self._lease_match = LeaseImageMatch()
+        self._cri_writes = CriImageWrites()
         self._written: OrderedDict[str, float] = OrderedDict()
         """By name and by root: until when what was written is accounted for."""
         self._heard: tuple[ImageWrite, ...] = ()
@@ -60,27 +61,27 @@ class Glimpses:
 
     def follow(self, running: Iterable[LeaseReader], now: float) -> None:
         """These pulls are under way."""
-        self._sightings.follow(running, now)
+        self._lease_match.follow(running, now)
 
     def end(self, reader: LeaseReader, records: Iterable[ImageRecord], gone_at: float) -> None:
         """A pull that was seen is over; `records` are those of its image that were written since it began."""
         written = sorted(records, key=lambda record: record.updated_at)
-        self._sightings.end(reader, gone_at, succeeded=bool(written))
+        self._lease_match.end(reader, gone_at, succeeded=bool(written))
         for record in written:
             # For word of the pull's own record may have come too early to be heard.
             if _is_reference(record.name) and not rewrites_records(self.version):
-                self._echoes.expect_digest(record.name, record.root, record.updated_at)
+                self._cri_writes.expect_digest(record.name, record.root, record.updated_at)
 
     def find(
-        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: Looks, now: float
-    ) -> list[Glimpse]:
+        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: PollHistory, now: float
+    ) -> list[InferredPull]:
         """The pulls that nobody saw, by what was heard of, the first of them. None of `looks` showed them."""
         self._sort(client, now)
         found = []
         for write, record in self._unseen[:MOST_AT_ONCE]:
             reader = self._read(client, write, record, ingests, snapshotter, looks.before(write.at))
             if reader is not None:
-                found.append(Glimpse(reader, record.root, client.images(record.root)))
+                found.append(InferredPull(reader, record.root, client.images(record.root)))
         self._unseen = self._unseen[MOST_AT_ONCE:]
         return found
 
@@ -103,7 +104,7 @@ class Glimpses:
         while self._heard:
             write = self._heard[0]
             # CRI names each image by the digest of its config too.
-            if _is_reference(write.name) and not self._echoes.hear(write):
+            if _is_reference(write.name) and not self._cri_writes.hear(write):
                 if write.name not in records:
                     records[write.name] = client.image(write.name)
                 self._explain(write, records[write.name], now)
@@ -114,8 +115,8 @@ class Glimpses:
         if record is None:
             return  # it has been removed
         rewriting = rewrites_records(self.version)
-        self._echoes.expect(write, record.root, rewriting=rewriting)
-        if not self._sightings.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
+        self._cri_writes.expect(write, record.root, rewriting=rewriting)
+        if not self._lease_match.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
             self._unseen += ((write, record),)
             return
         self._account(record.root, write.at)
@@ -126,7 +127,7 @@ class Glimpses:
             self._written.popitem(last=False)
 
     def _is_accounted(self, record: ImageRecord) -> bool:
-        told = self._echoes.due(record.name) or self._sightings.awaits(record.root)
+        told = self._cri_writes.due(record.name) or self._lease_match.awaits(record.root)
         return told or record.updated_at <= self._written.get(record.name, 0.0)
 
     def _read(
@@ -144,13 +145,13 @@ class Glimpses:
             return None
         # It was written a moment before that was announced, and may have been written again since.
         end = min(write.at, record.updated_at)
-        reader = LeaseReader(f"glimpse {write.name} {write.at}", end, self._documents)
+        reader = LeaseReader(f"inferred {write.name} {write.at}", end, self._documents)
         reader.recall(client, root, ingests, snapshotter, max(self._written.get(record.root, 0.0), since))
         self._account(record.root, write.at)
         return reader
 
 
-def _pulled_root(client: Client, record: ImageRecord) -> Content | None:
+def _pulled_root(client: Client, record: ImageRecord) -> BlobInfo | None:
     """The root of an image; None for one that did not come from the repository it is named after."""
     root = client.content(record.root)
     reference = Reference.parse(record.name)

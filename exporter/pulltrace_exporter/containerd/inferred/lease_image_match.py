@@ -12,7 +12,7 @@ MOST_COMPARED = 100
 
 
 @dataclass(slots=True, eq=False)
-class _Sighting:
+class _SeenPull:
     """One lease that was seen to hold an image, from `since` on by the clock as it is now.
 
     `gone_at` is the first moment without it, `wrote_at` its record's.
@@ -28,32 +28,32 @@ class _Sighting:
 class _Span:
     """When a pull may have written its record."""
 
-    sighting: _Sighting
+    pull: _SeenPull
     begin: float
     end: float
 
 
-class Sightings:
+class LeaseImageMatch:
     """Every pull writes one record of its own, under its lease. All times are Unix times."""
 
     def __init__(self) -> None:
-        self._pulls: dict[str, _Sighting] = {}
+        self._pulls: dict[str, _SeenPull] = {}
 
     def follow(self, running: Iterable[LeaseReader], now: float) -> None:
         """These pulls are under way at `now`; the others are forgotten when word of their records is due no longer."""
         before, self._pulls = self._pulls, {}
         for reader in running:
-            sighting = before.pop(reader.id, None) or _Sighting(reader.since)
-            sighting.since = reader.since
-            sighting.roots = reader.roots
-            self._pulls[reader.id] = sighting
+            pull = before.pop(reader.id, None) or _SeenPull(reader.since)
+            pull.since = reader.since
+            pull.roots = reader.roots
+            self._pulls[reader.id] = pull
         self._pulls |= {lease_id: each for lease_id, each in before.items() if _is_due(each, now)}
 
     def end(self, reader: LeaseReader, gone_at: float, *, succeeded: bool) -> None:
         """The lease is gone. A pull that failed has written nothing."""
-        sighting = self._pulls.setdefault(reader.id, _Sighting(reader.since))
-        sighting.roots = reader.roots if succeeded else ()
-        sighting.gone_at = gone_at
+        pull = self._pulls.setdefault(reader.id, _SeenPull(reader.since))
+        pull.roots = reader.roots if succeeded else ()
+        pull.gone_at = gone_at
 
     def claim(self, root: str, at: float, now: float, slack: float = 0.0) -> bool:
         """Whether one of them explains that a record of `root` was written at `at`; each explains one.
@@ -67,7 +67,7 @@ class Sightings:
 
     def awaits(self, root: str) -> bool:
         """Whether word of a record of this root is due."""
-        return any(root in sighting.roots and sighting.wrote_at is None for sighting in self._pulls.values())
+        return any(root in pull.roots and pull.wrote_at is None for pull in self._pulls.values())
 
 
 def _assign(at: float, spans: list[_Span]) -> bool:
@@ -77,21 +77,21 @@ def _assign(at: float, spans: list[_Span]) -> bool:
     Those tried are taken out of `spans`.
     """
     able = [span for span in spans if span.begin <= at <= span.end]
-    for span in sorted(able, key=lambda span: span.sighting.wrote_at is not None):
+    for span in sorted(able, key=lambda span: span.pull.wrote_at is not None):
         if span not in spans:
             continue
         spans.remove(span)
-        if span.sighting.wrote_at is None or _assign(span.sighting.wrote_at, spans):
-            span.sighting.wrote_at = at
+        if span.pull.wrote_at is None or _assign(span.pull.wrote_at, spans):
+            span.pull.wrote_at = at
             return True
     return False
 
 
-def _span(sighting: _Sighting, now: float, slack: float) -> _Span:
+def _span(pull: _SeenPull, now: float, slack: float) -> _Span:
     # A beginning in the future is one before the clock was set back: it bounds nothing then.
-    begin = -math.inf if sighting.since > now else sighting.since
-    return _Span(sighting, begin, math.inf if sighting.gone_at is None else sighting.gone_at + slack)
+    begin = -math.inf if pull.since > now else pull.since
+    return _Span(pull, begin, math.inf if pull.gone_at is None else pull.gone_at + slack)
 
 
-def _is_due(sighting: _Sighting, now: float) -> bool:
-    return sighting.gone_at is not None and abs(now - sighting.gone_at) < LASTING_SECONDS
+def _is_due(pull: _SeenPull, now: float) -> bool:
+    return pull.gone_at is not None and abs(now - pull.gone_at) < LASTING_SECONDS

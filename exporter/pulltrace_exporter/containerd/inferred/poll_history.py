@@ -5,7 +5,7 @@ from collections import deque
 REMEMBERED_LOOKS = 256
 
 
-class Looks:
+class PollHistory:
     """Times (Unix) at which all leases were listed. A pull that no look showed began after the one before its end."""
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Looks:
         self._times.append(now)
 
     def forget(self, since: float) -> None:
-        """Looks from that moment on missed something: a lease that was listed was gone before it was read."""
+        """Drop the polls from that moment on: a lease that they listed was gone before it was read."""
         while self._times and self._times[-1] >= since:
             self._times.pop()
 

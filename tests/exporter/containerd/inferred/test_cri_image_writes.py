@@ -6,10 +6,10 @@ from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
 from pulltrace_exporter.containerd.event_watch import image_write
 from pulltrace_exporter.containerd.inferred.cri_image_writes import (
     LASTING_SECONDS,
-    Echoes,
+    CriImageWrites,
     ImageWrite,
-    rewrites_records,
 )
+from pulltrace_exporter.containerd.quirks import rewrites_records
 
 pytestmark = pytest.mark.unit
 
@@ -43,7 +43,7 @@ def a_write(name: str, at: float, *, created: bool = False, managed: bool = True
 
 
 def test_an_echo_explains_one_write() -> None:
-    echoes = Echoes()
+    echoes = CriImageWrites()
     echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
     assert echoes.due(TAG)
     assert [echoes.hear(a_write(TAG, at)) for at in (1.1, 1.2)] == [True, False]
@@ -52,7 +52,7 @@ def test_an_echo_explains_one_write() -> None:
 
 
 def test_a_digest_is_added_once_and_only_where_it_was_not() -> None:
-    echoes = Echoes()
+    echoes = CriImageWrites()
     echoes.expect(a_write(TAG, 1, created=True), ROOT, rewriting=False)
     assert not echoes.hear(a_write(DIGEST, 1.1))
     assert [echoes.hear(a_write(DIGEST, at, created=True)) for at in (1.2, 1.3)] == [True, False]
@@ -61,7 +61,7 @@ def test_a_digest_is_added_once_and_only_where_it_was_not() -> None:
 @pytest.mark.parametrize("later", [LASTING_SECONDS, -3600])
 def test_an_echo_that_never_comes_is_not_waited_for(later: float) -> None:
     """The clock may be set back in the meantime, too."""
-    echoes = Echoes()
+    echoes = CriImageWrites()
     echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
     echoes.expect_digest(TAG, ROOT, 1)
     assert not echoes.hear(a_write(TAG, 1 + later))
@@ -70,7 +70,7 @@ def test_an_echo_that_never_comes_is_not_waited_for(later: float) -> None:
 
 
 def test_what_cri_does_not_mark_is_nobodys_echo() -> None:
-    echoes = Echoes()
+    echoes = CriImageWrites()
     echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=False)
     assert not echoes.hear(a_write(TAG, 1.1, managed=False))
     assert echoes.hear(a_write(TAG, 1.2))
