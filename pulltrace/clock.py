@@ -1,7 +1,19 @@
-"""Time as a parameter."""
+"""Time as a parameter, and the three clocks that are told apart.
+
+Ages on different machines may be compared, their instants may not. Each clock has a type of its own, so that mypy
+finds an instant of one clock where one of another is expected. Arithmetic gives a plain `float`, which is right for a
+difference; a new instant is wrapped in its type again.
+"""
 
 import time
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NewType, Protocol
+
+Monotonic = NewType("Monotonic", float)
+"""Seconds on this machine's monotonic clock; good for differences only."""
+NodeTime = NewType("NodeTime", float)
+"""Unix time on a node's clock: that of its containerd, kubelet and exporter."""
+ServerTime = NewType("ServerTime", float)
+"""Unix time on the clock of the Kubernetes API server."""
 
 
 class Instant(NamedTuple):
@@ -11,7 +23,7 @@ class Instant(NamedTuple):
     """
 
     wall: float
-    monotonic: float
+    monotonic: Monotonic
 
 
 class Clock(Protocol):
@@ -27,4 +39,4 @@ class SystemClock:
 
     def now(self) -> Instant:
         """The present moment."""
-        return Instant(time.time(), time.monotonic())
+        return Instant(time.time(), Monotonic(time.monotonic()))

@@ -8,6 +8,8 @@ from functools import cached_property
 from math import isfinite
 from typing import NamedTuple
 
+from pulltrace.clock import NodeTime
+
 
 class Phase(StrEnum):
     """Where a pull stands. The last three are ends."""
@@ -87,9 +89,9 @@ class Pull:
     downloaded: int | None
     unpacked: int | None
     bytes_per_second: float | None
-    started_at: float | None
-    ended_at: float | None
-    last_progress_at: float | None
+    started_at: NodeTime | None
+    ended_at: NodeTime | None
+    last_progress_at: NodeTime | None
     layers: tuple[Layer, ...] = ()
 
     @property
@@ -129,7 +131,7 @@ class QueuedImage:
     registry: str
     repository: str
     reference: str
-    since: float
+    since: NodeTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +140,7 @@ class Daemon:
 
     up: bool = False
     version: str = ""
-    started_at: float | None = None
+    started_at: NodeTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,9 @@ class NodeReport:
 
     node: str
     version: str
-    now: float
+    now: NodeTime
     daemon: Daemon
-    resolving: tuple[float, ...] = ()
+    resolving: tuple[NodeTime, ...] = ()
     queued: tuple[QueuedImage, ...] = ()
     pulls: tuple[Pull, ...] = ()
     timed: bool = True

@@ -12,6 +12,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Any, Final
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.json_reader import JsonFault, JsonObject, WrongValue, count, flag, number, text
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import InvalidReference, Reference
@@ -49,14 +50,14 @@ def etag(report: NodeReport, *, layers: bool = True) -> str:
     is news even if no size has changed. Weak, as two answers with the same tag differ in their ages.
     """
     pulls = report.pulls if layers else tuple(replace(pull, layers=()) for pull in report.pulls)
-    state = repr((layers, replace(report, now=0.0, pulls=pulls)))
+    state = repr((layers, replace(report, now=NodeTime(0.0), pulls=pulls)))
     return f'W/"{sha256(state.encode()).hexdigest()[:32]}"'
 
 
-def decode(body: bytes, now: float = 0.0) -> NodeReport:
+def decode(body: bytes, wall: float = 0.0) -> NodeReport:
     """The report that a node sent; raises JsonFault, naming the place, for what is none.
 
-    `now` is the reader's own clock, for a node that does not tell its time: of such a node ages alone are taken, since
+    `wall` is the reader's own clock, for a node that does not tell its time: of such a node ages alone are taken, since
     an instant on its clock says nothing on another. What is absent is unknown. More bytes than there can be are as many
     as there can be.
 
@@ -67,13 +68,13 @@ def decode(body: bytes, now: float = 0.0) -> NodeReport:
     if (schema := document.need("schema", text)) != SCHEMA:
         raise JsonFault("schema", f"is {schema!r}, only {SCHEMA!r} can be read")
     told = document.find("nodeNow", number)
-    now = now if told is None else told
+    now = NodeTime(wall if told is None else told)
     return NodeReport(
         node=document.find("node", text) or "",
         version=document.find("version", text) or "",
         now=now,
         daemon=_read_daemon(document, now),
-        resolving=tuple(now - (entry.find("ageSeconds", number) or 0.0) for entry in document.objects("resolving")),
+        resolving=tuple(_instant(entry, "ageSeconds", now) or now for entry in document.objects("resolving")),
         queued=tuple(_read_queued(entry, now) for entry in document.objects("queued")),
         pulls=tuple(_read_pull(entry, now, timed=told is not None) for entry in document.objects("pulls")),
         timed=told is not None,
@@ -87,7 +88,7 @@ def schema() -> Mapping[str, Any]:
     return document
 
 
-def pull_document(pull: Pull, now: float, *, layers: bool) -> dict[str, object]:
+def pull_document(pull: Pull, now: NodeTime, *, layers: bool) -> dict[str, object]:
     """The JSON form of one pull at `now` on its node's clock; what is not known is left out."""
     return _known(
         registry=presentable(pull.key.registry),
@@ -137,7 +138,7 @@ def _age(now: float, instant: float | None) -> float | None:
     return None if instant is None else round(max(0.0, now - instant), 3)
 
 
-def _read_daemon(document: JsonObject, now: float) -> Daemon:
+def _read_daemon(document: JsonObject, now: NodeTime) -> Daemon:
     entry = JsonObject(document.find("containerd", _object) or {}, "containerd")
     return Daemon(
         up=entry.find("up", flag) is not False,
@@ -146,9 +147,9 @@ def _read_daemon(document: JsonObject, now: float) -> Daemon:
     )
 
 
-def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
+def _read_queued(entry: JsonObject, now: NodeTime) -> QueuedImage:
     written = entry.need("reference", text)
-    since = now - (entry.find("ageSeconds", number) or 0.0)
+    since = _instant(entry, "ageSeconds", now) or now
     try:
         reference = Reference.parse(written)
     except InvalidReference:
@@ -156,7 +157,7 @@ def _read_queued(entry: JsonObject, now: float) -> QueuedImage:
     return QueuedImage(reference.host, reference.repository, written, since)
 
 
-def _read_pull(entry: JsonObject, now: float, *, timed: bool) -> Pull:
+def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:
     key = ImageKey(entry.need("registry", text), entry.need("repository", text), entry.need("digest", text))
     started_at, begun = entry.find("startedAt", number), _instant(entry, "ageSeconds", now)
     size, cached, downloaded = (entry.find(name, count) for name in ("sizeBytes", "cachedBytes", "downloadedBytes"))
@@ -173,7 +174,7 @@ def _read_pull(entry: JsonObject, now: float, *, timed: bool) -> Pull:
         downloaded=_at_most(downloaded, None if size is None else size - min(cached or 0, size)),
         unpacked=entry.find("unpackedBytes", count),
         bytes_per_second=entry.find("bytesPerSecond", number),
-        started_at=started_at if timed and started_at is not None else begun,
+        started_at=NodeTime(started_at) if timed and started_at is not None else begun,
         ended_at=_instant(entry, "endedAgeSeconds", now),
         last_progress_at=_instant(entry, "lastProgressAgeSeconds", now),
         layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
@@ -193,9 +194,9 @@ def _read_layer(entry: JsonObject) -> Layer:
     )
 
 
-def _instant(entry: JsonObject, key: str, now: float) -> float | None:
+def _instant(entry: JsonObject, key: str, now: NodeTime) -> NodeTime | None:
     age = entry.find(key, number)
-    return None if age is None else now - age
+    return None if age is None else NodeTime(now - age)
 
 
 def _phase(value: object) -> Phase:

@@ -8,6 +8,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
+from pulltrace.clock import NodeTime
 from pulltrace.exposition import Family, Metric, MetricType, TextFormat, process_collectors
 from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
@@ -309,7 +310,7 @@ def test_layers_of_young_and_of_short_pulls_have_no_series() -> None:
 
 def test_the_queue_is_bounded_and_shows_each_image_once() -> None:
     def image(name: str, since: float) -> QueuedImage:
-        return QueuedImage("r", name, f"r/{name}", since)
+        return QueuedImage("r", name, f"r/{name}", NodeTime(since))
 
     view = a_view(queued=(image("a", 30), image("b", 10), image("a", 20), image("c", 40)))
     text = scrape(view, SeriesLimits(pulls=2))

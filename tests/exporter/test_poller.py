@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.image import Descriptor, Manifest
@@ -16,8 +16,8 @@ from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 
 pytestmark = pytest.mark.unit
 
-START = Instant(1_700_000_000.0, 1000.0)
-UP = Daemon(True, "2.1.9", START.wall - 3600)
+START = Instant(1_700_000_000.0, Monotonic(1000.0))
+UP = Daemon(True, "2.1.9", NodeTime(START.wall - 3600))
 NOTHING = Observation(UP)
 REFUSED = ContainerdError("Leases/List", "UNAVAILABLE", "connection refused")
 
@@ -29,7 +29,7 @@ class ManualClock:
         self._passed = 0.0
 
     def now(self) -> Instant:
-        return Instant(START.wall + self._passed, START.monotonic + self._passed)
+        return Instant(START.wall + self._passed, Monotonic(START.monotonic + self._passed))
 
     def sleep(self, seconds: float) -> None:
         self._passed += seconds

@@ -9,7 +9,7 @@ from hashlib import sha256
 from itertools import count
 from typing import Any
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import Reference
 from pulltrace_aggregator.controller.reconciler import Core, Limits, Turn
@@ -27,7 +27,7 @@ from pulltrace_aggregator.model.containers import ContainerType, ImageUser
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 
-START = Instant(1_700_000_000.0, 5000.0)
+START = Instant(1_700_000_000.0, Monotonic(5000.0))
 IMAGE = "registry.example/team/app:1"
 MIB = 2**20
 
@@ -45,16 +45,16 @@ class ToyNode:
     name: str
     ahead: float = 0.0
     pulls: dict[str, Pull] = field(default_factory=dict)
-    resolving: list[float] = field(default_factory=list)
+    resolving: list[NodeTime] = field(default_factory=list)
     queued: list[QueuedImage] = field(default_factory=list)
     containerd_up: bool = True
     answers: bool = True
     last: NodeReading | None = None
 
     @property
-    def now(self) -> float:
+    def now(self) -> NodeTime:
         """The node's own clock."""
-        return self.cluster.now.wall + self.ahead
+        return NodeTime(self.cluster.now.wall + self.ahead)
 
     def pull(self, image: str = IMAGE, *, known: bool = False, content: str = "", **changes: Any) -> Pull:
         """Begin a pull of 100 MiB; `known` tells whether the exporter knows the reference already."""
@@ -298,7 +298,7 @@ class Cluster:
 
     def sleep(self, seconds: float, *, step: float = 0.0) -> None:
         """Let time pass without a look; somebody may step our wall clock."""
-        self.now = Instant(self.now.wall + seconds + step, self.now.monotonic + seconds)
+        self.now = Instant(self.now.wall + seconds + step, Monotonic(self.now.monotonic + seconds))
 
     def pass_time(self, seconds: float, each: float = 1.0) -> View:
         """Let time pass, with ticks."""

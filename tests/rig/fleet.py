@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pulltrace.clock import Instant, SystemClock
+from pulltrace.clock import Instant, Monotonic, SystemClock
 from pulltrace_aggregator.exporters import (
     Access,
     Discovery,
@@ -34,7 +34,7 @@ class ImpatientClock(SystemClock):
     def now(self) -> Instant:
         self._looks += 10
         now = super().now()
-        return Instant(now.wall, now.monotonic + self._looks)
+        return Instant(now.wall, Monotonic(now.monotonic + self._looks))
 
 
 class Watched:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.model.image import Descriptor, Document
 from pulltrace_exporter.model.observation import BlobInfo, Ingest, Snapshots
@@ -34,8 +34,8 @@ class Node:
     """A containerd that has been up for so many seconds, and the clocks of its machine."""
 
     def __init__(self, up_for: float = 86_400.0) -> None:
-        self.now = Instant(START, 5000.0)
-        self.daemon = Daemon(True, "2.1.9", START - up_for)
+        self.now = Instant(START, Monotonic(5000.0))
+        self.daemon = Daemon(True, "2.1.9", NodeTime(START - up_for))
         self.leases: dict[str, Held] = {}
         self.contents: dict[str, BlobInfo] = {}
         self.ingests: dict[str, Ingest] = {}
@@ -47,7 +47,7 @@ class Node:
 
     def sleep(self, seconds: float) -> None:
         """Let time pass."""
-        self.now = Instant(self.now.wall + seconds, self.now.monotonic + seconds)
+        self.now = Instant(self.now.wall + seconds, Monotonic(self.now.monotonic + seconds))
 
     def step_clock(self, seconds: float) -> None:
         """Somebody sets the wall clock."""
@@ -56,7 +56,7 @@ class Node:
     def crash(self, down: float = 1.0) -> None:
         """The daemon dies and is started again: leases and ingests stay as they were."""
         self.sleep(down)
-        self.daemon = replace(self.daemon, started_at=self.now.wall)
+        self.daemon = replace(self.daemon, started_at=NodeTime(self.now.wall))
 
     def lease(self) -> str:
         """Somebody makes a lease, for whatever it is."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
 from pulltrace_exporter.model.view import (
@@ -30,7 +30,7 @@ class FixedClock:
         self.wall = wall
 
     def now(self) -> Instant:
-        return Instant(self.wall, 0.0)
+        return Instant(self.wall, Monotonic(0.0))
 
 
 def digest(text: str) -> str:
@@ -59,9 +59,9 @@ def a_pull(name: str = "team/app", **changes: Any) -> Pull:
         downloaded=250,
         unpacked=0,
         bytes_per_second=50.0,
-        started_at=NOW - 60,
+        started_at=NodeTime(NOW - 60),
         ended_at=None,
-        last_progress_at=NOW - 0.25,
+        last_progress_at=NodeTime(NOW - 0.25),
         layers=(a_layer(),),
     )
     return replace(pull, **changes)
@@ -90,7 +90,7 @@ def a_view(*pulls: Pull, **changes: Any) -> View:
         resolving=(),
         queued=(),
         totals=Totals(),
-        daemon=Daemon(up=True, version="2.1.9", started_at=NOW - 86_400),
+        daemon=Daemon(up=True, version="2.1.9", started_at=NodeTime(NOW - 86_400)),
         polls=Polls(Histogram.empty(POLL_BOUNDS), last_at=NOW - 0.5),
     )
     return replace(view, **changes)
@@ -113,7 +113,7 @@ def busy_view() -> View:
         ),
         an_ended_pull("team/ghost", Phase.ORPHANED, downloaded=0, unpacked=0, layers=(a_layer(downloaded=0),)),
         resolving=(NOW - 3, NOW - 31.5),
-        queued=(QueuedImage("registry.example", "team/next", "registry.example:5000/team/next:1", NOW - 20),),
+        queued=(QueuedImage("registry.example", "team/next", "registry.example:5000/team/next:1", NodeTime(NOW - 20)),),
         totals=_totals(),
         polls=Polls(
             Histogram(POLL_BOUNDS, (3, 40, 2, 0, 1), 1.75),
@@ -133,8 +133,8 @@ def a_report(*pulls: Pull, **changes: Any) -> NodeReport:
     report = NodeReport(
         node="node-1",
         version="1.2.3",
-        now=NOW,
-        daemon=Daemon(up=True, version="2.1.9", started_at=NOW - 86_400),
+        now=NodeTime(NOW),
+        daemon=Daemon(up=True, version="2.1.9", started_at=NodeTime(NOW - 86_400)),
         pulls=pulls,
     )
     return replace(report, **changes)

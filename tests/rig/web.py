@@ -12,7 +12,7 @@ from typing import Self
 
 import bcrypt
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace.web import Handler, Limits, ListenAddress, Request, Response, Server, text_response
 
 PAGE = b"".join(b'pulltrace_test{series="%d"} 1\n' % number for number in range(4000))
@@ -38,7 +38,7 @@ class HurriedClock:
 
     def now(self) -> Instant:
         self._monotonic += 10
-        return Instant(time.time() + self._monotonic, self._monotonic)
+        return Instant(time.time() + self._monotonic, Monotonic(self._monotonic))
 
 
 @contextlib.contextmanager

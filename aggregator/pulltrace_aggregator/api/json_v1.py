@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 from pulltrace import __version__
+from pulltrace.clock import NodeTime
 from pulltrace.model.wire import SCHEMA, pull_document
 from pulltrace.text import presentable
 from pulltrace_aggregator.model.states import PodPhase
@@ -66,7 +67,7 @@ def _pod(entry: PodPull, now: float) -> dict[str, object]:
 
 
 def _pull(entry: NodePull, now: float) -> dict[str, object]:
-    document = pull_document(entry.pull, now + entry.ahead, layers=False)
+    document = pull_document(entry.pull, NodeTime(now + entry.ahead), layers=False)
     if entry.bytes_per_second is None:
         document.pop("bytesPerSecond", None)
     if entry.eta_seconds is None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulltrace import __version__
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, NodeTime
 from pulltrace.exposition import choose_format
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
@@ -80,7 +80,7 @@ class Pages:
         return NodeReport(
             node=self.node,
             version=__version__,
-            now=self.clock.now().wall,
+            now=NodeTime(self.clock.now().wall),
             daemon=view.daemon,
             resolving=view.resolving,
             queued=view.queued,

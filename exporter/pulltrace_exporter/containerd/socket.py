@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pulltrace.clock import NodeTime
 from pulltrace_exporter.errors import UnsafeSocketError
 
 KNOWN_SOCKETS = (
@@ -51,7 +52,7 @@ class SocketFile:
 
     path: Path
     inode: int
-    made_at: float
+    made_at: NodeTime
 
 
 def check_socket(address: Path, allowed: Iterable[Path]) -> SocketFile | None:
@@ -70,7 +71,7 @@ def check_socket(address: Path, allowed: Iterable[Path]) -> SocketFile | None:
         raise UnsafeSocketError(f"containerd socket {address} {fault}")
     if not os.access(real, os.R_OK | os.W_OK):
         raise PermissionError(f"no permission to open containerd socket {address}; run the exporter as root")
-    return SocketFile(real, status.st_ino, status.st_mtime)
+    return SocketFile(real, status.st_ino, NodeTime(status.st_mtime))
 
 
 def _fault(status: os.stat_result) -> str:

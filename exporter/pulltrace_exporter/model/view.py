@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import Daemon, Pull, QueuedImage
 
@@ -64,7 +65,7 @@ class View:
     """Everything a scrape needs; `resolving` holds the start (Unix time) of pulls without a name yet."""
 
     pulls: tuple[Pull, ...]
-    resolving: tuple[float, ...]
+    resolving: tuple[NodeTime, ...]
     queued: tuple[QueuedImage, ...]
     totals: Totals
     daemon: Daemon

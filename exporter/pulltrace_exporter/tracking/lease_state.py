@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Self
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace_exporter.model.observation import Ingest, Lease, Snapshots
 from pulltrace_exporter.tracking.naming import Source
 from pulltrace_exporter.tracking.pull_state import Attempt
@@ -47,7 +47,7 @@ class Request:
         """A lease seen for the first time."""
         age = max(now.wall - lease.created_at, 0.0)
         # A creation in the future is one before the clock was stepped back.
-        started = Instant(min(lease.created_at, now.wall), now.monotonic - age)
+        started = Instant(min(lease.created_at, now.wall), Monotonic(now.monotonic - age))
         since = Since(lease.created_at, started.wall)
         return cls(lease.id, started, since, now if inherited else started, now, inherited, signature)
 

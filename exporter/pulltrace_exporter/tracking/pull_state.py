@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, NodeTime
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
 from pulltrace_exporter.model.observation import Snapshots, SnapshotStat
 from pulltrace_exporter.tracking.blob import Blob
@@ -168,9 +168,9 @@ class Attempt:
             downloaded=self.downloaded if described else None,
             unpacked=self._unpacked_bytes() if described else None,
             bytes_per_second=self.rate.per_second(at) if running and self.rate else None,
-            started_at=self.started.wall,
-            ended_at=self.ended.wall if self.ended else None,
-            last_progress_at=self.progressed.wall,
+            started_at=NodeTime(self.started.wall),
+            ended_at=NodeTime(self.ended.wall) if self.ended else None,
+            last_progress_at=NodeTime(self.progressed.wall),
             layers=tuple(self._layer(slot, at, running=running) for slot in self.slots),
         )
         return self.shown

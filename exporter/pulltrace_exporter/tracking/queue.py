@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, QueuedImage
 from pulltrace.model.reference import InvalidReference, Reference
 from pulltrace_exporter.model.observation import Intent
@@ -46,7 +47,7 @@ def queued(waiting: Sequence[Wanted], running: Iterable[ImageKey], resolving: in
         if served is not None:
             left.remove(served)
     return tuple(
-        QueuedImage(item.reference.host, item.reference.repository, item.intent.reference, item.intent.since)
+        QueuedImage(item.reference.host, item.reference.repository, item.intent.reference, NodeTime(item.intent.since))
         for item in left[resolving:]
     )
 

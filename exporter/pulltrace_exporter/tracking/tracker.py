@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, NodeTime
 from pulltrace.model.pull import ImageKey, Phase, Pull, QueuedImage
 from pulltrace_exporter.model.events import Event
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Intent, Lease, Observation
@@ -44,7 +44,7 @@ class Tracked:
     """
 
     pulls: tuple[Pull, ...]
-    resolving: tuple[float, ...]
+    resolving: tuple[NodeTime, ...]
     queued: tuple[QueuedImage, ...]
     totals: Totals
     events: tuple[Event, ...] = ()
@@ -370,9 +370,9 @@ class Tracker:
         ends = (attempt.ended.monotonic for attempt in self._attempts.values() if attempt.ended is not None)
         return min(ends, default=math.inf) + self._linger - now.monotonic
 
-    def _resolving(self, now: Instant) -> list[float]:
+    def _resolving(self, now: Instant) -> list[NodeTime]:
         return [
-            request.started.wall
+            NodeTime(request.started.wall)
             for request in self._requests.values()
             if request.nameless and request.age(now) > RESOLVING_SECONDS
         ]

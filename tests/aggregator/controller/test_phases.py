@@ -2,6 +2,7 @@
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
@@ -86,7 +87,7 @@ def test_as_many_as_the_exporter_reports_are_resolving_those_that_wait_longest(
         cluster.pod(name, image).pulling()
         cluster.pod(f"{name}-too", image).pulling()
         cluster.sleep(1)
-    cluster.node().resolving = [cluster.node().now - 0.5] * resolving
+    cluster.node().resolving = [NodeTime(cluster.node().now - 0.5)] * resolving
     found = phases(cluster)
     assert [name for name in "abc" if found[name] is PodPhase.RESOLVING] == expected
     assert all(found[name] is found[f"{name}-too"] for name in "abc")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
@@ -86,7 +87,7 @@ def test_a_pull_has_one_reason_the_first_that_holds() -> None:
     slow_and_still = a_pull_still_for(700, size=10_000 * MIB, bytes_per_second=1.0)
     assert reason(slow_and_still) == "no_progress"
     assert reason(slow_and_still, silent, now=AT + 60) == "exporter_unreachable"
-    orphan = replace(slow_and_still, phase=Phase.ORPHANED, ended_at=NODE_NOW)
+    orphan = replace(slow_and_still, phase=Phase.ORPHANED, ended_at=NodeTime(NODE_NOW))
     assert reason(orphan, silent, now=AT + 60) == "orphaned"
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace.errors import ConfigError
 from pulltrace_aggregator.exporters.access import Access
 from rig.pki import Authority
@@ -23,7 +23,7 @@ class Hand:
         self.monotonic = 100.0
 
     def now(self) -> Instant:
-        return Instant(0.0, self.monotonic)
+        return Instant(0.0, Monotonic(self.monotonic))
 
 
 def write(path: Path, text: str) -> Path:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace.model import wire
 from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.controller.reconciler import Core
@@ -29,13 +29,13 @@ class Watcher:
     """The core with one node, which is read every two seconds without an entity tag. Our wall clock can be stepped."""
 
     def __init__(self) -> None:
-        self.now = Instant(WALL, 5000.0)
+        self.now = Instant(WALL, Monotonic(5000.0))
         self.core = Core(self.now)
         self.view = View()
         self.hear()
 
     def sleep(self, seconds: float, *, step: float = 0.0) -> None:
-        self.now = Instant(self.now.wall + seconds + step, self.now.monotonic + seconds)
+        self.now = Instant(self.now.wall + seconds + step, Monotonic(self.now.monotonic + seconds))
 
     def hear(self, *pulls: dict[str, Any], **fields: Any) -> View:
         """An answer comes."""

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from pulltrace import __version__
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters import ExporterGone, ExporterSeen, Pace, Result, poller
 from pulltrace_aggregator.exporters.answer import Answer, read_report
@@ -68,7 +69,7 @@ def test_what_has_not_changed_is_not_sent_again(exporter: FakeExporter) -> None:
         assert later.reading.read_at == first.reading.read_at
         assert (later.reading.answered_at or 0) > first.reading.read_at + INTERVAL
         assert fleet.count(Result.OK) == 1
-        exporter.report = replace(BUSY, pulls=(), now=BUSY.now + 5)
+        exporter.report = replace(BUSY, pulls=(), now=NodeTime(BUSY.now + 5))
         changed = fleet.wait(lambda seen: not report_of(seen).pulls)
         assert changed.reading.read_at > later.reading.read_at
         assert fleet.count(Result.OK) == 2

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import NodeReport, QueuedImage
 from pulltrace_aggregator.exporters.errors import AskError
 from pulltrace_aggregator.exporters.state import KEPT_SECONDS, Roster
@@ -95,7 +96,7 @@ def test_a_node_that_moved_is_asked_anew_and_keeps_its_report() -> None:
         (a_report(a_pull()), True),
         (a_report(an_ended_pull("team/done"), a_pull()), True),
         (a_report(resolving=(NOW - 1,)), True),
-        (a_report(queued=(QueuedImage("", "", "r/i:1", NOW - 1),)), True),
+        (a_report(queued=(QueuedImage("", "", "r/i:1", NodeTime(NOW - 1)),)), True),
     ],
 )
 def test_a_node_that_leaves_is_kept_while_a_pull_of_it_is_known(report: NodeReport, pulling: bool) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase, Pull
 from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, correlate
 from pulltrace_aggregator.join.tag_digests import Learnt
@@ -218,7 +219,7 @@ def test_what_was_pulled_elsewhere_ranks_candidates() -> None:
     one_, two = pull(root=D1, at=NOW - 3), pull(root=D2, at=NOW - 2)
     wanted = claim()
     assert joined([wanted], one_, two, taught={wanted.image: D2})[wanted.image] == Match(REPOSITORY, two)
-    early = [replace(each, started_at=NOW - 9) for each in (one_, two)]
+    early = [replace(each, started_at=NodeTime(NOW - 9)) for each in (one_, two)]
     assert joined([wanted], *early, taught={wanted.image: D2})[wanted.image].kind is AMBIGUOUS
     unasked = claim(asked=None)
     assert joined([unasked], *early, taught={wanted.image: D2})[wanted.image].pull == early[1]

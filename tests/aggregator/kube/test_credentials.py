@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import access as access_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.access import Access, source
@@ -104,4 +104,4 @@ class _Clock:
         self.seconds = 0.0
 
     def now(self) -> Instant:
-        return Instant(self.seconds, self.seconds)
+        return Instant(self.seconds, Monotonic(self.seconds))

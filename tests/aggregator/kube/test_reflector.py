@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.client import Client
 from pulltrace_aggregator.kube.complaints import Complaint, Complaints
@@ -34,7 +34,7 @@ class Scripted(Client):
         self.lists = 0
 
     def now(self) -> Instant:
-        return Instant(self.seconds, self.seconds)
+        return Instant(self.seconds, Monotonic(self.seconds))
 
     def get(self, request: Request) -> Object:
         self.lists += 1

@@ -1,11 +1,11 @@
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.model.clock_skew import Moment
 
 pytestmark = pytest.mark.unit
 
-NOW = Instant(wall=1_000_000.0, monotonic=500.0)
+NOW = Instant(wall=1_000_000.0, monotonic=Monotonic(500.0))
 
 
 @pytest.mark.parametrize(

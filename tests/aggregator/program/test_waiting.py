@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Phase, QueuedImage
 from rig.aggregator import Document, RunningAggregator
 from rig.hub import IMAGE, Hub, HubNode
@@ -72,7 +73,7 @@ def test_a_queue_and_its_head(hub: Hub, node: HubNode, aggregator: RunningAggreg
 def test_intents_tell_what_is_queued_without_any_event(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
     hub.pod("quiet", OTHER)
     node.pull()
-    node.queued = [QueuedImage("", "", OTHER, node.now - 5)]
+    node.queued = [QueuedImage("", "", OTHER, NodeTime(node.now - 5))]
     view = aggregator.wait(lambda view: view["pods"])
     assert (phases(view), rows(view)["quiet/main"]["behind"]) == ({"quiet/main": "queued"}, IMAGE)
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from pulltrace.clock import NodeTime
 from pulltrace.model import wire
 from pulltrace.model.pull import QueuedImage
 from pulltrace.web import Request, Response
@@ -205,7 +206,7 @@ def test_the_landing_page_of_an_idle_and_of_a_blind_node() -> None:
 def test_the_landing_page_is_escaped() -> None:
     odd = "<script>alert(1)</script>\"'&"
     pull = a_pull(odd, references=(odd,), layers=(a_layer(media_type=odd),))
-    node = Node(a_view(pull, queued=(QueuedImage(odd, odd, odd, NOW),)))
+    node = Node(a_view(pull, queued=(QueuedImage(odd, odd, odd, NodeTime(NOW)),)))
     page = Page(node.get("/"))
     assert "script" not in {tag for tag, _ in page.tags}
     assert page.text.count(odd) == 2

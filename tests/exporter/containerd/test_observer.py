@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
@@ -114,7 +115,7 @@ class Watcher:
 
     def __init__(self, containerd: FakeContainerd, version: str) -> None:
         self._client = cast(Client, containerd)
-        self._daemon = Daemon(True, version, NOW - 3600)
+        self._daemon = Daemon(True, version, NodeTime(NOW - 3600))
         self._now = NOW
         self._observer = Observer(lambda: self._now)
         self._reconnected = True

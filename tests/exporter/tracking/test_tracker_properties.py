@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon, Pull
 from pulltrace_exporter.model.observation import (
     BlobInfo,
@@ -183,7 +183,7 @@ class Noise:
         ingests = (Ingest(digest, random.randint(0, 7000), self.time(), self.time()) for digest in self.some(DIGESTS))
         names = [f"{registry}/{repository}:1" for registry, repository in SOURCES] + ["sha256:odd"]
         return Observation(
-            Daemon(True, "2", random.choice((None, self.now - 90_000, self.time()))),
+            Daemon(True, "2", random.choice((None, NodeTime(self.now - 90_000), NodeTime(self.time())))),
             leases=tuple(self.lease(name, created_at) for name, created_at in listed.items()),
             ended=tuple(self.lease(name, self.time()) for name in sorted(gone) if random.random() < 0.7),
             inferred=tuple(self.lease(f"glimpse {number}", self.time()) for number in self.some([1, 2])),
@@ -209,13 +209,13 @@ STEPS: st.SearchStrategy[list[Step]] = st.lists(
 @thorough
 @given(STEPS)
 def test_no_order_of_observations_makes_the_tracker_say_what_cannot_be(steps: list[Step]) -> None:
-    now = Instant(START, 1000.0)
+    now = Instant(START, Monotonic(1000.0))
     tracker = Tracker(now, linger=LINGER, abandoned=ABANDONED, label_values=2)
     checked = Checked(tracker)
     listed: dict[str, float] = {}
     for kind, seed, pause in steps:
         noise = Noise(seed, now.wall)
-        now = Instant(now.wall + pause, now.monotonic + pause)
+        now = Instant(now.wall + pause, Monotonic(now.monotonic + pause))
         if kind == "step":
             now = Instant(now.wall + noise.random.choice((-4000.0, -5.0, 5.0, 4000.0)), now.monotonic)
         if kind == "elapse":
@@ -227,7 +227,7 @@ def test_no_order_of_observations_makes_the_tracker_say_what_cannot_be(steps: li
         seen = noise.observation(listed, before - set(listed))
         checked.check(tracker.observe(seen, now, intents), now, len(listed))
     tracker.observe(Observation(Daemon(True)), now)
-    later = Instant(now.wall + LINGER, now.monotonic + LINGER)
+    later = Instant(now.wall + LINGER, Monotonic(now.monotonic + LINGER))
     assert tracker.elapse(later).pulls == ()
     assert tracker.elapse(later).resolving == ()
     assert tracker.ignored == frozenset()

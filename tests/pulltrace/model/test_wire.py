@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
+from pulltrace.clock import NodeTime
 from pulltrace.model import wire
 from pulltrace.model.json_reader import JsonFault
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
@@ -27,7 +28,7 @@ def test_the_whole_form() -> None:
     report = a_report(
         a_pull(),
         resolving=(NOW - 2.5,),
-        queued=(QueuedImage("registry.example", "team/next", "registry.example:5000/team/next:1", NOW - 20),),
+        queued=(QueuedImage("registry.example", "team/next", "registry.example:5000/team/next:1", NodeTime(NOW - 20)),),
     )
     assert encoded(report) == {
         "schema": "pulltrace/v1",
@@ -111,7 +112,7 @@ def test_odd_texts_are_published_as_labels_are() -> None:
 
 
 def later(report: NodeReport) -> NodeReport:
-    return replace(report, now=report.now + 30)
+    return replace(report, now=NodeTime(report.now + 30))
 
 
 def test_the_tag_stays_while_nothing_but_time_passes() -> None:
@@ -129,7 +130,7 @@ def test_the_tag_stays_while_nothing_but_time_passes() -> None:
         a_report(an_ended_pull()),
         a_report(a_pull(), a_pull("team/other")),
         a_report(a_pull(), resolving=(NOW,)),
-        a_report(a_pull(), queued=(QueuedImage("", "", "x", NOW),)),
+        a_report(a_pull(), queued=(QueuedImage("", "", "x", NodeTime(NOW)),)),
         a_report(a_pull(), daemon=Daemon()),
         a_report(a_pull(), node="node-2"),
     ],
@@ -150,7 +151,7 @@ def test_layers_are_in_the_tag_of_an_answer_with_layers_only() -> None:
 texts = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=20)
 sizes = st.integers(0, 2**60)
 rates = st.none() | st.just(0.0) | st.floats(0.001, 1e12)
-instants = st.floats(NOW - 1e6, NOW)
+instants = st.floats(NOW - 1e6, NOW).map(NodeTime)
 
 
 @st.composite
@@ -298,11 +299,11 @@ def test_unknown_fields_are_for_other_readers() -> None:
 def test_absent_fields_mean_unknown() -> None:
     pull = {"registry": "r", "repository": "a", "digest": "d", "phase": "downloading", "ageSeconds": 60}
     document = {"schema": "pulltrace/v1", "resolving": [{}], "queued": [{"reference": "a"}], "pulls": [pull]}
-    read = wire.decode(json.dumps(document).encode(), now=100.0)
+    read = wire.decode(json.dumps(document).encode(), wall=100.0)
     assert (read.node, read.version, read.now) == ("", "", 100.0)
     assert (read.resolving, [image.since for image in read.queued]) == ((100.0,), [100.0])
     assert read.daemon == Daemon(up=True)
-    assert read.pulls[0].started_at == 40
+    assert read.pulls[0].started_at == 40.0
     assert read.pulls[0].size is None
     assert read.pulls[0].repositories == ("a",)
     assert read.pulls[0].last_progress_at is None
@@ -328,7 +329,7 @@ def test_when_a_pull_began_is_told_by_one_clock_only(
     node: dict[str, float], fields: dict[str, float], started_at: float | None
 ) -> None:
     document = {"schema": "pulltrace/v1", **node, "pulls": [a_bare_pull(**fields)]}
-    read = wire.decode(json.dumps(document).encode(), now=100.0)
+    read = wire.decode(json.dumps(document).encode(), wall=100.0)
     assert read.pulls[0].started_at == started_at
     assert read.timed is bool(node)
 
@@ -421,6 +422,6 @@ def test_a_queued_image_is_taken_apart() -> None:
 
     read = wire.decode(json.dumps(changed(queue)).encode())
     assert read.queued == (
-        QueuedImage("registry.example", "team/app", "registry.example:5000/team/app:1", NOW - 4),
-        QueuedImage("", "", "No Reference", NOW - 5),
+        QueuedImage("registry.example", "team/app", "registry.example:5000/team/app:1", NodeTime(NOW - 4)),
+        QueuedImage("", "", "No Reference", NodeTime(NOW - 5)),
     )

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import bcrypt
 import pytest
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic
 from pulltrace.errors import ConfigError
 from pulltrace.logs import LineFormatter, logfmt_line
 from pulltrace.web.config import read_settings
@@ -219,31 +219,31 @@ def test_files_are_looked_at_once_a_second_at_most(folder: Path, monkeypatch: py
         return path.stat()
 
     looks: list[Path] = []
-    clock = ToldClock(Instant(0, 0))
+    clock = ToldClock(Instant(0, Monotonic(0)))
     config = WebConfig(written(folder, ""), clock)
     monkeypatch.setattr("pulltrace.reread.os", SimpleNamespace(stat=look))
     for at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
-        clock.instant = Instant(0, at)
+        clock.instant = Instant(0, Monotonic(at))
         config.current()
     assert len(looks) == 2
 
 
 def test_a_file_that_is_being_written_leaves_the_one_before_in_force(folder: Path) -> None:
-    clock = ToldClock(Instant(time.time(), 0))
+    clock = ToldClock(Instant(time.time(), Monotonic(0)))
     config = WebConfig(written(folder, TLS), clock)
     changed_at = written(folder, "").stat().st_ctime
-    clock.instant = Instant(changed_at + 0.1, 10)
+    clock.instant = Instant(changed_at + 0.1, Monotonic(10))
     assert config.current().tls is not None, "it is empty, for the moment"
-    clock.instant = Instant(changed_at + 0.6, 10.5)
+    clock.instant = Instant(changed_at + 0.6, Monotonic(10.5))
     assert config.current().tls is None
 
 
 @pytest.mark.parametrize("ahead", [-3600, 3600])
 def test_a_change_is_not_waited_for_when_the_clock_was_stepped(folder: Path, ahead: float) -> None:
-    clock = ToldClock(Instant(time.time(), 0))
+    clock = ToldClock(Instant(time.time(), Monotonic(0)))
     config = WebConfig(written(folder, TLS), clock)
     written(folder, "")
-    clock.instant = Instant(time.time() + ahead, 2)
+    clock.instant = Instant(time.time() + ahead, Monotonic(2))
     assert config.current().tls is None
 
 
