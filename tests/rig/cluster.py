@@ -13,6 +13,7 @@ from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import Reference
 from pulltrace_aggregator.controller.reconciler import Core, Limits, Turn
+from pulltrace_aggregator.kubelet.messages import parse_event
 from pulltrace_aggregator.model.cluster import (
     Change,
     EventSeen,
@@ -231,7 +232,7 @@ class ToyPod:
             user=user,
             node=self.node.name,
             reason=reason,
-            message=message,
+            message=parse_event(reason, message),
             count=before.count + 1 if before else 1,
             created_at=before.created_at if before else cluster.server_now - age,
             first_at=before.first_at if before else at,

@@ -1,13 +1,13 @@
 """The counters: what happened since the aggregator's start, with a bound on the labels that pods can make up."""
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from types import MappingProxyType
 from typing import Final
 
 from pulltrace.model.histogram import Histogram
-from pulltrace_aggregator.kubelet.event_counts import FailureCounter
-from pulltrace_aggregator.kubelet.messages import Kind, Message, parse_event
+from pulltrace_aggregator.kubelet.event_counts import EventCounter
 from pulltrace_aggregator.model.cluster import Change, EventSeen
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import image_name
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry, StageLabels, Totals
@@ -15,7 +15,6 @@ from pulltrace_aggregator.pods.image_wait import Wait
 
 OTHER: Final = "other"
 MOST_REGISTRIES: Final = 200
-MOST_REMEMBERED: Final = 10_000
 DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
 """Seconds, the same as the exporter's."""
 
@@ -24,8 +23,7 @@ class Ledger:
     """Mutable inside the core; `totals()` gives the immutable picture of it."""
 
     def __init__(self) -> None:
-        self._failure_counter = FailureCounter()
-        self._pulled = _Repeats(MOST_REMEMBERED)
+        self._events = EventCounter()
         self._registries: set[str] = set()
         self._failures: Counter[FailureLabels] = Counter()
         self._stale: Counter[str] = Counter({reason.value: 0 for reason in StaleReason})
@@ -36,15 +34,15 @@ class Ledger:
 
     def event(self, event: EventSeen) -> None:
         """Count what a kubelet's event tells: a failure, or how long a pull took. A list adds no duration."""
-        failures = self._failure_counter.count(event)
-        if failures is not None:
-            labels = FailureLabels(event.namespace, self._registry(failures.image), failures.reason.value)
-            self._failures[labels] += failures.times
+        times, message = self._events.count(event), event.message
+        if not times:
+            return
+        if message.failure is not None:
+            labels = FailureLabels(event.namespace, self._registry(message.image), message.failure.value)
+            self._failures[labels] += times
             self._picture = None
-        if event.reason == "Pulled":
-            message = parse_event(event.reason, event.message)
-            if message.kind is Kind.PULLED and self._pulled.is_news(event):
-                self._pull_took(event.namespace, message)
+        elif message.kind is Kind.PULLED and event.change is not Change.LISTED:
+            self._pull_took(event.namespace, message)
 
     def became_stale(self, reason: StaleReason) -> None:
         """Count a pull that got stale."""
@@ -74,7 +72,7 @@ class Ledger:
             )
         return self._picture
 
-    def _pull_took(self, namespace: str, message: Message) -> None:
+    def _pull_took(self, namespace: str, message: ImageMessage) -> None:
         if message.pull_seconds is not None:
             labels = NamespaceRegistry(namespace, self._registry(message.image))
             self._durations[labels] = _observed(self._durations.get(labels), message.pull_seconds)
@@ -90,23 +88,6 @@ class Ledger:
             return OTHER
         self._registries.add(registry)
         return registry
-
-
-class _Repeats:
-    """Tells an event that happened (again) from one that is only shown again."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._known: OrderedDict[tuple[str, str, str], int] = OrderedDict()
-
-    def is_news(self, event: EventSeen) -> bool:
-        """Whether it happened since it was last shown, before our eyes."""
-        key = event.namespace, event.name, event.uid
-        before = self._known.pop(key, 0 if event.change is Change.ADDED else None)
-        self._known[key] = max(event.count, before or 0)
-        while len(self._known) > self._limit:
-            self._known.popitem(last=False)
-        return event.change is not Change.LISTED and before is not None and event.count > before
 
 
 def _observed(histogram: Histogram | None, seconds: float) -> Histogram:

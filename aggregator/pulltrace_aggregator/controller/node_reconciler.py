@@ -20,7 +20,7 @@ from pulltrace_aggregator.diagnosis.staleness import StaleLimits, is_silent, nex
 from pulltrace_aggregator.join.pull_queue import Line, wanted
 from pulltrace_aggregator.join.tag_digests import Learnt
 from pulltrace_aggregator.join.wait_phases import Followed, follow, next_word
-from pulltrace_aggregator.kubelet.container_status import Standing
+from pulltrace_aggregator.kubelet.container_status import ImageStatus
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.image_names import image_name
 from pulltrace_aggregator.model.states import PodPhase
@@ -171,7 +171,7 @@ class Assessor:
                 at.append(settled_at)
             elif reading.state is NodeState.UNKNOWN and not silent:
                 at.append(wait.opened + self._limits.silence)
-            elif entry.seeker.standing is Standing.LACKING and entry.match.pull is None:
+            elif entry.seeker.status is ImageStatus.MISSING and entry.match.pull is None:
                 at.append(now)  # an answer that brings nothing new may still tell that nothing goes on
         return min(at)
 

@@ -7,7 +7,7 @@ from typing import Final
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, Teacher, correlate
 from pulltrace_aggregator.join.pull_queue import Line, line_up, wanted
-from pulltrace_aggregator.kubelet.container_status import Standing
+from pulltrace_aggregator.kubelet.container_status import ImageStatus
 from pulltrace_aggregator.model.exporter import NodeReading
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.pods.image_wait import Seeker, Wait
@@ -201,7 +201,7 @@ def _common_phase(pulls: Iterable[Pull]) -> PodPhase:
 def _is_idle(entry: Followed, look: _Look) -> bool:
     """Whether the status tells of a failure and the node does nothing: the attempt that an event told of is over."""
     report, answered = look.report, look.reading.answered_at
-    if entry.seeker.standing is not Standing.LACKING or report is None or answered is None or not report.daemon.up:
+    if entry.seeker.status is not ImageStatus.MISSING or report is None or answered is None or not report.daemon.up:
         return False
     if report.resolving or report.queued or any(not pull.phase.ended for pull in report.pulls):
         return False

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pulltrace.text import presentable
+from pulltrace_aggregator.kubelet.messages import parse_event
 from pulltrace_aggregator.model.cluster import (
     Change,
     Endpoint,
@@ -73,7 +74,7 @@ def event(item: Object, change: Change) -> EventSeen | None:
     senders = {_text(source, "component"), _text(item, "reportingComponent")}
     if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
-    series = _object(item, "series")
+    series, reason = _object(item, "series"), _shared(item, "reason")
     created_at, event_time = _time(_object(item, "metadata"), "creationTimestamp"), _time(item, "eventTime")
     return EventSeen(
         namespace=known.namespace,
@@ -83,8 +84,8 @@ def event(item: Object, change: Change) -> EventSeen | None:
         pod_uid=_text(about, "uid"),
         user=parse_field_path(_text(about, "fieldPath")),
         node=_shared(source, "host") or _shared(item, "reportingInstance"),
-        reason=_shared(item, "reason"),
-        message=_words(item, "message"),
+        reason=reason,
+        message=parse_event(reason, _words(item, "message")),
         count=max(_count(item, "count"), _count(series, "count"), 1),
         created_at=created_at,
         first_at=_first(_time(item, "firstTimestamp"), event_time, created_at),
@@ -145,16 +146,13 @@ def _use(kind: ContainerType, container: Object, image: str, status: Object) -> 
         reason=_shared(waiting, "reason"),
         message=_words(waiting, "message"),
         image_id=_text(status, "imageID"),
-        pull_policy=_shared(container, "imagePullPolicy"),
     )
 
 
 def _volumes(item: Object) -> Iterator[ImageUse]:
     for volume in _objects(_object(item, "spec"), "volumes"):
-        source = _object(volume, "image")
-        if reference := _text(source, "reference"):
-            user = ImageUser(ContainerType.VOLUME, _shared(volume, "name"))
-            yield ImageUse(user, sys.intern(reference), pull_policy=_shared(source, "pullPolicy"))
+        if reference := _text(_object(volume, "image"), "reference"):
+            yield ImageUse(ImageUser(ContainerType.VOLUME, _shared(volume, "name")), sys.intern(reference))
 
 
 def _endpoints(item: Object) -> Iterator[Endpoint]:

@@ -7,10 +7,9 @@ from typing import Final
 from urllib.parse import quote
 
 from pulltrace_aggregator.kube import decode
+from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, Gone, Seen
 
-EVENT_REASONS: Final = ("Pulling", "Pulled", "Failed", "BackOff", "ErrImageNeverPull", "InspectFailed")
-"""A field selector has no OR: one watch each."""
 WAITING_PODS: Final = "status.phase=Pending,spec.nodeName!="
 PAGE_SIZE: Final = 500
 ALL_NAMESPACES: Final = ""
@@ -102,6 +101,7 @@ def selections(namespaces: Iterable[str] = (), service: tuple[str, str] | None =
     chosen: list[Selection] = []
     for namespace in dict.fromkeys(namespaces) or (ALL_NAMESPACES,):
         chosen.append(waiting_pods(namespace))
+        # A field selector has no OR: one watch each.
         chosen += [kubelet_events(namespace, reason) for reason in EVENT_REASONS]
     return tuple(chosen) if service is None else (*chosen, exporter_slices(*service))
 

@@ -5,55 +5,41 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
-from pulltrace_aggregator.kubelet.goquote import quoted_in
-from pulltrace_aggregator.kubelet.messages import IMAGE_WAITING_REASONS
+from pulltrace_aggregator.kubelet.go_format import quoted_in
+from pulltrace_aggregator.kubelet.messages import MISSING_REASONS
 from pulltrace_aggregator.model.cluster import ImageUse, RunState
 from pulltrace_aggregator.model.containers import ContainerType
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import same_image
 
 
-class Standing(Enum):
-    """Of one container or image volume towards its image."""
+class ImageStatus(Enum):
+    """Whether one container or image volume has its image."""
 
-    NOTHING = "nothing"
-    """`ContainerCreating`, `PodInitializing`, no status, or words that nobody knows."""
-    LACKING = "lacking"
-    """It waits, and says that it is for want of the image."""
-    THERE = "there"
-    """It has the image: it was started, or fails at what comes after."""
+    UNKNOWN = "unknown"
+    """`ContainerCreating`, `PodInitializing`, no status, or a reason that is not in the table."""
+    MISSING = "missing"
+    """It waits, and says that it does for want of the image."""
+    PRESENT = "present"
+    """It was started, or fails at what comes after the image."""
 
 
-AFTER_IMAGE: Final = frozenset(
-    {
-        "CrashLoopBackOff",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "PreCreateHookError",
-        "PreStartHookError",
-        "PostStartHookError",
-        "RunContainerError",
-        "StartError",
-    }
-)
-"""Waiting reasons of steps that the kubelet takes when the image is there (`startContainer` of kuberuntime)."""
-
-BACK_OFF: Final = "ImagePullBackOff"
 VOLUME_FAILED: Final = "ImageVolumeMountFailed"
 
 _IN_ORDER: Final = (ContainerType.INIT, ContainerType.CONTAINER)
 _STARTED: Final = (RunState.RUNNING, RunState.TERMINATED)
 
 
-def standing(use: ImageUse) -> Standing:
-    """What the status of one user tells."""
+def image_status(use: ImageUse, said: ImageMessage) -> ImageStatus:
+    """What the status of one user tells; `said` is what its waiting reason and message say."""
     if use.state is RunState.UNKNOWN:
-        return Standing.NOTHING
+        return ImageStatus.UNKNOWN
     if use.state is not RunState.WAITING:
-        return Standing.THERE
-    if use.reason in IMAGE_WAITING_REASONS:
-        return Standing.LACKING
+        return ImageStatus.PRESENT
+    if said.kind in (Kind.FAILED, Kind.BACK_OFF):
+        return ImageStatus.MISSING
     # An image ID stays from one run of a container to the next.
-    return Standing.THERE if use.reason in AFTER_IMAGE or use.image_id else Standing.NOTHING
+    return ImageStatus.PRESENT if said.kind is Kind.PRESENT or use.image_id else ImageStatus.UNKNOWN
 
 
 def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
@@ -90,7 +76,7 @@ def _of_container(use: ImageUse, volumes: Iterable[ImageUse]) -> ImageUse:
 
 def _tells_of(use: ImageUse, volume: ImageUse) -> bool:
     """Whether the image that a container says it waits for is not its own but the volume's."""
-    if use.reason not in IMAGE_WAITING_REASONS:
+    if use.reason not in MISSING_REASONS:
         return False
     named = tuple(quoted_in(use.message))
     return any(same_image(volume.image, name) for name in named) and not any(

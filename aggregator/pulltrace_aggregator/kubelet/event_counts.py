@@ -1,4 +1,4 @@
-"""How often pulls failed, from the kubelet's events: each failure once, none invented. Pure.
+"""How often an event happened since it was last seen: each time once, none invented. Pure.
 
 The kubelet repeats an event by raising its count, and the API server may show one event any number of times. What
 counts is growth that was seen. Counts are a lower bound: the kubelet drops events when there are many.
@@ -8,23 +8,11 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
-from pulltrace_aggregator.kubelet.failures import FAILURES, failure_of
-from pulltrace_aggregator.kubelet.messages import parse_event
 from pulltrace_aggregator.model.cluster import Change, EventSeen
-from pulltrace_aggregator.model.states import FailureReason
+from pulltrace_aggregator.model.image_message import Kind
 
-LIMIT: Final = 10_000
-FAILURE_EVENTS: Final = frozenset({"Failed", "ErrImageNeverPull", "InspectFailed"})
-"""Reasons of the events that can tell of a failed pull."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failures:
-    """So many pulls of this image (as written in the pod) failed for this reason since the last look."""
-
-    image: str
-    reason: FailureReason
-    times: int
+LIMIT: Final = 20_000
+_COUNTED: Final = (Kind.PULLED, Kind.FAILED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +21,8 @@ class _Known:
     times: int
 
 
-class FailureCounter:
-    """Turns events, listed and watched, into increments.
+class EventCounter:
+    """Turns events, listed and watched, into increments. It counts those of pulls that succeeded or failed.
 
     An event that a list shows first is a baseline: it happened before. One that a watch adds counts in full, and each
     growth of a known one by its difference, also when a later list shows it. An event is known by its name, since the
@@ -51,21 +39,18 @@ class FailureCounter:
         """Number of remembered events."""
         return len(self._known)
 
-    def count(self, event: EventSeen) -> Failures | None:
-        """What this sight of an event adds, if anything."""
-        if event.reason not in FAILURE_EVENTS:
-            return None
-        message = parse_event(event.reason, event.message)
+    def count(self, event: EventSeen) -> int:
+        """How often what its message says has happened since it was last seen."""
+        message = event.message
         # The messages of combined events change: one that tells of nothing now may tell of a failure next time.
-        if not message.combined and message.kind not in FAILURES:
-            return None
+        if not message.combined and message.kind not in _COUNTED:
+            return 0
         growth = self._growth(event)
-        reason = failure_of(message) if growth else None
-        if reason is None:
-            return None
+        if message.kind not in _COUNTED:
+            return 0
         # Both events of an attempt, and those of other containers, are combined into one that shows the latest message:
-        # of the growth only the last step is known to be this failure.
-        return Failures(message.image, reason, 1 if message.combined else growth)
+        # of the growth only the last step is known to be what it says.
+        return min(growth, 1) if message.combined else growth
 
     def _growth(self, event: EventSeen) -> int:
         key = event.namespace, event.name

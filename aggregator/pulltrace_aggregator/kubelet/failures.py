@@ -8,8 +8,6 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from pulltrace_aggregator.kubelet.container_status import BACK_OFF
-from pulltrace_aggregator.kubelet.messages import IMAGE_WAITING_REASONS, Kind, Message, parse_waiting
 from pulltrace_aggregator.model.states import FailureReason
 
 
@@ -194,50 +192,3 @@ def _without_names(found: re.Match[str]) -> str:
     if not before and ("/" not in name or name in _PHRASES):
         return found[0]
     return f"{before} …:" if name.endswith(":") else f"{before} …"
-
-
-FAILURES: Final = frozenset({Kind.PULL_FAILED, Kind.INSPECT_FAILED, Kind.NEVER_PULL, Kind.INVALID_NAME})
-"""The kinds that tell of a failure. `Kind.CONTAINER_FAILED` tells of the same one again."""
-
-
-def failure_of(message: Message) -> FailureReason | None:
-    """The reason of the failure that an event tells; None for kinds that are not in `FAILURES`."""
-    match message.kind:
-        case Kind.PULL_FAILED | Kind.INSPECT_FAILED:
-            return classify(message.error)
-        case Kind.NEVER_PULL:
-            return FailureReason.NEVER_PULL
-        case Kind.INVALID_NAME:
-            return FailureReason.INVALID_NAME
-        case _:
-            return None
-
-
-_BY_WAITING_REASON: Final = {
-    "ErrImageNeverPull": FailureReason.NEVER_PULL,
-    "InvalidImageName": FailureReason.INVALID_NAME,
-    "SignatureValidationFailed": FailureReason.SIGNATURE,
-}
-
-
-def failure_of_waiting(reason: str, message: str) -> FailureReason | None:
-    """The reason why a container waits for its image; None when it does not, or when the kubelet does not say.
-
-    Before 1.32 a container in back-off has the reason of the last failure in its events only.
-    """
-    if reason not in IMAGE_WAITING_REASONS:
-        return None
-    if reason in _BY_WAITING_REASON:
-        return _BY_WAITING_REASON[reason]
-    if not message.strip() and reason != "RegistryUnavailable":
-        return None
-    said = parse_waiting(reason, message)
-    if said.kind is Kind.BACK_OFF and not said.error:
-        return None
-    found = classify(said.error or message)
-    if said.kind is Kind.UNKNOWN and reason == BACK_OFF and found is FailureReason.OTHER:
-        return None  # a pause in words that nobody knows is no failure of its own
-    # The kubelet knows more here than the runtime's words may tell.
-    return (
-        FailureReason.REGISTRY_UNAVAILABLE if (reason, found) == ("RegistryUnavailable", FailureReason.OTHER) else found
-    )

@@ -1,95 +1,45 @@
-"""What the kubelet says of image pulls, in events and in waiting containers: one table of its versions 1.23 to 1.36.
+"""What the kubelet says of images, in events and in waiting containers: one table of its versions 1.23 to 1.37.
 
-Read from `pkg/kubelet/images/image_manager.go` of these versions. Nothing here raises, whatever the text: what the
-table does not know is `Kind.UNKNOWN`.
+Read from `pkg/kubelet/images/image_manager.go` and `kuberuntime` of these versions. Nothing here raises, whatever the
+text: what the table does not have is `Kind.UNKNOWN`.
 """
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace_aggregator.kubelet.goduration import DURATION, parse_duration
-from pulltrace_aggregator.kubelet.goquote import QUOTED, unquote
+from pulltrace_aggregator.kubelet.failures import classify
+from pulltrace_aggregator.kubelet.go_format import DURATION, QUOTED, parse_duration, unquote
+from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
+from pulltrace_aggregator.model.states import FailureReason
 
 OLDEST: Final = 23
-NEWEST: Final = 36
+NEWEST: Final = 37
 """Minor versions of Kubernetes 1 that the table was read from. Later ones are taken for the newest."""
 
 COMBINED_PREFIX: Final = "(combined from similar events): "
 """Put before the latest message by client-go when more than 10 events differ in nothing but their messages."""
 
-IMAGE_WAITING_REASONS: Final = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "ImageInspectError",
-        "ErrImageNeverPull",
-        "InvalidImageName",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-        "ImageVolumeMountFailed",
-    }
-)
-"""`state.waiting.reason` of a container that has no image yet."""
-
-
-class Kind(StrEnum):
-    """What a message says."""
-
-    PULLING = "pulling"
-    """The pull was asked for; it may have to queue."""
-    PULLED = "pulled"
-    PRESENT = "present"
-    """Nothing had to be pulled."""
-    PULL_FAILED = "pull_failed"
-    CONTAINER_FAILED = "container_failed"
-    """The second event of a failed attempt: the container could not start for want of its image."""
-    BACK_OFF = "back_off"
-    NEVER_PULL = "never_pull"
-    INSPECT_FAILED = "inspect_failed"
-    """The runtime could not say whether the image is there."""
-    INVALID_NAME = "invalid_name"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message taken apart; what it does not say is None or empty."""
-
-    kind: Kind
-    image: str = ""
-    """The reference as written in the pod."""
-    pull_seconds: float | None = None
-    """Time in the runtime; up to 1.25 together with the time in the kubelet's queue."""
-    total_seconds: float | None = None
-    """From the Pulling event on, queue included; from 1.26 on."""
-    size_bytes: int | None = None
-    """0 where the kubelet failed to learn it."""
-    error: str = ""
-    """The cause in the words of the runtime, or of whoever failed."""
-    combined: bool = False
-    """Similar events are counted together, those of other containers and causes among them."""
-
-    @property
-    def waiting_seconds(self) -> float | None:
-        """Time in the kubelet's queue."""
-        if self.pull_seconds is None or self.total_seconds is None:
-            return None
-        return max(0.0, self.total_seconds - self.pull_seconds)
-
-
-UNKNOWN: Final = Message(Kind.UNKNOWN)
+_OTHER: Final = FailureReason.OTHER
+_NEVER: Final = FailureReason.NEVER_PULL
+_NAME: Final = FailureReason.INVALID_NAME
+_SIGNATURE: Final = FailureReason.SIGNATURE
+_UNAVAILABLE: Final = FailureReason.REGISTRY_UNAVAILABLE
 
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One way to say something: the reason of its event, the kubelets that do so, and the text with its variables."""
+    """One way to say something: the reason of its event or waiting container, the text with its variables.
+
+    `failure` is the reason of the failure; where the text has an `{error}`, it is what holds if the error's words tell
+    nothing else. `since` and `until` are the kubelets that write it.
+    """
 
     reason: str
     kind: Kind
     text: str
+    failure: FailureReason | None = None
     since: int = OLDEST
     until: int = NEWEST
 
@@ -117,26 +67,51 @@ EVENTS: Final = (
         "Container image {image} already present on machine and can be accessed by the pod",
         since=33,
     ),
-    Form("Failed", Kind.PULL_FAILED, "Failed to pull image {image}: {error}"),
-    Form("Failed", Kind.CONTAINER_FAILED, "Error: {reason}"),
+    Form("Failed", Kind.FAILED, "Failed to pull image {image}: {error}", _OTHER),
+    Form("Failed", Kind.BACK_OFF, "Error: ImagePullBackOff"),
+    Form("Failed", Kind.NOT_STARTED, "Error: {reason}"),
     Form("BackOff", Kind.BACK_OFF, "Back-off pulling image {image}"),
-    Form("ErrImageNeverPull", Kind.NEVER_PULL, "Container image {image} is not present with pull policy of Never"),
-    Form("InspectFailed", Kind.INSPECT_FAILED, "Failed to inspect image {image}: {error}"),
-    Form("InspectFailed", Kind.INVALID_NAME, "Failed to apply default image tag {image}: {error}"),
+    Form("ErrImageNeverPull", Kind.FAILED, "Container image {image} is not present with pull policy of Never", _NEVER),
+    Form("InspectFailed", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
+    Form("InspectFailed", Kind.FAILED, "Failed to apply default image tag {image}: {any}", _NAME),
 )
 """Messages of events. A reason is not enough: `Failed` and `BackOff` are used for container starts too."""
 
+EVENT_REASONS: Final = tuple(dict.fromkeys(form.reason for form in EVENTS))
+"""Reasons of the events that can tell of an image."""
+
 WAITING: Final = (
+    Form("ErrImagePull", Kind.FAILED, ""),
+    Form("ErrImagePull", Kind.FAILED, "{error}", _OTHER),
+    # Before 1.32 a container in back-off has the reason of the last failure in its events only. A pause in words that
+    # are not the kubelet's is no failure of its own.
     Form("ImagePullBackOff", Kind.BACK_OFF, "Back-off pulling image {image}"),
-    Form("ImagePullBackOff", Kind.BACK_OFF, "Back-off pulling image {image}: {error}", since=32),
-    Form("ErrImageNeverPull", Kind.NEVER_PULL, "Container image {image} is not present with pull policy of Never"),
-    Form("ImageInspectError", Kind.INSPECT_FAILED, "Failed to inspect image {image}: {error}"),
-    Form("InvalidImageName", Kind.INVALID_NAME, "Failed to apply default image tag {image}: {error}"),
-    Form("RegistryUnavailable", Kind.PULL_FAILED, "image pull failed for {name} because {error}"),
-    Form("SignatureValidationFailed", Kind.PULL_FAILED, "image pull failed for {name} because {error}"),
-    Form("ErrImagePull", Kind.PULL_FAILED, "{error}"),
+    Form("ImagePullBackOff", Kind.BACK_OFF, "Back-off pulling image {image}: {error}", _OTHER, since=32),
+    Form("ImagePullBackOff", Kind.BACK_OFF, "{error}"),
+    Form("ImageInspectError", Kind.FAILED, ""),
+    Form("ImageInspectError", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
+    Form("ImageInspectError", Kind.FAILED, "{error}", _OTHER),
+    Form("ErrImageNeverPull", Kind.FAILED, "{any}", _NEVER),
+    Form("InvalidImageName", Kind.FAILED, "{any}", _NAME),
+    Form("SignatureValidationFailed", Kind.FAILED, "{any}", _SIGNATURE),
+    Form("RegistryUnavailable", Kind.FAILED, "image pull failed for {name} because {error}", _UNAVAILABLE),
+    Form("RegistryUnavailable", Kind.FAILED, "{error}", _UNAVAILABLE),
+    Form("ImageVolumeMountFailed", Kind.FAILED, ""),
+    Form("ImageVolumeMountFailed", Kind.FAILED, "{error}", _OTHER),
+    # Steps that the kubelet takes when the image is there (`startContainer` of kuberuntime).
+    Form("CrashLoopBackOff", Kind.PRESENT, "{any}"),
+    Form("CreateContainerConfigError", Kind.PRESENT, "{any}"),
+    Form("CreateContainerError", Kind.PRESENT, "{any}"),
+    Form("PreCreateHookError", Kind.PRESENT, "{any}"),
+    Form("PreStartHookError", Kind.PRESENT, "{any}"),
+    Form("PostStartHookError", Kind.PRESENT, "{any}"),
+    Form("RunContainerError", Kind.PRESENT, "{any}"),
+    Form("StartError", Kind.PRESENT, "{any}"),
 )
-"""Messages of waiting containers, by the waiting reason."""
+"""Messages of waiting containers by `state.waiting.reason`; the first form that fits is taken."""
+
+MISSING_REASONS: Final = frozenset(form.reason for form in WAITING if form.kind is not Kind.PRESENT)
+"""Waiting reasons of a container that has no image yet."""
 
 _VARIABLES: Final = {
     "image": QUOTED,
@@ -144,31 +119,34 @@ _VARIABLES: Final = {
     "pull": DURATION,
     "total": DURATION,
     "size": r"[0-9]{1,19}",
-    "reason": "|".join(sorted(IMAGE_WAITING_REASONS)),
-    "error": r".*",
+    "reason": "|".join(sorted(MISSING_REASONS)),
+    "error": ".*",
+    "any": ".*",
 }
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Reader:
-    kind: Kind
+    form: Form
     pattern: re.Pattern[str]
 
-    def read(self, text: str, *, combined: bool) -> Message | None:
+    def read(self, text: str) -> ImageMessage | None:
         found = self.pattern.fullmatch(text)
         if found is None:
             return None
-        parts = found.groupdict("")
-        return Message(
-            self.kind,
+        parts = found.groupdict()
+        return ImageMessage(
+            self.form.kind,
             image=unquote(parts.get("image", "")) or parts.get("name", ""),
+            failure=self._failure(parts.get("error")),
             pull_seconds=parse_duration(parts.get("pull", "")),
             total_seconds=parse_duration(parts.get("total", "")),
-            size_bytes=int(parts["size"]) if "size" in parts else None,
-            error=parts.get("error", "") or parts.get("reason", ""),
-            combined=combined,
         )
+
+    def _failure(self, error: str | None) -> FailureReason | None:
+        found = _OTHER if error is None else classify(error)
+        return self.form.failure if found is _OTHER else found
 
 
 def _reader(form: Form) -> _Reader:
@@ -176,7 +154,7 @@ def _reader(form: Form) -> _Reader:
     pattern = re.escape(literal)
     for variable, literal in zip(rest[::2], rest[1::2], strict=True):
         pattern += f"(?P<{variable}>{_VARIABLES[variable]}){re.escape(literal)}"
-    return _Reader(form.kind, re.compile(pattern, re.DOTALL))
+    return _Reader(form, re.compile(pattern, re.DOTALL))
 
 
 def _by_reason(forms: Iterable[Form]) -> dict[str, tuple[_Reader, ...]]:
@@ -190,17 +168,17 @@ _EVENTS = _by_reason(EVENTS)
 _WAITING = _by_reason(WAITING)
 
 
-def parse_event(reason: str, message: str) -> Message:
+def parse_event(reason: str, message: str) -> ImageMessage:
     """What an event of the kubelet says. `Kind.UNKNOWN` for one that is not about an image."""
     text = message.removeprefix(COMBINED_PREFIX)
-    return _read(_EVENTS.get(reason, ()), text, combined=text != message)
+    return replace(_read(_EVENTS.get(reason, ()), text), combined=text != message)
 
 
-def parse_waiting(reason: str, message: str) -> Message:
+def parse_waiting(reason: str, message: str) -> ImageMessage:
     """What `state.waiting` of a container says. `Kind.UNKNOWN` for one that does not wait for an image."""
-    return _read(_WAITING.get(reason, ()), message, combined=False)
+    return _read(_WAITING.get(reason, ()), message.strip())
 
 
-def _read(readers: Iterable[_Reader], text: str, *, combined: bool) -> Message:
-    found = (reader.read(text, combined=combined) for reader in readers)
+def _read(readers: Iterable[_Reader], text: str) -> ImageMessage:
+    found = (reader.read(text) for reader in readers)
     return next((message for message in found if message is not None), UNKNOWN)

@@ -5,6 +5,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from pulltrace_aggregator.model.containers import ImageUser
+from pulltrace_aggregator.model.image_message import ImageMessage
 
 
 class RunState(StrEnum):
@@ -30,7 +31,6 @@ class ImageUse:
     reason: str = ""
     message: str = ""
     image_id: str = ""
-    pull_policy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class EventSeen:
     user: ImageUser | None
     node: str
     reason: str
-    message: str
+    message: ImageMessage
     count: int
     created_at: float | None
     first_at: float | None

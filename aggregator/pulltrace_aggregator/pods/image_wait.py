@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field
 
 from pulltrace.model.pull import Pull
-from pulltrace_aggregator.kubelet.container_status import BACK_OFF, Standing, standing
-from pulltrace_aggregator.kubelet.failures import failure_of_waiting
-from pulltrace_aggregator.kubelet.messages import Message
+from pulltrace_aggregator.kubelet.container_status import ImageStatus, image_status
+from pulltrace_aggregator.kubelet.messages import parse_waiting
 from pulltrace_aggregator.model.cluster import ImageUse, RunState
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason, MatchKind, PodPhase
 from pulltrace_aggregator.pods.pull_events import NEVER, Signals
 from pulltrace_aggregator.pods.stage_timer import Anatomy
@@ -32,7 +32,7 @@ class Wait:
     match: MatchKind = MatchKind.NONE
     pull: Pull | None = None
     over: float | None = None
-    said: Message | None = None
+    said: ImageMessage | None = None
     counted: bool = False
     guessed: bool = False
 
@@ -47,7 +47,7 @@ class Wait:
         """Whether a list told of it, and nobody has looked at its node since."""
         return self.counted and self.anatomy.phase is PodPhase.UNKNOWN
 
-    def end(self, now: float, said: Message | None = None) -> None:
+    def end(self, now: float, said: ImageMessage | None = None) -> None:
         """The image is there."""
         self.over, self.said = now, said
 
@@ -56,17 +56,18 @@ class Wait:
 class Seeker:
     """One container or image volume of a pod, and its image as written there.
 
-    `status_at` is when the status' words changed before our eyes, `there_at` when they last said that the image is
-    there, `settled_at` when its pull succeeded: what came before that is no evidence any more. `told` is the last
-    reason that the status has given for the image's absence, at `told_at`: before 1.32 back-off is silent about that.
+    `waiting` is what the status says while it waits. `status_at` is when its words changed before our eyes, `there_at`
+    when they last said that the image is there, `settled_at` when its pull succeeded: what came before that is no
+    evidence any more. `told` is the last reason that the status has given for the image's absence, at `told_at`:
+    before 1.32 back-off is silent about that.
     """
 
     user: ImageUser
     image: str
     use: ImageUse | None = None
     signals: Signals = field(default_factory=Signals)
-    standing: Standing = Standing.NOTHING
-    status_failure: FailureReason | None = None
+    status: ImageStatus = ImageStatus.UNKNOWN
+    waiting: ImageMessage = UNKNOWN
     told: FailureReason | None = None
     told_at: float = NEVER
     status_at: float = NEVER
@@ -84,12 +85,12 @@ class Seeker:
         before, self.use = self.use, use
         if before is not None and _words(before) == _words(use):
             return False
-        self.standing = standing(use)
-        self.status_failure = failure_of_waiting(use.reason, use.message)
+        self.waiting = parse_waiting(use.reason, use.message)
+        self.status = image_status(use, self.waiting)
         self.status_at = NEVER if before is None else now
-        if self.status_failure is not None:
-            self.told, self.told_at = self.status_failure, self.status_at
-        if self.standing is Standing.THERE:
+        if self.waiting.failure is not None:
+            self.told, self.told_at = self.waiting.failure, self.status_at
+        if self.status is ImageStatus.PRESENT:
             self.there_at, self.told = now, None
         return True
 
@@ -100,7 +101,7 @@ class Seeker:
         """
         if watched and self.use is not None and self.use.state is RunState.RUNNING:
             return False
-        return self._asked or self._lacking
+        return self._asked or self._missing
 
     @property
     def _asked(self) -> bool:
@@ -108,9 +109,9 @@ class Seeker:
         return self.signals.open and (past == NEVER or self.signals.asked.arrived > past)
 
     @property
-    def _lacking(self) -> bool:
+    def _missing(self) -> bool:
         """Whether the status says so, and nothing newer says otherwise."""
-        if self.standing is not Standing.LACKING:
+        if self.status is not ImageStatus.MISSING:
             return False
         signals = self.signals
         if self.user.type is ContainerType.VOLUME and signals.pulled.node > NEVER:
@@ -121,22 +122,22 @@ class Seeker:
     @property
     def trying(self) -> bool:
         """Whether an attempt may be running: on a retry the status goes on to tell of the last failure."""
-        if self.standing is Standing.LACKING:
+        if self.status is ImageStatus.MISSING:
             return self.signals.trying and self.signals.asked.arrived >= self.status_at
         return not self.signals.failing
 
     @property
     def failing_phase(self) -> PodPhase:
         """How a failure shows: still fresh, or already a pause before the next attempt."""
-        if self.standing is Standing.LACKING and self.use is not None:
-            return PodPhase.BACKOFF if self.use.reason == BACK_OFF else PodPhase.FAILED
+        if self.status is ImageStatus.MISSING:
+            return PodPhase.BACKOFF if self.waiting.kind is Kind.BACK_OFF else PodPhase.FAILED
         return PodPhase.BACKOFF if self.signals.backing_off else PodPhase.FAILED
 
     @property
     def failure(self) -> FailureReason | None:
         """Why the last attempt failed; None when none did, or nobody says why."""
-        if self.status_failure is not None:
-            return self.status_failure
+        if self.waiting.failure is not None:
+            return self.waiting.failure
         signals = self.signals
         heard = signals.failure if signals.failed.node > signals.pulled.node else None
         # Of what the status has told before and what an event tells, the one that came last.

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from pulltrace_aggregator.kubelet.container_status import Standing, reached, with_volumes
-from pulltrace_aggregator.kubelet.messages import Kind, Message
+from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, with_volumes
 from pulltrace_aggregator.model.clock_skew import Moment
 from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, PodSeen
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import same_image
 from pulltrace_aggregator.pods.image_wait import Seeker, SeekerKey, Wait
 from pulltrace_aggregator.pods.pull_events import NEVER, Occurrence, Stamp
@@ -59,7 +59,7 @@ class PodRecord:
 
     def is_possible(self, seeker: Seeker) -> bool:
         """Whether an image may be awaited: its turn has come, and nothing says that it is there."""
-        if not self.watched or seeker.standing is not Standing.NOTHING or seeker.use is None:
+        if not self.watched or seeker.status is not ImageStatus.UNKNOWN or seeker.use is None:
             return False
         return (seeker.user.type, seeker.user.name) in self.reached and seeker.settled_at == NEVER
 
@@ -77,12 +77,12 @@ class PodRecord:
                 self._settle(seeker, moment)
         return changed or before.keys() != self.seekers.keys()
 
-    def take_event(self, event: EventSeen, message: Message, moment: Moment) -> bool:
+    def take_event(self, event: EventSeen, moment: Moment) -> bool:
         """Take in an event; returns whether it tells anything new."""
-        occurrence = _occurrence(event, message, moment)
+        occurrence = _occurrence(event, moment)
         if event.user is None:
             return False
-        heard = [self._hear(seeker, occurrence, moment) for seeker in self._meant(event.user, message)]
+        heard = [self._hear(seeker, occurrence, moment) for seeker in self._meant(event.user, event.message)]
         return any(heard)
 
     def give_up(self, now: float) -> None:
@@ -137,10 +137,10 @@ class PodRecord:
                 # A list of events that comes after that of the pods tells when it was asked for.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
-        elif wait is not None and wait.over is None and seeker.standing is Standing.THERE:
+        elif wait is not None and wait.over is None and seeker.status is ImageStatus.PRESENT:
             wait.end(now)
 
-    def _meant(self, user: ImageUser, message: Message) -> list[Seeker]:
+    def _meant(self, user: ImageUser, message: ImageMessage) -> list[Seeker]:
         """The users that an event is about; one that is not known yet begins with it."""
         image = message.image
         if message.combined:
@@ -179,7 +179,7 @@ def _kept(before: dict[SeekerKey, Seeker], use: ImageUse) -> Seeker:
     return known
 
 
-def _occurrence(event: EventSeen, message: Message, moment: Moment) -> Occurrence:
+def _occurrence(event: EventSeen, moment: Moment) -> Occurrence:
     """An event with its stamps on our clock; one that nobody stamped happened just now."""
     last = moment.now.wall + moment.server_ahead if event.last_at is None else event.last_at
     first = last if event.first_at is None else min(event.first_at, last)
@@ -188,4 +188,4 @@ def _occurrence(event: EventSeen, message: Message, moment: Moment) -> Occurrenc
     began = moment.of(event.created_at)
     # From its first to its last time passed as much on the node's clock as on any other.
     again = now if event.change is Change.MODIFIED else min(now, began + last - first)
-    return Occurrence(message, Stamp(last, NEVER if listed else now), first, began, again)
+    return Occurrence(event.message, Stamp(last, NEVER if listed else now), first, began, again)

@@ -8,9 +8,7 @@ told by when they came to us.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace_aggregator.kubelet.container_status import BACK_OFF
-from pulltrace_aggregator.kubelet.failures import failure_of
-from pulltrace_aggregator.kubelet.messages import Kind, Message
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason
 
 NEVER: Final = float("-inf")
@@ -41,7 +39,7 @@ class Occurrence:
     monotonic clock, from the API server's stamp.
     """
 
-    message: Message
+    message: ImageMessage
     stamp: Stamp
     first_node: float
     began: float
@@ -76,11 +74,9 @@ class Signals:
                 return replace(self, pulled=seen.stamp) if seen.stamp.supersedes(self.pulled) else self
             case Kind.BACK_OFF:
                 return self._backed_off(seen.stamp)
-            case Kind.PULL_FAILED | Kind.INSPECT_FAILED | Kind.NEVER_PULL | Kind.INVALID_NAME:
-                return self._failed(seen.stamp, failure_of(seen.message))
-            case Kind.CONTAINER_FAILED if seen.message.error == BACK_OFF:
-                return self._backed_off(seen.stamp)
-            case Kind.CONTAINER_FAILED:
+            case Kind.FAILED:
+                return self._failed(seen.stamp, seen.message.failure)
+            case Kind.NOT_STARTED:
                 # The second event of a failed attempt: the first one, unless it was dropped, has told why.
                 return self._failed(seen.stamp, self.failure if self.failed.node >= self.asked.node else None)
             case _:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from pulltrace_aggregator.kubelet.messages import Message
+from pulltrace_aggregator.model.image_message import ImageMessage
 from pulltrace_aggregator.model.states import PodPhase
 
 
@@ -55,7 +55,7 @@ class Anatomy:
             self._close_attempt()
         self.phase, self.since = phase, now
 
-    def seconds(self, now: float, said: Message | None = None) -> Mapping[Stage, float] | None:
+    def seconds(self, now: float, said: ImageMessage | None = None) -> Mapping[Stage, float] | None:
         """Each stage's time, for a wait that ends now; None where too much of it is not known.
 
         What the kubelet said at the end corrects the last attempt: our looks at a node are seconds apart.
@@ -81,7 +81,7 @@ class Anatomy:
         self.attempt.clear()
 
 
-def _corrected(attempt: Mapping[Stage, float], said: Message | None) -> Mapping[Stage, float]:
+def _corrected(attempt: Mapping[Stage, float], said: ImageMessage | None) -> Mapping[Stage, float]:
     if said is None or said.pull_seconds is None:
         return attempt
     if said.waiting_seconds is None:

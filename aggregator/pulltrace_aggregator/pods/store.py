@@ -12,9 +12,9 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from pulltrace_aggregator.kubelet.messages import Kind, Message, parse_event
 from pulltrace_aggregator.model.clock_skew import Moment
 from pulltrace_aggregator.model.cluster import Change, EventSeen, Listed, Observed, PodGone, PodSeen
+from pulltrace_aggregator.model.image_message import Kind
 from pulltrace_aggregator.pods.image_wait import Wait
 from pulltrace_aggregator.pods.pod import PodRecord
 
@@ -37,7 +37,7 @@ MOST_LOOSE: Final = 20_000
 MOST_BURIED: Final = 10_000
 
 _ASKING: Final = (Kind.PULLING, Kind.PULLED)
-_FAILING: Final = (Kind.PULL_FAILED, Kind.BACK_OFF, Kind.NEVER_PULL, Kind.INSPECT_FAILED, Kind.INVALID_NAME)
+_FAILING: Final = (Kind.FAILED, Kind.BACK_OFF)
 _WATCHED: Final = ("Pending", "")
 _FINISHED: Final = ("Succeeded", "Failed")
 _NEEDED: Final = frozenset({("pods", ""), ("events", "Pulling"), ("events", "Pulled")})
@@ -107,7 +107,7 @@ class Waits:
             case PodGone():
                 self._lose(seen, moment.monotonic)
             case EventSeen():
-                self._hear(seen, parse_event(seen.reason, seen.message), moment)
+                self._hear(seen, moment)
             case Listed():
                 done = self._lists.get(seen.namespace, _NO_LISTS)
                 self._lists[seen.namespace] = done | {(seen.resource, seen.detail)}
@@ -160,20 +160,24 @@ class Waits:
         else:
             record.look_at = now + LINGER_LOOK_SECONDS
 
-    def _hear(self, event: EventSeen, message: Message, moment: Moment) -> None:
-        if message.kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._buried:
+    def _hear(self, event: EventSeen, moment: Moment) -> None:
+        kind = event.message.kind
+        if kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._buried:
             return
-        record = self._pods.get(event.pod_uid) or self._meet(event, message, moment.monotonic)
-        if record is None or not record.take_event(event, message, moment):
+        record = self._pods.get(event.pod_uid) or self._meet(event, moment.monotonic)
+        if record is None or not record.take_event(event, moment):
             return
         live = event.change is not Change.LISTED
-        if not record.confirmed and live and message.kind in _ASKING and not self._is_taken(record):
+        if not record.confirmed and live and kind in _ASKING and not self._is_taken(record):
             self._confirm(record, moment.monotonic)
         self._dirty.add(record.node)
 
-    def _meet(self, event: EventSeen, message: Message, now: float) -> PodRecord | None:
+    def _meet(self, event: EventSeen, now: float) -> PodRecord | None:
         """A pod that is not watched: what happens to it now is believed, the rest waits for a look at it."""
-        if message.kind not in (*_ASKING, *_FAILING) or not event.node or not self._owns(event.node):
+        message = event.message
+        if message.kind not in (*_ASKING, *_FAILING) or not message.image:
+            return None
+        if not event.node or not self._owns(event.node):
             return None
         if len(self._loose) >= MOST_LOOSE:
             return None

@@ -13,8 +13,8 @@ from pulltrace_aggregator.kube.access import Access, source
 from pulltrace_aggregator.kube.client import Client
 from pulltrace_aggregator.kube.errors import KubernetesError, Stopped
 from pulltrace_aggregator.kube.health import Stage
-from pulltrace_aggregator.kube.resources import EVENT_REASONS
 from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventSeen, PodGone
 from rig.kubernetes.api import kubeconfig
 from rig.kubernetes.fake import FakeCluster, Fault, hang, silent

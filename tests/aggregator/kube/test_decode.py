@@ -153,6 +153,13 @@ def test_a_container_that_has_been_reported_twice_is_one() -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    seen = event(message="x" * 10_000)
-    assert seen is not None
-    assert len(seen.message) == decode.LONGEST_MESSAGE
+    waiting: Object = {"waiting": {"reason": "ErrImagePull", "message": "x" * 10_000}}
+    pod = decode.pod(
+        {
+            "metadata": META,
+            "spec": {"containers": [{"name": "main", "image": "app"}]},
+            "status": {"containerStatuses": [{"name": "main", "state": waiting}]},
+        }
+    )
+    assert pod is not None
+    assert len(pod.uses[0].message) == decode.LONGEST_MESSAGE

@@ -5,8 +5,10 @@ import time
 import pytest
 
 from pulltrace_aggregator.kube import resources
+from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, Listed, Observed, PodSeen, RunState
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from rig.kubernetes import objects
 from rig.kubernetes.following import Stand
 
@@ -42,7 +44,7 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand
     pod = stand.pod(
         "app",
         objects.container("main", "registry.example.org:5000/team/app"),
-        objects.container("side", "side@sha256:" + "1" * 64, imagePullPolicy="Never"),
+        objects.container("side", "side@sha256:" + "1" * 64),
         node="node-7",
         initContainers=[objects.container("first", "init:2")],
     )
@@ -59,7 +61,6 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand
             "init:2",
             RunState.RUNNING,
             image_id="init@sha256:" + "2" * 64,
-            pull_policy="IfNotPresent",
         ),
         ImageUse(
             MAIN,
@@ -67,9 +68,8 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand
             RunState.WAITING,
             "ImagePullBackOff",
             'Back-off pulling image "x"',
-            pull_policy="Always",
         ),
-        ImageUse(ImageUser(ContainerType.CONTAINER, "side"), "side@sha256:" + "1" * 64, pull_policy="Never"),
+        ImageUse(ImageUser(ContainerType.CONTAINER, "side"), "side@sha256:" + "1" * 64),
     )
     assert (seen.namespace, seen.node, seen.phase, seen.uid) == (
         stand.namespace,
@@ -91,8 +91,8 @@ def test_events_that_were_there_are_told_from_those_that_happen(stand: Stand) ->
     pulling = following.seen.wait(lambda: following.seen.events_of("app", Change.ADDED))
     failed = following.seen.events_of("app", Change.LISTED)
     assert [(each.reason, each.message, each.count, each.first_at) for each in [*failed, *pulling]] == [
-        ("Failed", "Failed to pull image", 3, 1714979289.0),
-        ("Pulling", 'Pulling image "x"', 1, 1714979290.0),
+        ("Failed", UNKNOWN, 3, 1714979289.0),
+        ("Pulling", ImageMessage(Kind.PULLING, "x"), 1, 1714979290.0),
     ]
     assert {(each.node, each.user, each.pod_uid) for each in [*failed, *pulling]} == {
         ("node-1", MAIN, pod["metadata"]["uid"])
@@ -107,10 +107,10 @@ def test_only_events_of_kubelets_about_images_of_pods_are_seen(stand: Stand) -> 
     stand.event(pod, "Failed", "not a kubelet", name="other", source={"component": "job-controller"})
     about = {"kind": "Node", "name": "node-1", "namespace": stand.namespace, "uid": "1"}
     stand.event(pod, "Pulled", "not a pod", name="node", involvedObject=about)
-    for reason in resources.EVENT_REASONS:
+    for reason in EVENT_REASONS:
         stand.event(pod, reason)
-    following.seen.wait(lambda: len(following.seen.events) == len(resources.EVENT_REASONS))
-    assert {each.reason for each in following.seen.of(EventSeen)} == set(resources.EVENT_REASONS)
+    following.seen.wait(lambda: len(following.seen.events) == len(EVENT_REASONS))
+    assert {each.reason for each in following.seen.of(EventSeen)} == set(EVENT_REASONS)
 
 
 def test_an_event_of_an_image_volume_names_no_container(stand: Stand) -> None:

@@ -11,6 +11,7 @@ from pulltrace_aggregator.kube import client as client_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Refused
 from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Observed, PodSeen
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
@@ -229,7 +230,7 @@ def test_what_is_asked_for_is_bounded_and_selected(fake: FakeCluster, fake_stand
     assert 45 <= int(watched.query["timeoutSeconds"]) <= 75
     assert watched.query["allowWatchBookmarks"] == "true"
     selectors = {each.query["fieldSelector"] for each in fake.asked("watch", "events")}
-    assert selectors == {f"involvedObject.kind=Pod,reason={reason}" for reason in resources.EVENT_REASONS}
+    assert selectors == {f"involvedObject.kind=Pod,reason={reason}" for reason in EVENT_REASONS}
 
 
 def test_all_users_of_images_are_seen(fake_stand: Stand) -> None:
@@ -238,15 +239,15 @@ def test_all_users_of_images_are_seen(fake_stand: Stand) -> None:
         objects.container("main", "a:1"),
         initContainers=[objects.container("first", "b:1")],
         ephemeralContainers=[objects.container("debug", "c:1")],
-        volumes=[{"name": "models", "image": {"reference": "d:1", "pullPolicy": "Always"}}, {"name": "tmp"}],
+        volumes=[{"name": "models", "image": {"reference": "d:1"}}, {"name": "tmp"}],
     )
     waiting = objects.waiting("debug", "ImagePullBackOff")
     fake_stand.api.set_status(pod, ephemeralContainerStatuses=[waiting])
     following = fake_stand.follow()
     seen = following.seen.wait(lambda: following.seen.pod("app"))
-    assert [(use.user.type.value, use.user.name, use.image, use.pull_policy, use.reason) for use in seen.uses] == [
-        ("init", "first", "b:1", "IfNotPresent", ""),
-        ("container", "main", "a:1", "IfNotPresent", ""),
-        ("ephemeral", "debug", "c:1", "IfNotPresent", "ImagePullBackOff"),
-        ("volume", "models", "d:1", "Always", ""),
+    assert [(use.user.type.value, use.user.name, use.image, use.reason) for use in seen.uses] == [
+        ("init", "first", "b:1", ""),
+        ("container", "main", "a:1", ""),
+        ("ephemeral", "debug", "c:1", "ImagePullBackOff"),
+        ("volume", "models", "d:1", ""),
     ]

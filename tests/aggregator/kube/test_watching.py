@@ -1,6 +1,5 @@
 """What happens after the list is seen as it happens, and what leaves is seen to leave."""
 
-import json
 import time
 from dataclasses import replace
 
@@ -8,7 +7,10 @@ import pytest
 
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.listwatch import ListWatch
+from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventGone, PodGone, PodSeen, RunState
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
+from pulltrace_aggregator.model.states import FailureReason
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.following import QUICK, Stand
@@ -139,7 +141,7 @@ def test_all_namespaces_are_followed_by_one_watch_of_each_kind(stand: Stand) -> 
         stand.event(stand.pod(name, namespace=namespace))
     following.seen.wait(lambda: names.keys() <= {each.pod for each in following.seen.events.values()})
     following.seen.wait(lambda: all(following.seen.pod(name) for name in names))
-    assert len(following.cluster.health.feeds) == 1 + len(resources.EVENT_REASONS)
+    assert len(following.cluster.health.feeds) == 1 + len(EVENT_REASONS)
 
 
 def test_the_clock_of_the_server_is_known(stand: Stand) -> None:
@@ -149,9 +151,9 @@ def test_the_clock_of_the_server_is_known(stand: Stand) -> None:
 
 
 def test_names_and_messages_may_hold_anything(stand: Stand) -> None:
-    message = 'Failed to pull image "x": \u2028 \\ \n\t\U0001f40b ' + "long " * 150
+    message = 'Failed to pull image "\u2028 \t\U0001f40b": \\ \n' + "long " * 150 + "no such host"
     following = stand.follow()
     following.wait_up()
     stand.event(stand.pod(), "Failed", message)
     (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
-    assert event.message == json.loads(json.dumps(message))
+    assert event.message == ImageMessage(Kind.FAILED, "\u2028 \t\U0001f40b", FailureReason.DNS)

@@ -4,11 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulltrace_aggregator.kubelet.event_counts import FailureCounter, Failures
-from pulltrace_aggregator.kubelet.messages import COMBINED_PREFIX
+from pulltrace_aggregator.kubelet.event_counts import EventCounter
+from pulltrace_aggregator.kubelet.messages import COMBINED_PREFIX, parse_event
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
-from pulltrace_aggregator.model.states import FailureReason
 
 pytestmark = pytest.mark.unit
 
@@ -24,7 +23,7 @@ TEMPLATE = EventSeen(
     user=ImageUser(ContainerType.CONTAINER, "app"),
     node="n1",
     reason="Failed",
-    message=NOT_FOUND,
+    message=parse_event("Failed", NOT_FOUND),
     count=1,
     created_at=None,
     first_at=None,
@@ -36,21 +35,16 @@ TEMPLATE = EventSeen(
 def event(
     change: Change, count: int = 1, message: str = NOT_FOUND, name: str = "web.1", uid: str = "", reason: str = "Failed"
 ) -> EventSeen:
-    return replace(
-        TEMPLATE, change=change, count=count, message=message, name=name, uid=uid or f"u-{name}", reason=reason
-    )
-
-
-def once(times: int = 1) -> Failures:
-    return Failures("a:1", FailureReason.NOT_FOUND, times)
+    said = parse_event(reason, message)
+    return replace(TEMPLATE, change=change, count=count, message=said, name=name, uid=uid or f"u-{name}", reason=reason)
 
 
 @pytest.fixture
-def counter() -> FailureCounter:
-    return FailureCounter()
+def counter() -> EventCounter:
+    return EventCounter()
 
 
-def test_the_events_of_one_attempt_count_once(counter: FailureCounter) -> None:
+def test_the_events_of_one_attempt_count_once(counter: EventCounter) -> None:
     attempt = [
         event(ADDED, message='Pulling image "a:1"', name="web.0", reason="Pulling"),
         event(ADDED),
@@ -58,70 +52,70 @@ def test_the_events_of_one_attempt_count_once(counter: FailureCounter) -> None:
         event(ADDED, message='Back-off pulling image "a:1"', name="web.3", reason="BackOff"),
         event(ADDED, message="Error: ImagePullBackOff", name="web.4"),
     ]
-    assert [counter.count(each) for each in attempt] == [None, once(), None, None, None]
+    assert [counter.count(each) for each in attempt] == [0, 1, 0, 0, 0]
 
 
-def test_growth_adds_its_difference(counter: FailureCounter) -> None:
+def test_growth_adds_its_difference(counter: EventCounter) -> None:
     steps = [event(ADDED), event(MODIFIED, 2), event(MODIFIED, 5), event(MODIFIED, 5)]
-    assert [counter.count(each) for each in steps] == [once(), once(), once(3), None]
+    assert [counter.count(each) for each in steps] == [1, 1, 3, 0]
 
 
-def test_second_events_that_grow_add_nothing(counter: FailureCounter) -> None:
+def test_second_events_that_grow_add_nothing(counter: EventCounter) -> None:
     second = event(ADDED, message="Error: ErrImagePull")
-    assert counter.count(second) is None
-    assert counter.count(replace(second, change=MODIFIED, count=7)) is None
+    assert counter.count(second) == 0
+    assert counter.count(replace(second, change=MODIFIED, count=7)) == 0
 
 
-def test_what_a_list_shows_first_is_a_baseline(counter: FailureCounter) -> None:
-    assert counter.count(event(LISTED, 3)) is None
-    assert counter.count(event(MODIFIED, 4)) == once()
+def test_what_a_list_shows_first_is_a_baseline(counter: EventCounter) -> None:
+    assert counter.count(event(LISTED, 3)) == 0
+    assert counter.count(event(MODIFIED, 4)) == 1
 
 
-def test_lists_again_and_restarts_add_nothing(counter: FailureCounter) -> None:
+def test_lists_again_and_restarts_add_nothing(counter: EventCounter) -> None:
     counter.count(event(ADDED))
     counter.count(event(MODIFIED, 4))
-    assert counter.count(event(LISTED, 4)) is None
-    assert counter.count(event(LISTED, 9, REFUSED, name="web.2")) is None
-    assert FailureCounter().count(event(LISTED, 4)) is None
+    assert counter.count(event(LISTED, 4)) == 0
+    assert counter.count(event(LISTED, 9, REFUSED, name="web.2")) == 0
+    assert EventCounter().count(event(LISTED, 4)) == 0
 
 
-def test_growth_during_a_gap_is_counted_by_the_list_after_it(counter: FailureCounter) -> None:
+def test_growth_during_a_gap_is_counted_by_the_list_after_it(counter: EventCounter) -> None:
     counter.count(event(ADDED))
-    assert counter.count(event(LISTED, 4)) == once(3)
-    assert counter.count(event(MODIFIED, 5)) == once()
+    assert counter.count(event(LISTED, 4)) == 3
+    assert counter.count(event(MODIFIED, 5)) == 1
 
 
-def test_a_list_from_an_old_cache_takes_nothing_back(counter: FailureCounter) -> None:
+def test_a_list_from_an_old_cache_takes_nothing_back(counter: EventCounter) -> None:
     counter.count(event(ADDED))
     counter.count(event(MODIFIED, 5))
-    assert counter.count(event(LISTED, 2)) is None
-    assert counter.count(event(MODIFIED, 6)) == once()
+    assert counter.count(event(LISTED, 2)) == 0
+    assert counter.count(event(MODIFIED, 6)) == 1
 
 
-def test_an_event_that_a_list_missed_is_a_baseline_when_it_changes(counter: FailureCounter) -> None:
-    assert counter.count(event(MODIFIED, 50)) is None
-    assert counter.count(event(MODIFIED, 51)) == once()
+def test_an_event_that_a_list_missed_is_a_baseline_when_it_changes(counter: EventCounter) -> None:
+    assert counter.count(event(MODIFIED, 50)) == 0
+    assert counter.count(event(MODIFIED, 51)) == 1
 
 
-def test_the_kubelet_goes_on_counting_after_the_event_has_expired(counter: FailureCounter) -> None:
+def test_the_kubelet_goes_on_counting_after_the_event_has_expired(counter: EventCounter) -> None:
     counter.count(event(ADDED))
     counter.count(event(MODIFIED, 17))
-    assert counter.count(event(ADDED, 18, uid="another")) == once()
+    assert counter.count(event(ADDED, 18, uid="another")) == 1
 
 
-def test_another_event_under_an_old_name_counts_from_its_start(counter: FailureCounter) -> None:
+def test_another_event_under_an_old_name_counts_from_its_start(counter: EventCounter) -> None:
     counter.count(event(ADDED))
     counter.count(event(MODIFIED, 3))
-    assert counter.count(event(ADDED, uid="another")) == once()
-    assert counter.count(event(MODIFIED, 2, uid="another")) == once()
+    assert counter.count(event(ADDED, uid="another")) == 1
+    assert counter.count(event(MODIFIED, 2, uid="another")) == 1
 
 
-def test_events_of_one_name_in_two_namespaces_are_two(counter: FailureCounter) -> None:
-    assert counter.count(event(ADDED)) == once()
-    assert counter.count(replace(event(ADDED), namespace="other")) == once()
+def test_events_of_one_name_in_two_namespaces_are_two(counter: EventCounter) -> None:
+    assert counter.count(event(ADDED)) == 1
+    assert counter.count(replace(event(ADDED), namespace="other")) == 1
 
 
-def test_combined_events_count_what_their_latest_message_says(counter: FailureCounter) -> None:
+def test_combined_events_count_what_their_latest_message_says(counter: EventCounter) -> None:
     steps = [
         event(ADDED, 1, COMBINED_PREFIX + NOT_FOUND),
         event(MODIFIED, 2, COMBINED_PREFIX + "Error: ErrImagePull"),
@@ -129,45 +123,26 @@ def test_combined_events_count_what_their_latest_message_says(counter: FailureCo
         event(MODIFIED, 9, COMBINED_PREFIX + "Error: ImagePullBackOff"),
         event(MODIFIED, 12, COMBINED_PREFIX + NOT_FOUND),
     ]
-    refused = Failures("b:1", FailureReason.UNAUTHORIZED, 1)
-    assert [counter.count(each) for each in steps] == [once(), None, refused, None, once()]
+    assert [counter.count(each) for each in steps] == [1, 0, 1, 0, 1]
 
 
-@pytest.mark.parametrize(
-    ("reason", "message", "image", "why"),
-    [
-        (
-            "ErrImageNeverPull",
-            'Container image "a" is not present with pull policy of Never',
-            "a",
-            FailureReason.NEVER_PULL,
-        ),
-        ("InspectFailed", 'Failed to apply default image tag "A": no', "A", FailureReason.INVALID_NAME),
-        ("InspectFailed", 'Failed to inspect image "": no', "", FailureReason.OTHER),
-        ("Failed", 'Failed to pull image "a": pull QPS exceeded', "a", FailureReason.KUBELET_RATE_LIMIT),
-    ],
-)
-def test_other_failures(counter: FailureCounter, reason: str, message: str, image: str, why: FailureReason) -> None:
-    assert counter.count(event(ADDED, message=message, reason=reason)) == Failures(image, why, 1)
-
-
-def test_starts_of_containers_are_no_pulls(counter: FailureCounter) -> None:
+def test_starts_of_containers_are_no_pulls(counter: EventCounter) -> None:
     message = "Error: failed to create containerd task: OCI runtime create failed: not found"
-    assert counter.count(event(ADDED, message=message)) is None
+    assert counter.count(event(ADDED, message=message)) == 0
 
 
 def test_memory_is_bounded() -> None:
-    counter = FailureCounter(limit=2)
+    counter = EventCounter(limit=2)
     names = [f"web.{number}" for number in range(3)]
     for name in names:
-        assert counter.count(event(ADDED, name=name)) == once()
+        assert counter.count(event(ADDED, name=name)) == 1
     assert len(counter) == 2
-    assert counter.count(event(MODIFIED, 2, name=names[2])) == once()
-    assert counter.count(event(MODIFIED, 2, name=names[0])) is None, "forgotten, so a baseline again"
-    assert counter.count(event(MODIFIED, 3, name=names[0])) == once()
+    assert counter.count(event(MODIFIED, 2, name=names[2])) == 1
+    assert counter.count(event(MODIFIED, 2, name=names[0])) == 0, "forgotten, so a baseline again"
+    assert counter.count(event(MODIFIED, 3, name=names[0])) == 1
 
 
-def test_events_without_failures_are_not_remembered(counter: FailureCounter) -> None:
+def test_events_that_are_not_counted_are_not_remembered(counter: EventCounter) -> None:
     for number in range(100):
         counter.count(event(ADDED, message='Pulling image "a:1"', name=f"a.{number}", reason="Pulling"))
         counter.count(event(ADDED, message="Error: ErrImagePull", name=f"b.{number}"))
@@ -178,7 +153,7 @@ def test_events_without_failures_are_not_remembered(counter: FailureCounter) -> 
 class Cluster:
     """Events of three pods, and a counter that lists and watches them."""
 
-    counter: FailureCounter = field(default_factory=FailureCounter)
+    counter: EventCounter = field(default_factory=EventCounter)
     events: dict[int, EventSeen] = field(default_factory=dict)
     unseen: list[EventSeen] = field(default_factory=list)
     counted: int = 0
@@ -202,8 +177,7 @@ class Cluster:
             self._see(replace(each, change=LISTED))
 
     def _see(self, seen: EventSeen) -> None:
-        increment = self.counter.count(seen)
-        self.counted += increment.times if increment else 0
+        self.counted += self.counter.count(seen)
 
 
 @given(st.lists(st.sampled_from([0, 1, 2, "watch", "list"]), max_size=30), st.booleans(), st.integers(0, 3))

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from aggregator.pull_cases import CASES, PATIENCE_CASES, SMALL_DISK_CASES
 from aggregator.pull_failures import collect
-from pulltrace_aggregator.kubelet.failures import LONGEST, RULES, classify, failure_of, failure_of_waiting
-from pulltrace_aggregator.kubelet.messages import Message, parse_event
+from pulltrace_aggregator.kubelet.failures import LONGEST, RULES, classify
+from pulltrace_aggregator.kubelet.messages import parse_event, parse_waiting
 from pulltrace_aggregator.model.states import FailureReason
 from rig import debian, needs
 
@@ -39,10 +39,10 @@ def check(text: str, reason: str) -> None:
     """The text has this reason wherever the kubelet says it."""
     for error in variants(text):
         failed = parse_event("Failed", f'Failed to pull image "timeout:429": {error}')
-        assert failure_of(failed) == reason, error
-        assert failure_of_waiting("ErrImagePull", error) == reason, error
+        assert failed.failure == reason, error
+        assert parse_waiting("ErrImagePull", error).failure == reason, error
         backing_off = f'Back-off pulling image "timeout:429": ErrImagePull: {error}'
-        assert failure_of_waiting("ImagePullBackOff", backing_off) == reason, error
+        assert parse_waiting("ImagePullBackOff", backing_off).failure == reason, error
 
 
 @pytest.mark.unit
@@ -116,7 +116,7 @@ def test_every_pattern_was_seen(reason: str, pattern: str) -> None:
     ],
 )
 def test_waiting_containers(reason: str, message: str, expected: str | None) -> None:
-    assert failure_of_waiting(reason, message) == expected
+    assert parse_waiting(reason, message).failure == expected
 
 
 @pytest.mark.unit
@@ -131,7 +131,7 @@ def test_waiting_containers(reason: str, message: str, expected: str | None) -> 
     ],
 )
 def test_events_that_tell_of_no_failure_of_their_own(reason: str, message: str) -> None:
-    assert failure_of(parse_event(reason, message)) is None
+    assert parse_event(reason, message).failure is None
 
 
 @pytest.mark.unit
@@ -145,16 +145,14 @@ def test_a_page_of_html_does_not_drown_what_stands_before_it() -> None:
 @example("RegistryUnavailable", "\ud800")
 def test_no_text_raises(reason: str, text: str) -> None:
     assert classify(text) in FailureReason
-    assert failure_of_waiting(reason, text) in {None, *FailureReason}
+    assert parse_waiting(reason, text).failure in {None, *FailureReason}
 
 
 @pytest.mark.unit
 @given(st.sampled_from(known()), st.integers(0, 400), st.integers(0, 400), ANY)
 def test_no_mutation_of_a_text_raises(entry: dict[str, str], start: int, end: int, piece: str) -> None:
     text = entry["text"][:start] + piece + entry["text"][end:]
-    message = parse_event("Failed", f'Failed to pull image "a": {text}')
-    assert isinstance(message, Message)
-    assert failure_of(message) in {*FailureReason}
+    assert parse_event("Failed", f'Failed to pull image "a": {text}').failure in {*FailureReason}
 
 
 @pytest.mark.integration

@@ -8,60 +8,63 @@ from hypothesis import strategies as st
 from pulltrace_aggregator.kubelet.messages import (
     COMBINED_PREFIX,
     EVENTS,
-    IMAGE_WAITING_REASONS,
+    MISSING_REASONS,
     NEWEST,
     OLDEST,
-    UNKNOWN,
     WAITING,
-    Kind,
-    Message,
     parse_event,
     parse_waiting,
 )
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser, parse_field_path
+from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
+from pulltrace_aggregator.model.states import FailureReason
 
 pytestmark = pytest.mark.unit
 
-VERSIONS = range(23, 37)
+VERSIONS = range(23, 38)
 IMAGE = "registry.example:5000/team/app:1.2@sha256:" + "0123456789abcdef" * 4
 CAUSE = 'rpc error: code = NotFound desc = failed to resolve reference "a/b:c": a/b:c: not found'
 
 
-def said(minor: int) -> Iterator[tuple[str, str, Message]]:
+def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
     """What a kubelet of this version says: reason, message and what that means."""
-    yield "Pulling", f'Pulling image "{IMAGE}"', Message(Kind.PULLING, IMAGE)
+    yield "Pulling", f'Pulling image "{IMAGE}"', ImageMessage(Kind.PULLING, IMAGE)
     pulled = f'Successfully pulled image "{IMAGE}" in '
     if minor <= 25:
-        yield "Pulled", pulled + "1m2.345678901s", Message(Kind.PULLED, IMAGE, 62.345678901)
+        yield "Pulled", pulled + "1m2.345678901s", ImageMessage(Kind.PULLED, IMAGE, None, 62.345678901)
     elif minor <= 29:
         yield (
             "Pulled",
             pulled + "1.3s (4.701234567s including waiting)",
-            Message(Kind.PULLED, IMAGE, 1.3, 4.701234567),
+            ImageMessage(Kind.PULLED, IMAGE, None, 1.3, 4.701234567),
         )
     else:
         yield (
             "Pulled",
             pulled + "1h0m3s (1h0m3.5s including waiting). Image size: 26221772 bytes.",
-            Message(Kind.PULLED, IMAGE, 3603, 3603.5, 26221772),
+            ImageMessage(Kind.PULLED, IMAGE, None, 3603, 3603.5),
         )
-    yield "Pulled", f'Container image "{IMAGE}" already present on machine', Message(Kind.PRESENT, IMAGE)
+    yield "Pulled", f'Container image "{IMAGE}" already present on machine', ImageMessage(Kind.PRESENT, IMAGE)
     if minor >= 33:
         text = f'Container image "{IMAGE}" already present on machine and can be accessed by the pod'
-        yield "Pulled", text, Message(Kind.PRESENT, IMAGE)
-    yield "Failed", f'Failed to pull image "{IMAGE}": {CAUSE}', Message(Kind.PULL_FAILED, IMAGE, error=CAUSE)
-    yield "Failed", "Error: ErrImagePull", Message(Kind.CONTAINER_FAILED, error="ErrImagePull")
-    yield "Failed", "Error: ImagePullBackOff", Message(Kind.CONTAINER_FAILED, error="ImagePullBackOff")
-    yield "BackOff", f'Back-off pulling image "{IMAGE}"', Message(Kind.BACK_OFF, IMAGE)
+        yield "Pulled", text, ImageMessage(Kind.PRESENT, IMAGE)
+    yield (
+        "Failed",
+        f'Failed to pull image "{IMAGE}": {CAUSE}',
+        ImageMessage(Kind.FAILED, IMAGE, FailureReason.NOT_FOUND),
+    )
+    yield "Failed", "Error: ErrImagePull", ImageMessage(Kind.NOT_STARTED)
+    yield "Failed", "Error: ImagePullBackOff", ImageMessage(Kind.BACK_OFF)
+    yield "BackOff", f'Back-off pulling image "{IMAGE}"', ImageMessage(Kind.BACK_OFF, IMAGE)
     never = f'Container image "{IMAGE}" is not present with pull policy of Never'
-    yield "ErrImageNeverPull", never, Message(Kind.NEVER_PULL, IMAGE)
+    yield "ErrImageNeverPull", never, ImageMessage(Kind.FAILED, IMAGE, FailureReason.NEVER_PULL)
     # From 1.32 on the kubelet prints the image that it has not found.
     named = IMAGE if minor < 32 else ""
     inspect = f'Failed to inspect image "{named}": rpc error: code = Unknown desc = no'
-    yield "InspectFailed", inspect, Message(Kind.INSPECT_FAILED, named, error="rpc error: code = Unknown desc = no")
+    yield "InspectFailed", inspect, ImageMessage(Kind.FAILED, named, FailureReason.OTHER)
     invalid = 'couldn\'t parse image reference "UP": invalid reference format: repository name must be lowercase'
     apply = f'Failed to apply default image tag "UP": {invalid}'
-    yield "InspectFailed", apply, Message(Kind.INVALID_NAME, "UP", error=invalid)
+    yield "InspectFailed", apply, ImageMessage(Kind.FAILED, "UP", FailureReason.INVALID_NAME)
 
 
 REAL = [(reason, text) for minor in VERSIONS for reason, text, _ in said(minor)]
@@ -90,7 +93,7 @@ def test_combined_events(reason: str, text: str) -> None:
     alone, combined = parse_event(reason, text), parse_event(reason, COMBINED_PREFIX + text)
     assert combined.combined
     assert not alone.combined
-    assert (combined.kind, combined.image, combined.error) == (alone.kind, alone.image, alone.error)
+    assert (combined.kind, combined.image, combined.failure) == (alone.kind, alone.image, alone.failure)
 
 
 @pytest.mark.parametrize(
@@ -114,14 +117,9 @@ def test_before_1_26_the_queue_is_not_told() -> None:
     assert parse_event("Pulled", 'Successfully pulled image "a" in 2s').waiting_seconds is None
 
 
-def test_a_size_that_the_kubelet_did_not_learn() -> None:
-    text = 'Successfully pulled image "a" in 1s (1s including waiting). Image size: 0 bytes.'
-    assert parse_event("Pulled", text).size_bytes == 0
-
-
 def test_a_duration_beyond_go_is_left_out() -> None:
     text = f'Successfully pulled image "a" in {"9" * 19}h (1s including waiting)'
-    assert parse_event("Pulled", text) == Message(Kind.PULLED, "a", None, 1)
+    assert parse_event("Pulled", text) == ImageMessage(Kind.PULLED, "a", None, None, 1)
 
 
 @pytest.mark.parametrize(
@@ -136,13 +134,13 @@ def test_a_duration_beyond_go_is_left_out() -> None:
 )
 def test_images_are_quoted_as_go_does(quoted: str, image: str) -> None:
     assert parse_event("Pulling", f"Pulling image {quoted}").image == image
-    failed = parse_event("Failed", f'Failed to pull image {quoted}: "x": y')
-    assert (failed.image, failed.error) == (image, '"x": y')
+    failed = parse_event("Failed", f'Failed to pull image {quoted}: "x": not found')
+    assert failed == ImageMessage(Kind.FAILED, image, FailureReason.NOT_FOUND)
 
 
 def test_causes_of_several_lines() -> None:
     failed = parse_event("Failed", 'Failed to pull image "a": 429 Too Many Requests\ntoomanyrequests: slow\n')
-    assert failed.error == "429 Too Many Requests\ntoomanyrequests: slow\n"
+    assert failed == ImageMessage(Kind.FAILED, "a", FailureReason.RATE_LIMITED)
 
 
 @pytest.mark.parametrize(
@@ -174,38 +172,46 @@ def test_what_is_not_known_is_unknown(reason: str, text: str) -> None:
 @pytest.mark.parametrize(
     ("reason", "text", "message"),
     [
-        ("ErrImagePull", CAUSE, Message(Kind.PULL_FAILED, error=CAUSE)),
-        ("ImagePullBackOff", 'Back-off pulling image "a"', Message(Kind.BACK_OFF, "a")),
+        ("ErrImagePull", CAUSE, ImageMessage(Kind.FAILED, "", FailureReason.NOT_FOUND)),
+        ("ImagePullBackOff", 'Back-off pulling image "a"', ImageMessage(Kind.BACK_OFF, "a")),
         (
             "ImagePullBackOff",
             f'Back-off pulling image "a": ErrImagePull: {CAUSE}',
-            Message(Kind.BACK_OFF, "a", error=f"ErrImagePull: {CAUSE}"),
+            ImageMessage(Kind.BACK_OFF, "a", FailureReason.NOT_FOUND),
         ),
         (
             "ErrImageNeverPull",
             'Container image "a" is not present with pull policy of Never',
-            Message(Kind.NEVER_PULL, "a"),
+            ImageMessage(Kind.FAILED, "", FailureReason.NEVER_PULL),
         ),
-        ("ImageInspectError", 'Failed to inspect image "": no', Message(Kind.INSPECT_FAILED, error="no")),
-        ("InvalidImageName", 'Failed to apply default image tag "A": no', Message(Kind.INVALID_NAME, "A", error="no")),
+        ("ImageInspectError", 'Failed to inspect image "": no', ImageMessage(Kind.FAILED, "", FailureReason.OTHER)),
+        (
+            "InvalidImageName",
+            'Failed to apply default image tag "A": no',
+            ImageMessage(Kind.FAILED, "", FailureReason.INVALID_NAME),
+        ),
         (
             "RegistryUnavailable",
             "image pull failed for a:1 because the registry is unavailable.",
-            Message(Kind.PULL_FAILED, "a:1", error="the registry is unavailable."),
+            ImageMessage(Kind.FAILED, "a:1", FailureReason.REGISTRY_UNAVAILABLE),
         ),
         (
             "SignatureValidationFailed",
             "image pull failed for a:1 because the signature validation failed: Source image rejected",
-            Message(Kind.PULL_FAILED, "a:1", error="the signature validation failed: Source image rejected"),
+            ImageMessage(Kind.FAILED, "", FailureReason.SIGNATURE),
         ),
-        ("ImageVolumeMountFailed", "whatever", UNKNOWN),
+        ("ImageVolumeMountFailed", "whatever", ImageMessage(Kind.FAILED, "", FailureReason.OTHER)),
         ("ContainerCreating", "", UNKNOWN),
         ("PodInitializing", "", UNKNOWN),
-        ("CrashLoopBackOff", "back-off 5m0s restarting failed container=app pod=web_default(0b5d)", UNKNOWN),
+        (
+            "CrashLoopBackOff",
+            "back-off 5m0s restarting failed container=app pod=web_default(0b5d)",
+            ImageMessage(Kind.PRESENT),
+        ),
         ("rpc error: code = Unknown desc = no", "Failed to record image pull intent", UNKNOWN),
     ],
 )
-def test_what_waiting_containers_say(reason: str, text: str, message: Message) -> None:
+def test_what_waiting_containers_say(reason: str, text: str, message: ImageMessage) -> None:
     assert parse_waiting(reason, text) == message
 
 
@@ -231,7 +237,7 @@ def test_field_paths(path: str, user: ImageUser | None) -> None:
 
 ANY = st.text(st.characters(codec=None))
 EVENT_REASONS = st.one_of(st.sampled_from(sorted({reason for reason, _ in REAL})), ANY)
-WAITING_REASONS = st.one_of(st.sampled_from(sorted(IMAGE_WAITING_REASONS)), ANY)
+WAITING_REASONS = st.one_of(st.sampled_from(sorted(MISSING_REASONS)), ANY)
 PIECES = st.one_of(
     ANY,
     st.sampled_from(
@@ -249,12 +255,11 @@ def mutated(draw: st.DrawFn) -> tuple[str, str]:
     return reason, text[:start] + draw(PIECES) + text[end:]
 
 
-def check(message: Message) -> None:
+def check(message: ImageMessage) -> None:
     """What may be said of any message."""
     message.image.encode()
     for seconds in (message.pull_seconds, message.total_seconds, message.waiting_seconds):
         assert seconds is None or math.isfinite(seconds)
-    assert message.size_bytes is None or message.size_bytes >= 0
 
 
 @given(EVENT_REASONS, ANY)

@@ -4,8 +4,8 @@ import pytest
 
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.kubelet.messages import Kind, Message
 from pulltrace_aggregator.model.cluster import Change
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.pods.stage_timer import Anatomy, Stage
 from rig.cluster import IMAGE, Cluster
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.unit
 QUEUE, RESOLVE, DOWNLOAD, UNPACK, BACKOFF = Stage
 
 
-def lived(*phases: tuple[PodPhase, float], said: Message | None = None) -> dict[Stage, float] | None:
+def lived(*phases: tuple[PodPhase, float], said: ImageMessage | None = None) -> dict[Stage, float] | None:
     """What is counted of a wait with these phases, each with its seconds."""
     anatomy, now = Anatomy(100.0), 100.0
     for phase, seconds in phases:
@@ -25,8 +25,8 @@ def lived(*phases: tuple[PodPhase, float], said: Message | None = None) -> dict[
     return None if found is None else {stage: round(seconds, 6) for stage, seconds in found.items() if seconds}
 
 
-def pulled(pull: float, total: float | None = None) -> Message:
-    return Message(Kind.PULLED, IMAGE, pull, total)
+def pulled(pull: float, total: float | None = None) -> ImageMessage:
+    return ImageMessage(Kind.PULLED, IMAGE, None, pull, total)
 
 
 WHOLE = (
@@ -62,7 +62,7 @@ def test_a_pull_that_was_too_short_to_be_seen() -> None:
 
 
 @pytest.mark.parametrize("said", [None, pulled(100, 100)])
-def test_a_wait_of_which_too_little_is_known_is_not_counted(said: Message | None) -> None:
+def test_a_wait_of_which_too_little_is_known_is_not_counted(said: ImageMessage | None) -> None:
     assert lived((PodPhase.UNKNOWN, 2.0), (PodPhase.DOWNLOADING, 1.0), said=said) is not None
     assert lived((PodPhase.UNKNOWN, 9.0), (PodPhase.DOWNLOADING, 90.0), said=said) is not None
     assert lived((PodPhase.UNKNOWN, 12.0), (PodPhase.DOWNLOADING, 90.0), said=said) is None
