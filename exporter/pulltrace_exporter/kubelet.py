@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 KIND = "ImagePullIntent"
 PREFIX = "sha256-"
+UNFINISHED = ".tmp"
+"""The kubelet writes such a file and renames it. It skips one that a crash left behind, and never removes it."""
 MAX_FILES = 1000
 """A node pulls some dozens at once. Beyond this the rest is left for when these are done."""
 MAX_FILE_BYTES = 64 * 1024
@@ -43,7 +45,7 @@ class IntentFolder:
             return ()
         try:
             with os.scandir(self._folder) as entries:
-                names = list(islice((entry.name for entry in entries if entry.name.startswith(PREFIX)), MAX_FILES))
+                names = list(islice((entry.name for entry in entries if _is_intent(entry.name)), MAX_FILES))
         except OSError as error:
             self._complain(error)
             return ()
@@ -80,6 +82,10 @@ class IntentFolder:
         if str(error) != self._complaint:
             self._complaint = str(error)
             log.warning("the kubelet's pull intents cannot be read", extra=fields(error=error))
+
+
+def _is_intent(name: str) -> bool:
+    return name.startswith(PREFIX) and not name.endswith(UNFINISHED)
 
 
 def image_of(data: bytes) -> str:

@@ -88,6 +88,13 @@ def test_pipes_folders_links_and_other_names_are_passed_over(tmp_path: Path) -> 
     assert references(IntentFolder(tmp_path)) == ["app:1"]
 
 
+def test_a_file_that_the_kubelet_was_still_writing_when_it_crashed_is_no_intent(tmp_path: Path) -> None:
+    """It writes `sha256-….tmp` and renames it; one that a crash left behind is never cleared."""
+    intend(tmp_path, "left-over:1", "sha256-5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef.tmp")
+    intend(tmp_path, "app:1")
+    assert references(IntentFolder(tmp_path)) == ["app:1"]
+
+
 def test_thousands_of_files_cost_a_bounded_number_of_intents(tmp_path: Path) -> None:
     for number in range(MAX_FILES + 500):
         intend(tmp_path, f"app{number}:1", f"sha256-{number}")
