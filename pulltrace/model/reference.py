@@ -159,7 +159,9 @@ def _authority(registry: str) -> tuple[str, str]:
 
 
 def _check_registry(registry: str) -> None:
-    if not _REGISTRY.fullmatch(registry):
+    # A host with an underscore is a component of a path to the grammar. The name passes, and containerd asks what
+    # stands before the first slash.
+    if not _REGISTRY.fullmatch(registry) and not _COMPONENT.fullmatch(registry):
         raise _GrammarError(f"{_quoted(registry)} is no registry host with optional port")
 
 

@@ -1,4 +1,5 @@
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from hypothesis import example, given
@@ -78,6 +79,9 @@ _GRAMMAR = re.compile(
         (f"alpine@{DIGEST}", "docker.io", "library/alpine", None, DIGEST),
         (f"ghcr.io/team/app:v1@{DIGEST}", "ghcr.io", "team/app", "v1", DIGEST),
         (f"app@sha512:{HEX}{HEX}", "docker.io", "library/app", None, f"sha512:{HEX}{HEX}"),
+        # No host by the grammar, but a component of a path: the runtime pulls from what stands before the first slash.
+        ("docker_test.artifactory.example/app:v1", "docker_test.artifactory.example", "app", "v1", None),
+        ("docker_test/app:v1", "docker.io", "docker_test/app", "v1", None),
         ("a/b__c/d---e/f.g", "docker.io", "a/b__c/d---e/f.g", None, None),
         (f"app:{'x' * 128}", "docker.io", "library/app", "x" * 128, None),
         (f"docker.io/library/sha256:{HEX}", "docker.io", "library/sha256", HEX, None),
@@ -116,6 +120,8 @@ def test_parts(text: str, registry: str, repository: str, tag: str | None, diges
         ("-host.com/app", "'-host.com' is no registry host with optional port"),
         ("host.com:port/app", "'host.com:port' is no registry host with optional port"),
         ("host..com/app", "'host..com' is no registry host with optional port"),
+        ("docker_test.example:5000/app", "'docker_test.example:5000' is no registry host with optional port"),
+        ("_test.example/app", "'_test.example' is no registry host with optional port"),
         ("::1/app", "'::1' is no registry host with optional port"),
         ("[fe80::1%eth0]/app", "'[fe80::1%eth0]' is no registry host with optional port"),
         ("app@", "its digest's algorithm '' is none of sha256, sha384, sha512"),
@@ -156,6 +162,7 @@ def test_the_longest_repository_is_allowed() -> None:
         ("localhost:5005/team/app", "localhost", "5005"),
         ("[fd00::5]:5000/app", "fd00::5", "5000"),
         ("[fd00::5]/app", "fd00::5", ""),
+        ("docker_test.artifactory.example/app", "docker_test.artifactory.example", ""),
         ("Registry.example.com:443/app", "Registry.example.com", "443"),
     ],
 )
@@ -211,6 +218,21 @@ def test_round_trip(text: str) -> None:
     assert len(reference.familiar) <= len(str(reference))
     if reference.registry != "docker.io":
         assert str(reference) == text
+
+
+@given(
+    st.one_of(
+        REGISTRIES.filter(lambda registry: registry != "docker.io"), st.builds("{}.{}".format, COMPONENTS, WORDS)
+    ),
+    PATHS,
+    TAGS,
+)
+def test_what_containerd_pulls_meets_itself(registry: str, path: str, tag: str | None) -> None:
+    """containerd asks the host before the first slash, and labels what comes with it and with the path."""
+    reference = Reference.parse(suffixed(f"{registry}/{path}", tag, None))
+    labelled = urlsplit(f"dummy://{registry}/{path}")
+    assert (reference.host.lower(), reference.repository) == (labelled.hostname, labelled.path[1:])
+    assert reference.name == f"{registry}/{path}"
 
 
 @given(COMPONENTS, TAGS, DIGESTS)
