@@ -182,9 +182,9 @@ class LeaseReader:
 
     def _read_configs(self, client: Client) -> None:
         for manifest in self.documents.values():
-            if not isinstance(manifest, Manifest) or manifest.config.digest in self.diff_ids:
+            config = manifest.config if isinstance(manifest, Manifest) else None
+            if config is None or config.digest in self.diff_ids:
                 continue
-            config = manifest.config
             if config.digest in self._contents or self._found_blobs.get(config.digest) is not None:
                 diff_ids = self._library.diff_ids(client, config.digest, config.size)
                 if diff_ids is not None:
@@ -198,7 +198,7 @@ class LeaseReader:
     def _date_discarded(self, client: Client) -> None:
         """Ask for each snapshot whose layer is not in the store: one made just now had its layer fetched first."""
         for manifest in self.documents.values():
-            if not isinstance(manifest, Manifest):
+            if not isinstance(manifest, Manifest) or manifest.config is None:
                 continue
             chain = chain_ids(self.diff_ids.get(manifest.config.digest, ()))
             for layer, chain_id in zip(manifest.layers, chain, strict=False):

@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
@@ -25,7 +26,7 @@ _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A reference to a blob: `size` in bytes, `media_type` empty where the document has none."""
+    """A reference to a blob: `size` in bytes (0: the document does not say), `media_type` empty where it has none."""
 
     digest: str
     size: int
@@ -47,16 +48,16 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One image: its config and its layers in order, the lowest first."""
+    """One image: its config (None: it has none) and its layers in order, the lowest first."""
 
     media_type: str
-    config: Descriptor
+    config: Descriptor | None
     layers: tuple[Descriptor, ...]
 
     @property
     def references(self) -> tuple[Descriptor, ...]:
         """Everything that this document names."""
-        return (self.config, *self.layers)
+        return self.layers if self.config is None else (self.config, *self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +74,33 @@ Document = Index | Manifest | Unreadable
 
 
 def parse_document(data: bytes) -> Document:
-    """The index or manifest in `data`; never raises, a registry may have served anything."""
+    """The index or manifest in `data`; never raises, a registry may have served anything.
+
+    A part that cannot be read is left out. A document of which nothing can be read is unreadable.
+    """
     try:
         document = json.loads(data)
-        if isinstance(document.get("manifests"), list):
-            return Index(
-                _text(document.get("mediaType")) or OCI_INDEX,
-                tuple(_descriptor(item) for item in document["manifests"]),
-            )
-        return Manifest(
-            _text(document.get("mediaType")) or OCI_MANIFEST,
-            _descriptor(document["config"]),
-            tuple(_descriptor(item) for item in document["layers"]),
-        )
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}"[:200])
+    if not isinstance(document, dict):
+        return Unreadable("it is no JSON object")
+    media_type = _text(document.get("mediaType"))
+    manifests = _descriptors(document.get("manifests"))
+    if manifests or document.get("manifests") == []:
+        return Index(media_type or OCI_INDEX, manifests)
+    config, layers = _descriptor(document.get("config")), _descriptors(document.get("layers"))
+    if config is None and not layers:
+        return Unreadable("it has neither manifests nor a config nor layers")
+    return Manifest(media_type or OCI_MANIFEST, config, layers)
 
 
 def parse_diff_ids(data: bytes) -> tuple[str, ...]:
-    """`rootfs.diff_ids` of an image config: the digests of the layers unpacked; empty where there is none."""
+    """`rootfs.diff_ids` of an image config: the digests of the layers unpacked, up to the first that is no digest."""
     try:
         diff_ids = json.loads(data)["rootfs"]["diff_ids"]
-        return tuple(_digest(item) for item in diff_ids)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         return ()
+    return tuple(takewhile(_is_digest, diff_ids)) if isinstance(diff_ids, list) else ()
 
 
 def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
@@ -114,17 +118,22 @@ def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(chain)
 
 
-def _descriptor(item: Any) -> Descriptor:
-    size = item["size"]
+def _descriptors(items: Any) -> tuple[Descriptor, ...]:
+    found = (_descriptor(item) for item in items) if isinstance(items, list) else ()
+    return tuple(descriptor for descriptor in found if descriptor is not None)
+
+
+def _descriptor(item: Any) -> Descriptor | None:
+    if not isinstance(item, dict) or not _is_digest(item.get("digest")):
+        return None
+    size = item.get("size")
     if isinstance(size, bool) or not isinstance(size, int) or not 0 <= size <= MAX_SIZE:
-        raise ValueError(f"size {size!r} is not a number of bytes")
-    return Descriptor(_digest(item["digest"]), size, _text(item.get("mediaType")))
+        size = 0
+    return Descriptor(item["digest"], size, _text(item.get("mediaType")))
 
 
-def _digest(value: Any) -> str:
-    if not isinstance(value, str) or not _DIGEST.fullmatch(value):
-        raise ValueError(f"{str(value)[:80]!r} is not a digest")
-    return value
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
 
 
 def _text(value: Any) -> str:

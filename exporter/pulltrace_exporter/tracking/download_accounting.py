@@ -110,7 +110,8 @@ class Fetching:
         attempt.slots.extend(slots)
         for slot in slots:
             attempt.positions.setdefault(slot.blob.digest, slot.index)
-        attempt.configs.setdefault(manifest.config.digest, []).append(slots)
+        if manifest.config is not None:
+            attempt.configs.setdefault(manifest.config.digest, []).append(slots)
         if attempt.rate is None:
             attempt.rate = Rate(_unseen_since(attempt, look), attempt.downloaded - (self._counted - counted))
             self._chronicle.resolved(attempt, look.now)

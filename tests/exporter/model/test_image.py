@@ -34,6 +34,9 @@ def manifest(**changes: Any) -> bytes:
     return json.dumps({**document, **changes}).encode()
 
 
+CONFIG = json.dumps(descriptor(C, 5)).encode()
+
+
 def test_a_manifest_of_docker_or_oci_names_config_and_layers_in_order() -> None:
     read = parse_document(
         manifest(mediaType=DOCKER_MANIFEST, layers=[descriptor(B, 7), descriptor(A, 8), descriptor(B, 7)])
@@ -72,6 +75,49 @@ def test_an_unknown_artifact_is_read_like_any_image() -> None:
 
 
 @pytest.mark.parametrize(
+    "data", [manifest(layers=None), manifest(layers=[]), b'{"config": %b}' % CONFIG, manifest(layers=7)]
+)
+def test_a_manifest_without_layers_has_none(data: bytes) -> None:
+    read = parse_document(data)
+
+    assert isinstance(read, Manifest)
+    assert read.config == Descriptor(C, 5, "a/layer")
+    assert read.layers == ()
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        None,
+        5,
+        {},
+        {"digest": "latest", "size": 1},
+        descriptor(digest="sha256:../../etc"),
+        descriptor(digest=5),
+    ],
+)
+def test_a_part_that_cannot_be_read_takes_no_other_with_it(odd: Any) -> None:
+    read = parse_document(manifest(layers=[odd, descriptor(B, 7)]))
+    index = parse_document(json.dumps({"manifests": [descriptor(A), odd]}).encode())
+    configless = parse_document(manifest(config=odd))
+
+    assert isinstance(read, Manifest)
+    assert [layer.digest for layer in read.layers] == [B]
+    assert [reference.digest for reference in index.references] == [A]
+    assert isinstance(configless, Manifest)
+    assert (configless.config, [layer.digest for layer in configless.layers]) == (None, [A])
+
+
+@pytest.mark.parametrize("size", [-1, "10", 1.5, True, None, 2**63, float("nan")])
+def test_a_layer_whose_size_cannot_be_read_is_one_of_unknown_size(size: Any) -> None:
+    """containerd fetches it all the same, whatever its size turns out to be."""
+    read = parse_document(manifest(layers=[descriptor(A, size), descriptor(B, 7)]))
+
+    assert isinstance(read, Manifest)
+    assert [(layer.digest, layer.size) for layer in read.layers] == [(A, 0), (B, 7)]
+
+
+@pytest.mark.parametrize(
     "data",
     [
         b"",
@@ -85,17 +131,7 @@ def test_an_unknown_artifact_is_read_like_any_image() -> None:
         b'{"config": 1, "layers": 2}',
         b'{"manifests": [1]}',
         b'{"manifests": [{"digest": "sha256:short", "size": 1}]}',
-        manifest(layers=None),
-        manifest(config=None),
-        manifest(layers=[descriptor(digest="sha256:../../etc")]),
-        manifest(layers=[descriptor(digest=5)]),
-        manifest(layers=[{"digest": A}]),
-        manifest(layers=[descriptor(size=-1)]),
-        manifest(layers=[descriptor(size="10")]),
-        manifest(layers=[descriptor(size=1.5)]),
-        manifest(layers=[descriptor(size=True)]),
-        manifest(layers=[descriptor(size=2**63)]),
-        manifest(layers=[descriptor(size=float("nan"))]),
+        manifest(config=None, layers=[]),
         manifest().replace(b'"size": 10', b'"size": 1' + b"0" * 10_000),
         b'{"schemaVersion": 1, "fsLayers": [{"blobSum": "' + A.encode() + b'"}]}',
     ],
@@ -159,6 +195,11 @@ def test_diff_ids_are_read_in_order() -> None:
 )
 def test_a_config_without_diff_ids_has_none(data: bytes) -> None:
     assert parse_diff_ids(data) == ()
+
+
+def test_diff_ids_are_read_up_to_the_first_that_is_none() -> None:
+    """The snapshots below it have names all the same."""
+    assert parse_diff_ids(json.dumps({"rootfs": {"diff_ids": [B, A, 5, C]}}).encode()) == (B, A)
 
 
 def test_chain_ids_are_those_of_the_image_specification() -> None:
