@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
-CODE := pulltrace exporter aggregator alerts dashboards deploy tests
+CODE := pulltrace exporter aggregator kubectl alerts dashboards deploy tests
 # More than there are cores: tests with daemons wait for some of their time, those without for most of it.
 JOBS ?= 3
 LIGHT_JOBS ?= 4
 # What depends on the bounds that the programs declare.
-PROGRAMS_TESTS := tests/pulltrace tests/exporter tests/aggregator
+PROGRAMS_TESTS := tests/pulltrace tests/exporter tests/aggregator tests/kubectl
 export PYTHONDONTWRITEBYTECODE := 1
 # What a target needs is made side by side.
 MAKEFLAGS += --jobs=2
@@ -109,11 +109,11 @@ stubs: ## The gRPC stubs from our .proto files
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate
 .PHONY: lock
 lock: $(VENV)/ok ## The locked requirements from pyproject.toml
-	$(LOCK) --extra exporter --extra aggregator --group dev --output-file requirements/dev.txt
-	$(LOCK) --extra exporter --extra aggregator --group test --output-file requirements/test.txt
+	$(LOCK) --extra exporter --extra aggregator --extra kubectl --group dev --output-file requirements/dev.txt
+	$(LOCK) --extra exporter --extra aggregator --extra kubectl --group test --output-file requirements/test.txt
 	$(LOCK) --extra exporter --output-file requirements/exporter.txt
 	$(LOCK) --extra aggregator --output-file requirements/aggregator.txt
-	$(LOCK) --extra exporter --extra aggregator --group test --resolution lowest-direct --output-file requirements/lowest.txt
+	$(LOCK) --extra exporter --extra aggregator --extra kubectl --group test --resolution lowest-direct --output-file requirements/lowest.txt
 	echo 'grpcio-tools==1.62.3' | $(BIN)/uv pip compile - --quiet --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --output-file requirements/stubs.txt
 
@@ -132,7 +132,7 @@ $(VENV)/ok: requirements/dev.txt pyproject.toml | python
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-SOURCES := $(shell find pulltrace exporter aggregator -type f -not -path '*/__pycache__/*')
+SOURCES := $(shell find pulltrace exporter aggregator kubectl -type f -not -path '*/__pycache__/*')
 dist/ok: $(VENV)/ok $(SOURCES) README.md LICENSE
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation --outdir dist . > /dev/null

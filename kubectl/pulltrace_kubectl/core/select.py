@@ -1,0 +1,54 @@
+"""Which waits are shown, and in which order."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from pulltrace_kubectl.model.pulls import Pull, Wait
+
+_PULLING: Final = ("downloading", "unpacking")
+
+
+def in_namespace(waits: Iterable[Wait], namespace: str) -> list[Wait]:
+    """Those of a namespace; all where it is empty."""
+    return [wait for wait in waits if not namespace or wait.namespace == namespace]
+
+
+def of_pods(waits: Iterable[Wait], pods: Iterable[tuple[str, str]]) -> list[Wait]:
+    """Those of the pods with these namespaces and names."""
+    wanted = frozenset(pods)
+    return [wait for wait in waits if (wait.namespace, wait.pod) in wanted]
+
+
+def longest_first(waits: Iterable[Wait]) -> list[Wait]:
+    """What waits, the longest first; then what has come."""
+    return sorted(waits, key=lambda wait: (wait.over, -(wait.waiting or 0.0), wait.namespace, wait.pod, wait.container))
+
+
+def line_of(node: str, waits: Iterable[Wait]) -> list[Wait]:
+    """The images that a node has still to bring, one wait for each: what is being pulled first, then by time."""
+    there = [wait for wait in longest_first(waits) if wait.node == node and not wait.over and _in_line(wait)]
+    there.sort(key=lambda wait: wait.phase == "queued")
+    return list({wait.image: wait for wait in reversed(there)}.values())[::-1]
+
+
+def ahead_of(wait: Wait, waits: Sequence[Wait]) -> list[Wait]:
+    """What the node brings before this image, by name; nothing where this one is being pulled."""
+    if wait.phase != "queued":
+        return []
+    line = line_of(wait.node, waits)
+    position = next((index for index, each in enumerate(line) if each.image == wait.image), len(line))
+    return line[:position]
+
+
+def running_first(pulls: Iterable[Pull]) -> list[Pull]:
+    """Pulls under way, the oldest first; then those that have ended, the latest first."""
+    return sorted(pulls, key=lambda pull: (pull.ended_age is not None, pull.ended_age or -(pull.age or 0.0)))
+
+
+def nodes_to_ask(waits: Iterable[Wait]) -> list[str]:
+    """Nodes whose exporters know layers of these waits."""
+    return sorted({wait.node for wait in waits if wait.node and wait.phase in _PULLING})
+
+
+def _in_line(wait: Wait) -> bool:
+    return wait.phase in (*_PULLING, "resolving", "queued")

@@ -1,0 +1,1 @@
+"""What the programs and the API server tell, as values. Pure."""

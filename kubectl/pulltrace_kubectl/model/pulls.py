@@ -1,0 +1,140 @@
+"""What `/v1/pulls` of an aggregator or an exporter answers. A field that is None is unknown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+PULLED: Final = "pulled"
+PROGRESSING: Final = "progressing"
+ENDED_BADLY: Final = ("failed", "backoff")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer of a pull; sizes are compressed bytes."""
+
+    index: int
+    media_type: str
+    state: str
+    size: int | None = None
+    downloaded: int | None = None
+    rate: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """One image being pulled to a node. Sizes are in bytes, `rate` is bytes per second, times are seconds.
+
+    `raw` is the document it was read from.
+    """
+
+    registry: str
+    repository: str
+    digest: str
+    phase: str
+    raw: Mapping[str, Any]
+    node: str = ""
+    references: tuple[str, ...] = ()
+    size: int | None = None
+    cached: int | None = None
+    downloaded: int | None = None
+    unpacked: int | None = None
+    rate: float | None = None
+    eta: float | None = None
+    age: float | None = None
+    ended_age: float | None = None
+    idle: float | None = None
+    stale: str = ""
+    layers: tuple[Layer, ...] = ()
+
+    @property
+    def wanted(self) -> int | None:
+        """Bytes that have to be fetched: what was on the node before is none of them."""
+        return None if self.size is None else self.size - (self.cached or 0)
+
+    @property
+    def ratio(self) -> float | None:
+        """How much is done of what goes on now, fetching or unpacking, from 0 to 1."""
+        if self.phase == "unpacking":
+            return _share(self.unpacked, self.size)
+        return _share(self.downloaded, self.wanted)
+
+    @property
+    def name(self) -> str:
+        """The image with its tag where that is known."""
+        tagged = [each for each in self.references if "@" not in each]
+        return tagged[0] if tagged else f"{self.registry}/{self.repository}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """One image that a container or an image volume of a pod waits for, or has waited for a short while ago."""
+
+    namespace: str
+    pod: str
+    container: str
+    image: str
+    phase: str
+    raw: Mapping[str, Any]
+    uid: str = ""
+    container_type: str = ""
+    node: str = ""
+    waiting: float | None = None
+    match: str = ""
+    cause: str = ""
+    reason: str = ""
+    behind: str = ""
+    pull: Pull | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether the image has come."""
+        return self.phase == PULLED
+
+    @property
+    def ratio(self) -> float | None:
+        """How far the pull is, None where this image is not being pulled."""
+        moving = self.pull is not None and self.phase in ("downloading", "unpacking", PULLED)
+        return self.pull.ratio if moving and self.pull is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """What the aggregator knows of one node's exporter."""
+
+    node: str
+    state: str
+    raw: Mapping[str, Any]
+    answered_age: float | None = None
+    queued: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one aggregator, or all shards of one together, answered."""
+
+    waits: tuple[Wait, ...] = ()
+    pulls: tuple[Pull, ...] = ()
+    nodes: tuple[NodeState, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one node's exporter answered. `resolving` are the seconds that pulls without a name have lasted.
+
+    `queued` are references with the seconds that they have been in the kubelet's queue.
+    """
+
+    node: str
+    raw: Mapping[str, Any]
+    up: bool = True
+    runtime_version: str = ""
+    resolving: tuple[float, ...] = ()
+    queued: tuple[tuple[str, float | None], ...] = ()
+    pulls: tuple[Pull, ...] = ()
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    if part is None or whole is None:
+        return None
+    return min(1.0, part / whole) if whole > 0 else 1.0

@@ -1,0 +1,117 @@
+"""The default list: what waits, one line for each image, and below what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from pulltrace_kubectl.core.advice import HARMLESS, advised
+from pulltrace_kubectl.model.pulls import Wait
+from pulltrace_kubectl.render import words
+from pulltrace_kubectl.render.layout import Column, Line, Span, Table, lines, wrapped
+
+BAR: Final = 10
+STYLES: Final = {
+    "queued": "dim", "resolving": "dim", "downloading": "active", "unpacking": "busy", "backoff": "bad",
+    "failed": "bad", "pulled": "good", "unknown": "dim",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How text is drawn: `width` is None for as wide as it gets, `bars` need a terminal, `unicode` one that has it."""
+
+    width: int | None = None
+    bars: bool = False
+    unicode: bool = True
+    headers: bool = True
+    wide: bool = False
+    height: int | None = None
+
+    @property
+    def room(self) -> int | None:
+        """Columns to fit into; None for no limit."""
+        return None if self.wide else self.width
+
+
+_COLUMNS: Final = (
+    Column("NAMESPACE", least=8),
+    Column("POD", least=12),
+    Column("CONTAINER", rank=5, least=6),
+    Column("IMAGE", least=14),
+    Column("NODE", rank=6, least=8),
+    Column("PHASE"),
+    Column("PROGRESS", rank=1),
+    Column("SIZE", rank=7, right=True),
+    Column("RATE", rank=4, right=True),
+    Column("LEFT", rank=2, right=True),
+    Column("WAITING", right=True),
+    Column("BLOCKED BY"),
+)
+
+
+def wait_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool) -> list[Line]:
+    """The table and what to do. `namespaces` puts the pod's in front. The waits are in order."""
+    columns = _COLUMNS if namespaces else _COLUMNS[1:]
+    shown = waits if form.height is None else waits[: max(1, form.height)]
+    table = Table(columns)
+    for wait in shown:
+        cells = _cells(wait, form)
+        table.rows.append(cells if namespaces else cells[1:])
+    drawn = lines(table, form.room, headers=form.headers, ascii_only=not form.unicode)
+    if len(waits) > len(shown):
+        drawn.append((Span(f"and {len(waits) - len(shown)} more", "dim"),))
+    return [*drawn, *advice_lines(waits, form)]
+
+
+def advice_lines(waits: Sequence[Wait], form: Form) -> list[Line]:
+    """A blank line and one for each cause; nothing where nothing is to be done."""
+    found = advised(waits)
+    return [
+        (),
+        *(
+            line
+            for cause, text in found.items()
+            for line in wrapped((Span(cause, cause_style(cause)), Span(f": {text}")), form.room, 2)
+        ),
+    ] if found else []  # fmt: skip
+
+
+def progress(ratio: float | None, form: Form, width: int = BAR) -> str:
+    """A bar with its share, or the share alone."""
+    if ratio is None:
+        return words.UNKNOWN
+    if not form.bars:
+        return words.percent(ratio)
+    return f"{words.bar(ratio, width, unicode=form.unicode)} {words.percent(ratio):>4}"
+
+
+def cause_text(wait: Wait) -> str:
+    """The cause, with the reason of a failure where it says more, or the head of the line."""
+    if wait.over:
+        return words.UNKNOWN
+    return wait.cause or words.UNKNOWN
+
+
+def cause_style(cause: str) -> str:
+    """Whether somebody has to do something."""
+    return "" if cause.partition(" ")[0] in HARMLESS else "bad"
+
+
+def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
+    pull = wait.pull
+    moving = pull if wait.phase in ("downloading", "unpacking") else None
+    style = STYLES.get(wait.phase, "")
+    return (
+        Span(words.cell(wait.namespace)),
+        Span(words.cell(wait.pod), "name"),
+        Span(words.cell(wait.container)),
+        Span(words.cell(words.image(wait.image))),
+        Span(words.cell(wait.node)),
+        Span(words.cell(wait.phase), style),
+        Span(progress(wait.ratio, form), style),
+        Span(words.size(pull.size if pull else None)),
+        Span(words.rate(moving.rate if moving else None)),
+        Span(words.duration(moving.eta if moving else None)),
+        Span(words.duration(wait.waiting)),
+        Span(words.cell(cause_text(wait)), cause_style(wait.cause)),
+    )

@@ -1,0 +1,114 @@
+"""Pods and workloads, as kubectl gets them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from pulltrace.text import presentable
+from pulltrace_kubectl.errors import ClientError
+from pulltrace_kubectl.model.objects import Container, Pod
+from pulltrace_kubectl.model.options import Target
+from pulltrace_kubectl.sources.kubectl import Kubectl
+
+DEFAULT_NAMESPACE: Final = "default"
+
+
+class KubectlCluster:
+    """Implements Cluster."""
+
+    def __init__(self, kubectl: Kubectl) -> None:
+        self._kubectl = kubectl
+
+    def namespace(self) -> str:
+        """The context's; kubectl's own default where that has none."""
+        try:
+            told = self._kubectl.text("config", "view", "--minify", "--output", "jsonpath={..namespace}")
+        except ClientError as error:
+            if "context" in error.problem and "current-context" not in error.problem:
+                raise
+            return DEFAULT_NAMESPACE
+        return told.strip() or DEFAULT_NAMESPACE
+
+    def pods(self, namespace: str, selector: str) -> Sequence[Pod]:
+        """Those that labels select."""
+        where = ("--namespace", namespace) if namespace else ("--all-namespaces",)
+        return [read_pod(item) for item in self._kubectl.objects("pods", *where, "--selector", selector)["items"]]
+
+    def pod(self, namespace: str, name: str) -> Pod:
+        """One by its name."""
+        return read_pod(self._kubectl.objects("pod", name, "--namespace", namespace))
+
+    def owned(self, namespace: str, owner: Target) -> tuple[Sequence[Pod], bool]:
+        """The pods that the workload's selector takes."""
+        item = self._kubectl.objects(owner.kind, owner.name, "--namespace", namespace)
+        labels = selector_text(item.get("spec", {}).get("selector") or {})
+        if not labels:
+            raise ClientError(f"{owner} selects no pods", "name its pods")
+        return self.pods(namespace, labels), rolled_out(item)
+
+
+def read_pod(item: Mapping[str, Any]) -> Pod:
+    """A pod from its JSON."""
+    meta, spec, status = item.get("metadata", {}), item.get("spec", {}), item.get("status", {})
+    return Pod(
+        namespace=meta.get("namespace", ""),
+        name=meta.get("name", ""),
+        uid=meta.get("uid", ""),
+        phase=status.get("phase", ""),
+        node=spec.get("nodeName", ""),
+        reason=presentable(status.get("reason", "")),
+        deleting="deletionTimestamp" in meta,
+        containers=tuple(_containers(spec, status)),
+        unmet=tuple(
+            (each.get("type", ""), presentable(each.get("reason", "")), presentable(each.get("message", "")))
+            for each in status.get("conditions") or ()
+            if each.get("status") != "True"
+        ),
+    )
+
+
+def selector_text(selector: Mapping[str, Any]) -> str:
+    """A workload's selector as `--selector` has it."""
+    parts = [f"{key}={value}" for key, value in sorted((selector.get("matchLabels") or {}).items())]
+    for each in selector.get("matchExpressions") or ():
+        key, values = each["key"], ",".join(each.get("values") or ())
+        form = {"In": f"{key} in ({values})", "NotIn": f"{key} notin ({values})", "Exists": key}
+        parts.append(form.get(each["operator"], f"!{key}"))
+    return ",".join(parts)
+
+
+def rolled_out(item: Mapping[str, Any]) -> bool:
+    """Whether all pods that a workload wants of its newest revision have been made."""
+    spec, status = item.get("spec", {}), item.get("status", {})
+    if status.get("observedGeneration", 0) < item.get("metadata", {}).get("generation", 0):
+        return False
+    kind = item.get("kind")
+    if kind == "DaemonSet":
+        return bool(status.get("updatedNumberScheduled", 0) >= status.get("desiredNumberScheduled", 0))
+    if kind in ("Deployment", "StatefulSet"):
+        return bool(status.get("updatedReplicas", 0) >= spec.get("replicas", 1))
+    return True
+
+
+def _containers(spec: Mapping[str, Any], status: Mapping[str, Any]) -> Iterable[Container]:
+    told = {
+        each.get("name", ""): each
+        for key in ("initContainerStatuses", "containerStatuses", "ephemeralContainerStatuses")
+        for each in status.get(key) or ()
+    }
+    for key in ("initContainers", "containers", "ephemeralContainers"):
+        for each in spec.get(key) or ():
+            yield _container(each.get("name", ""), told.get(each.get("name", ""), {}), init=key == "initContainers")
+
+
+def _container(name: str, status: Mapping[str, Any], *, init: bool) -> Container:
+    state = status.get("state") or {}
+    kind = next(iter(state), "")
+    waiting = state.get("waiting") or {}
+    return Container(
+        name=name,
+        state=kind,
+        reason=presentable(waiting.get("reason", "")),
+        message=presentable(waiting.get("message", "")),
+        image_id=status.get("imageID", ""),
+        init=init,
+    )

@@ -1,0 +1,161 @@
+"""The programs behind the API server's proxy, asked by kubectl."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+
+from pulltrace_kubectl.errors import ClientError, Forbidden, NotFound, Unanswered, UsageError
+from pulltrace_kubectl.model.pulls import Answer, Report
+from pulltrace_kubectl.model.reading import UnreadableAnswer, merged, read
+from pulltrace_kubectl.sources import discovery
+from pulltrace_kubectl.sources.complaints import CredentialsWanted
+from pulltrace_kubectl.sources.discovery import AGGREGATOR, EXPORTER, Place
+from pulltrace_kubectl.sources.kubectl import Kubectl
+from pulltrace_kubectl.sources.port import Filters, Told
+
+PULLS: Final = "/v1/pulls"
+FORWARD: Final = "forward its port and give --url"
+_TLS_WORDS: Final = ("malformed HTTP response", "EOF", "connection reset", "first record does not look like a TLS")
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class ProxiedPrograms:
+    """Implements Programs. `service` is `namespace/name`, empty to look for the chart's labels."""
+
+    def __init__(self, kubectl: Kubectl, service: str) -> None:
+        self._kubectl = kubectl
+        self._service = service
+        self._found: tuple[Place, ...] = ()
+
+    def ask(self, filters: Filters) -> Told:
+        """All shards, side by side."""
+        rest = f"{PULLS}?{urlencode(filters, doseq=True)}" if filters else PULLS
+        if not self._found:
+            self._found = self._shards()
+        outcomes = each(lambda place: self._answer(place, rest), self._found)
+        told = [outcome[0] for outcome in outcomes if not isinstance(outcome, ClientError)]
+        failures = [outcome for outcome in outcomes if isinstance(outcome, ClientError)]
+        if not told:
+            self._found = ()
+            raise failures[0]
+        self._found = tuple(
+            place if isinstance(outcome, ClientError) else outcome[1]
+            for place, outcome in zip(self._found, outcomes, strict=True)
+        )
+        unready = [f"{place} is not ready: pods may be missing here" for place in self._found if not place.ready]
+        warnings = (*unready, *(f"a part of the nodes is missing: {failure.problem}" for failure in failures))
+        return Told(merged(told), warnings=warnings)
+
+    def report(self, node: str) -> Report:
+        """Ask the exporter's pod on the node; raises NotFound where there is none."""
+        pods = self._exporters(node)
+        if not pods:
+            raise NotFound(f"node {node} has no exporter")
+        answer, _ = self._read(discovery.pod_place(pods[0]), PULLS)
+        if not isinstance(answer, Report):
+            raise Unanswered(f"what answers for node {node} is no exporter")
+        return answer
+
+    def _answer(self, place: Place, rest: str) -> tuple[Answer, Place]:
+        answer, place = self._read(place, rest)
+        if not isinstance(answer, Answer):
+            raise ClientError(f"{place} is no aggregator", "name the aggregator with --service namespace/name")
+        return answer, place
+
+    def _read(self, place: Place, rest: str) -> tuple[Answer | Report, Place]:
+        """What a program answers, and where it did: it may turn out to serve TLS."""
+        try:
+            return self._decoded(place, self._kubectl.raw(place.path(rest))), place
+        except Unanswered as error:
+            if isinstance(error, CredentialsWanted):
+                raise Unanswered(
+                    f"{place} wants a password, which does not pass the proxy", _forwarding(place)
+                ) from error
+            if place.secure or not any(word in error.problem for word in _TLS_WORDS):
+                raise _behind(place, error) from error
+        place = replace(place, secure=True)
+        try:
+            return self._decoded(place, self._kubectl.raw(place.path(rest))), place
+        except Unanswered as error:
+            raise Unanswered(
+                f"{place} wants a certificate of its clients, which the proxy has not", _forwarding(place)
+            ) from error
+
+    @staticmethod
+    def _decoded(place: Place, body: bytes) -> Answer | Report:
+        try:
+            return read(body)
+        except UnreadableAnswer as error:
+            raise ClientError(f"{place}: {error}", "use the client and the aggregator of one version") from error
+
+    def _shards(self) -> tuple[Place, ...]:
+        if self._service:
+            namespace, _, name = self._service.partition("/")
+            if not namespace or not name or "/" in name:
+                raise UsageError(f"--service is {self._service!r}, and has to be namespace/name")
+            service = self._kubectl.objects("service", name, "--namespace", namespace)
+            words = ("pods", "--namespace", namespace, "--selector", discovery.selector(service))
+            return discovery.shards(service, self._kubectl.objects(*words)["items"])
+        return self._discovered()
+
+    def _discovered(self) -> tuple[Place, ...]:
+        try:
+            items = self._kubectl.objects("services,pods", "--all-namespaces", "--selector", AGGREGATOR)["items"]
+        except Forbidden as error:
+            raise Forbidden(
+                f"the aggregator cannot be looked for: {error.problem}",
+                f"name it with --service namespace/name; {error.remedy}",
+                error.right,
+            ) from error
+        services = [item for item in items if item.get("kind") == "Service"]
+        service = discovery.one_service(services, "in any namespace")
+        return discovery.shards(
+            service, (item for item in items if item.get("kind") == "Pod" and discovery.selects(service, item))
+        )
+
+    def _exporters(self, node: str) -> Sequence[Any]:
+        return [
+            pod
+            for pod in self._all_exporters
+            if pod.get("spec", {}).get("nodeName") == node and not pod["metadata"].get("deletionTimestamp")
+        ]
+
+    @cached_property
+    def _all_exporters(self) -> Sequence[Any]:
+        where = ("--namespace", self._found[0].namespace) if self._found else ("--all-namespaces",)
+        pods: Sequence[Any] = self._kubectl.objects("pods", *where, "--selector", EXPORTER)["items"]
+        return pods
+
+
+def each(function: Callable[[T], U], values: Iterable[T]) -> list[U | ClientError]:
+    """The results of a function side by side, in order; a ClientError takes the place of a result."""
+    given = list(values)
+
+    def guarded(value: T) -> U | ClientError:
+        try:
+            return function(value)
+        except ClientError as error:
+            return error
+
+    if len(given) == 1:
+        return [guarded(given[0])]
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        return list(pool.map(guarded, given))
+
+
+def _forwarding(place: Place) -> str:
+    return (
+        f"'kubectl --namespace {place.namespace} port-forward {place.kind}/{place.name} :{place.port}', then --url with"
+        " --user, or with --ca-file, --cert-file and --key-file"
+    )
+
+
+def _behind(place: Place, error: ClientError) -> ClientError:
+    if isinstance(error, NotFound | Forbidden) or error.remedy:
+        return error
+    return Unanswered(f"{place} does not answer: {error.problem}", f"look at its pod's log; or {FORWARD}")
