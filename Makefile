@@ -56,6 +56,7 @@ dist: dist/ok ## Wheel and sdist of this version
 packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outside the checkout
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian
 	@PYTHONPATH=tests $(BIN)/python -m rig.npm
+	@PYTHONPATH=tests $(BIN)/python -m rig.grafana
 	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.build
 
 .PHONY: bench

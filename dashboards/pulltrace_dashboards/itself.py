@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import BLUE, GREY, ORANGE, RED, SKY, UP_DOWN, steps
+from pulltrace_dashboards.look import BLUE, GREY, ORANGE, RED, SKY, STALE, UP_DOWN, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
 from pulltrace_dashboards.promql import CLUSTER, NODES, grown, latest, rate
@@ -12,6 +12,8 @@ ONE = ("cluster", "node")
 EXPORTER = f"pulltrace_exporter_build_info{{{NODES}}}"
 AGGREGATOR = f"pulltrace_aggregator_build_info{{{CLUSTER}}}"
 SAME = "on (cluster, job, instance)"
+JOBS = f'{CLUSTER}, job=~"$job"'
+"""What every program in the cluster exposes, of those that are ours."""
 TO_NODE = link("pulltrace-node", node="node")
 NO_EXPORTER = "no exporter"
 NO_AGGREGATOR = "no aggregator"
@@ -23,7 +25,7 @@ def page() -> Page:
         uid="pulltrace-itself",
         title="Pulltrace / Pulltrace itself",
         question="Does Pulltrace see everything, and what does it cost?",
-        variables=(variables.datasource(), variables.cluster(), variables.nodes()),
+        variables=(variables.datasource(), variables.cluster(), variables.nodes(), variables.jobs()),
         content=(
             band(
                 4,
@@ -66,7 +68,7 @@ def _blind() -> Panel:
 def _kubernetes() -> Panel:
     about = About(
         3,
-        "Aggregator watches",
+        "Aggregator's watches",
         "Whether the aggregator lists and watches all that it has to. Down: who waits is not known, or is old.",
         NO_AGGREGATOR,
     )
@@ -77,7 +79,7 @@ def _kubernetes() -> Panel:
 def _reached() -> Panel:
     about = About(
         4,
-        "Exporters it cannot reach",
+        "Exporters not reached",
         "Nodes that did not answer the aggregator's last question. Good is 0: verdicts of those nodes are guesses.",
         NO_AGGREGATOR,
     )
@@ -131,7 +133,6 @@ def _troubled() -> Panel:
         f"{latest('pulltrace_containerd_up', ONE, NODES)} == 0",
         f"{latest('pulltrace_exporter_time_seconds', ONE, NODES)} - {read} > 30",
         latest("pulltrace_node_exporter_missing", ONE, NODES),
-        hidden=("cluster",),
         sort="Node",
         descending=False,
     )
@@ -193,7 +194,7 @@ def _errors() -> Panel:
         "no failed calls",
     )
     failed = grown("pulltrace_exporter_poll_errors_total", ("call", "code"), NODES, "$__rate_interval")
-    return lines(about, "short", Line(f"{failed} > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)
+    return lines(about, "short", Line(f"round({failed}) > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)
 
 
 def _restarts() -> Panel:
@@ -205,7 +206,7 @@ def _restarts() -> Panel:
         "no watch ended early",
     )
     ended = grown("pulltrace_aggregator_watch_restarts_total", ("resource", "reason"), CLUSTER, "$__rate_interval")
-    line = Line(f"{ended} > 0", "{{resource}} {{reason}}")
+    line = Line(f"round({ended}) > 0", "{{resource}} {{reason}}")
     return lines(about, "short", line, stacked=True, bars=True, decimals=0)
 
 
@@ -250,8 +251,8 @@ def _cpu() -> Panel:
 
 
 def _cost(about: About, unit: str, metric: str) -> Panel:
-    exporter = f"max by {_both()} ({metric % CLUSTER} and {SAME} {EXPORTER})"
-    aggregator = f"max by {_both()} ({metric % CLUSTER} and {SAME} {AGGREGATOR})"
+    exporter = f"max by {_both()} ({metric % JOBS} and {SAME} {EXPORTER})"
+    aggregator = f"max by {_both()} ({metric % JOBS} and {SAME} {AGGREGATOR})"
     return lines(
         about,
         unit,
@@ -303,9 +304,10 @@ def _stale() -> Panel:
     about = About(
         18,
         "Pulls that became stale",
-        "By reason, each pull once for each reason. orphaned comes with crashes and killed clients, "
-        "exporter_unreachable with nodes that go; no_progress and slow are for the other dashboards.",
+        "By reason, each pull once for each reason. Orphaned comes with crashes and killed clients, "
+        "no exporter with nodes that go; no bytes and slow are for the other dashboards.",
         "none became stale",
     )
     became = grown("pulltrace_stale_pulls_total", ("reason",), CLUSTER, "$__rate_interval")
-    return lines(about, "short", Line(f"{became} > 0", "{{reason}}"), stacked=True, bars=True, decimals=0)
+    line = Line(f"round({became}) > 0", "{{reason}}")
+    return lines(about, "short", line, colours=STALE, stacked=True, bars=True, decimals=0)

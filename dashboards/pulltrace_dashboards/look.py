@@ -1,6 +1,8 @@
-"""Colours and words. Colours are those of Okabe and Ito, which the colour-blind can tell apart; none stands alone.
+"""Colours and words: one colour for one meaning on all dashboards. No colour stands without its word.
 
-Blue goes on, orange is slow, red does not go on, purple wants somebody to change something, grey is not known.
+Slate waits for its turn, blue goes on, green is done, orange is slow or tries again, red does not go on, purple needs
+somebody to change something, grey is not known. The hues are those of Okabe and Ito, which the colour-blind can tell
+apart; a second shade of a hue is lighter or darker.
 """
 
 from collections.abc import Mapping
@@ -8,6 +10,9 @@ from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as build
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardSpecialValueMapOptions,
+    SpecialValueMap,
+    SpecialValueMatch,
     Threshold,
     ThresholdsMode,
     ValueMap,
@@ -15,99 +20,118 @@ from grafana_foundation_sdk.models.dashboard import (
     ValueMappingResult,
 )
 
+SLATE: Final = "#7C8DB5"
+PALE_SLATE: Final = "#A9B6D3"
 BLUE: Final = "#0072B2"
 SKY: Final = "#56B4E9"
 GREEN: Final = "#009E73"
-YELLOW: Final = "#F0E442"
+PALE_GREEN: Final = "#66C2A5"
 ORANGE: Final = "#E69F00"
+BROWN: Final = "#A6761D"
 RED: Final = "#D55E00"
+PALE_RED: Final = "#F0A07C"
+DARK_RED: Final = "#9C4400"
 PURPLE: Final = "#CC79A7"
+DARK_PURPLE: Final = "#A64D79"
+WINE: Final = "#882255"
+INDIGO: Final = "#8172B3"
 GREY: Final = "#8C8C8C"
+NONE: Final = "transparent"
+"""Of what there is no data for: neither good nor bad."""
 INK: Final = "text"
 """Grafana's own colour of text, light or dark."""
 
-CAUSES: Final[Mapping[str, tuple[str, str]]] = {
+Words = Mapping[str, tuple[str, str]]
+"""Values of a label, or numbers, each with the word for it and its colour."""
+
+CAUSES: Final[Words] = {
     "progressing": ("progressing", BLUE),
-    "queue": ("queue", SKY),
-    "shared_layer": ("shared layer", SKY),
+    "queue": ("queue", SLATE),
+    "shared_layer": ("shared layer", PALE_SLATE),
     "slow_download": ("slow download", ORANGE),
     "slow_unpack": ("slow unpack", ORANGE),
     "backoff": ("back-off", ORANGE),
     "stalled": ("stalled", RED),
     "registry": ("registry", RED),
-    "rate_limited": ("rate limited", PURPLE),
+    "rate_limited": ("rate limited", WINE),
     "credentials": ("credentials", PURPLE),
-    "not_found": ("not found", PURPLE),
+    "not_found": ("not found", DARK_PURPLE),
     "no_exporter": ("no exporter", GREY),
 }
-POD_PHASES: Final[Mapping[str, tuple[str, str]]] = {
-    "queued": ("queued", SKY),
-    "resolving": ("resolving", PURPLE),
+POD_PHASES: Final[Words] = {
+    "queued": ("queued", SLATE),
+    "resolving": ("resolving", PALE_SLATE),
     "downloading": ("downloading", BLUE),
-    "unpacking": ("unpacking", GREEN),
+    "unpacking": ("unpacking", SKY),
     "backoff": ("back-off", ORANGE),
     "failed": ("failed", RED),
-    "pulled": ("pulled", YELLOW),
+    "pulled": ("pulled", GREEN),
     "unknown": ("unknown", GREY),
 }
-PULL_PHASES: Final[Mapping[str, tuple[str, str]]] = {
+PULL_PHASES: Final[Words] = {
     "downloading": ("downloading", BLUE),
-    "unpacking": ("unpacking", GREEN),
-    "succeeded": ("succeeded", YELLOW),
+    "unpacking": ("unpacking", SKY),
+    "succeeded": ("succeeded", GREEN),
     "failed": ("failed", RED),
     "orphaned": ("orphaned", GREY),
 }
-LAYER_STATES: Final[Mapping[str, tuple[str, str]]] = {
-    "waiting": ("waiting", GREY),
+LAYER_STATES: Final[Words] = {
+    "waiting": ("waiting", SLATE),
     "downloading": ("downloading", BLUE),
-    "downloaded": ("downloaded", SKY),
-    "unpacking": ("unpacking", ORANGE),
+    "downloaded": ("downloaded", PALE_SLATE),
+    "unpacking": ("unpacking", SKY),
     "unpacked": ("unpacked", GREEN),
-    "cached": ("cached", YELLOW),
+    "cached": ("cached", PALE_GREEN),
 }
-STALE: Final[Mapping[str, tuple[str, str]]] = {
+STALE: Final[Words] = {
     "no_progress": ("no bytes", RED),
-    "unpack_no_progress": ("unpack stands still", RED),
+    "unpack_no_progress": ("unpack stands still", DARK_RED),
     "slow": ("slow", ORANGE),
     "exporter_unreachable": ("no exporter", GREY),
-    "orphaned": ("orphaned", GREY),
+    "orphaned": ("orphaned", INDIGO),
 }
-REASONS: Final[Mapping[str, tuple[str, str]]] = {
+REASONS: Final[Words] = {
     "unauthorized": ("unauthorized", PURPLE),
-    "not_found": ("not found", ORANGE),
-    "rate_limited": ("rate limited", YELLOW),
+    "not_found": ("not found", DARK_PURPLE),
+    "rate_limited": ("rate limited", WINE),
     "registry_unavailable": ("registry unavailable", RED),
-    "timeout": ("timeout", BLUE),
-    "dns": ("DNS", SKY),
-    "tls": ("TLS", GREEN),
-    "disk_full": ("disk full", GREY),
-    "signature": ("signature", PURPLE),
-    "invalid_name": ("invalid name", ORANGE),
-    "never_pull": ("never pull", YELLOW),
-    "kubelet_rate_limit": ("kubelet's limit", BLUE),
-    "canceled": ("canceled", SKY),
+    "timeout": ("timeout", PALE_RED),
+    "dns": ("DNS", DARK_RED),
+    "tls": ("TLS", BROWN),
+    "disk_full": ("disk full", ORANGE),
+    "signature": ("signature", INDIGO),
+    "invalid_name": ("invalid name", "#E0B0CC"),
+    "never_pull": ("never pull", "#B3A7D3"),
+    "kubelet_rate_limit": ("kubelet's limit", SLATE),
+    "canceled": ("canceled", PALE_SLATE),
     "other": ("other", GREY),
 }
-STAGES: Final[Mapping[str, tuple[str, str]]] = {
-    "queue": ("queue", SKY),
-    "resolve": ("resolve", PURPLE),
+STAGES: Final[Words] = {
+    "queue": ("queue", SLATE),
+    "resolve": ("resolve", PALE_SLATE),
     "download": ("download", BLUE),
-    "unpack": ("unpack", GREEN),
+    "unpack": ("unpack", SKY),
     "backoff": ("back-off", ORANGE),
 }
-UP_DOWN: Final[Mapping[str, tuple[str, str]]] = {"1": ("up", BLUE), "0": ("down", RED)}
+UP_DOWN: Final[Words] = {"1": ("up", BLUE), "0": ("down", RED)}
 
 
-def mapping(words: Mapping[str, tuple[str, str]]) -> list[ValueMapping]:
-    """Values of a label, or of a number, as words with a colour."""
+def mapping(words: Words, nothing: str) -> list[ValueMapping]:
+    """Values as words with a colour. What is not there is `nothing`, without a colour."""
     options = {
         value: ValueMappingResult(text=text, color=colour, index=number)
         for number, (value, (text, colour)) in enumerate(words.items())
     }
-    return [ValueMap(options=options)]
+    return [*([ValueMap(options=options)] if options else []), without_data(nothing)]
 
 
-def numbered(words: Mapping[str, tuple[str, str]]) -> Mapping[str, tuple[str, str]]:
+def without_data(text: str) -> SpecialValueMap:
+    """What is shown where there is no value. Without it no value has the colour of the lowest threshold."""
+    result = ValueMappingResult(text=text, color=NONE, index=100)
+    return SpecialValueMap(options=DashboardSpecialValueMapOptions(match=SpecialValueMatch.NULL_AND_NAN, result=result))
+
+
+def numbered(words: Words) -> Words:
     """The same words under the numbers that a timeline draws them by, from 1."""
     return {str(number): word for number, word in enumerate(words.values(), start=1)}
 

@@ -6,7 +6,6 @@ from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import (
     BLUE,
     CAUSES,
-    GREEN,
     LAYER_STATES,
     ORANGE,
     PULL_PHASES,
@@ -17,7 +16,20 @@ from pulltrace_dashboards.look import (
 )
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, number, rows, state, timeline
-from pulltrace_dashboards.promql import LAYER, NODE, PULL, ROW, TAG, grown, latest, listed, one, rate, running
+from pulltrace_dashboards.promql import (
+    LAYER,
+    NODE,
+    PULL,
+    ROW,
+    grown,
+    latest,
+    listed,
+    one,
+    rate,
+    running,
+    short,
+    tagged,
+)
 
 ONE = ("cluster", "node")
 CLOCK = latest("pulltrace_exporter_time_seconds", ONE, NODE)
@@ -64,7 +76,7 @@ def _number() -> Panel:
         2, "Pulls running", "Pulls of this node that resolve, download or unpack. 0 is a node at rest.", ABSENT
     )
     expr = f"sum({latest('pulltrace_pulls_in_progress', (*ONE, 'phase'), NODE)})"
-    return number(about, expr, "short", sparkline=True, decimals=0)
+    return number(about, expr, "short", decimals=0)
 
 
 def _resolving() -> Panel:
@@ -82,10 +94,10 @@ def _resolving() -> Panel:
 def _queued() -> Panel:
     about = About(
         4,
-        "In line",
+        "Images in line",
         "Images in the kubelet's line that are not pulled yet. By default a kubelet pulls one image at a time; good is "
         "a line that gets shorter.",
-        "nothing goes on",
+        "no line known",
     )
     return number(
         about,
@@ -104,7 +116,7 @@ def _fetched() -> Panel:
         "stand still.",
         ABSENT,
     )
-    return number(about, rate("pulltrace_downloaded_bytes_total", (), NODE), "binBps", sparkline=True)
+    return number(about, rate("pulltrace_downloaded_bytes_total", (), NODE), "binBps")
 
 
 def _waited() -> Panel:
@@ -127,20 +139,21 @@ def _pulls() -> Panel:
         "nothing is pulled",
     )
     columns = (
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=100),
-        Column("registry", "Registry", width=150),
+        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("tag", "Tag", width=90),
+        Column("registry", "Registry", width=140),
         Column("phase", "Phase", width=110, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=150, bar=True, decimals=0),
-        Column("Value #C", "Rate", unit="binBps", width=100),
-        Column("Value #D", "Time left", unit="s", width=90),
-        Column("Value #E", "Size", unit="bytes", width=90),
-        Column("Value #F", "Cached", unit="bytes", width=90),
-        Column("Value #G", "Unpacked", unit="bytes", width=90),
-        Column("Value #H", "Age", unit="s", width=90),
+        Column("Value #B", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=90),
+        Column("Value #D", "Time left", unit="s", width=85),
+        Column("Value #E", "Size", unit="bytes", width=85),
+        Column("Value #F", "Cached", unit="bytes", width=85),
+        Column("Value #G", "Unpacked", unit="bytes", width=85),
+        Column("Value #H", "Age", unit="s", width=80),
         Column("Value #I", "Requests", width=80),
     )
-    tag = one("pulltrace_pull_info", PULL, ("reference",), NODE)
+    tag = one("pulltrace_pull_info", PULL, ("reference",), f'{NODE}, reference!=""')
+    asked = latest("pulltrace_pod_pull_info", (*PULL, "image"), f'{NODE}, digest!=""')
     return rows(
         about,
         columns,
@@ -153,8 +166,8 @@ def _pulls() -> Panel:
         latest("pulltrace_pull_unpacked_bytes", PULL, NODE),
         age("pulltrace_pull_start_time_seconds", PULL),
         latest("pulltrace_pull_requests", PULL, NODE),
-        f'label_replace({tag}, "tag", "$1", "reference", "{TAG}")',
-        hidden=("cluster", "node", "digest", "reference", "Value #A", "Value #J"),
+        tagged(tag, asked, PULL),
+        hidden=("node", "digest", "reference", "image", "Value #A", "Value #J"),
         sort="Age",
         descending=False,
     )
@@ -169,29 +182,33 @@ def _layers() -> Panel:
         "nothing is pulled, or the exporter runs with --no-collector.layers",
     )
     columns = (
-        Column("repository", "Image"),
+        Column("repository", "Image", wrap=True),
         Column("layer", "Layer", width=65),
-        Column("media_type", "Media type"),
-        Column("layer_digest", "Digest", width=200),
+        Column("media_type", "Media type", wrap=True),
+        Column("layer_digest", "Digest", width=120),
         Column("Value #B", "Size", unit="bytes", width=100),
         Column("Value #C", "Progress", unit="percentunit", width=180, bar=True, decimals=0),
         Column("Value #D", "Rate", unit="binBps", width=110),
         Column("state", "State", width=120, words=LAYER_STATES),
     )
-    going = f"and on {listed(PULL)} ({RUNNING})"
     size = latest("pulltrace_layer_size_bytes", LAYER, NODE)
     done = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
     return rows(
         about,
         columns,
-        f"{one('pulltrace_layer_state', LAYER, ('state',), NODE)} {going}",
-        f"{size} {going}",
-        f"({done}) {going}",
-        f"{latest('pulltrace_layer_bytes_per_second', LAYER, NODE)} {going}",
-        hidden=("cluster", "node", "registry", "digest", "Value #A"),
+        _of_layers(one("pulltrace_layer_state", LAYER, ("state",), NODE)),
+        _of_layers(size),
+        _of_layers(f"({done})"),
+        _of_layers(latest("pulltrace_layer_bytes_per_second", LAYER, NODE)),
+        hidden=("node", "registry", "digest", "Value #A"),
         sort="Layer",
         descending=False,
     )
+
+
+def _of_layers(expression: str) -> str:
+    """The layers of the pulls that go on, with digests that fit."""
+    return short(f"({expression} and on {listed(PULL)} ({RUNNING}))", "layer_digest")
 
 
 def _activity() -> Panel:
@@ -203,7 +220,7 @@ def _activity() -> Panel:
         "nothing was pulled",
     )
     seconds = rate("pulltrace_active_seconds_total", ("registry", "phase"), NODE)
-    colours = {"download": ("download", BLUE), "unpack": ("unpack", GREEN)}
+    colours = {"download": ("download", BLUE), "unpack": ("unpack", SKY)}
     line = Line(f"clamp_max(max by (phase) ({seconds}), 1)", "{{phase}}")
     return lines(about, "percentunit", line, colours=colours, maximum=1, decimals=0)
 
@@ -230,7 +247,7 @@ def _phases() -> Panel:
     )
     by = ("registry", "repository", "digest")
     expr = state("pulltrace_pull_phase", by, NODE, "phase", PULL_PHASES)
-    return timeline(about, PULL_PHASES, Line(expr, "{{repository}}"))
+    return timeline(about, PULL_PHASES, Line(short(f"({expr})", "digest"), "{{repository}} {{digest}}"))
 
 
 def _slowness() -> Panel:
@@ -260,12 +277,12 @@ def _line() -> Panel:
         "no line known",
     )
     columns = (
-        Column("reference", "Image"),
+        Column("reference", "Image", wrap=True),
         Column("Value", "In line for", unit="s", width=110),
     )
     by = (*ONE, "registry", "repository", "reference")
     expr = age("pulltrace_queued_pull_start_time_seconds", by)
-    return rows(about, columns, expr, hidden=("cluster", "node", "registry", "repository"), sort="In line for")
+    return rows(about, columns, expr, hidden=("node", "registry", "repository"), sort="In line for")
 
 
 def _pods() -> Panel:
@@ -279,9 +296,9 @@ def _pods() -> Panel:
         Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
         Column("cause", "Verdict", width=115, words=CAUSES),
         Column("namespace", "Namespace", width=140),
-        Column("pod", "Pod", link=TO_POD),
-        Column("container", "Container", width=130),
-        Column("image", "Image"),
+        Column("pod", "Pod", wrap=True, link=TO_POD),
+        Column("container", "Container", width=120),
+        Column("image", "Image", wrap=True),
     )
     waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
     cause = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), NODE)
@@ -290,7 +307,7 @@ def _pods() -> Panel:
         columns,
         waits,
         cause,
-        hidden=("cluster", "node", "container_type", "Value #B"),
+        hidden=("node", "container_type", "Value #B"),
         sort="Waiting",
     )
 
@@ -333,4 +350,4 @@ def _errors() -> Panel:
         "no failed calls",
     )
     failed = grown("pulltrace_exporter_poll_errors_total", ("call", "code"), NODE, "$__rate_interval")
-    return lines(about, "short", Line(f"{failed} > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)
+    return lines(about, "short", Line(f"round({failed}) > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)

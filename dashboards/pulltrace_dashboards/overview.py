@@ -4,7 +4,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, REASONS, RED, STAGES, STALE, steps
-from pulltrace_dashboards.page import Heading, Page, band, link
+from pulltrace_dashboards.page import ALERTS, Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
 from pulltrace_dashboards.promql import (
     CLUSTER,
@@ -12,7 +12,6 @@ from pulltrace_dashboards.promql import (
     NODES,
     PULL,
     ROW,
-    TAG,
     grown,
     known_by,
     latest,
@@ -20,6 +19,7 @@ from pulltrace_dashboards.promql import (
     one,
     rate,
     running,
+    tagged,
 )
 
 PULLS = f'{NODES}, registry=~"$registry", repository=~"$image"'
@@ -58,6 +58,7 @@ def page() -> Page:
             band(3, (4, _pods()), (4, _blocked()), (4, _longest()), (4, _stuck_number()), (4, _pulls()), (4, _rate())),
             band(8, (19, _waits()), (5, _verdicts())),
             band(7, (15, _now()), (9, _stuck())),
+            band(5, (24, _alerts())),
             Heading(20, "Over time"),
             band(8, (12, _speed()), (12, _failures())),
             band(8, (12, _over_time()), (12, _stages())),
@@ -68,7 +69,7 @@ def page() -> Page:
 def _pods() -> Panel:
     about = About(
         1,
-        "Pods waiting",
+        "Pods waiting for images",
         "Pods that wait for at least one image now. 0 is calm; after a roll-out it falls within minutes. "
         "No aggregator means that nobody looks, not that nobody waits.",
         NOBODY,
@@ -80,7 +81,7 @@ def _pods() -> Panel:
 def _blocked() -> Panel:
     about = About(
         2,
-        "of them blocked",
+        "Pods blocked",
         "Pods with an image whose verdict is neither progressing nor queue nor shared layer: "
         "something slows or stops it. Good is 0.",
         NOBODY,
@@ -122,7 +123,7 @@ def _pulls() -> Panel:
         "no exporter",
     )
     expr = f"sum({latest('pulltrace_pulls_in_progress', ('cluster', 'node', 'phase'), NODES)})"
-    return number(about, expr, "short", sparkline=True, decimals=0)
+    return number(about, expr, "short", decimals=0)
 
 
 def _rate() -> Panel:
@@ -132,7 +133,7 @@ def _rate() -> Panel:
         "Bytes per second that all these nodes fetch. 0 while pulls run means that all of them unpack or stand still.",
         "no exporter",
     )
-    return number(about, rate("pulltrace_downloaded_bytes_total", (), REGISTRY), "binBps", sparkline=True)
+    return number(about, rate("pulltrace_downloaded_bytes_total", (), REGISTRY), "binBps")
 
 
 def _waits() -> Panel:
@@ -149,8 +150,8 @@ def _waits() -> Panel:
         Column("Value #A", "Waiting", unit="s", width=85, bounds=steps((300, ORANGE), (900, RED))),
         Column("cause", "Verdict", width=115, words=CAUSES),
         Column("namespace", "Namespace", width=105),
-        Column("pod", "Pod", link=TO_POD),
-        Column("image", "Image"),
+        Column("pod", "Pod", wrap=True, link=TO_POD),
+        Column("image", "Image", wrap=True),
         Column("node", "Node", width=110, link=TO_NODE),
         Column("phase", "Phase", width=105, words=POD_PHASES),
         Column("Value #D", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
@@ -164,7 +165,7 @@ def _waits() -> Panel:
         one("pulltrace_pod_pull_phase", ROW, ("phase",), PODS, only),
         latest("pulltrace_pod_pull_progress_ratio", ROW, PODS, only),
         latest("pulltrace_pod_pull_eta_seconds", ROW, PODS, only),
-        hidden=("cluster", "container", "container_type", "Value #B", "Value #C"),
+        hidden=("container", "container_type", "Value #B", "Value #C"),
         sort="Waiting",
     )
 
@@ -193,19 +194,20 @@ def _now() -> Panel:
     nodes = "count by (cluster, registry, repository, digest)"
     unpacking = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase="unpacking"')
     going = f"and on {listed(PULL)} {GOES_ON}"
-    tag = one("pulltrace_pull_info", IMAGE, ("reference",), PULLS)
+    tag = one("pulltrace_pull_info", IMAGE, ("reference",), f'{PULLS}, reference!=""')
+    asked = latest("pulltrace_pod_pull_info", (*IMAGE, "image"), f"{PODS}, {INFO}")
     info = latest("pulltrace_pod_pull_info", ("cluster", "namespace", "pod", *IMAGE[1:]), f"{PODS}, {INFO}")
     still = f"pulltrace_pod_pull_waiting_seconds{{{PODS}}}"
     columns = (
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=90),
-        Column("registry", "Registry", width=140),
-        Column("Value #A", "Nodes", width=65),
-        Column("Value #B", "unpacking", width=80),
-        Column("Value #C", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
-        Column("Value #D", "Rate", unit="binBps", width=90),
-        Column("Value #E", "Time left", unit="s", width=85),
-        Column("Value #G", "Pods", width=60),
+        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("tag", "Tag", width=80),
+        Column("registry", "Registry", width=130),
+        Column("Value #A", "Nodes", width=60),
+        Column("Value #B", "Unpacking", width=85),
+        Column("Value #C", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
+        Column("Value #D", "Rate", unit="binBps", width=85),
+        Column("Value #E", "Time left", unit="s", width=80),
+        Column("Value #G", "Pods", width=55),
     )
     return rows(
         about,
@@ -215,9 +217,9 @@ def _now() -> Panel:
         f"avg by {listed(IMAGE)} ({latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going})",
         f"sum by {listed(IMAGE)} ({latest('pulltrace_pull_bytes_per_second', PULL, PULLS)} {going})",
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going})",
-        f'label_replace({tag}, "tag", "$1", "reference", "{TAG}") and on {listed(IMAGE)} ({GOES_ON})',
+        f"({tagged(tag, asked, IMAGE)}) and on {listed(IMAGE)} ({GOES_ON})",
         f"{nodes} ({info} and on (cluster, namespace, pod) {still} and on {listed(IMAGE)} ({GOES_ON}))",
-        hidden=("cluster", "digest", "reference", "Value #F"),
+        hidden=("digest", "reference", "image", "Value #F"),
         sort="Nodes",
     )
 
@@ -232,12 +234,32 @@ def _stuck() -> Panel:
     )
     columns = (
         Column("reason", "Reason", width=120, words=STALE),
-        Column("node", "Node", width=120, link=TO_NODE),
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("registry", "Registry", width=140),
+        Column("node", "Node", width=100, link=TO_NODE),
+        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("registry", "Registry", width=120),
     )
     stale = one("pulltrace_pull_stale", PULL, ("reason",), PULLS)
-    return rows(about, columns, stale, hidden=("cluster", "digest", "Value"), sort="Reason", descending=False)
+    return rows(about, columns, stale, hidden=("digest", "Value"), sort="Reason", descending=False)
+
+
+def _alerts() -> Panel:
+    about = About(
+        15,
+        "Alerts firing",
+        "The alerts of Pulltrace that fire now, as Prometheus knows them. Good is an empty table. It stays empty where "
+        "the alerts are evaluated somewhere that this data source does not reach.",
+        "no alert fires",
+    )
+    columns = (
+        Column("severity", "Severity", width=90),
+        Column("alertname", "Alert", width=300),
+        Column("namespace", "Namespace", width=140),
+        Column("pod", "Pod"),
+        Column("node", "Node", width=120, link=TO_NODE),
+        Column("registry", "Registry", width=160),
+    )
+    alerts = f"max by (cluster, severity, alertname, namespace, pod, node, registry) ({ALERTS})"
+    return rows(about, columns, alerts, hidden=("Value",), sort="Severity", descending=False)
 
 
 def _speed() -> Panel:
@@ -257,12 +279,12 @@ def _failures() -> Panel:
     about = About(
         12,
         "Failures by reason",
-        "Failed pulls as the kubelets report them, a lower bound. Good is nothing. Purple, orange and yellow reasons "
-        "are settings, red and blue ones are the registry or the way to it.",
+        "Failed pulls as the kubelets report them, a lower bound. Good is nothing. Shades of purple are settings, "
+        "shades of red and brown are the registry or the way to it, orange is the node's disk.",
         "no failures",
     )
     failed = grown("pulltrace_pod_pull_failures_total", ("reason",), FAILURES, "$__rate_interval")
-    line = Line(f"{failed} > 0", "{{reason}}")
+    line = Line(f"round({failed}) > 0", "{{reason}}")
     return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
 
 

@@ -13,14 +13,22 @@ from grafana_foundation_sdk.models.dashboard import (
     GridPos,
     Panel,
     RowPanel,
+    VariableHide,
     VariableModel,
+    VariableType,
 )
+from grafana_foundation_sdk.models.prometheus import Dataquery
+
+from pulltrace_dashboards.look import RED
+from pulltrace_dashboards.panels import SOURCE
 
 TAG: Final = "pulltrace"
 WIDTH: Final = 24
 FIRST_SCREEN: Final = 18
 """What a laptop shows without scrolling, in units of the grid."""
-CARRIED: Final = "var-datasource=${datasource}&${cluster:queryparam}&from=${__from}&to=${__to}"
+CARRIED: Final = "var-datasource=${datasource}&var-cluster=${__data.fields.cluster}&from=${__from}&to=${__to}"
+"""The row's own cluster: several can be chosen. It is empty, as the variable wants it, where series have no cluster."""
+ALERTS: Final = 'ALERTS{cluster=~"$cluster", alertname=~"Pulltrace.+", alertstate="firing"}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +65,7 @@ def band(height: int, *panels: tuple[int, Panel]) -> Band:
 
 
 def link(uid: str, **fields: str) -> str:
-    """The address of another dashboard with this one's data source, cluster and time, and fields of a table's row."""
+    """The address of another dashboard with this one's data source and time, and fields of a table's row."""
     chosen = "".join(f"&var-{variable}=${{__data.fields.{field}}}" for variable, field in fields.items())
     return f"/d/{uid}?{CARRIED}{chosen}"
 
@@ -73,6 +81,17 @@ def dashboard(page: Page) -> Dashboard:
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time(page.since, "now")
         .refresh("30s")
+        .annotation(
+            build.AnnotationQuery()
+            .name("Alerts of Pulltrace")
+            .datasource(SOURCE)
+            .enable(True)
+            .icon_color(RED)
+            .expr(ALERTS)
+            .step("60s")
+            .title_format("{{alertname}}")
+            .text_format("{{severity}} {{namespace}} {{node}} {{registry}}")
+        )
         .timepicker(build.TimePicker().refresh_intervals(["10s", "30s", "1m", "5m"]))
         .link(
             build.DashboardLink("Pulltrace")
@@ -86,7 +105,18 @@ def dashboard(page: Page) -> Dashboard:
     )
     model.templating = DashboardDashboardTemplating(list_val=list(page.variables))
     model.panels = _placed(page.content)
+    for panel in model.panels:
+        if isinstance(panel, Panel) and panel.targets:
+            panel.description = f"{panel.description}{_ignored(panel, page.variables)}"
     return model
+
+
+def _ignored(panel: Panel, variables: Sequence[VariableModel]) -> str:
+    """Says which choices of the dashboard a panel does not follow."""
+    text = " ".join(str(target.expr) for target in panel.targets or () if isinstance(target, Dataquery))
+    shown = [v for v in variables if v.type_val == VariableType.QUERY and v.hide is not VariableHide.HIDE_VARIABLE]
+    ignored = [str(variable.label) for variable in shown if f"${variable.name}" not in text]
+    return f" Whatever is chosen as {' and '.join(ignored)}, this panel shows all." if ignored else ""
 
 
 def _placed(content: Sequence[Band | Heading]) -> list[Panel | RowPanel]:

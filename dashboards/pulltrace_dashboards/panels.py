@@ -1,6 +1,6 @@
-"""Panels as this project draws them: every one with an id that stays, a description, and words for no data."""
+"""Panels as this project draws them: each has an id that stays, a description, and a text and no colour for no data."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -22,6 +22,7 @@ from grafana_foundation_sdk.models.common import (
     StackingMode,
     TableAutoCellOptions,
     TableBarGaugeCellOptions,
+    TableCellBackgroundDisplayMode,
     TableCellHeight,
     TableColoredBackgroundCellOptions,
     TooltipDisplayMode,
@@ -29,18 +30,26 @@ from grafana_foundation_sdk.models.common import (
     VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import (
+    DashboardRangeMapOptions,
     DataTransformerConfig,
     DynamicConfigValue,
     FieldColor,
     FieldColorModeId,
     Panel,
+    RangeMap,
     ValueMapping,
+    ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from pulltrace_dashboards.look import BLUE, INK, mapping, numbered, steps
+from pulltrace_dashboards.look import BLUE, GREY, NONE, Words, mapping, numbered, steps
 from pulltrace_dashboards.promql import latest
 
+GAP_MILLISECONDS: Final = 180_000
+"""A line goes over a gap that is no longer: a rate has none for its first scrapes."""
+MOST_BARS: Final = 60
+"""Few enough that a bar's window of growth is hardly longer than the bar is wide."""
+NO_CELL: Final = "-"
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
@@ -64,18 +73,25 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table: a field of the merged queries, and how it is shown."""
+    """A column of a table: a field of the merged queries, and how it is shown.
+
+    A column without a width, in pixels, shares what is left. `beyond` is a bound and the word for values above it.
+    """
 
     field: str
     title: str
     unit: str = ""
     width: int = 0
     bar: bool = False
-    words: Mapping[str, tuple[str, str]] | None = None
-    sentences: Mapping[str, str] | None = None
+    wrap: bool = False
+    words: Words | None = None
     bounds: dashboard.ThresholdsConfig | None = None
+    beyond: tuple[float, str] | None = None
     link: str = ""
     decimals: int | None = None
+
+
+CLUSTER_COLUMN: Final = Column("cluster", "Cluster", width=90)
 
 
 class _Builder(Protocol):
@@ -96,30 +112,27 @@ def number(
     unit: str,
     *,
     bounds: dashboard.ThresholdsConfig | None = None,
-    words: Mapping[str, tuple[str, str]] | None = None,
-    sparkline: bool = False,
+    words: Words | None = None,
     decimals: int | None = None,
 ) -> Panel:
-    """One figure, coloured by thresholds, with its course behind it where that says something."""
+    """The figure of this moment, coloured by thresholds. An instant query: a range ends with what was true once."""
     panel = (
         stat.Panel()
         .unit(unit)
         .color_mode(BigValueColorMode.BACKGROUND if bounds or words else BigValueColorMode.NONE)
-        .graph_mode(BigValueGraphMode.AREA if sparkline else BigValueGraphMode.NONE)
+        .graph_mode(BigValueGraphMode.NONE)
         .text_mode(BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(bounds or steps())
         .color_scheme(_by_thresholds())
+        .mappings(mapping(words or {}, about.nothing))
     )
-    if words:
-        panel.mappings(mapping(words))
     if decimals is not None:
         panel.decimals(decimals)
-    query = _query(expr, "A").range() if sparkline else _query(expr, "A").instant()
-    return _finished(panel, about, [query])
+    return _finished(panel, about, [_query(expr, "A").instant()])
 
 
-def name(about: About, expr: str, label: str, words: Mapping[str, tuple[str, str]]) -> Panel:
+def name(about: About, expr: str, label: str, words: Words) -> Panel:
     """The value of a label in large letters. It is a value of the field, so that it is put into words and colours."""
     panel = (
         stat.Panel()
@@ -127,7 +140,7 @@ def name(about: About, expr: str, label: str, words: Mapping[str, tuple[str, str
         .graph_mode(BigValueGraphMode.NONE)
         .text_mode(BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().values(True).limit(3).calcs(["lastNotNull"]).fields(f"/^{label}$/"))
-        .mappings(mapping(words))
+        .mappings(mapping(words, about.nothing))
         .thresholds(steps())
         .color_scheme(_by_thresholds())
     )
@@ -138,7 +151,7 @@ def lines(
     about: About,
     unit: str,
     *queries: Line,
-    colours: Mapping[str, tuple[str, str]] | None = None,
+    colours: Words | None = None,
     stacked: bool = False,
     bars: bool = False,
     maximum: float | None = None,
@@ -153,6 +166,7 @@ def lines(
         .line_width(1 if bars else 2)
         .fill_opacity(70 if bars else 30 if stacked else 8)
         .show_points(VisibilityMode.NEVER if bars or stacked else VisibilityMode.AUTO)
+        .span_nulls(GAP_MILLISECONDS)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL if stacked else StackingMode.NONE))
         .legend(
             common.VizLegendOptions()
@@ -164,6 +178,8 @@ def lines(
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
+    if bars:
+        panel.max_data_points(MOST_BARS)
     if maximum is not None:
         panel.max(maximum)
     if decimals is not None:
@@ -177,7 +193,7 @@ def bars(
     about: About,
     unit: str,
     *queries: Line,
-    colours: Mapping[str, tuple[str, str]] | None = None,
+    colours: Words | None = None,
     decimals: int | None = None,
 ) -> Panel:
     """Values of this moment beside each other, as bars."""
@@ -188,6 +204,8 @@ def bars(
         .orientation(VizOrientation.HORIZONTAL)
         .display_mode(BarGaugeDisplayMode.BASIC)
         .value_mode(BarGaugeValueMode.TEXT)
+        .show_unfilled(False)
+        .mappings(mapping({}, about.nothing))
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
         .thresholds(steps())
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(BLUE))
@@ -200,11 +218,14 @@ def bars(
     return _finished(panel, about, targets)
 
 
-def timeline(about: About, words: Mapping[str, tuple[str, str]], *queries: Line) -> Panel:
-    """States over time: a band for each series, coloured and named by its number's word."""
+def timeline(about: About, words: Words, *queries: Line) -> Panel:
+    """States over time: a band for each series, coloured and named by its number's word.
+
+    The colour is fixed, so that the words' colours hold: by thresholds, equal neighbours are one band of one colour.
+    """
     panel = (
         statetimeline.Panel()
-        .mappings(mapping(numbered(words)))
+        .mappings(mapping(numbered(words), about.nothing))
         .show_value(VisibilityMode.AUTO)
         .row_height(0.85)
         .merge_values(True)
@@ -212,18 +233,18 @@ def timeline(about: About, words: Mapping[str, tuple[str, str]], *queries: Line)
         .line_width(0)
         .legend(
             common.VizLegendOptions()
-            .show_legend(True)
+            .show_legend(False)
             .display_mode(LegendDisplayMode.LIST)
             .placement(LegendPlacement.BOTTOM)
         )
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE))
-        .color_scheme(_by_thresholds())
+        .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(GREY))
         .thresholds(steps())
     )
     return _finished(panel, about, _ranges(queries))
 
 
-def state(metric: str, by: tuple[str, ...], where: str, label: str, words: Mapping[str, tuple[str, str]]) -> str:
+def state(metric: str, by: tuple[str, ...], where: str, label: str, words: Words) -> str:
     """The number of the word that an info-like gauge has in its label, for `timeline`; `or` keeps one of several."""
     each = (
         str(place) + " * " + latest(metric, by, f'{where}, {label}="{value}"')
@@ -240,7 +261,11 @@ def rows(
     sort: str = "",
     descending: bool = True,
 ) -> Panel:
-    """A table: queries merged on the labels that they share, the columns in this order, the rest left out."""
+    """A table: queries merged on the labels that they share, the columns in this order, the rest left out.
+
+    The column of the cluster is there where series have that label.
+    """
+    columns = (*columns, CLUSTER_COLUMN)
     panel = (
         table.Panel()
         .show_header(True)
@@ -278,7 +303,7 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         ("unit", column.unit or None),
         ("custom.width", column.width or None),
         ("decimals", column.decimals),
-        ("noValue", "-"),
+        ("noValue", NO_CELL),
         ("links", [{"title": "Open", "url": column.link}] if column.link else None),
         ("thresholds", column.bounds.build() if column.bounds else None),
         ("mappings", _mappings(column)),
@@ -290,17 +315,24 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
 
 
 def _mappings(column: Column) -> list[ValueMapping] | None:
-    if column.sentences:
-        return mapping({value: (text, INK) for value, text in column.sentences.items()})
-    return mapping(column.words) if column.words else None
+    if not (column.words or column.bounds or column.bar):
+        return None
+    found = mapping(column.words or {}, NO_CELL)
+    if column.beyond:
+        bound, word = column.beyond
+        result = ValueMappingResult(text=word, color=NONE, index=99)
+        found.append(RangeMap(options=DashboardRangeMapOptions(from_val=bound, to=None, result=result)))
+    return found
 
 
 def _cell(column: Column) -> object:
     if column.bar:
         return TableBarGaugeCellOptions(BarGaugeDisplayMode.BASIC, BarGaugeValueMode.TEXT)
-    if column.sentences:
+    if column.wrap:
         return TableAutoCellOptions(wrap_text=True)
-    return TableColoredBackgroundCellOptions() if column.words or column.bounds else None
+    if column.words or column.bounds:
+        return TableColoredBackgroundCellOptions(mode=TableCellBackgroundDisplayMode.BASIC)
+    return None
 
 
 def _ranges(queries: Sequence[Line]) -> list[prometheus.Dataquery]:

@@ -8,7 +8,7 @@ from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline
-from pulltrace_dashboards.promql import CLUSTER, POD, PULL, ROW, TAG, grown, latest, listed, one, running
+from pulltrace_dashboards.promql import CLUSTER, POD, PULL, ROW, grown, latest, listed, one, running, tagged
 
 CONTAINER = ("container", "container_type", "image")
 GONE = "not waiting"
@@ -74,7 +74,7 @@ def _waited() -> Panel:
 def _left() -> Panel:
     about = About(
         4,
-        "All bytes there in",
+        "Download done in",
         "Time until the last of its running downloads has all bytes, at the present rate. Unpacking comes after it. "
         "Unknown while an image is in the queue or its registry has not answered.",
         "unknown",
@@ -85,10 +85,10 @@ def _left() -> Panel:
 def _ahead_number() -> Panel:
     about = About(
         5,
-        "In line on its node",
-        "Images in the kubelet's line on the pod's node, its own included. Good is 0 or 1: by default a node pulls one "
-        "image at a time.",
-        "nobody",
+        "Images in line on its node",
+        "Images in the kubelet's line on the pod's node, its own included. Good is nothing or 1: by default a "
+        "node pulls one image at a time.",
+        "nothing",
     )
     queued = latest("pulltrace_node_queued_images", ("cluster", "node"), CLUSTER)
     return number(about, f"max({queued} {HERE})", "short", bounds=steps((3, ORANGE)), decimals=0)
@@ -103,18 +103,18 @@ def _images() -> Panel:
         "The pod waits for no image: look at its events for another cause",
     )
     columns = (
-        Column("container", "Container", width=130),
-        Column("container_type", "Kind", width=90),
-        Column("image", "Image"),
+        Column("container", "Container", width=120),
+        Column("container_type", "Kind", width=80),
+        Column("image", "Image", wrap=True),
         Column("cause", "Verdict", width=115, words=CAUSES),
         Column("phase", "Phase", width=115, words=POD_PHASES),
         Column("Value #C", "Waiting", unit="s", width=90),
-        Column("Value #D", "Progress", unit="percentunit", width=140, bar=True, decimals=0),
+        Column("Value #D", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
         Column("Value #E", "Size", unit="bytes", width=90),
-        Column("Value #F", "Rate", unit="binBps", width=100),
-        Column("Value #G", "Time left", unit="s", width=90),
-        Column("match", "Match", width=90),
-        Column("node", "Node", width=130, link=TO_NODE),
+        Column("Value #F", "Rate", unit="binBps", width=90),
+        Column("Value #G", "Time left", unit="s", width=85),
+        Column("match", "Match", width=85),
+        Column("node", "Node", width=120, link=TO_NODE),
     )
     return rows(
         about,
@@ -127,7 +127,7 @@ def _images() -> Panel:
         latest("pulltrace_pod_pull_bytes_per_second", ROW, POD),
         latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
         one("pulltrace_pod_pull_info", ROW, ("match",), POD),
-        hidden=("cluster", "namespace", "pod", "Value #A", "Value #B", "Value #H"),
+        hidden=("namespace", "pod", "Value #A", "Value #B", "Value #H"),
         sort="Container",
         descending=False,
     )
@@ -154,10 +154,10 @@ def _ahead() -> Panel:
         "its node pulls nothing",
     )
     columns = (
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("phase", "Phase", width=110, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
-        Column("Value #C", "Time left", unit="s", width=85),
+        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("phase", "Phase", width=100, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=85, bar=True, decimals=0),
+        Column("Value #C", "Time left", unit="s", width=80),
     )
     where = f'{CLUSTER}, phase=~"downloading|unpacking"'
     return rows(
@@ -166,7 +166,7 @@ def _ahead() -> Panel:
         f"{one('pulltrace_pull_phase', PULL, ('phase',), where)} {HERE}",
         _here("pulltrace_pull_progress_ratio"),
         _here("pulltrace_pull_eta_seconds"),
-        hidden=("cluster", "node", "registry", "digest", "Value #A"),
+        hidden=("node", "registry", "digest", "Value #A"),
         sort="Time left",
     )
 
@@ -186,10 +186,16 @@ def _advice() -> Panel:
     )
     columns = (
         Column("cause", "Verdict", width=115, words=CAUSES),
-        Column("step", "Next step", sentences={cause: _first_advice(cause) for cause in CAUSES}),
+        Column("step", "Next step", wrap=True),
     )
-    causes = f"max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}}})"
-    return rows(about, columns, f'label_replace({causes}, "step", "$1", "cause", "(.+)")', hidden=("Value",))
+    return rows(about, columns, " or ".join(_step(cause) for cause in CAUSES), hidden=("Value",))
+
+
+def _step(cause: str) -> str:
+    """A cause with its advice as a label: a table measures a row by values, not by what they are mapped to."""
+    causes = f'max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}, cause="{cause}"}})'
+    advice = _first_advice(cause).replace("\\", "\\\\").replace('"', '\\"').replace("$", "$$")
+    return f'label_replace({causes}, "step", "{advice}", "cause", ".+")'
 
 
 def _first_advice(cause: str) -> str:
@@ -237,7 +243,7 @@ def _failures() -> Panel:
     where = f'{CLUSTER}, namespace="$namespace"'
     failed = grown("pulltrace_pod_pull_failures_total", by, where, "$__rate_interval")
     own = f"and on (cluster, namespace, registry) last_over_time({INFO}[$__range])"
-    line = Line(f"sum by (reason) ({failed} {own}) > 0", "{{reason}}")
+    line = Line(f"round(sum by (reason) ({failed} {own})) > 0", "{{reason}}")
     return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
 
 
@@ -251,22 +257,23 @@ def _elsewhere() -> Panel:
     )
     own = f"and on (cluster, registry, repository) {INFO}"
     columns = (
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=90),
-        Column("node", "Node", width=130, link=TO_NODE),
-        Column("phase", "Phase", width=110, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
-        Column("Value #C", "Rate", unit="binBps", width=100),
+        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("tag", "Tag", width=80),
+        Column("node", "Node", width=115, link=TO_NODE),
+        Column("phase", "Phase", width=100, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=90),
     )
-    tag = one("pulltrace_pull_info", PULL, ("reference",), CLUSTER)
+    tag = one("pulltrace_pull_info", PULL, ("reference",), f'{CLUSTER}, reference!=""')
+    asked = latest("pulltrace_pod_pull_info", (*PULL, "image"), f'{CLUSTER}, digest!=""')
     return rows(
         about,
         columns,
         f"{one('pulltrace_pull_phase', PULL, ('phase',), CLUSTER)} {own}",
         f"{latest('pulltrace_pull_progress_ratio', PULL, CLUSTER)} {own}",
         f"{latest('pulltrace_pull_bytes_per_second', PULL, CLUSTER)} {own}",
-        f'label_replace({tag} {own}, "tag", "$1", "reference", "{TAG}")',
-        hidden=("cluster", "registry", "digest", "reference", "Value #A", "Value #D"),
+        tagged(f"{tag} {own}", f"{asked} {own}", PULL),
+        hidden=("registry", "digest", "reference", "image", "Value #A", "Value #D"),
         sort="Phase",
         descending=False,
     )

@@ -21,6 +21,8 @@ LAYER: Final = (*PULL, "layer", "layer_digest", "media_type")
 RUNNING: Final = 'phase=~"downloading|unpacking"'
 TAG: Final = "[^@]*:([^/:@]+)"
 """The tag of a reference, and not its port or digest."""
+SHORT_DIGEST: Final = "[^:]+:(.{12}).*"
+"""As much of a digest as tells images apart, and fits a column."""
 
 
 def listed(labels: tuple[str, ...]) -> str:
@@ -55,6 +57,18 @@ def grown(metric: str, by: tuple[str, ...], where: str, window: str = "$__range"
     increase = f"increase({series}[{window}])"
     born = f"min_over_time({series}[{window}]) unless {series} offset {window}"
     return f"sum by {listed(by)} ({increase} + ({born} or {increase} * 0))"
+
+
+def tagged(reference: str, image: str, by: tuple[str, ...]) -> str:
+    """The label `tag` of each image: from the pull's own reference, else from the pods that wait for it."""
+    own = f'label_replace({reference}, "tag", "$1", "reference", "{TAG}")'
+    asked = f'label_replace(topk by {listed(by)} (1, {image}), "tag", "$1", "image", "{TAG}")'
+    return f"{own} or on {listed(by)} {asked}"
+
+
+def short(expression: str, label: str) -> str:
+    """The expression with a digest cut to what a person compares."""
+    return f'label_replace({expression}, "{label}", "$1", "{label}", "{SHORT_DIGEST}")'
 
 
 def known_by(expression: str, healthy: str) -> str:

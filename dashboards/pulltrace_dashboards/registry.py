@@ -7,14 +7,17 @@ from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, rows
-from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, TAG, grown, latest, listed, one, quantile, rate
+from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, grown, latest, listed, one, quantile, rate, tagged
 
 REGISTRY = f'{CLUSTER}, registry=~"$registry"'
 PULLS = f'{REGISTRY}, repository=~"$image"'
 BY = ("cluster", "registry")
+REPOSITORY = (*BY, "repository")
 TO_NODE = link("pulltrace-node", node="node")
 NONE = "nothing was pulled"
 DURATION = "pulltrace_pull_duration_seconds"
+ALONE = 1e6
+"""More than any share of a median. A pull without peers sorts last, and is not called fast."""
 
 
 def page() -> Page:
@@ -46,7 +49,7 @@ def _registries() -> Panel:
         NONE,
     )
     columns = (
-        Column("registry", "Registry"),
+        Column("registry", "Registry", wrap=True),
         Column("Value #A", "Fetched", unit="bytes", width=110),
         Column("Value #B", "From cache", unit="bytes", width=110),
         Column("Value #C", "Speed", unit="binBps", width=120),
@@ -74,7 +77,6 @@ def _registries() -> Panel:
         quantile(0.9, DURATION, BY, total, "$__range"),
         quantile(0.99, DURATION, BY, total, "$__range"),
         grown("pulltrace_pulls_total", BY, REGISTRY),
-        hidden=("cluster",),
         sort="Fetched",
     )
 
@@ -83,38 +85,50 @@ def _rollouts() -> Panel:
     about = About(
         2,
         "Rollouts, over the chosen time",
-        "How many nodes began to pull an image and how many have it. Good is Done that reaches 100 %. Failed counts "
-        "nodes where an attempt failed, also when a later one succeeded.",
+        "How many nodes began to pull an image, how many have it in line, and how many have it. Done is of both: good "
+        "is 100 %. Nodes in line count for each tag of the repository. Failed counts nodes where an attempt failed, "
+        "also when a later one succeeded.",
         "no image was pulled",
     )
     columns = (
-        Column("repository", "Image"),
-        Column("tag", "Tag", width=110),
-        Column("registry", "Registry", width=170),
-        Column("Value #C", "Done", unit="percentunit", width=170, bar=True, decimals=0),
+        Column("repository", "Image", wrap=True),
+        Column("tag", "Tag", width=100),
+        Column("registry", "Registry", width=160),
+        Column("Value #C", "Done", unit="percentunit", width=150, bar=True, decimals=0),
         Column("Value #A", "Nodes begun", width=110),
-        Column("Value #B", "have it", width=80),
-        Column("Value #D", "pulling now", width=100),
-        Column("Value #E", "failed", width=80, bounds=steps((1, RED))),
+        Column("Value #H", "Nodes in line", width=110),
+        Column("Value #B", "Nodes done", width=100),
+        Column("Value #D", "Pulling now", width=105),
+        Column("Value #E", "Failed", width=75, bounds=steps((1, RED))),
         Column("Value #F", "Slowest left", unit="s", width=110),
     )
     begun = _seen("")
     have = _seen(', phase="succeeded"')
     now = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase=~"downloading|unpacking"')
-    tag = f"max by {listed((*IMAGE, 'reference'))} (last_over_time(pulltrace_pull_info{{{PULLS}}}[$__range]))"
+    line = f"{begun} * 0 + on {listed(REPOSITORY)} group_left () {_in_line()}"
+    named = f'pulltrace_pull_info{{{PULLS}, reference!=""}}'
+    tag = f"max by {listed((*IMAGE, 'reference'))} (last_over_time({named}[$__range]))"
+    asked = latest("pulltrace_pod_pull_info", (*IMAGE, "image"), f'{PULLS}, digest!=""')
     return rows(
         about,
         columns,
         begun,
         have,
-        f"({have} or 0 * {begun}) / {begun}",
+        f"({have} or 0 * {begun}) / ({begun} + on {listed(IMAGE)} ({line} or 0 * {begun}))",
         f"count by {listed(IMAGE)} ({now})",
         _seen(', phase="failed"'),
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)})",
-        f'label_replace(topk by {listed(IMAGE)} (1, {tag}), "tag", "$1", "reference", "{TAG}")',
-        hidden=("cluster", "digest", "reference", "Value #G"),
+        tagged(f"topk by {listed(IMAGE)} (1, {tag})", asked, IMAGE),
+        line,
+        hidden=("digest", "reference", "image", "Value #G"),
         sort="Nodes begun",
     )
+
+
+def _in_line() -> str:
+    """Nodes where pods wait for an image of the repository and no pull of it is known."""
+    waits = latest("pulltrace_pod_pull_info", ("cluster", "node", *REPOSITORY[1:]), f'{PULLS}, match="none"')
+    return f"count by {listed(REPOSITORY)} ({waits})"
 
 
 def _seen(phase: str) -> str:
@@ -145,7 +159,7 @@ def _nodes() -> Panel:
         4,
         "Nodes by phase of these images",
         "On how many nodes the chosen images download, unpack, and are done or failed a moment ago. Good is a wave of "
-        "blue that ends in yellow.",
+        "blue that ends in green.",
         "no image was pulled",
     )
     now = latest("pulltrace_pull_phase", (*PULL, "phase"), PULLS)
@@ -190,7 +204,7 @@ def _failures() -> Panel:
         "no failures",
     )
     failed = grown("pulltrace_pod_pull_failures_total", ("reason",), REGISTRY, "$__rate_interval")
-    line = Line(f"{failed} > 0", "{{reason}}")
+    line = Line(f"round({failed}) > 0", "{{reason}}")
     return lines(about, "short", line, colours=REASONS, stacked=True, bars=True, decimals=0)
 
 
@@ -218,17 +232,26 @@ def _peers() -> Panel:
         "no node pulls these images now",
     )
     columns = (
-        Column("node", "Node", link=TO_NODE),
-        Column("repository", "Image"),
+        Column("node", "Node", wrap=True, link=TO_NODE),
+        Column("repository", "Image", wrap=True),
         Column("registry", "Registry", width=170),
         Column("phase", "Phase", width=120, words=PULL_PHASES),
         Column("Value #B", "Progress", unit="percentunit", width=170, bar=True, decimals=0),
         Column("Value #C", "Rate", unit="binBps", width=120),
-        Column("Value #D", "of the median", unit="percentunit", width=120, bounds=_peer_shares(), decimals=0),
+        Column(
+            "Value #D",
+            "Of the median",
+            unit="percentunit",
+            width=125,
+            bounds=_peer_shares(),
+            beyond=(ALONE, "no peer"),
+            decimals=0,
+        ),
         Column("Value #E", "Time left", unit="s", width=100),
     )
     now = f'{PULLS}, phase=~"downloading|unpacking"'
-    going = f"and on {listed(PULL)} ({latest('pulltrace_pull_phase', PULL, now)})"
+    now_pulled = latest("pulltrace_pull_phase", PULL, now)
+    going = f"and on {listed(PULL)} ({now_pulled})"
     rates = latest("pulltrace_pull_bytes_per_second", PULL, PULLS)
     median = f"quantile by {listed(IMAGE)} (0.5, {rates})"
     several = f"count by {listed(IMAGE)} ({rates}) > 1"
@@ -239,10 +262,10 @@ def _peers() -> Panel:
         one("pulltrace_pull_phase", PULL, ("phase",), now),
         f"{latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going}",
         f"{rates} {going}",
-        slowest,
+        f"{slowest} or on {listed(PULL)} ({now_pulled} * 0 + Inf)",
         f"{latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going}",
-        hidden=("cluster", "digest", "Value #A"),
-        sort="of the median",
+        hidden=("digest", "Value #A"),
+        sort="Of the median",
         descending=False,
     )
 

@@ -53,6 +53,14 @@ def images() -> VariableModel:
     return _with_all(_choice("image", "Image", _values("pulltrace_pull_info", where, "repository"))).build()
 
 
+def jobs() -> VariableModel:
+    """The scrape jobs of Pulltrace's programs. Nobody chooses one: it keeps other programs out of the queries."""
+    asked = _values("pulltrace_web_config_last_reload_successful", CLUSTER, "job")
+    everything = VariableOption(selected=True, text=["All"], value=[ALL])
+    chosen = _choice("job", "Job", asked).multi(True).include_all(True).current(everything)
+    return chosen.hide(VariableHide.HIDE_VARIABLE).build()
+
+
 def one_namespace() -> VariableModel:
     """The namespace of a pod."""
     return _choice("namespace", "Namespace", _values("pulltrace_pod_pull_info", CLUSTER, "namespace")).build()

@@ -24,6 +24,7 @@ FOREIGN: promql.Known = {
     "process_resident_memory_bytes": set(),
     "process_cpu_seconds_total": set(),
     "scrape_samples_scraped": set(),
+    "ALERTS": {"alertname", "alertstate", "severity", "namespace", "pod", "node", "registry"},
 }
 METRICS = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
 KNOWN = {**promql.known_metrics(METRICS), **FOREIGN}
@@ -113,6 +114,43 @@ def test_an_empty_cell_does_not_say_what_an_empty_table_says(name: str) -> None:
 
 
 @every_dashboard
+def test_the_columns_of_a_table_fit_a_screen_of_1440_pixels(name: str) -> None:
+    """A column without a width takes 150 pixels at least; the page, the grid and the panel have margins."""
+    for panel in panels(files()[name]):
+        if panel["type"] == "table":
+            widths = [
+                _width(override) for override in panel["fieldConfig"]["overrides"] if _title(override) != "Cluster"
+            ]
+            room = panel["gridPos"]["w"] / WIDTH * (1440 - 24) - 26
+            assert sum(width or 150 for width in widths) <= room, panel["title"]
+
+
+def _title(override: Json) -> str:
+    return str(override["matcher"]["options"])
+
+
+def _width(override: Json) -> int:
+    return next((item["value"] for item in override["properties"] if item["id"] == "custom.width"), 0)
+
+
+@every_dashboard
+def test_a_figure_of_now_is_asked_for_now(name: str) -> None:
+    """The last value of a range is what an exporter said that has been gone for minutes."""
+    for panel in panels(files()[name]):
+        if panel["type"] in ("stat", "bargauge", "table"):
+            assert all(target["instant"] and not target.get("range") for target in panel["targets"]), panel["title"]
+
+
+@every_dashboard
+def test_a_panel_says_which_choices_it_does_not_follow(name: str) -> None:
+    offered = [one for one in files()[name]["templating"]["list"] if one["type"] == "query" and not one.get("hide")]
+    for panel in panels(files()[name]):
+        used = used_variables([target["expr"] for target in panel["targets"]])
+        ignored = [one["label"] for one in offered if one["name"] not in used]
+        assert all(label in panel["description"] for label in ignored), panel["title"]
+
+
+@every_dashboard
 def test_every_query_goes_to_the_chosen_source(name: str) -> None:
     source = {"type": "prometheus", "uid": "${datasource}"}
     for panel in panels(files()[name]):
@@ -150,7 +188,7 @@ def test_links_carry_time_and_variables(name: str) -> None:
         assert target in {page.uid for page in pages()}
         assert "from=${__from}&to=${__to}" in arguments
         assert "var-datasource=${datasource}" in arguments
-        assert "${cluster:queryparam}" in arguments
+        assert "var-cluster=${__data.fields.cluster}" in arguments
         variables = {v["name"] for v in files()[target.removeprefix("pulltrace-")]["templating"]["list"]}
         assert {part.split("=")[0][4:] for part in arguments.split("&") if part.startswith("var-")} <= variables
 

@@ -16,7 +16,7 @@ TARGET = frozenset({"cluster", "node", "instance", "pod", "job", "namespace", "c
 
 _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}")
-_METRIC = re.compile(r"(?<![\w:$])((?:pulltrace|kube|up|process)\w*|\w+:\w+:\w+)(?![\w:]*\s*\()")
+_METRIC = re.compile(r"(?<![\w:$])((?:pulltrace|kube|up|process|ALERTS)\w*|\w+:\w+:\w+)(?![\w:]*\s*\()")
 _LISTS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 

@@ -56,7 +56,8 @@ class Style:
 
     def _mapped(self, value: str | float) -> Json | None:
         key = value if isinstance(value, str) else written(value)
-        return next((m["options"][key] for m in self.config.get("mappings", ()) if key in m["options"]), None)
+        words = [m["options"] for m in self.config.get("mappings", ()) if m["type"] == "value"]
+        return next((options[key] for options in words if key in options), None)
 
 
 def figure(dashboard: Json, found: Mapping[int, list[Answer]], caption: str) -> Figure:

@@ -1,0 +1,138 @@
+"""What Grafana's own code makes of every panel, with the answers of a real Prometheus, and without any."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from dashboards.scenes import FIRST, NEEDS
+from pulltrace_aggregator.diagnosis.blocked_by import RULES
+from pulltrace_dashboards import look
+from rig import grafana, prometheus
+from rig.dashboards import Json, files, panels, queries, substituted
+from rig.evening.acts import HOUR_END
+from rig.evening.play import evening
+from rig.evening.tape import played
+from rig.grafana import Question
+from rig.prometheus import Prometheus
+
+pytestmark = pytest.mark.integration
+
+STEP = 30
+CLUSTER = "east"
+NO_COLOURS = ("rgba(0,0,0,0)", "#00000000")
+OPTIONAL_COLUMNS = {"Cluster"}
+"""Columns that are there only where series have the label."""
+
+
+@pytest.fixture(scope="module")
+def hour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, float]]:
+    """The made-up hour in the newest Prometheus, and when it ends."""
+    epoch = time.time() // STEP * STEP - HOUR_END
+    lines = played(evening(), epoch, STEP, cluster=CLUSTER).lines()
+    data = prometheus.written(prometheus.NEW, lines, tmp_path_factory.mktemp("hour"))
+    with prometheus.prometheus(prometheus.NEW, data=data, lookback=f"{STEP - 1}s") as server:
+        yield server, epoch + HOUR_END
+
+
+@pytest.fixture(scope="module")
+def shown(hour: tuple[Prometheus, float]) -> dict[str, Json]:
+    """Grafana's report of each panel in the scene that fills it, by dashboard and id."""
+    questions = {
+        f"{name}/{panel['id']}": _asked(name, panel, *hour) for name, file in files().items() for panel in panels(file)
+    }
+    return dict(zip(questions, grafana.reports([*questions.values()]), strict=True))
+
+
+@pytest.fixture(scope="module")
+def empty() -> dict[str, Json]:
+    """Grafana's report of each panel when no query answers."""
+    all_panels = {f"{name}/{panel['id']}": panel for name, file in files().items() for panel in panels(file)}
+    reports = grafana.reports([Question(panel) for panel in all_panels.values()])
+    return dict(zip(all_panels, reports, strict=True))
+
+
+def _asked(name: str, panel: Json, server: Prometheus, end: float) -> Question:
+    key = f"{name}/{panel['id']}"
+    chosen = next((NEEDS[need] for need in NEEDS if need.rstrip("ABCDEFGHIJ") == key), FIRST[name])
+    answers = {}
+    for query in (one for one in queries(name, files()[name]) if one.panel_id == panel["id"]):
+        expr = substituted(query.expr, {"cluster": CLUSTER, **chosen}, int(HOUR_END), 4 * STEP)
+        asked = server.query(expr, end) if query.instant else server.query_range(expr, end - HOUR_END, end, STEP)
+        answers[query.ref] = asked
+    built_in = {"datasource": "prometheus", "__from": "0", "__to": "1"}
+    return Question(panel, answers, {**built_in, "cluster": CLUSTER, **chosen})
+
+
+def test_every_column_of_a_table_is_in_the_data(shown: dict[str, Json]) -> None:
+    idle = {key: set(report["idle"]) - OPTIONAL_COLUMNS for key, report in shown.items() if report["type"] == "table"}
+    filled = {key for key, report in shown.items() if report["fields"]}
+    assert {key: names for key, names in idle.items() if names and key in filled} == {"registry/2": {"Failed"}}, (
+        "the hour has no pull that failed after its image was named"
+    )
+
+
+def test_a_table_shows_the_cluster_of_a_row_and_links_lead_to_it(shown: dict[str, Json]) -> None:
+    links = [
+        link
+        for report in shown.values()
+        if report["type"] == "table"
+        for field in report["fields"]
+        for row in field["links"]
+        for link in row
+    ]
+    assert links
+    assert all(f"var-cluster={CLUSTER}&" in link for link in links)
+    assert not [link for link in links if "$" in link]
+
+
+def test_a_timeline_shows_words_and_their_colours(shown: dict[str, Json]) -> None:
+    known = {**look.PULL_PHASES, **look.POD_PHASES, "down": ("down", look.RED), "up": ("up", look.BLUE)}
+    expected = {(text, colour) for text, colour in known.values()}
+    timelines = {key: report for key, report in shown.items() if report["type"] == "state-timeline"}
+    assert timelines
+    for key, report in timelines.items():
+        assert report["fields"], key
+        found = {(value["text"], value["color"]) for field in report["fields"] for value in field["values"]}
+        assert found <= expected, key
+        names = [field["name"] for field in report["fields"]]
+        assert len(names) == len(set(names)), key
+
+
+def test_advice_is_the_text_of_its_cell(shown: dict[str, Json]) -> None:
+    columns = {field["name"]: field for field in shown["pod/9"]["fields"]}
+    advice = {" ".join(rule.advice.replace("`", "").split()) for rule in RULES}
+    assert columns["Next step"]["values"]
+    assert {value["text"] for value in columns["Next step"]["values"]} <= advice
+    assert columns["Next step"]["cell"] == {"type": "auto", "wrapText": True}
+
+
+def test_no_data_has_no_colour(empty: dict[str, Json], shown: dict[str, Json]) -> None:
+    figures = {key: report["figures"] for key, report in empty.items() if report["type"] in ("stat", "bargauge")}
+    assert len(figures) > 10
+    for key, found in figures.items():
+        assert all(figure["color"] in NO_COLOURS for figure in found), key
+    coloured = [
+        (key, field)
+        for key, report in shown.items()
+        if report["type"] == "table"
+        for field in report["fields"]
+        if (field["cell"] or {}).get("type") in ("color-background", "gauge")
+    ]
+    assert coloured
+    for key, field in coloured:
+        assert field["empty"]["text"] == "-", (key, field["name"])
+        assert field["empty"]["color"] in NO_COLOURS, (key, field["name"])
+
+
+def test_a_pull_without_peers_is_neither_slow_nor_fast_and_sorts_last(shown: dict[str, Json]) -> None:
+    fields = {field["name"]: field for field in shown["registry/9"]["fields"]}
+    shares = fields["Of the median"]["values"]
+    assert all(share["numeric"] is not None or share["text"] == "no peer" for share in shares)
+
+
+def test_whole_things_are_counted_in_whole_numbers(shown: dict[str, Json]) -> None:
+    for key, report in shown.items():
+        if "ailures" in report["title"] and report["type"] == "timeseries":
+            texts = {value["text"] for field in report["fields"] for value in field["values"]}
+            assert all("." not in text for text in texts), key
