@@ -18,9 +18,9 @@ from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.access import Access, Session
 from pulltrace_aggregator.kube.answers import parsed, refusal
 from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable, one_line
-from pulltrace_aggregator.kube.resources import Request, Right, one_pod
+from pulltrace_aggregator.kube.resources import Request, Right, one_node, one_pod
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.model.cluster import PodSeen
+from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen
 
 LARGEST_ANSWER: Final = 256 * 1024 * 1024
 """Bytes of a page: 500 pods of the largest size that etcd takes would be more, usual ones need 5 MB."""
@@ -66,6 +66,13 @@ class Client:
         """A pod whatever its phase, None where there is none; raises KubernetesError."""
         try:
             return decode.pod(self.get(one_pod(namespace, name)))
+        except NotFound:
+            return None
+
+    def node(self, name: str) -> NodeSeen | None:
+        """A node, None where there is none; raises KubernetesError."""
+        try:
+            return decode.node(self.get(one_node(name)))
         except NotFound:
             return None
 

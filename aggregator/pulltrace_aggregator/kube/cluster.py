@@ -12,7 +12,7 @@ from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.kube.reflector import Feed
 from pulltrace_aggregator.kube.resources import Selection
 from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.model.cluster import PodSeen, Sink
+from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, Sink
 
 
 class Cluster:
@@ -49,6 +49,10 @@ class Cluster:
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         """A pod whatever its phase, None where there is none; raises KubernetesError. Takes a request's time."""
         return self._client.pod(namespace, name)
+
+    def node(self, name: str) -> NodeSeen | None:
+        """A node, None where there is none; raises KubernetesError. Takes a request's time."""
+        return self._client.node(name)
 
     def start(self) -> None:
         """Begin to list and watch."""

@@ -9,20 +9,21 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from pulltrace.text import presentable
-from pulltrace_aggregator.kubelet.messages import parse_event
+from pulltrace_aggregator.kubelet.messages import SANDBOX_FAILED, parse_event
 from pulltrace_aggregator.model.cluster import (
     Change,
     Endpoint,
     EventGone,
     EventSeen,
     ImageUse,
+    NodeSeen,
     PodGone,
     PodSeen,
     RunState,
     SliceGone,
     SliceSeen,
 )
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser, parse_field_path
+from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser, parse_field_path
 
 Object = Mapping[str, Any]
 
@@ -30,6 +31,11 @@ METRICS_PORT: Final = "metrics"
 SERVICE_LABEL: Final = "kubernetes.io/service-name"
 KUBELET: Final = "kubelet"
 POD: Final = "Pod"
+DAEMON_SET: Final = "DaemonSet"
+MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
+VIRTUAL_KUBELET: Final = "virtual-kubelet.io/"
+VIRTUAL: Final = frozenset({"virtual-kubelet", "virtual-node", "fargate"})
+"""Values of labels and taints of nodes that have no machine, whose keys differ from one cloud to the next."""
 LONGEST_MESSAGE: Final = 4096
 """Characters of the kubelet's own words that are kept: the API server cuts those of events at 1,024."""
 HIGHEST_PORT: Final = 65535
@@ -55,6 +61,27 @@ def pod(item: Object) -> PodSeen | None:
         created_at=_time(_object(item, "metadata"), "creationTimestamp"),
         terminating=known.terminating,
         uses=(*_containers(item), *_volumes(item)),
+        static_uid=_text(_object(_object(item, "metadata"), "annotations"), MIRROR_ANNOTATION),
+        daemonset=_daemonset(item),
+    )
+
+
+def node(item: Object) -> NodeSeen | None:
+    """A core/v1 Node."""
+    identity = _identity(item)
+    if not identity:
+        return None
+    info = _object(_object(item, "status"), "nodeInfo")
+    labels = _object(_object(item, "metadata"), "labels")
+    taints = [(_text(taint, "key"), _text(taint, "value")) for taint in _objects(_object(item, "spec"), "taints")]
+    return NodeSeen(
+        name=identity[1],
+        operating_system=_text(info, "operatingSystem"),
+        runtime=_text(info, "containerRuntimeVersion").partition("://")[0],
+        virtual=any(
+            key.startswith(VIRTUAL_KUBELET) or value in VIRTUAL
+            for key, value in (*((key, _text(labels, key)) for key in labels), *taints)
+        ),
     )
 
 
@@ -82,7 +109,7 @@ def event(item: Object, change: Change) -> EventSeen | None:
         uid=known.uid,
         pod=_text(about, "name"),
         pod_uid=_text(about, "uid"),
-        user=parse_field_path(_text(about, "fieldPath")),
+        user=SANDBOX if reason == SANDBOX_FAILED else parse_field_path(_text(about, "fieldPath")),
         node=_shared(source, "host") or _shared(item, "reportingInstance"),
         reason=reason,
         message=parse_event(reason, _words(item, "message")),
@@ -133,6 +160,11 @@ def _containers(item: Object) -> Iterator[ImageUse]:
         for container in _objects(spec, wanted):
             if image := _text(container, "image"):
                 yield _use(kind, container, image, statuses.get(_text(container, "name"), {}))
+
+
+def _daemonset(item: Object) -> str:
+    owners = _objects(_object(item, "metadata"), "ownerReferences")
+    return next((_shared(each, "name") for each in owners if _text(each, "kind") == DAEMON_SET), "")
 
 
 def _use(kind: ContainerType, container: Object, image: str, status: Object) -> ImageUse:

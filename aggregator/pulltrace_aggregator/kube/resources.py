@@ -160,6 +160,12 @@ def one_pod(namespace: str, name: str) -> Request:
     return Request(right, f"{_path(right)}/{quote(name, safe='')}")
 
 
+def one_node(name: str) -> Request:
+    """A node."""
+    right = Right("get", "nodes", "", ALL_NAMESPACES)
+    return Request(right, f"{_path(right)}/{quote(name, safe='')}")
+
+
 def _always(seen: Callable[[decode.Object], Seen | None], item: decode.Object, _: Change) -> Seen | None:
     return seen(item)
 

@@ -21,6 +21,9 @@ NEWEST: Final = 37
 COMBINED_PREFIX: Final = "(combined from similar events): "
 """Put before the latest message by client-go when more than 10 events differ in nothing but their messages."""
 
+SANDBOX_FAILED: Final = "FailedCreatePodSandBox"
+"""Reason of the only event that tells of a pause image. It names no container."""
+
 _OTHER: Final = FailureReason.OTHER
 _NEVER: Final = FailureReason.NEVER_PULL
 _NAME: Final = FailureReason.INVALID_NAME
@@ -70,10 +73,27 @@ EVENTS: Final = (
     Form("Failed", Kind.FAILED, "Failed to pull image {image}: {error}", _OTHER),
     Form("Failed", Kind.BACK_OFF, "Error: ImagePullBackOff"),
     Form("Failed", Kind.NOT_STARTED, "Error: {reason}"),
+    Form("Failed", Kind.ERROR, "Error: {words}", _OTHER),
     Form("BackOff", Kind.BACK_OFF, "Back-off pulling image {image}"),
     Form("ErrImageNeverPull", Kind.FAILED, "Container image {image} is not present with pull policy of Never", _NEVER),
     Form("InspectFailed", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
     Form("InspectFailed", Kind.FAILED, "Failed to apply default image tag {image}: {any}", _NAME),
+    # What the runtime says of its pause image: containerd, then Docker.
+    Form(
+        SANDBOX_FAILED,
+        Kind.FAILED,
+        "Failed to create pod sandbox: {any}failed to get sandbox image {image}: {error}",
+        _OTHER,
+    ),
+    Form(
+        SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any}failed pulling image {image}: {error}", _OTHER
+    ),
+    Form(
+        SANDBOX_FAILED,
+        Kind.FAILED,
+        "Failed to create pod sandbox: {any}failed to inspect sandbox image {image}: {error}",
+        _OTHER,
+    ),
 )
 """Messages of events. A reason is not enough: `Failed` and `BackOff` are used for container starts too."""
 
@@ -121,7 +141,8 @@ _VARIABLES: Final = {
     "size": r"[0-9]{1,19}",
     "reason": "|".join(sorted(MISSING_REASONS)),
     "error": ".*",
-    "any": ".*",
+    "words": r".*\S.*",
+    "any": ".*?",
 }
 _VARIABLE = re.compile(r"\{(\w+)\}")
 
@@ -139,9 +160,10 @@ class _Reader:
         return ImageMessage(
             self.form.kind,
             image=unquote(parts.get("image", "")) or parts.get("name", ""),
-            failure=self._failure(parts.get("error")),
+            failure=self._failure(parts.get("error", parts.get("words"))),
             pull_seconds=parse_duration(parts.get("pull", "")),
             total_seconds=parse_duration(parts.get("total", "")),
+            error=parts.get("words", "").strip(),
         )
 
     def _failure(self, error: str | None) -> FailureReason | None:
@@ -175,8 +197,18 @@ def parse_event(reason: str, message: str) -> ImageMessage:
 
 
 def parse_waiting(reason: str, message: str) -> ImageMessage:
-    """What `state.waiting` of a container says. `Kind.UNKNOWN` for one that does not wait for an image."""
+    """What `state.waiting` of a container says. `Kind.UNKNOWN` for one that does not wait for an image.
+
+    An error can stand in the place of the reason. It is the image's: all later steps have reasons of one word.
+    """
+    if is_error(reason):
+        return ImageMessage(Kind.FAILED, failure=classify(reason), error=reason.strip())
     return _read(_WAITING.get(reason, ()), message.strip())
+
+
+def is_error(reason: str) -> bool:
+    """Whether a waiting reason is an error in its own words."""
+    return any(map(str.isspace, reason.strip()))
 
 
 def _read(readers: Iterable[_Reader], text: str) -> ImageMessage:

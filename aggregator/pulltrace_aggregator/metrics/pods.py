@@ -50,9 +50,9 @@ def _blocked_by(scrape: Scrape) -> Iterator[Sample]:
 PODS: Final = Section(
     "Pods",
     "One row of series for each image that a container or image volume waits for, and for `--pod.linger` after it has"
-    " come: `container` is the name of either, `container_type` is `container`, `init`, `ephemeral` or `volume`,"
-    " `image` is the reference as written in the pod. A deleted pod's leave at once, and so do those of a pod that"
-    " another one of the same name has replaced.",
+    " come: `container` is the name of either, `container_type` is `container`, `init`, `ephemeral`, `volume` or"
+    " `sandbox` (the pause image; `container` is `POD` then), `image` is the reference as written in the pod. A deleted"
+    " pod's leave at once, and so do those of a pod that another one of the same name has replaced.",
     (
         Family(
             Metric(

@@ -37,7 +37,8 @@ class ImageUse:
 class PodSeen:
     """A pod as it is now. `created_at` is the API server's stamp (Unix time); `node` is empty before scheduling.
 
-    `terminating` means that its deletion was asked for.
+    `terminating` means that its deletion was asked for. `static_uid` is the uid that events of a static pod bear, whose
+    mirror this is, empty for other pods; `daemonset` is the DaemonSet that made it.
     """
 
     namespace: str
@@ -48,6 +49,8 @@ class PodSeen:
     created_at: float | None
     terminating: bool
     uses: tuple[ImageUse, ...]
+    static_uid: str = ""
+    daemonset: str = ""
 
     @property
     def gone(self) -> "PodGone":
@@ -116,6 +119,24 @@ class EventGone:
     namespace: str
     name: str
     uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSeen:
+    """A node as Kubernetes knows it. `runtime` is `containerd`, `docker`, `cri-o` or another; texts may be empty.
+
+    `virtual` means that there is no machine that could run a DaemonSet.
+    """
+
+    name: str
+    operating_system: str
+    runtime: str
+    virtual: bool
+
+    @property
+    def can_have_exporter(self) -> bool:
+        """Whether an exporter could run there: nothing says otherwise."""
+        return not self.virtual and self.operating_system in ("", "linux") and self.runtime in ("", "containerd")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,8 @@ class ContainerType(StrEnum):
     INIT = "init"
     EPHEMERAL = "ephemeral"
     VOLUME = "volume"
+    SANDBOX = "sandbox"
+    """The pause image, which holds the pod together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,9 @@ class ImageUser:
     type: ContainerType
     name: str = ""
 
+
+SANDBOX: Final = ImageUser(ContainerType.SANDBOX, "POD")
+"""By the name that the kubelet gives it in `kubectl logs` and in the runtime."""
 
 _FIELDS: Final = {
     "containers": ContainerType.CONTAINER,

@@ -21,6 +21,8 @@ class Kind(StrEnum):
     """The second event of a failed attempt: the container cannot start without its image."""
     BACK_OFF = "back_off"
     """The kubelet pauses before the next attempt."""
+    ERROR = "error"
+    """An error in its own words, of the image or of a later step: it is the image's if the status says the same."""
     UNKNOWN = "unknown"
 
 
@@ -30,8 +32,8 @@ class ImageMessage:
 
     `image` is the reference as written in the pod, `failure` why there is no image. `pull_seconds` is the time in the
     runtime, up to Kubernetes 1.25 with the time in the kubelet's queue; `total_seconds` is the time since the kubelet
-    asked, queue included, from 1.26 on. `combined` means that one event stands for similar ones, of other containers
-    and with other causes among them.
+    asked, queue included, from 1.26 on. `error` is an error that stands alone. `combined` means that one event stands
+    for similar ones, of other containers and with other causes among them.
     """
 
     kind: Kind
@@ -39,6 +41,7 @@ class ImageMessage:
     failure: FailureReason | None = None
     pull_seconds: float | None = None
     total_seconds: float | None = None
+    error: str = ""
     combined: bool = False
 
     @property
@@ -47,6 +50,15 @@ class ImageMessage:
         if self.pull_seconds is None or self.total_seconds is None:
             return None
         return max(0.0, self.total_seconds - self.pull_seconds)
+
+
+LONGEST_COMPARED: Final = 900
+"""Characters: the API server takes 1,024 bytes of an event's message."""
+
+
+def same_error(one: ImageMessage, other: ImageMessage) -> bool:
+    """Whether an event and a container's status tell of one error."""
+    return bool(one.error) and one.error[:LONGEST_COMPARED] == other.error[:LONGEST_COMPARED]
 
 
 UNKNOWN: Final = ImageMessage(Kind.UNKNOWN)

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.decode import Object
-from pulltrace_aggregator.model.cluster import Change, EventGone, EventSeen, PodGone, RunState, SliceGone
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.cluster import Change, EventGone, EventSeen, NodeSeen, PodGone, RunState, SliceGone
+from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 
 pytestmark = pytest.mark.unit
 
@@ -26,6 +26,7 @@ KEYS = sorted(
     | {"containers", "initContainers", "ephemeralContainers", "volumes", "image", "reference", "pullPolicy", "state"}
     | {"containerStatuses", "initContainerStatuses", "waiting", "running", "reason", "message", "imageID", "phase"}
     | {"involvedObject", "source", "component", "host", "fieldPath", "series", "count", "eventTime", "ports", "port"}
+    | {"labels", "annotations", "taints", "key", "value", "ownerReferences", "kind", "nodeInfo", "operatingSystem"}
     | {"endpoints", "addresses", "conditions", "ready", "reportingComponent", "firstTimestamp", "lastTimestamp"}
 )
 SCALARS = st.one_of(
@@ -56,6 +57,7 @@ def test_nothing_raises(item: dict[str, Any]) -> None:
         decode.event_gone(each)
         decode.endpoint_slice(each)
         decode.endpoint_slice_gone(each)
+        decode.node(each)
 
 
 @given(OBJECTS)
@@ -136,6 +138,52 @@ def test_the_container_comes_from_the_field_path() -> None:
         seen = event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path})
         assert seen is not None
         assert seen.user == user
+
+
+def test_a_failed_sandbox_is_about_the_pause_image() -> None:
+    seen = event(reason="FailedCreatePodSandBox", message="Failed to create pod sandbox: no more addresses")
+    assert seen is not None
+    assert seen.user == SANDBOX
+
+
+def test_a_mirror_pod_carries_the_uid_that_its_events_bear() -> None:
+    seen = decode.pod({"metadata": {**META, "annotations": {"kubernetes.io/config.mirror": "f00d"}}})
+    assert seen is not None
+    assert (seen.uid, seen.static_uid) == ("u-1", "f00d")
+
+
+def test_a_pod_names_its_daemonset() -> None:
+    for kind, name in (("DaemonSet", "pulltrace-exporter"), ("ReplicaSet", "")):
+        seen = decode.pod({"metadata": {**META, "ownerReferences": [{"kind": kind, "name": "pulltrace-exporter"}]}})
+        assert seen is not None
+        assert seen.daemonset == name
+
+
+def a_node(info: Object, labels: Object, *taints: Object) -> NodeSeen:
+    meta = {"name": "node-1", "labels": labels}
+    seen = decode.node({"metadata": meta, "spec": {"taints": list(taints)}, "status": {"nodeInfo": info}})
+    assert seen is not None
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("seen", "can"),
+    [
+        (
+            a_node({"operatingSystem": "linux", "containerRuntimeVersion": "containerd://2.1.9"}, {"role": "worker"}),
+            True,
+        ),
+        (a_node({}, {}), True),
+        (a_node({"operatingSystem": "windows", "containerRuntimeVersion": "containerd://1.7.24"}, {}), False),
+        (a_node({"operatingSystem": "linux", "containerRuntimeVersion": "cri-o://1.34.0"}, {}), False),
+        (a_node({"operatingSystem": "linux", "containerRuntimeVersion": "docker://24.0.7"}, {}), False),
+        (a_node({"operatingSystem": "Linux"}, {"type": "virtual-kubelet"}), False),
+        (a_node({}, {}, {"key": "virtual-kubelet.io/provider", "value": "azure", "effect": "NoSchedule"}), False),
+        (a_node({}, {"eks.amazonaws.com/compute-type": "fargate"}), False),
+    ],
+)
+def test_nodes_that_cannot_have_an_exporter(seen: NodeSeen, can: bool) -> None:
+    assert seen.can_have_exporter is can
 
 
 def test_a_container_that_has_been_reported_twice_is_one() -> None:

@@ -112,7 +112,6 @@ def test_every_pattern_was_seen(reason: str, pattern: str) -> None:
         ("ErrImagePull", "", None),
         ("ContainerCreating", "", None),
         ("CrashLoopBackOff", "access denied", None),
-        ("rpc error: code = NotFound desc = not found", "not found", None),
     ],
 )
 def test_waiting_containers(reason: str, message: str, expected: str | None) -> None:
@@ -127,7 +126,6 @@ def test_waiting_containers(reason: str, message: str, expected: str | None) -> 
         ("Pulled", 'Container image "denied" already present on machine'),
         ("Failed", "Error: ErrImagePull"),
         ("BackOff", 'Back-off pulling image "denied"'),
-        ("Failed", "Error: access denied"),
     ],
 )
 def test_events_that_tell_of_no_failure_of_their_own(reason: str, message: str) -> None:

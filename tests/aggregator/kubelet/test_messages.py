@@ -16,13 +16,15 @@ from pulltrace_aggregator.kubelet.messages import (
     parse_waiting,
 )
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser, parse_field_path
-from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
+from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind, same_error
 from pulltrace_aggregator.model.states import FailureReason
 
 pytestmark = pytest.mark.unit
 
 VERSIONS = range(23, 38)
+PAUSE = "registry.k8s.io/pause:3.9"
 IMAGE = "registry.example:5000/team/app:1.2@sha256:" + "0123456789abcdef" * 4
+RAW = "failed to record image pull intent: write /var/lib/kubelet/image_manager/pulling: no space left on device"
 CAUSE = 'rpc error: code = NotFound desc = failed to resolve reference "a/b:c": a/b:c: not found'
 
 
@@ -55,6 +57,7 @@ def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
     )
     yield "Failed", "Error: ErrImagePull", ImageMessage(Kind.NOT_STARTED)
     yield "Failed", "Error: ImagePullBackOff", ImageMessage(Kind.BACK_OFF)
+    yield "Failed", f"Error: {RAW}", ImageMessage(Kind.ERROR, failure=FailureReason.DISK_FULL, error=RAW)
     yield "BackOff", f'Back-off pulling image "{IMAGE}"', ImageMessage(Kind.BACK_OFF, IMAGE)
     never = f'Container image "{IMAGE}" is not present with pull policy of Never'
     yield "ErrImageNeverPull", never, ImageMessage(Kind.FAILED, IMAGE, FailureReason.NEVER_PULL)
@@ -65,6 +68,18 @@ def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
     invalid = 'couldn\'t parse image reference "UP": invalid reference format: repository name must be lowercase'
     apply = f'Failed to apply default image tag "UP": {invalid}'
     yield "InspectFailed", apply, ImageMessage(Kind.FAILED, "UP", FailureReason.INVALID_NAME)
+
+    sandbox = 'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to start sandbox "4711": '
+    pause = f'failed to get sandbox image "{PAUSE}": failed to pull image "{PAUSE}": failed to pull and unpack image '
+    cause = f'"{PAUSE}": failed to resolve reference "{PAUSE}": unexpected status: 401 Unauthorized'
+    yield (
+        "FailedCreatePodSandBox",
+        sandbox + pause + cause,
+        ImageMessage(Kind.FAILED, PAUSE, FailureReason.UNAUTHORIZED),
+    )
+    docker = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed pulling image "{PAUSE}": '
+    daemon = "Error response from daemon: Head https://a/v2/pause/manifests/3.9: dial tcp 10.0.0.1:443: i/o timeout"
+    yield "FailedCreatePodSandBox", docker + daemon, ImageMessage(Kind.FAILED, PAUSE, FailureReason.TIMEOUT)
 
 
 REAL = [(reason, text) for minor in VERSIONS for reason, text, _ in said(minor)]
@@ -146,8 +161,8 @@ def test_causes_of_several_lines() -> None:
 @pytest.mark.parametrize(
     ("reason", "text"),
     [
-        ("Failed", "Error: failed to create containerd task: failed to create shim task: OCI runtime create failed"),
-        ("Failed", "Error: context deadline exceeded"),
+        ("Failed", "Error: "),
+        ("FailedCreatePodSandBox", "Failed to create pod sandbox: plugin failed (add): no more addresses"),
         ("BackOff", "Back-off restarting failed container app in pod web_default(0b5d)"),
         ("BackOff", "Back-off restarting failed container"),
         ("Pulling", "Pulling image a"),
@@ -208,11 +223,29 @@ def test_what_is_not_known_is_unknown(reason: str, text: str) -> None:
             "back-off 5m0s restarting failed container=app pod=web_default(0b5d)",
             ImageMessage(Kind.PRESENT),
         ),
-        ("rpc error: code = Unknown desc = no", "Failed to record image pull intent", UNKNOWN),
     ],
 )
 def test_what_waiting_containers_say(reason: str, text: str, message: ImageMessage) -> None:
     assert parse_waiting(reason, text) == message
+
+
+@pytest.mark.parametrize(
+    ("reason", "failure"),
+    [
+        (RAW, FailureReason.DISK_FULL),
+        ("rpc error: code = NotFound desc = a/b:c: not found", FailureReason.NOT_FOUND),
+        ("failed to record image pull intent: permission denied", FailureReason.OTHER),
+    ],
+)
+def test_an_error_in_place_of_the_waiting_reason_is_the_images(reason: str, failure: FailureReason) -> None:
+    waiting = parse_waiting(reason, "")
+    assert waiting == ImageMessage(Kind.FAILED, failure=failure, error=reason)
+    assert same_error(parse_event("Failed", f"Error: {reason}"), waiting)
+    assert not same_error(parse_event("Failed", "Error: OCI runtime create failed"), waiting)
+
+
+def test_a_reason_of_one_word_that_nobody_knows_tells_nothing() -> None:
+    assert parse_waiting("SomethingNew", "no such host") == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,18 @@ def test_a_waiting_reason_of_the_image_class_is_evidence(reason: str) -> None:
     assert row.phase is (PodPhase.BACKOFF if reason == "ImagePullBackOff" else PodPhase.FAILED)
 
 
-@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", "rpc error: code = Unknown", "😀"])
+def test_an_error_in_place_of_the_waiting_reason_is_evidence() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.status("json: cannot unmarshal array into Go struct field DockerConfigJson.auths")
+    cluster.tick()
+    assert pod.row().phase is PodPhase.FAILED
+    pod.run()
+    cluster.tick()
+    assert pod.row().phase is PodPhase.PULLED
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", "SomethingNew", "😀"])
 def test_other_waiting_reasons_are_none(reason: str) -> None:
     cluster = Cluster()
     cluster.pod().status(reason)
