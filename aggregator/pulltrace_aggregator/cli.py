@@ -15,7 +15,7 @@ from pulltrace.web import Server
 from pulltrace_aggregator import config
 from pulltrace_aggregator.api.pages import Pages
 from pulltrace_aggregator.config import AggregatorConfig
-from pulltrace_aggregator.controller.reconciler import Core, Limits
+from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.exporters import Access as FleetAccess
 from pulltrace_aggregator.exporters import Discovery, Fleet, Pace
@@ -87,7 +87,7 @@ def _serve(
         timeout=settings.exporter_timeout,
         sink=inbox,
     )
-    loop = Loop(inbox, Core(clock.now(), _limits(settings), settings.shard.owns), cluster, fleet, clock)
+    loop = Loop(inbox, Reconciler(clock.now(), _limits(settings), settings.shard.owns), cluster, fleet, clock)
     loaded = program.WebConfigState(settings.web_config_file)
     pages = Pages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
     server = Server(settings.listen_address, pages.routes(), settings.web_config_file)

@@ -14,14 +14,14 @@ MOST_AT_ONCE: Final = 5000
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class Rechecked:
     """The answer to a recheck: the pod that bears the name now, None where there is none."""
 
     recheck: Recheck
     found: PodSeen | None
 
 
-News: TypeAlias = Observed | ExporterSeen | ExporterGone | Looked
+News: TypeAlias = Observed | ExporterSeen | ExporterGone | Rechecked
 
 
 class Inbox:

@@ -9,9 +9,9 @@ from typing import Final, Protocol
 
 from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
-from pulltrace_aggregator.controller.reconciler import Core, Turn
+from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Looked, News
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, News, Rechecked
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
 from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.model.cluster import PodSeen, SliceGone, SliceSeen
@@ -70,7 +70,9 @@ class Published:
 class Loop:
     """Runs in a thread of its own until stopped; what is published is replaced as a whole with each turn."""
 
-    def __init__(self, inbox: Inbox, core: Core, kubernetes: Kubernetes, exporters: Exporters, clock: Clock) -> None:
+    def __init__(
+        self, inbox: Inbox, core: Reconciler, kubernetes: Kubernetes, exporters: Exporters, clock: Clock
+    ) -> None:
         self._inbox = inbox
         self._core = core
         self._kubernetes = kubernetes
@@ -120,7 +122,7 @@ class Loop:
                 self._complain(error, node)
             self._act(turn)
 
-    def _tick(self) -> Turn | None:
+    def _tick(self) -> TickResult | None:
         try:
             return self._core.tick(self._clock.now())
         except Exception as error:  # noqa: BLE001 - said; the view before stays
@@ -141,7 +143,7 @@ class Loop:
                 self._core.read(news.reading, at)
             case ExporterGone():
                 self._core.forget(news.node)
-            case Looked():
+            case Rechecked():
                 self._core.rechecked(news.recheck, news.found, at, ahead)
             case SliceSeen() | SliceGone():
                 self._exporters.receive(news)
@@ -154,7 +156,7 @@ class Loop:
             self._complaint = kind
             log.error("a fault of this program: what was told last is lost", exc_info=error, extra=fields(node=node))
 
-    def _act(self, turn: Turn) -> None:
+    def _act(self, turn: TickResult) -> None:
         if (turn.busy, turn.layers) != self._wanted:
             self._wanted = (turn.busy, turn.layers)
             self._exporters.want(*self._wanted)
@@ -177,7 +179,7 @@ class Loop:
             )
         else:
             self._forbidden = False
-            self._inbox.receive(Looked(recheck, found))
+            self._inbox.receive(Rechecked(recheck, found))
         finally:
             self._looks.discard(recheck)
 

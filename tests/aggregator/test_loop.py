@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from pulltrace_aggregator.controller.node_reconciler import Assessor
-from pulltrace_aggregator.controller.reconciler import Core
+from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
+from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox
 from pulltrace_aggregator.kube.health import FeedState, Health, Stage
@@ -61,7 +61,7 @@ class Stand:
         self.inbox = Inbox(StillClock())
         self.kubernetes = Kubernetes()
         self.exporters = Exporters()
-        self.loop = Loop(self.inbox, Core(START), self.kubernetes, self.exporters, StillClock())
+        self.loop = Loop(self.inbox, Reconciler(START), self.kubernetes, self.exporters, StillClock())
 
     def read(self, name: str) -> None:
         self.inbox.receive(ExporterSeen(self.toy.node(name).reading(), "http://x"))
@@ -152,14 +152,14 @@ def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCapt
 def test_a_node_that_cannot_be_judged_costs_itself_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    judged = Assessor.assess
+    reconcile = NodeReconciler.reconcile
 
-    def assess(self: Assessor, reading: NodeReading, *others: Any) -> Any:
+    def raise_for_odd(self: NodeReconciler, reading: NodeReading, *others: Any) -> Any:
         if reading.node == "odd":
             raise ZeroDivisionError
-        return judged(self, reading, *others)
+        return reconcile(self, reading, *others)
 
-    monkeypatch.setattr(Assessor, "assess", assess)
+    monkeypatch.setattr(NodeReconciler, "reconcile", raise_for_odd)
     stand = Stand()
     for name in ("odd", "node-1"):
         pod = stand.toy.pod(f"on-{name}", node=name)

@@ -9,10 +9,10 @@ from hashlib import sha256
 from itertools import count
 from typing import Any
 
-from pulltrace.clock import Instant, Monotonic, NodeTime
+from pulltrace.clock import Instant, Monotonic, NodeTime, ServerTime
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import Reference
-from pulltrace_aggregator.controller.reconciler import Core, Limits, Turn
+from pulltrace_aggregator.controller.reconciler import Limits, Reconciler, TickResult
 from pulltrace_aggregator.kubelet.messages import parse_event
 from pulltrace_aggregator.model.cluster import (
     Change,
@@ -142,7 +142,7 @@ class ToyPod:
     name: str
     uid: str
     node: ToyNode
-    created: float
+    created: ServerTime
     uses: dict[tuple[ContainerType, str], ImageUse]
     phase: str = "Pending"
     terminating: bool = False
@@ -222,7 +222,7 @@ class ToyPod:
         key = (reason, message, user.type, user.name)
         before = self.events.get(key)
         cluster = self.cluster
-        at = float(int(self.node.now - age))
+        at = NodeTime(int(self.node.now - age))
         event = EventSeen(
             namespace=self.namespace,
             name=before.name if before else f"{self.name}.{next(cluster.numbers):x}",
@@ -234,7 +234,7 @@ class ToyPod:
             reason=reason,
             message=parse_event(reason, message),
             count=before.count + 1 if before else 1,
-            created_at=before.created_at if before else cluster.server_now - age,
+            created_at=before.created_at if before else ServerTime(cluster.server_now - age),
             first_at=before.first_at if before else at,
             last_at=at,
             change=change or (Change.MODIFIED if before else Change.ADDED),
@@ -284,13 +284,13 @@ class Cluster:
         self.nodes: dict[str, ToyNode] = {}
         self.pods: list[ToyPod] = []
         self._owns = owns
-        self.core = Core(start, limits, owns)
-        self.turn = Turn(View(), (), frozenset(), frozenset())
+        self.core = Reconciler(start, limits, owns)
+        self.turn = TickResult(View(), (), frozenset(), frozenset())
 
     @property
-    def server_now(self) -> float:
+    def server_now(self) -> ServerTime:
         """The API server's clock."""
-        return self.now.wall + self.server_ahead
+        return ServerTime(self.now.wall + self.server_ahead)
 
     @property
     def view(self) -> View:
@@ -386,7 +386,7 @@ class Cluster:
 
     def restart(self, *, lists: bool = True) -> None:
         """Another aggregator starts, which sees what the API and the exporters show."""
-        self.core = Core(self.now, self.limits, self._owns)
+        self.core = Reconciler(self.now, self.limits, self._owns)
         if lists:
             self.relist()
 

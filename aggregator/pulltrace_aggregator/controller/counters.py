@@ -4,6 +4,7 @@ from collections import Counter
 from types import MappingProxyType
 from typing import Final
 
+from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
 from pulltrace_aggregator.kubelet.event_counts import EventCounter
 from pulltrace_aggregator.model.cluster import Change, EventSeen
@@ -11,7 +12,7 @@ from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import image_name
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry, StageLabels, Totals
-from pulltrace_aggregator.pods.image_wait import Wait
+from pulltrace_aggregator.pods.image_wait import ImageWait
 
 OTHER: Final = "other"
 MOST_REGISTRIES: Final = 200
@@ -19,8 +20,8 @@ DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 """Seconds, the same as the exporter's."""
 
 
-class Ledger:
-    """Mutable inside the core; `totals()` gives the immutable picture of it."""
+class Counters:
+    """Mutable inside the reconciler; `totals()` gives an immutable picture."""
 
     def __init__(self) -> None:
         self._events = EventCounter()
@@ -30,9 +31,8 @@ class Ledger:
         self._durations: dict[NamespaceRegistry, Histogram] = {}
         self._queues: dict[str, Histogram] = {}
         self._stages: dict[StageLabels, Histogram] = {}
-        self._picture: Totals | None = None
 
-    def event(self, event: EventSeen) -> None:
+    def add_event(self, event: EventSeen) -> None:
         """Count what a kubelet's event tells: a failure, or how long a pull took. A list adds no duration."""
         times, message = self._events.count(event), event.message
         if not times:
@@ -40,43 +40,33 @@ class Ledger:
         if message.failure is not None:
             labels = FailureLabels(event.namespace, self._registry(message.image), message.failure.value)
             self._failures[labels] += times
-            self._picture = None
         elif message.kind is Kind.PULLED and event.change is not Change.LISTED:
             self._pull_took(event.namespace, message)
 
     def became_stale(self, reason: StaleReason) -> None:
         """Count a pull that got stale."""
         self._stale[reason.value] += 1
-        self._picture = None
 
-    def ended_well(self, namespace: str, wait: Wait) -> None:
-        """Count the stages of a wait that is over, once."""
-        over = wait.over
-        if wait.counted or over is None:
-            return
-        wait.counted = True
-        for stage, seconds in (wait.anatomy.seconds(over, wait.said) or {}).items():
+    def wait_ended(self, namespace: str, wait: ImageWait, ended_at: Monotonic) -> None:
+        """Count the stages of a wait that ended well."""
+        for stage, seconds in (wait.stages.seconds(ended_at, wait.pulled) or {}).items():
             labels = StageLabels(namespace, stage.value)
             self._stages[labels] = _observed(self._stages.get(labels), seconds)
-            self._picture = None
 
     def totals(self) -> Totals:
-        """An immutable picture; the same object while nothing changed."""
-        if self._picture is None:
-            self._picture = Totals(
-                failures=MappingProxyType(dict(self._failures)),
-                stale_pulls=MappingProxyType(dict(self._stale)),
-                durations=MappingProxyType(dict(self._durations)),
-                queues=MappingProxyType(dict(self._queues)),
-                stages=MappingProxyType(dict(self._stages)),
-            )
-        return self._picture
+        """An immutable picture."""
+        return Totals(
+            failures=MappingProxyType(dict(self._failures)),
+            stale_pulls=MappingProxyType(dict(self._stale)),
+            durations=MappingProxyType(dict(self._durations)),
+            queues=MappingProxyType(dict(self._queues)),
+            stages=MappingProxyType(dict(self._stages)),
+        )
 
     def _pull_took(self, namespace: str, message: ImageMessage) -> None:
         if message.pull_seconds is not None:
             labels = NamespaceRegistry(namespace, self._registry(message.image))
             self._durations[labels] = _observed(self._durations.get(labels), message.pull_seconds)
-            self._picture = None
         if message.waiting_seconds is not None:
             self._queues[namespace] = _observed(self._queues.get(namespace), message.waiting_seconds)
 

@@ -1,135 +1,139 @@
 """One node at one moment: its pods' waits, its pulls, and what is to be published of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace.model.pull import Phase, Pull
-from pulltrace_aggregator.controller.counters import Ledger
-from pulltrace_aggregator.diagnosis.blocked_by import Case, judge
+from pulltrace.clock import Monotonic
+from pulltrace_aggregator.controller.counters import Counters
+from pulltrace_aggregator.diagnosis.blocked_by import Facts, diagnose
 from pulltrace_aggregator.diagnosis.node_pulls import (
     SlowDownloads,
     StaleCounts,
-    layers_matter,
-    next_past,
+    needs_layers,
     node_pulls,
-    waits_for_shared,
+    waits_for_shared_layer,
 )
-from pulltrace_aggregator.diagnosis.peer_rates import Peers
-from pulltrace_aggregator.diagnosis.staleness import StaleLimits, is_silent, next_change, resolving_stale
-from pulltrace_aggregator.join.pull_queue import Line, wanted
-from pulltrace_aggregator.join.tag_digests import Learnt
-from pulltrace_aggregator.join.wait_phases import Followed, follow, next_word
-from pulltrace_aggregator.kubelet.container_status import ImageStatus
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
-from pulltrace_aggregator.model.image_names import image_name
+from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
+from pulltrace_aggregator.diagnosis.staleness import StaleLimits, is_silent, resolving_stale
+from pulltrace_aggregator.join.pull_queue import PullQueue
+from pulltrace_aggregator.join.tag_digests import TagDigests
+from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, advance_waits
+from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
+from pulltrace_aggregator.model.exporter import NodeReading
+from pulltrace_aggregator.model.image_names import canonical_reference, image_name
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodImage, PodPull
-from pulltrace_aggregator.pods.image_wait import Wait
+from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
-WORDS_SECONDS: Final = 3.0
-"""How long the kubelet's figures of a pull may come after the container that it was for has started."""
+EVENT_SECONDS: Final = 3.0
+"""How long the event `Pulled` with the durations may come after the container that it was for has started."""
 FIRST_SECONDS: Final = 4.0
 """A download is not compared with others' before: the rate of its first moments says nothing."""
-NEVER_AGAIN: Final = float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """What one node adds to the view.
 
-    It is to be looked at again at `next_at` (monotonic) at the latest. `busy` nodes are to be asked often; `layers`
-    means that the layers of its pulls matter.
+    It is to be reconciled again at `next_at` at the latest. `busy` nodes are to be asked often; `layers` means that the
+    layers of its pulls matter.
     """
 
     status: NodeStatus
     pods: tuple[PodPull, ...] = ()
     pulls: tuple[NodePull, ...] = ()
-    next_at: float = NEVER_AGAIN
+    next_at: Monotonic = FOREVER
     busy: bool = False
     layers: bool = False
 
 
-class Assessor:
-    """Looks at nodes one by one. What it knows of all of them: rates, what references led to, and the counters."""
+class NodeReconciler:
+    """Brings nodes up to now, one by one. It knows of all of them: rates, digests of tags, and the counters."""
 
-    def __init__(self, ledger: Ledger, limits: StaleLimits, linger: float, started: float) -> None:
-        self._ledger = ledger
+    def __init__(self, counters: Counters, limits: StaleLimits, linger: float, started: Monotonic) -> None:
+        self._counters = counters
         self._limits = limits
         self._linger = linger
         self._started = started
         self._stale = StaleCounts(started)
         self._slow = SlowDownloads()
-        self._learnt = Learnt()
-        self._peers = Peers()
+        self._digests = TagDigests()
+        self._rates = PeerRates()
 
-    def hear(self, reading: NodeReading, now: float) -> None:
-        """Take in what matters of a node for others; before any of them is looked at."""
-        pulls = reading.report.pulls if reading.report else ()
-        self._learnt.hear(reading.node, pulls)
-        answering = not is_silent(reading, now, self._limits, now)
-        self._peers.update(reading.node, pulls if answering else ())
+    def compare(self, reading: NodeReading, now: Monotonic) -> None:
+        """Take in what matters of a node for others; before any of them is reconciled."""
+        self._digests.update(reading.node, reading.pulls)
+        silent = is_silent(reading, now, self._limits, Deadlines(now))
+        self._rates.update(reading.node, () if silent else reading.pulls)
 
     def forget(self, node: str) -> None:
         """The node is no longer known."""
-        self._learnt.hear(node, ())
-        self._peers.update(node, ())
+        self._digests.update(node, ())
+        self._rates.update(node, ())
         self._stale.forget(node)
         self._slow.forget(node)
 
-    def count(self, namespace: str, wait: Wait, now: float) -> None:
-        """Count a wait that ended well. Of one that began before we did nobody knows where its time went."""
-        if wait.since < self._started:
-            wait.counted = True
-        elif wait.over is not None and (wait.said is not None or now - wait.over >= WORDS_SECONDS):
-            self._ledger.ended_well(namespace, wait)
+    def count(self, namespace: str, wait: ImageWait) -> None:
+        """Count a wait that ended well, once. Of one that began before we did nobody knows where its time went."""
+        if wait.ended_at is not None and not wait.counted and wait.since >= self._started:
+            self._counters.wait_ended(namespace, wait, wait.ended_at)
+        wait.counted = True
 
-    def assess(self, reading: NodeReading, records: Sequence[PodRecord], now: float) -> NodeView:
-        """The node's part of the view at the monotonic time `now`."""
-        waits = [(record, wait) for record in records for wait in record.waits]
-        silent = is_silent(reading, min((wait.opened for _, wait in waits), default=now), self._limits, now)
-        found = node_pulls(reading, self._limits, now, silent=silent)
-        pulls, settled_at = self._slow.settle(reading.node, found, now)
-        for reason in self._stale.newly_stale(reading, pulls):
-            self._ledger.became_stale(reason)
-        followed, line = follow(
-            records,
-            reading,
-            [entry.pull for entry in pulls],
-            self._learnt.digest_of,
-            now,
-            self._linger,
-            silent=silent,
-        )
-        shown = {id(entry.wait) for entry in followed}
-        for record, wait in waits:
-            if not wait.counted and wait.over is not None:
-                self.count(record.namespace, wait, now if id(wait) in shown else NEVER_AGAIN)
-        desk = _Desk(reading, pulls, line, silent=silent, stale=resolving_stale(reading, self._limits, now))
-        rows = tuple(self._row(entry, desk, now) for entry in followed)
-        status = _status(desk, rows)
+    def reconcile(self, reading: NodeReading, records: Sequence[PodRecord], now: Monotonic) -> NodeView:
+        """Bring the node's waits and pulls up to now; returns its part of the view."""
+        deadlines = Deadlines(now)
+        opened_at = min((wait.opened_at for record in records for wait in record.waits), default=FOREVER)
+        silent = is_silent(reading, opened_at, self._limits, deadlines)
+        pulls = self._pulls(reading, deadlines, silent=silent)
+        node = NodeNow(reading, pulls, deadlines, silent)
+        joined, queue = self._advance(records, node)
+        unanswered = resolving_stale(reading, self._limits, deadlines)
+        rows = tuple(self._row(entry, node, queue, unanswered) for entry in joined)
+        status = _status(node, queue, rows, unanswered)
         return NodeView(
             status,
             rows,
             pulls,
-            next_at=min(
-                self._next_at(reading, followed, silent=silent, now=now), next_past(reading, pulls, now), settled_at
-            ),
+            next_at=deadlines.next_at,
             # Also while the only pull known has ended: the exporter tells when it goes.
             busy=bool(pulls) or status.active or any(record.may_wait for record in records),
-            layers=_layers_matter(rows, pulls),
+            layers=any(row.pull is not None and needs_layers(row.pull.pull, pulls) for row in rows),
         )
 
-    def _row(self, entry: Followed, desk: "_Desk", now: float) -> PodPull:
-        entry.wait.anatomy.enter(entry.phase, now if entry.wait.over is None else entry.wait.over)
-        record, seeker = entry.record, entry.seeker
-        matched = desk.pull_of(entry)
-        behind = desk.line.head if entry.phase is PodPhase.QUEUED else ""
-        registry, repository, digest = _identity(seeker.image, matched)
+    def _pulls(self, reading: NodeReading, deadlines: Deadlines, *, silent: bool) -> tuple[NodePull, ...]:
+        pulls = node_pulls(reading, self._limits, deadlines, silent=silent)
+        pulls = self._slow.without_brief(reading.node, pulls, deadlines)
+        for reason in self._stale.newly_stale(reading, pulls):
+            self._counters.became_stale(reason)
+        return pulls
+
+    def _advance(self, records: Sequence[PodRecord], node: NodeNow) -> tuple[list[JoinedWait], PullQueue]:
+        before = [(record, each, each.wait) for record in records for each in record.containers.values()]
+        joined, queue = advance_waits(records, node, self._digests.digest_of, self._linger)
+        for record, container, wait in before:
+            if wait is not None and container.wait is not wait:
+                self.count(record.namespace, wait)
+        for entry in joined:
+            if self._is_told(entry.wait, node.deadlines):
+                self.count(entry.record.namespace, entry.wait)
+        return joined, queue
+
+    def _is_told(self, wait: ImageWait, deadlines: Deadlines) -> bool:
+        """Whether a wait has ended and nothing more is to be told of it."""
+        if wait.ended_at is None or wait.counted:
+            return False
+        return wait.pulled is not None or wait.since < self._started or deadlines.reached(wait.ended_at + EVENT_SECONDS)
+
+    def _row(self, entry: JoinedWait, node: NodeNow, queue: PullQueue, unanswered: int) -> PodPull:
+        record, container, matched = entry.record, entry.container, _pull_of(entry)
+        behind = queue.head if entry.phase is PodPhase.QUEUED else ""
+        registry, repository, digest = _identity(container.image, matched)
+        facts = None if entry.phase is PodPhase.PULLED else self._facts(entry, node, queue, unanswered)
         return PodPull(
             labels=PodImage(
-                record.namespace, record.name, seeker.user.name, seeker.user.type, record.node, seeker.image
+                record.namespace, record.name, container.user.name, container.user.type, record.node, container.image
             ),
             uid=record.uid,
             phase=entry.phase,
@@ -138,114 +142,60 @@ class Assessor:
             registry=registry,
             repository=repository,
             digest=digest,
-            cause=None if entry.phase is PodPhase.PULLED else judge(self._case(entry, matched, behind, desk, now)),
+            cause=None if facts is None else diagnose(facts),
             behind=behind,
             pull=matched,
         )
 
-    def _case(self, entry: Followed, matched: NodePull | None, behind: str, desk: "_Desk", now: float) -> Case:
-        pull = matched.pull if matched else None
-        downloading = entry.phase is PodPhase.DOWNLOADING and pull is not None
-        settled = downloading and now >= _settled_at(entry, desk.reading)
-        return Case(
+    def _facts(self, entry: JoinedWait, node: NodeNow, queue: PullQueue, unanswered: int) -> Facts:
+        matched = entry.match.pull
+        pull = matched.pull if matched is not None and entry.phase is PodPhase.DOWNLOADING else None
+        comparable = matched is not None and node.deadlines.reached(_comparable_at(entry, matched))
+        return Facts(
             phase=entry.phase,
-            failure=entry.seeker.failure,
-            silent=desk.silent,
-            runtime_up=desk.reading.report is None or desk.reading.report.daemon.up,
+            failure=entry.container.failure,
+            silent=node.silent,
+            runtime_up=node.reading.runtime_up,
             stale=matched.stale if matched else None,
-            unresolved=desk.is_unresolved(entry.seeker.image),
-            behind=behind,
-            shared=pull is not None and downloading and waits_for_shared(pull, desk.all_pulls),
-            share=self._peers.share(desk.reading.node, pull) if pull is not None and settled else None,
+            # The first in line are those whose registry has not answered for too long.
+            unresolved=canonical_reference(entry.container.image) in queue.resolving[:unanswered],
+            behind=queue.head if entry.phase is PodPhase.QUEUED else "",
+            shared=pull is not None and waits_for_shared_layer(pull, node.pulls),
+            share=self._rates.share(node.reading.node, pull) if pull is not None and comparable else None,
         )
 
-    def _next_at(self, reading: NodeReading, followed: Sequence[Followed], *, silent: bool, now: float) -> float:
-        at = [next_change(reading, self._limits, now), next_word(followed, reading, now)]
-        if followed and not silent and reading.silent_since is not None:
-            at.append(reading.silent_since + self._limits.silence)
-        for entry in followed:
-            wait = entry.wait
-            if wait.over is not None:
-                at += [wait.over + self._linger] if wait.counted else [now]
-            elif now < (settled_at := _settled_at(entry, reading)):
-                at.append(settled_at)
-            elif reading.state is NodeState.UNKNOWN and not silent:
-                at.append(wait.opened + self._limits.silence)
-            elif entry.seeker.status is ImageStatus.MISSING and entry.match.pull is None:
-                at.append(now)  # an answer that brings nothing new may still tell that nothing goes on
-        return min(at)
+
+def _pull_of(entry: JoinedWait) -> NodePull | None:
+    """The matched pull; the last one known for an image that has come."""
+    if entry.match.pull is not None or entry.wait.ended_at is None or entry.wait.pull is None:
+        return entry.match.pull
+    return replace(entry.wait.pull, stale=None, answering=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Desk:
-    """What lies on the table of one node. `stale` is the number of resolving pulls that take too long."""
-
-    reading: NodeReading
-    pulls: tuple[NodePull, ...]
-    line: Line
-    silent: bool
-    stale: int
-
-    @property
-    def all_pulls(self) -> list[Pull]:
-        return [entry.pull for entry in self.pulls]
-
-    def pull_of(self, entry: Followed) -> NodePull | None:
-        """The matched pull as it is published; the last one known for an image that has come."""
-        pull = entry.match.pull
-        if pull is not None:
-            return next(shown for shown in self.pulls if shown.pull is pull)
-        if entry.wait.over is None or entry.wait.pull is None:
-            return None
-        return NodePull(
-            self.reading.node,
-            entry.wait.pull,
-            None,
-            self.reading.ahead,
-            answering=False,
-            timed=self.reading.timed,
-        )
-
-    def is_unresolved(self, image: str) -> bool:
-        """Whether it is one of those whose registry has not answered for too long: the first in line are."""
-        return wanted(image) in self.line.resolving[: self.stale]
-
-
-def _settled_at(entry: Followed, reading: NodeReading) -> float:
+def _comparable_at(entry: JoinedWait, matched: NodePull) -> float:
     """From when on the rate of its download says something."""
-    pull = entry.match.pull
-    if pull is None:
-        return float("-inf")
-    begun, opened = reading.begun(pull), entry.wait.opened
-    return (opened if begun is None else min(begun, opened)) + FIRST_SECONDS
+    opened_at = entry.wait.opened_at
+    return (opened_at if matched.began_at is None else min(matched.began_at, opened_at)) + FIRST_SECONDS
 
 
 def _identity(image: str, matched: NodePull | None) -> tuple[str, str, str]:
     """Registry, repository and digest: the pull's, else what the reference tells."""
     if matched is not None:
-        return matched.pull.key
+        return matched.key
     name = image_name(image)
     return (name.registry, name.repository, name.digest or "") if name else ("", "", "")
 
 
-def _status(desk: _Desk, rows: Sequence[PodPull]) -> NodeStatus:
-    reading, report = desk.reading, desk.reading.report
+def _status(node: NodeNow, queue: PullQueue, rows: Sequence[PodPull], unanswered: int) -> NodeStatus:
     waiting = sum(row.phase is not PodPhase.PULLED for row in rows)
     return NodeStatus(
-        node=reading.node,
-        state=reading.state,
-        answered_at=reading.answered_at,
-        queued=len(desk.line.queued),
-        resolving=len(report.resolving) if report else 0,
-        resolving_stale=desk.stale,
-        running=sum(not entry.pull.phase.ended for entry in desk.pulls),
+        node=node.reading.node,
+        state=node.reading.state,
+        answered_at=node.reading.answered_at,
+        queued=len(queue.queued),
+        resolving=len(node.reading.resolving),
+        resolving_stale=unanswered,
+        running=sum(entry.running for entry in node.pulls),
         waiting=waiting,
-        missing=desk.silent and waiting > 0,
+        missing=node.silent and waiting > 0,
     )
-
-
-def _layers_matter(rows: Sequence[PodPull], pulls: Sequence[NodePull]) -> bool:
-    downloading = [entry.pull for entry in pulls if entry.pull.phase is Phase.DOWNLOADING]
-    if len(downloading) < 2:
-        return False
-    return any(row.pull is not None and layers_matter(row.pull.pull, downloading) for row in rows)

@@ -7,15 +7,15 @@ alone may have changed something.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from pulltrace.clock import Instant
-from pulltrace_aggregator.controller.counters import Ledger
-from pulltrace_aggregator.controller.node_reconciler import Assessor, NodeView
+from pulltrace.clock import Instant, Monotonic
+from pulltrace_aggregator.controller.counters import Counters
+from pulltrace_aggregator.controller.node_reconciler import NodeReconciler, NodeView
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from pulltrace_aggregator.model.clock_skew import Moment
+from pulltrace_aggregator.model.clocks import Moment
 from pulltrace_aggregator.model.cluster import EventSeen, Observed, PodSeen
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
-from pulltrace_aggregator.pods.store import Recheck, Waits
+from pulltrace_aggregator.pods.store import PodStore, Recheck
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class TickResult:
     """What a tick gives: the view, and what others are to do.
 
     `rechecks` are pods to be looked at now; each is asked for once, and again after a while without an answer. `busy`
@@ -43,7 +43,7 @@ class Turn:
     faults: tuple[tuple[str, Exception], ...] = ()
 
 
-class Core:
+class Reconciler:
     """Mutable, and for one thread. `owns` tells which nodes are this replica's."""
 
     def __init__(
@@ -51,12 +51,12 @@ class Core:
     ) -> None:
         limits = limits or Limits()
         self._owns = owns
-        self._ledger = Ledger()
-        self._waits = Waits(owns)
-        self._assessor = Assessor(self._ledger, limits.stale, limits.pod_linger, started.monotonic)
+        self._counters = Counters()
+        self._pods = PodStore(owns)
+        self._nodes = NodeReconciler(self._counters, limits.stale, limits.pod_linger, started.monotonic)
         self._readings: dict[str, NodeReading] = {}
         self._views: dict[str, NodeView] = {}
-        self._dirty: set[str] = set()
+        self._changed: set[str] = set()
 
     def observe(self, seen: Observed, now: Instant, server_ahead: float = 0.0) -> None:
         """Take in what the Kubernetes API showed at `now`.
@@ -64,21 +64,21 @@ class Core:
         `server_ahead` is by how many seconds the API server's clock is ahead of ours: its stamps become ages with it.
         """
         if isinstance(seen, EventSeen) and self._owns(seen.node):
-            self._ledger.event(seen)
-        self._waits.observe(seen, Moment(now, server_ahead))
+            self._counters.add_event(seen)
+        self._pods.observe(seen, Moment(now, server_ahead))
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, now: Instant, server_ahead: float = 0.0) -> None:
         """Take in the answer to a recheck: the pod that bears the name now, None where there is none."""
-        self._waits.rechecked(recheck, found, Moment(now, server_ahead))
+        self._pods.rechecked(recheck, found, Moment(now, server_ahead))
 
     def read(self, reading: NodeReading, now: Instant) -> None:
         """Take in how a node's exporter was read at `now`; an answer that nothing has changed costs nothing."""
         if not self._owns(reading.node):
             return
         before = self._readings.get(reading.node)
-        reading = self._readings[reading.node] = _with_failure(reading.after(before), before, now.monotonic)
+        reading = self._readings[reading.node] = reading.after(before, now.monotonic)
         if before is None or before.report is not reading.report or before.state is not reading.state:
-            self._dirty.add(reading.node)
+            self._changed.add(reading.node)
         elif reading.node in self._views:
             view = self._views[reading.node]
             status = replace(view.status, answered_at=reading.answered_at)
@@ -87,17 +87,16 @@ class Core:
     def forget(self, node: str) -> None:
         """The node has no exporter any more, and nothing of the last one has to be kept."""
         if self._readings.pop(node, None) is not None:
-            self._assessor.forget(node)
-            self._dirty.add(node)
+            self._nodes.forget(node)
+            self._changed.add(node)
 
-    def tick(self, now: Instant) -> Turn:
+    def tick(self, now: Instant) -> TickResult:
         """Bring everything up to `now`."""
-        at = now.monotonic
-        rechecks = self._waits.rechecks(at)
-        faults = tuple(self._look(self._due(at), at))
-        for finished in self._waits.take_finished():
-            self._assessor.count(finished.namespace, finished.wait, float("inf"))
-        return Turn(
+        rechecks = self._pods.rechecks(now.monotonic)
+        faults = tuple(self._reconcile(self._due(now.monotonic), now.monotonic))
+        for finished in self._pods.pop_finished():
+            self._nodes.count(finished.namespace, finished.wait)
+        return TickResult(
             self._view(),
             rechecks,
             busy=frozenset(node for node, view in self._views.items() if view.busy),
@@ -105,29 +104,26 @@ class Core:
             faults=faults,
         )
 
-    def _due(self, at: float) -> list[str]:
-        due = self._dirty | self._waits.take_dirty()
-        self._dirty = set()
-        due.update(node for node, view in self._views.items() if view.next_at <= at)
+    def _due(self, now: Monotonic) -> list[str]:
+        due = self._changed | self._pods.pop_changed()
+        self._changed = set()
+        due.update(node for node, view in self._views.items() if view.next_at <= now)
         return sorted(due)
 
-    def _look(self, nodes: list[str], at: float) -> Iterator[tuple[str, Exception]]:
+    def _reconcile(self, nodes: list[str], now: Monotonic) -> Iterator[tuple[str, Exception]]:
         readings = {node: self._readings.get(node) or NodeReading(node, NodeState.UNKNOWN) for node in nodes}
-        # First what all of them say, for each is judged by the others too.
+        # First what all of them say, for each is compared with the others.
         for reading in readings.values():
-            self._assessor.hear(reading, at)
+            self._nodes.compare(reading, now)
         for node, reading in readings.items():
+            records = self._pods.on(node)
             try:
-                self._assess(node, reading, at)
+                if records or node in self._readings:
+                    self._views[node] = self._nodes.reconcile(reading, records, now)
+                else:
+                    self._views.pop(node, None)
             except Exception as error:  # noqa: BLE001 - told to the caller, and no reason to go blind for all others
                 yield node, error
-
-    def _assess(self, node: str, reading: NodeReading, at: float) -> None:
-        records = self._waits.on(node)
-        if not records and node not in self._readings:
-            self._views.pop(node, None)
-        else:
-            self._views[node] = self._assessor.assess(reading, records, at)
 
     def _view(self) -> View:
         pods: list[PodPull] = []
@@ -137,12 +133,4 @@ class Core:
             pods += view.pods
             pulls += view.pulls
             nodes.append(view.status)
-        return View(tuple(pods), tuple(pulls), tuple(nodes), self._ledger.totals())
-
-
-def _with_failure(reading: NodeReading, before: NodeReading | None, now: float) -> NodeReading:
-    """The reading, with the time at which questions began to fail."""
-    if reading.state is NodeState.OK:
-        return reading
-    began = before.failing_since if before else None
-    return replace(reading, failing_since=now if began is None else began)
+        return View(tuple(pods), tuple(pulls), tuple(nodes), self._counters.totals())

@@ -1,4 +1,4 @@
-"""What blocks a waiting image: the table of rules, of which the first that holds gives the verdict. Pure.
+"""What blocks a waiting image: the table of rules, of which the first that holds gives the cause. Pure.
 
 Run as a module it writes the reference page.
 """
@@ -16,12 +16,12 @@ SLOW_SHARE: Final = 0.25
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
-    """All that a verdict is made of.
+class Facts:
+    """All that the cause depends on.
 
     `failure` is why the last attempt failed, None where that is not known. `silent` means that no exporter answers for
     the node, `runtime_up` that containerd answers its exporter. `stale` is that of the matched pull, `unresolved` means
-    that the registry has not answered for `--stale.resolving`. `behind` is what the kubelet's line serves first.
+    that the registry has not answered for `--stale.resolving`. `behind` is at the head of the kubelet's queue.
     `shared` means that all layers on their way are those of a pull that began before. `share` is the node's rate as a
     part of the median of its peers, None without any.
     """
@@ -43,20 +43,20 @@ class Rule:
 
     cause: Cause
     when: str
-    holds: Callable[[Case], bool]
+    holds: Callable[[Facts], bool]
     advice: str
 
 
 _DOWN: Final = (PodPhase.BACKOFF, PodPhase.FAILED)
 
 
-def _failed_for(*reasons: FailureReason) -> Callable[[Case], bool]:
-    return lambda case: case.phase in _DOWN and case.failure in reasons
+def _failed_for(*reasons: FailureReason) -> Callable[[Facts], bool]:
+    return lambda facts: facts.phase in _DOWN and facts.failure in reasons
 
 
-def _left_behind(case: Case) -> bool:
+def _left_behind(facts: Facts) -> bool:
     """Whether nobody has told of a failure, and all that is known is that the pull has nobody who goes on with it."""
-    return case.phase is PodPhase.FAILED and case.failure is None and case.stale is StaleReason.ORPHANED
+    return facts.phase is PodPhase.FAILED and facts.failure is None and facts.stale is StaleReason.ORPHANED
 
 
 RULES: Final = (
@@ -97,7 +97,7 @@ RULES: Final = (
         Cause.BACKOFF,
         "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next."
         " Where all that is known is a pull that was left behind, it is `stalled`.",
-        lambda case: case.phase in _DOWN and not _left_behind(case),
+        lambda facts: facts.phase in _DOWN and not _left_behind(facts),
         "Read the pod's events (`kubectl describe pod`). `disk_full`: free the node's image store or enlarge it."
         " `signature`: the image is refused by a policy of the node. `canceled`: the download stood still for"
         " containerd's own time limit, or containerd was restarted; the kubelet tries again by itself.",
@@ -105,28 +105,28 @@ RULES: Final = (
     Rule(
         Cause.NO_EXPORTER,
         "No exporter answers for the node: whatever is shown is the last that was known.",
-        lambda case: case.silent,
+        lambda facts: facts.silent,
         "Is an exporter's pod running on the node, or do taints and node selectors keep it away? Does a network policy"
         " or a wrong certificate keep the aggregator out? If the node itself is down, nothing is pulled there.",
     ),
     Rule(
         Cause.STALLED,
         "The exporter cannot read containerd.",
-        lambda case: not case.runtime_up,
+        lambda facts: not facts.runtime_up,
         "Look at containerd on the node (`systemctl status containerd`) and at the exporter's log.",
     ),
     Rule(
         Cause.STALLED,
         "Neither bytes nor layers have moved for `--stale.no-progress`, or containerd was restarted and nobody goes on"
         " with the pull.",
-        lambda case: case.stale is StaleReason.NO_PROGRESS or _left_behind(case),
+        lambda facts: facts.stale is StaleReason.NO_PROGRESS or _left_behind(facts),
         "containerd gives up after five minutes without a byte, and the kubelet tries again. If it comes back, look at"
         " the path to the registry or its mirror: proxies that cut long answers, a full conntrack table, path MTU.",
     ),
     Rule(
         Cause.SLOW_UNPACK,
         "All bytes are there, and no layer was unpacked for `--stale.unpack`.",
-        lambda case: case.stale is StaleReason.UNPACK_NO_PROGRESS,
+        lambda facts: facts.stale is StaleReason.UNPACK_NO_PROGRESS,
         "Look at the node's disk: throughput, latency, credits of a cloud volume, another pod that writes much. Very"
         " large single layers take long everywhere; split them.",
     ),
@@ -134,28 +134,28 @@ RULES: Final = (
         Cause.SHARED_LAYER,
         "All layers that are on their way belong to a pull that began earlier on this node, and a layer is fetched"
         " once.",
-        lambda case: case.shared,
+        lambda facts: facts.shared,
         "Nothing is wrong: the image is ready with the other one. If that one is slow or stalled, look there.",
     ),
     Rule(
         Cause.SLOW_DOWNLOAD,
         "The node's rate is below a quarter of the median of the other nodes that pull the same digest, or where there"
         " are none of those that pull from the same registry.",
-        lambda case: case.phase is PodPhase.DOWNLOADING and case.share is not None and case.share < SLOW_SHARE,
+        lambda facts: facts.phase is PodPhase.DOWNLOADING and facts.share is not None and facts.share < SLOW_SHARE,
         "The registry is fast enough for others, so look at this node: bandwidth limits, a saturated or failing link,"
         " its distance to the registry or mirror, other traffic.",
     ),
     Rule(
         Cause.REGISTRY,
         "The registry has not answered for `--stale.resolving`.",
-        lambda case: case.phase is PodPhase.RESOLVING and case.unresolved,
+        lambda facts: facts.phase is PodPhase.RESOLVING and facts.unresolved,
         "See whether other nodes wait for the same registry. If all do, it is the registry; if only this one does, it"
         " is the node's network, DNS or proxy.",
     ),
     Rule(
         Cause.QUEUE,
         "Another image is ahead in the kubelet's line.",
-        lambda case: case.phase is PodPhase.QUEUED and bool(case.behind),
+        lambda facts: facts.phase is PodPhase.QUEUED and bool(facts.behind),
         "See what is at the head of the line (`behind` in `/v1/pulls`) and why that takes long. The kubelet pulls one"
         " image at a time by default: `serializeImagePulls: false` with `maxParallelImagePulls` (Kubernetes 1.27)"
         " allows more. Smaller images, and those that are needed first started first, help too.",
@@ -171,10 +171,10 @@ RULES: Final = (
 """In this order: what is certain and near first. A failure is told by the runtime's own words, a silence comes next."""
 
 
-def judge(case: Case) -> Cause:
-    """The one cause of a case."""
+def diagnose(facts: Facts) -> Cause:
+    """The one cause."""
     for rule in RULES:
-        if rule.holds(case):
+        if rule.holds(facts):
             return rule.cause
     return Cause.PROGRESSING
 

@@ -4,8 +4,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pulltrace.clock import Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, stale_reason
+from pulltrace_aggregator.model.clocks import Deadlines
 from pulltrace_aggregator.model.exporter import SOON_SECONDS, NodeReading
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import NodePull
@@ -19,18 +21,16 @@ SAME_BEGIN_SECONDS: Final = 2.0
 """Instants of one pull's beginning that are no further apart are the same one, told twice."""
 
 
-def node_pulls(reading: NodeReading, limits: StaleLimits, now: float, *, silent: bool) -> tuple[NodePull, ...]:
-    """The pulls of a node at the monotonic time `now`, each key once."""
-    report = reading.report
-    if report is None:
-        return ()
-    fresh = reading.is_fresh(now)
-    shown = {pull.key: pull for pull in reversed(report.pulls) if fresh or now < _past_at(pull, reading)}
+def node_pulls(
+    reading: NodeReading, limits: StaleLimits, deadlines: Deadlines, *, silent: bool
+) -> tuple[NodePull, ...]:
+    """The pulls of a node, each key once."""
+    shown = {pull.key: pull for pull in reversed(reading.pulls) if not _is_past(pull, reading, deadlines)}
     return tuple(
         NodePull(
             reading.node,
             pull,
-            stale_reason(pull, reading, limits, now),
+            stale_reason(pull, reading, limits, deadlines),
             reading.ahead,
             answering=not silent,
             timed=reading.timed,
@@ -39,32 +39,28 @@ def node_pulls(reading: NodeReading, limits: StaleLimits, now: float, *, silent:
     )
 
 
-def next_past(reading: NodeReading, pulls: Iterable[NodePull], now: float) -> float:
-    """When an ended pull may have to go, if nothing is heard of its node until then."""
-    return max(min((_past_at(entry.pull, reading) for entry in pulls), default=float("inf")), now + SOON_SECONDS)
+def _is_past(pull: Pull, reading: NodeReading, deadlines: Deadlines) -> bool:
+    """Whether the linger of an ended pull is over, and its node has not been heard of for a while."""
+    if not pull.phase.ended or reading.answered_at is None:
+        return False
+    return deadlines.reached(
+        max(reading.ended_at(pull) + EXPORTERS_LINGER, reading.answered_at + SOON_SECONDS),
+    )
 
 
-def _past_at(pull: Pull, reading: NodeReading) -> float:
-    """When the linger of an ended pull is over, monotonic. Where nobody tells its end, it was before the report."""
-    if not pull.phase.ended:
-        return float("inf")
-    ended = reading.read_at if pull.ended_at is None else pull.ended_at - reading.ahead
-    return ended + EXPORTERS_LINGER
-
-
-def waits_for_shared(pull: Pull, pulls: Iterable[Pull]) -> bool:
+def waits_for_shared_layer(pull: Pull, pulls: Iterable[NodePull]) -> bool:
     """Whether all of its layers that are on their way are also those of a pull that began before."""
     own = _on_their_way(pull.layers)
     if pull.phase is not Phase.DOWNLOADING or not own:
         return False
-    earlier = (other for other in pulls if _began_before(other, pull) and not other.phase.ended)
+    earlier = (entry.pull for entry in pulls if entry.running and _began_before(entry.pull, pull))
     return any(own <= _on_their_way(other.layers) for other in earlier)
 
 
-def layers_matter(pull: Pull, pulls: Iterable[Pull]) -> bool:
+def needs_layers(pull: Pull, pulls: Iterable[NodePull]) -> bool:
     """Whether only its layers tell if it waits for another pull's."""
     return pull.phase is Phase.DOWNLOADING and any(
-        other.phase is Phase.DOWNLOADING and _began_before(other, pull) for other in pulls
+        entry.pull.phase is Phase.DOWNLOADING and _began_before(entry.pull, pull) for entry in pulls
     )
 
 
@@ -81,39 +77,41 @@ class SlowDownloads:
     """Remembers since when downloads would take too long, until they have for a while."""
 
     def __init__(self) -> None:
-        self._since: dict[str, dict[ImageKey, float]] = {}
+        self._since: dict[str, dict[ImageKey, Monotonic]] = {}
 
     def forget(self, node: str) -> None:
         """The node is no longer known."""
         self._since.pop(node, None)
 
-    def settle(self, node: str, pulls: Iterable[NodePull], now: float) -> tuple[tuple[NodePull, ...], float]:
-        """The pulls of a node, without the reason `slow` where it is fresh; and when that will be otherwise."""
-        before, since, settled, next_at = self._since.pop(node, {}), dict[ImageKey, float](), [], float("inf")
+    def without_brief(self, node: str, pulls: Iterable[NodePull], deadlines: Deadlines) -> tuple[NodePull, ...]:
+        """The pulls of a node, without the reason `slow` where it has held for a moment only."""
+        before, since, kept = self._since.pop(node, {}), dict[ImageKey, Monotonic](), []
         for entry in pulls:
-            key = entry.pull.key
-            if entry.stale is StaleReason.SLOW and (entry.begun is None or now - entry.begun < FIRST_MOMENTS):
-                since[key] = before.get(key, now)
-                if now - since[key] < SLOW_SECONDS:
-                    next_at = min(next_at, since[key] + SLOW_SECONDS)
-                    settled.append(replace(entry, stale=None))
+            if entry.stale is StaleReason.SLOW and not _is_past_beginning(entry, deadlines.now):
+                since[entry.key] = before.get(entry.key, deadlines.now)
+                if not deadlines.reached(since[entry.key] + SLOW_SECONDS):
+                    kept.append(replace(entry, stale=None))
                     continue
-            settled.append(entry)
+            kept.append(entry)
         if since:
             self._since[node] = since
-        return tuple(settled), next_at
+        return tuple(kept)
+
+
+def _is_past_beginning(entry: NodePull, now: Monotonic) -> bool:
+    return entry.began_at is not None and now - entry.began_at >= FIRST_MOMENTS
 
 
 @dataclass(slots=True)
 class _Attempt:
-    """`started_at` is on the node's clock as it was told last; `begun` and `seen_at` are monotonic on ours.
+    """`started_at` is on the node's clock as it was told last; `began_at` and `seen_at` are monotonic on ours.
 
     Of a beginning that is not known yet both are None.
     """
 
-    started_at: float | None
-    begun: float | None
-    seen_at: float
+    started_at: NodeTime | None
+    began_at: Monotonic | None
+    seen_at: Monotonic
     ended: bool
     reasons: set[StaleReason]
 
@@ -121,7 +119,7 @@ class _Attempt:
 class StaleCounts:
     """Tells which pulls got stale: each once for each reason, from its beginning to its end."""
 
-    def __init__(self, started: float) -> None:
+    def __init__(self, started: Monotonic) -> None:
         self._started = started
         self._nodes: dict[str, dict[ImageKey, _Attempt]] = {}
 
@@ -143,23 +141,23 @@ class StaleCounts:
         now = {key: attempt for key, attempt in (before or {}).items() if key in told}
         fresh: list[StaleReason] = []
         for entry in pulls:
-            attempt = now[entry.pull.key] = _attempt(entry, now.get(entry.pull.key), answered_at)
+            attempt = now[entry.key] = _attempt(entry, now.get(entry.key), answered_at)
             if entry.stale is not None and entry.stale not in attempt.reasons:
                 attempt.reasons.add(entry.stale)
-                if before is not None or (attempt.begun is not None and attempt.begun >= self._started):
+                if before is not None or (attempt.began_at is not None and attempt.began_at >= self._started):
                     fresh.append(entry.stale)
         self._nodes[reading.node] = now
         return fresh
 
 
-def _attempt(entry: NodePull, known: _Attempt | None, answered_at: float) -> _Attempt:
+def _attempt(entry: NodePull, known: _Attempt | None, answered_at: Monotonic) -> _Attempt:
     pull, ended = entry.pull, entry.pull.phase.ended
     if known is None or (known.ended and not ended) or (not known.ended and _is_later(entry, known)):
-        return _Attempt(pull.started_at, entry.begun, answered_at, ended, set())
+        return _Attempt(pull.started_at, entry.began_at, answered_at, ended, set())
     known.seen_at, known.ended = answered_at, ended
     if pull.started_at is not None:
         known.started_at = pull.started_at
-        known.begun = entry.begun if known.begun is None else known.begun
+        known.began_at = entry.began_at if known.began_at is None else known.began_at
     return known
 
 
@@ -170,11 +168,11 @@ def _is_later(entry: NodePull, known: _Attempt) -> bool:
     beginning on without end, but not past the answer before, in which the pull was there already. An age that nobody
     tells is no beginning.
     """
-    started_at, begun = entry.pull.started_at, entry.begun
-    if started_at is None or begun is None or known.started_at is None or known.begun is None:
+    started_at, began_at = entry.pull.started_at, entry.began_at
+    if started_at is None or began_at is None or known.started_at is None or known.began_at is None:
         return False
     return (
         abs(started_at - known.started_at) > SAME_BEGIN_SECONDS
-        and begun > known.begun + SAME_BEGIN_SECONDS
-        and begun > known.seen_at - SAME_BEGIN_SECONDS
+        and began_at > known.began_at + SAME_BEGIN_SECONDS
+        and began_at > known.seen_at - SAME_BEGIN_SECONDS
     )

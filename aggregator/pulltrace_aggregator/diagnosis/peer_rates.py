@@ -13,7 +13,7 @@ Group = tuple[str, str]
 _NONE: Final[dict[str, float]] = {}
 
 
-class Peers:
+class PeerRates:
     """The present download rates of all nodes, in bytes per second."""
 
     def __init__(self) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, Monotonic
 from pulltrace.logs import fields
 from pulltrace_aggregator.exporters.access import Access
 from pulltrace_aggregator.exporters.answer import Answer, read_report
@@ -80,7 +80,7 @@ class Reader:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._client.close()
 
-    def _turn(self, now: float) -> float:
+    def _turn(self, now: Monotonic) -> float:
         """Do what is due; returns when there will be more to do."""
         try:
             if now >= self._tidy_at:
@@ -101,7 +101,7 @@ class Reader:
         timer.cancel()
         self._wake.clear()
 
-    def _tidy(self, now: float) -> None:
+    def _tidy(self, now: Monotonic) -> None:
         self._tidy_at = now + TIDY_SECONDS
         self._client.tidy()
         for gone in self.roster.forget(now):
@@ -109,7 +109,7 @@ class Reader:
         if self._access.current().https != self._https:
             self._assign_at = now
 
-    def _assign(self, now: float) -> None:
+    def _assign(self, now: Monotonic) -> None:
         """Have the nodes asked that there are now."""
         self._assign_at = float("inf")
         self._https = self._access.current().https
@@ -164,7 +164,7 @@ class Reader:
             seen = self.roster.reported(node, report, answer.etag, now, layers=layers)
             self._answered(seen, Result.OK, now)
 
-    def _answered(self, seen: ExporterSeen, result: Result, began: float) -> None:
+    def _answered(self, seen: ExporterSeen, result: Result, began: Monotonic) -> None:
         self._schedule.answered(seen.node, self._now(), pulling=seen.pulling, rest=self._rest(began))
         self._conclude(seen, result, began)
 
@@ -176,7 +176,7 @@ class Reader:
         self._schedule.failed(node, now, rest=rest)
         self._conclude(self.roster.failed(node, error, now), error.result, now)
 
-    def _conclude(self, seen: ExporterSeen, result: Result, now: float) -> None:
+    def _conclude(self, seen: ExporterSeen, result: Result, now: Monotonic) -> None:
         self.requests[result] += 1
         self._complaints.hear(seen, now)
         self._tell(seen)
@@ -189,5 +189,5 @@ class Reader:
         except Exception:
             log.exception("a fault of this program: news of an exporter are lost", extra=fields(node=news.node))
 
-    def _now(self) -> float:
+    def _now(self) -> Monotonic:
         return self._clock.now().monotonic

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pulltrace.clock import Monotonic
 from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters.errors import AskError
 from pulltrace_aggregator.exporters.target import Target
@@ -62,34 +63,36 @@ class Roster:
         """A node as it is now."""
         return self._entries[node].seen
 
-    def assign(self, targets: Mapping[str, Target], now: float) -> Changes:
+    def assign(self, targets: Mapping[str, Target], now: Monotonic) -> Changes:
         """Take these as all nodes that can be asked."""
         asked = [node for node, target in targets.items() if not self._is_at(node, target)]
         gone = [node for node, entry in self._entries.items() if entry.left_at is None and node not in targets]
         news = [self._place(targets[node]) for node in asked]
         return Changes(tuple(asked), tuple(gone), (*news, *[self._leave(node, now) for node in gone]))
 
-    def forget(self, now: float) -> Iterator[ExporterGone]:
+    def forget(self, now: Monotonic) -> Iterator[ExporterGone]:
         """Drop nodes that left long ago."""
         for node, entry in self._entries.copy().items():
             if entry.left_at is not None and now >= entry.left_at + KEPT_SECONDS:
                 del self._entries[node]
                 yield ExporterGone(node)
 
-    def reported(self, node: str, report: NodeReport, etag: str, now: float, *, layers: bool = False) -> ExporterSeen:
+    def reported(
+        self, node: str, report: NodeReport, etag: str, now: Monotonic, *, layers: bool = False
+    ) -> ExporterSeen:
         """A report came. Whatever it says, it is that of the node that was asked."""
         reading = NodeReading(node, NodeState.OK, replace(report, node=node), now, now)
         claims = "" if report.node == node else report.node
         self._entries[node] = replace(self._entries[node], layers=layers)
         return self._answered(node, reading, claims, etag)
 
-    def unchanged(self, node: str, now: float) -> ExporterSeen:
+    def unchanged(self, node: str, now: Monotonic) -> ExporterSeen:
         """Nothing but time has passed since the last report."""
         entry = self._entries[node]
         reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now)
         return self._answered(node, reading, entry.seen.claims, entry.etag)
 
-    def failed(self, node: str, error: AskError, now: float) -> ExporterSeen:
+    def failed(self, node: str, error: AskError, now: Monotonic) -> ExporterSeen:
         """It was asked in vain. The last report stays."""
         seen = self._entries[node].seen
         return self._see(
@@ -116,7 +119,7 @@ class Roster:
         self._entries[target.node] = _Entry(seen, target)
         return seen
 
-    def _leave(self, node: str, now: float) -> ExporterSeen | ExporterGone:
+    def _leave(self, node: str, now: Monotonic) -> ExporterSeen | ExporterGone:
         entry = self._entries[node]
         seen = entry.seen
         if not seen.pulling:

@@ -1,225 +1,210 @@
 """How the waits of one node go on: begun and ended by what its pulls show, and the phase that each is in."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
-from pulltrace.model.pull import NodeReport, Phase, Pull
-from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, Teacher, correlate
-from pulltrace_aggregator.join.pull_queue import Line, line_up, wanted
+from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.model.pull import ImageKey, Phase
+from pulltrace_aggregator.join.correlate import Claim, KnownDigest, Match, correlate
+from pulltrace_aggregator.join.pull_queue import PullQueue
 from pulltrace_aggregator.kubelet.container_status import ImageStatus
+from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
+from pulltrace_aggregator.model.image_names import canonical_reference
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
-from pulltrace_aggregator.pods.image_wait import Seeker, Wait
+from pulltrace_aggregator.model.view import NodePull
+from pulltrace_aggregator.pods.image_wait import ContainerImage, ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 ANSWER_SECONDS: Final = 5.0
 """A node that is asked so long after the kubelet's request, and shows nothing at all, does not work on it."""
-WORD_SECONDS: Final = 5.0
-"""So long after a pull came to nothing the kubelet has said whose it was."""
+EVENT_SECONDS: Final = 5.0
+"""So long after a pull failed, the kubelet's events have told whose it was."""
 
-_OF_PULL: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
+_RUNNING: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
 _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
-_NO_INTENTS: Final[Mapping[str, float]] = {}
 
 
 @dataclass(slots=True)
-class Followed:
-    """One user of an image with its wait, the pull that was found for it, and its phase."""
+class JoinedWait:
+    """A container of a pod with its wait, the pull that was found for it, and its phase."""
 
     record: PodRecord
-    seeker: Seeker
-    wait: Wait
+    container: ContainerImage
+    wait: ImageWait
     claim: Claim
     match: Match
     phase: PodPhase = PodPhase.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """One node at one moment. `intents` is since when the kubelet queues an image, by `wanted` text."""
+class NodeNow:
+    """A node at the moment of the deadlines, and its pulls. `silent` means that no exporter answers for it.
+
+    `intents` is since when the kubelet queues an image, by canonical reference.
+    """
 
     reading: NodeReading
-    report: NodeReport | None
-    intents: Mapping[str, float]
-    now: float
-    linger: float
+    pulls: tuple[NodePull, ...]
+    deadlines: Deadlines
     silent: bool
+    intents: Mapping[str, NodeTime] = field(init=False)
+
+    def __post_init__(self) -> None:
+        intents = {canonical_reference(image.reference): image.since for image in self.reading.queued}
+        object.__setattr__(self, "intents", intents)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether its exporter and containerd work, and show nothing that goes on."""
+        reading = self.reading
+        busy = reading.resolving or reading.queued or any(entry.running for entry in self.pulls)
+        return reading.report is not None and reading.runtime_up and not busy
 
 
-def follow(
-    records: Iterable[PodRecord],
-    reading: NodeReading,
-    pulls: Iterable[Pull],
-    taught: Teacher,
-    now: float,
-    linger: float,
-    *,
-    silent: bool,
-) -> tuple[list[Followed], Line]:
-    """Bring the waits of a node's pods up to the monotonic time `now`, and put what has no pull in line."""
-    report = reading.report
-    intents = {wanted(image.reference): image.since for image in report.queued} if report else _NO_INTENTS
-    look = _Look(reading, report, intents, now, linger, silent)
-    seekers = {
-        (record.uid, seeker.key): (record, seeker, claim)
+def advance_waits(
+    records: Iterable[PodRecord], node: NodeNow, known_digest: KnownDigest, linger: float
+) -> tuple[list[JoinedWait], PullQueue]:
+    """Bring the waits of a node's pods up to now, and put what has no pull in line."""
+    claimed = {
+        (record.uid, container.key): (record, container, claim)
         for record in records
-        for seeker in record.seekers.values()
-        if (claim := _claim(record, seeker, look)) is not None
+        for container in record.containers.values()
+        if (claim := _claim(record, container, node)) is not None
     }
-    if not seekers:
-        return [], line_up((), report, {}) if report else Line()
-    matches = correlate([claim for _, _, claim in seekers.values()], pulls, taught)
-    followed = [
-        Followed(record, seeker, wait, claim, matches[key])
-        for key, (record, seeker, claim) in seekers.items()
-        if (wait := _goes_on(record, seeker, matches[key], look)) is not None
-    ]
-    return followed, _place(followed, look)
+    matches = correlate([claim for _, _, claim in claimed.values()], node.pulls, known_digest) if claimed else {}
+    joined: list[JoinedWait] = []
+    for key, (record, container, claim) in claimed.items():
+        wait = container.wait = _advance(record, container, matches[key], node, linger)
+        if wait is not None:
+            joined.append(JoinedWait(record, container, wait, claim, matches[key]))
+    queue = _place(joined, node)
+    for entry in joined:
+        entry.wait.enter(entry.phase, node.deadlines.now)
+    return joined, queue
 
 
-def _claim(record: PodRecord, seeker: Seeker, look: _Look) -> Claim | None:
-    wait = seeker.wait
-    if wait is None and not record.is_possible(seeker) and not seeker.waits(watched=record.watched):
+def _claim(record: PodRecord, container: ContainerImage, node: NodeNow) -> Claim | None:
+    wait = container.wait
+    if wait is None and not record.is_possible(container) and not container.waits(watched=record.watched):
         return None
-    intent = look.intents.get(wanted(seeker.image))
+    intent = node.intents.get(canonical_reference(container.image))
     # The kubelet's stamps say nothing on a clock that is not the node's.
-    asked_at = seeker.asked_at if look.reading.timed else None
+    requested_at = container.requested_at if node.reading.timed else None
     return Claim(
-        key=(record.uid, seeker.key),
-        image=seeker.image,
-        asked_at=intent if asked_at is None else asked_at,
-        since=(look.now if wait is None else wait.since) + look.reading.ahead,
-        sure=wait is not None or intent is not None,
-        trying=seeker.trying,
-        done=wait is not None and wait.over is not None,
+        key=(record.uid, container.key),
+        image=container.image,
+        requested_at=intent if requested_at is None else requested_at,
+        since=node.reading.to_node_time(node.deadlines.now if wait is None else wait.since),
+        evident=wait is not None or intent is not None,
+        trying=container.trying,
+        done=wait is not None and wait.ended_at is not None,
     )
 
 
 # The wait
 
 
-def _goes_on(record: PodRecord, seeker: Seeker, match: Match, look: _Look) -> Wait | None:
+def _advance(
+    record: PodRecord, container: ContainerImage, match: Match, node: NodeNow, linger: float
+) -> ImageWait | None:
     """The wait as it is now; None when there is none (any more)."""
-    wait = seeker.wait
+    wait, now = container.wait, node.deadlines.now
     if wait is None:
-        since = _evident_since(record, seeker, match, look)
-        if since is None:
-            return None
-        wait = seeker.wait = Wait.begin(since, look.now)
-    elif _is_past(wait, look) if wait.over is not None else not _is_evident(record, seeker, match, look):
-        wait = seeker.wait = None
+        since = _evident_since(record, container, match, node)
+        wait = None if since is None else ImageWait.begin(since, now)
+    elif wait.ended_at is not None:
+        wait = None if node.deadlines.reached(wait.ended_at + linger) else wait
+    elif not _is_evident(record, container, match, node):
+        wait = None
     if wait is not None and match.pull is not None:
         wait.match, wait.pull = match.kind, match.pull
-        if wait.over is None and match.pull.phase is Phase.SUCCEEDED:
-            wait.end(look.now)
-            seeker.settled_at = look.now
+        if wait.ended_at is None and match.pull.pull.phase is Phase.SUCCEEDED:
+            wait.end(now)
+            container.pulled_at = now
+            node.deadlines.reached(now + linger)
     return wait
 
 
-def _is_past(wait: Wait, look: _Look) -> bool:
-    return wait.over is not None and look.now - wait.over >= look.linger
-
-
-def _evident_since(record: PodRecord, seeker: Seeker, match: Match, look: _Look) -> float | None:
-    """Since when there is evidence that it waits, monotonic; None when there is none."""
-    if seeker.waits(watched=record.watched):
-        return seeker.since(record.created, look.now)
-    intent = look.intents.get(wanted(seeker.image))
+def _evident_since(record: PodRecord, container: ContainerImage, match: Match, node: NodeNow) -> Monotonic | None:
+    """Since when there is evidence that it waits; None when there is none."""
+    now = node.deadlines.now
+    if container.waits(watched=record.watched):
+        return container.since(record.created, now)
+    intent = node.intents.get(canonical_reference(container.image))
     if intent is not None:
-        return max(record.created, intent - look.reading.ahead)
-    if match.pull is not None and not match.pull.phase.ended:
-        begun = look.reading.begun(match.pull)
-        return look.now if begun is None else max(record.created, begun)
+        return max(record.created, node.reading.to_monotonic(intent))
+    if match.pull is not None and match.pull.running:
+        return now if match.pull.began_at is None else max(record.created, match.pull.began_at)
     return None
 
 
-def _is_evident(record: PodRecord, seeker: Seeker, match: Match, look: _Look) -> bool:
-    """Whether an open wait goes on. A pod whose last sight is to be verified stays as it was."""
+def _is_evident(record: PodRecord, container: ContainerImage, match: Match, node: NodeNow) -> bool:
+    """Whether an open wait goes on. A pod that left the watched ones stays as it was until a recheck."""
     return (
         record.left_at is not None
-        or seeker.waits(watched=record.watched)
-        or (match.pull is not None and look.now < _word_due(match.pull, look.reading))
-        or wanted(seeker.image) in look.intents
+        or container.waits(watched=record.watched)
+        or (match.pull is not None and not node.deadlines.reached(_evident_until(match.pull, node.reading)))
+        or canonical_reference(container.image) in node.intents
     )
 
 
-def _word_due(pull: Pull, reading: NodeReading) -> float:
-    """Until when a pull alone is evidence, monotonic: one that failed says nothing of who has not asked for it."""
-    if pull.phase not in _IN_VAIN:
-        return float("inf")
-    return (reading.read_at if pull.ended_at is None else pull.ended_at - reading.ahead) + WORD_SECONDS
-
-
-def next_word(followed: Iterable[Followed], reading: NodeReading, now: float) -> float:
-    """When a wait that a failed pull alone tells of may be over."""
-    due = (_word_due(entry.match.pull, reading) for entry in followed if entry.match.pull is not None)
-    return min((at for at in due if at > now), default=float("inf"))
+def _evident_until(entry: NodePull, reading: NodeReading) -> Monotonic:
+    """Until when a pull alone is evidence: one that failed says nothing of who has not asked for it."""
+    return Monotonic(reading.ended_at(entry.pull) + EVENT_SECONDS) if entry.pull.phase in _IN_VAIN else FOREVER
 
 
 # The phase
 
 
-def _place(followed: list[Followed], look: _Look) -> Line:
-    in_line: list[Followed] = []
-    for entry in followed:
-        phase = _known_phase(entry, look)
+def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
+    in_line: list[JoinedWait] = []
+    images: dict[ImageKey, str] = {}
+    for entry in joined:
+        phase = _known_phase(entry, node)
         if phase is None:
             in_line.append(entry)
         else:
             entry.phase = phase
-    if look.report is None:
-        return Line()
-    line = line_up((entry.claim for entry in in_line), look.report, _serving(followed))
+        if entry.match.pull is not None:
+            images[entry.match.pull.key] = entry.container.image
+    waiting = (entry.claim for entry in in_line)
+    queue = PullQueue.of(waiting, node.intents, len(node.reading.resolving), node.pulls, images)
     for entry in in_line:
-        resolving = wanted(entry.claim.image) in line.resolving
+        resolving = canonical_reference(entry.claim.image) in queue.resolving
         entry.phase = PodPhase.RESOLVING if resolving else PodPhase.QUEUED
-    return line
+    return queue
 
 
-def _known_phase(entry: Followed, look: _Look) -> PodPhase | None:
-    """The phase, None when the place in the kubelet's line tells it."""
+def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
+    """The phase, None when the place in the kubelet's queue tells it."""
     pull = entry.match.pull
-    if entry.wait.over is not None:
+    if entry.wait.ended_at is not None:
         return PodPhase.PULLED
-    if pull is not None and not pull.phase.ended:
-        return _OF_PULL[pull.phase]
-    if not entry.seeker.trying or _is_idle(entry, look):
-        return entry.seeker.failing_phase
+    if pull is not None and pull.running:
+        return _RUNNING[pull.pull.phase]
+    if not entry.container.trying or _is_over(entry, node):
+        return entry.container.failing_phase
     if entry.match.kind is MatchKind.AMBIGUOUS:
-        return _common_phase(entry.match.candidates)
+        phases = {candidate.pull.phase for candidate in entry.match.candidates}
+        return _RUNNING[phases.pop()] if len(phases) == 1 else PodPhase.UNKNOWN
     if pull is not None:
         return PodPhase.FAILED
-    return PodPhase.UNKNOWN if _is_dark(entry, look) else None
+    return None if _is_known(entry, node) else PodPhase.UNKNOWN
 
 
-def _common_phase(pulls: Iterable[Pull]) -> PodPhase:
-    phases = {pull.phase for pull in pulls}
-    return _OF_PULL[phases.pop()] if len(phases) == 1 else PodPhase.UNKNOWN
-
-
-def _is_idle(entry: Followed, look: _Look) -> bool:
+def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
     """Whether the status tells of a failure and the node does nothing: the attempt that an event told of is over."""
-    report, answered = look.report, look.reading.answered_at
-    if entry.seeker.status is not ImageStatus.MISSING or report is None or answered is None or not report.daemon.up:
+    answered, requested = node.reading.answered_at, entry.container.events.pulling.arrived
+    if entry.container.status is not ImageStatus.MISSING or answered is None or not node.is_idle:
         return False
-    if report.resolving or report.queued or any(not pull.phase.ended for pull in report.pulls):
+    return node.deadlines.reached(requested + ANSWER_SECONDS, known_until=answered)
+
+
+def _is_known(entry: JoinedWait, node: NodeNow) -> bool:
+    """Whether anybody knows what the node does for this one."""
+    reading = node.reading
+    if reading.report is None or reading.answered_at is None or not reading.runtime_up:
         return False
-    return answered >= entry.seeker.signals.asked.arrived + ANSWER_SECONDS
-
-
-def _is_dark(entry: Followed, look: _Look) -> bool:
-    """Whether nobody knows what the node does for this one."""
-    answered = look.reading.answered_at
-    if look.report is None or answered is None or not look.report.daemon.up:
-        return True
-    return look.silent and entry.wait.since > answered
-
-
-def _serving(followed: Iterable[Followed]) -> dict[int, str]:
-    """The image that a running pull is for, in a pod's words."""
-    return {
-        id(entry.match.pull): entry.seeker.image
-        for entry in followed
-        if entry.match.pull is not None and entry.match is not UNMATCHED
-    }
+    return not node.silent or entry.wait.since <= reading.answered_at

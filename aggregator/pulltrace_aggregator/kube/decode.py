@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from pulltrace.clock import NodeTime, ServerTime
 from pulltrace.text import presentable
 from pulltrace_aggregator.kubelet.messages import SANDBOX_FAILED, parse_event
 from pulltrace_aggregator.model.cluster import (
@@ -58,7 +59,7 @@ def pod(item: Object) -> PodSeen | None:
         uid=known.uid,
         node=_shared(_object(item, "spec"), "nodeName"),
         phase=_shared(_object(item, "status"), "phase"),
-        created_at=_time(_object(item, "metadata"), "creationTimestamp"),
+        created_at=_created_at(item),
         terminating=known.terminating,
         uses=(*_containers(item), *_volumes(item)),
         static_uid=_text(_object(_object(item, "metadata"), "annotations"), MIRROR_ANNOTATION),
@@ -102,7 +103,7 @@ def event(item: Object, change: Change) -> EventSeen | None:
     if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
     series, reason = _object(item, "series"), _shared(item, "reason")
-    created_at, event_time = _time(_object(item, "metadata"), "creationTimestamp"), _time(item, "eventTime")
+    created_at, event_time = _created_at(item), _time(item, "eventTime")
     return EventSeen(
         namespace=known.namespace,
         name=known.name,
@@ -115,8 +116,8 @@ def event(item: Object, change: Change) -> EventSeen | None:
         message=parse_event(reason, _words(item, "message")),
         count=max(_count(item, "count"), _count(series, "count"), 1),
         created_at=created_at,
-        first_at=_first(_time(item, "firstTimestamp"), event_time, created_at),
-        last_at=_first(_time(item, "lastTimestamp"), _time(series, "lastObservedTime"), event_time, created_at),
+        first_at=_node_time(_time(item, "firstTimestamp"), event_time, created_at),
+        last_at=_node_time(_time(item, "lastTimestamp"), _time(series, "lastObservedTime"), event_time, created_at),
         change=change,
     )
 
@@ -247,5 +248,11 @@ def _time(value: Object, key: str) -> float | None:
         return None
 
 
-def _first(*times: float | None) -> float | None:
-    return next((each for each in times if each is not None), None)
+def _created_at(item: Object) -> ServerTime | None:
+    stamp = _time(_object(item, "metadata"), "creationTimestamp")
+    return None if stamp is None else ServerTime(stamp)
+
+
+def _node_time(*stamps: float | None) -> NodeTime | None:
+    """The first that is known. The server's own stamp is the last resort."""
+    return next((NodeTime(stamp) for stamp in stamps if stamp is not None), None)

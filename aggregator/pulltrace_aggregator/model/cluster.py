@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol, TypeAlias
 
+from pulltrace.clock import NodeTime, ServerTime
 from pulltrace_aggregator.model.containers import ImageUser
 from pulltrace_aggregator.model.image_message import ImageMessage
 
@@ -46,7 +47,7 @@ class PodSeen:
     uid: str
     node: str
     phase: str
-    created_at: float | None
+    created_at: ServerTime | None
     terminating: bool
     uses: tuple[ImageUse, ...]
     static_uid: str = ""
@@ -101,9 +102,9 @@ class EventSeen:
     reason: str
     message: ImageMessage
     count: int
-    created_at: float | None
-    first_at: float | None
-    last_at: float | None
+    created_at: ServerTime | None
+    first_at: NodeTime | None
+    last_at: NodeTime | None
     change: Change
 
     @property

@@ -5,10 +5,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull
+from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
 
 SOON_SECONDS: Final = 10.0
 """A failure so soon after an answer means that the node fell silent with that answer, and one so old is an old one."""
+
+
+_START: Final = Monotonic(0.0)
 
 
 class NodeState(StrEnum):
@@ -25,61 +29,89 @@ class NodeReading:
     """One node as last read. Its name is the one under which it was asked, whatever the report says.
 
     `report` is the last that came, at `read_at`; `answered_at` is the last answer, one that nothing has changed
-    included. Both are monotonic on our clock; without an answer so far there is no report and `answered_at` is None.
-    `failing_since` is when the first question after the last answer failed, and `moved` since when the bytes of a pull
-    are as they are, where the node does not tell when they moved last; the core takes note of both itself.
+    included. Without an answer so far there is no report and `answered_at` is None. `failing_since` is when the first
+    question after the last answer failed, and `moved` since when the bytes of a pull are as they are, where the node
+    does not tell when they moved last; the reconciler sets both.
     """
 
     node: str
     state: NodeState
     report: NodeReport | None = None
-    read_at: float = 0.0
-    answered_at: float | None = None
-    failing_since: float | None = None
-    moved: Mapping[ImageKey, float] = field(default_factory=dict)
+    read_at: Monotonic = _START
+    answered_at: Monotonic | None = None
+    failing_since: Monotonic | None = None
+    moved: Mapping[ImageKey, Monotonic] = field(default_factory=dict)
 
     @property
-    def ahead(self) -> float:
-        """What the node's clock shows more than our monotonic one."""
-        return self.report.now - self.read_at if self.report else 0.0
+    def pulls(self) -> tuple[Pull, ...]:
+        """Those of the last report."""
+        return self.report.pulls if self.report else ()
+
+    @property
+    def queued(self) -> tuple[QueuedImage, ...]:
+        """The images that the kubelet has written it will pull."""
+        return self.report.queued if self.report else ()
+
+    @property
+    def resolving(self) -> tuple[NodeTime, ...]:
+        """When each pull began whose registry has not answered."""
+        return self.report.resolving if self.report else ()
+
+    @property
+    def runtime_up(self) -> bool:
+        """Whether containerd answers its exporter, as far as anybody knows."""
+        return self.report is None or self.report.daemon.up
 
     @property
     def timed(self) -> bool:
         """Whether the node tells its time."""
         return self.report is None or self.report.timed
 
-    def begun(self, pull: Pull) -> float | None:
-        """When a pull of the report began, monotonic on our clock; None where nobody knows."""
-        return None if pull.started_at is None else pull.started_at - self.ahead
+    @property
+    def ahead(self) -> float:
+        """What the node's clock shows more than our monotonic one."""
+        return self.report.now - self.read_at if self.report else 0.0
 
-    def progressed(self, pull: Pull) -> float | None:
-        """When a pull of the report moved last, monotonic on our clock; None where nobody knows."""
+    def to_monotonic(self, instant: NodeTime) -> Monotonic:
+        """The same instant on our clock."""
+        return Monotonic(instant - self.ahead)
+
+    def to_node_time(self, instant: Monotonic) -> NodeTime:
+        """The same instant on the node's clock."""
+        return NodeTime(instant + self.ahead)
+
+    def progressed_at(self, pull: Pull) -> Monotonic | None:
+        """When a pull of the report moved last; None where nobody knows."""
         if pull.last_progress_at is not None:
-            return pull.last_progress_at - self.ahead
+            return self.to_monotonic(pull.last_progress_at)
         return self.moved.get(pull.key)
 
-    def after(self, before: "NodeReading | None") -> "NodeReading":
-        """This reading, with what the one before tells of the pulls whose last progress the node does not tell."""
-        if self.report is None:
-            return self
+    def ended_at(self, pull: Pull) -> Monotonic:
+        """When an ended pull of the report ended. Where nobody tells, it was before the report."""
+        return self.read_at if pull.ended_at is None else self.to_monotonic(pull.ended_at)
+
+    def after(self, before: "NodeReading | None", now: Monotonic) -> "NodeReading":
+        """This reading with what the one before tells: since when questions fail, and since when pulls stand still."""
+        moved = self._moved_after(before)
+        if self.state is NodeState.OK:
+            return replace(self, moved=moved) if moved else self
+        failing = before.failing_since if before else None
+        return replace(self, moved=moved, failing_since=now if failing is None else failing)
+
+    def _moved_after(self, before: "NodeReading | None") -> Mapping[ImageKey, Monotonic]:
         if before is not None and before.report is self.report:
-            return replace(self, moved=before.moved) if before.moved else self
-        known = {pull.key: _bytes_done(pull) for pull in before.report.pulls} if before and before.report else {}
-        moved = {
+            return before.moved
+        known = {pull.key: _bytes_done(pull) for pull in before.pulls} if before else {}
+        return {
             pull.key: before.moved.get(pull.key, self.read_at)
             if before is not None and known.get(pull.key) == done
             else self.read_at
-            for pull in self.report.pulls
+            for pull in self.pulls
             if pull.last_progress_at is None and (done := _bytes_done(pull)) is not None
         }
-        return replace(self, moved=moved) if moved else self
-
-    def is_fresh(self, now: float) -> bool:
-        """Whether it has answered a short while ago."""
-        return self.answered_at is not None and now - self.answered_at <= SOON_SECONDS
 
     @property
-    def silent_since(self) -> float | None:
+    def silent_since(self) -> Monotonic | None:
         """When it stopped answering, None while it answers: one that is seldom asked is not silent for that."""
         if self.state is NodeState.OK:
             return None

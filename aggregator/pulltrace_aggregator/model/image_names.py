@@ -11,14 +11,14 @@ class ImageName:
     """A reference taken apart.
 
     `registry` is its host as written, without the port, as the exporter's labels have it; `host` is the same in lower
-    case, since host names are compared so. `asked` is the text of what a runtime asks for, the host with its port in
-    lower case: two references with equal texts are one request. `digest` is None where none was written.
+    case, since host names are compared so. `canonical` is the text of what a runtime asks for, the host with its
+    port in lower case: two references with equal texts are one request. `digest` is None where none was written.
     """
 
     registry: str
     host: str
     repository: str
-    asked: str
+    canonical: str
     digest: str | None
 
 
@@ -33,9 +33,12 @@ def image_name(text: str) -> ImageName | None:
     return ImageName(reference.host, asked.host, reference.repository, str(asked), reference.digest)
 
 
+def canonical_reference(text: str) -> str:
+    """One text for all spellings of one image; the text itself where it is no reference."""
+    name = image_name(text)
+    return text if name is None else name.canonical
+
+
 def same_image(one: str, other: str) -> bool:
-    """Whether two texts ask for the same image."""
-    if one == other:
-        return True
-    first, second = image_name(one), image_name(other)
-    return first is not None and second is not None and first.asked == second.asked
+    """Whether two texts ask for the same image. Texts that are no references ask for nothing but themselves."""
+    return one == other or canonical_reference(one) == canonical_reference(other)

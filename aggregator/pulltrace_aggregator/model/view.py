@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
-from pulltrace.model.pull import Pull
+from pulltrace.model.pull import ImageKey, Pull
 from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.exporter import NodeState
 from pulltrace_aggregator.model.states import Cause, MatchKind, PodPhase, StaleReason
@@ -27,14 +28,24 @@ class NodePull:
     timed: bool = True
 
     @property
-    def begun(self) -> float | None:
+    def key(self) -> ImageKey:
+        """What no other pull of the node has."""
+        return self.pull.key
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return not self.pull.phase.ended
+
+    @property
+    def began_at(self) -> Monotonic | None:
         """When it began, None while nobody knows."""
-        return None if self.pull.started_at is None else self.pull.started_at - self.ahead
+        return None if self.pull.started_at is None else Monotonic(self.pull.started_at - self.ahead)
 
     @property
     def bytes_per_second(self) -> float | None:
         """The present rate of the download; None once the pull has ended and while nobody knows."""
-        return self.pull.bytes_per_second if self.answering and not self.pull.phase.ended else None
+        return self.pull.bytes_per_second if self.answering and self.running else None
 
     @property
     def eta_seconds(self) -> float | None:
@@ -64,7 +75,7 @@ class PodPull:
     labels: PodImage
     uid: str
     phase: PodPhase
-    since: float
+    since: Monotonic
     match: MatchKind
     registry: str
     repository: str
@@ -83,7 +94,7 @@ class NodeStatus:
 
     node: str
     state: NodeState
-    answered_at: float | None = None
+    answered_at: Monotonic | None = None
     queued: int = 0
     resolving: int = 0
     resolving_stale: int = 0

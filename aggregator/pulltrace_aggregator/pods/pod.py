@@ -1,191 +1,177 @@
-"""One pod as the aggregator holds it: its users of images, brought up to date by status and events."""
+"""One pod as the aggregator holds it: its containers and their images, brought up to date by status and events."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from pulltrace.clock import Monotonic
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, with_volumes
-from pulltrace_aggregator.model.clock_skew import Moment
-from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, PodSeen
+from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
+from pulltrace_aggregator.model.cluster import EventSeen, ImageUse, PodSeen
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import same_image
-from pulltrace_aggregator.pods.image_wait import Seeker, SeekerKey, Wait
-from pulltrace_aggregator.pods.pull_events import NEVER, Occurrence, Stamp
+from pulltrace_aggregator.pods.image_wait import ContainerImage, ContainerKey, ImageWait
+from pulltrace_aggregator.pods.pull_events import PullEvent
 
 
 @dataclass(slots=True, eq=False)
 class PodRecord:
     """A pod that waits, has waited a short while ago, or may wait.
 
-    `watched` pods are Pending, and each change of their status is told. Of the others events tell, and a look now and
-    then: one is due at `look_at`. `confirmed` is False while nobody can say that the pod is still there, `listed` when
-    that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones with an image
-    still awaited. `created` and all instants are monotonic.
+    `watched` pods are Pending, and each change of their status is told. Of the others events tell, and a recheck now
+    and then: one is due at `recheck_at`. `confirmed` is False while nobody can say that the pod is still there,
+    `listed` when that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones
+    with an image still awaited.
     """
 
     namespace: str
     name: str
     uid: str
     node: str
-    met_at: float
-    created: float = NEVER
+    added_at: Monotonic
+    created: Monotonic = NEVER
     watched: bool = False
     confirmed: bool = True
     listed: bool = False
-    look_at: float = float("inf")
-    left_at: float | None = None
-    seekers: dict[SeekerKey, Seeker] = field(default_factory=dict)
+    recheck_at: Monotonic = FOREVER
+    left_at: Monotonic | None = None
+    containers: dict[ContainerKey, ContainerImage] = field(default_factory=dict)
     reached: frozenset[tuple[ContainerType, str]] = frozenset()
 
     @property
-    def waits(self) -> Iterator[Wait]:
+    def waits(self) -> Iterator[ImageWait]:
         """Its waits, those that linger included."""
-        return (seeker.wait for seeker in self.seekers.values() if seeker.wait is not None)
+        return (container.wait for container in self.containers.values() if container.wait is not None)
 
     @property
-    def awaits(self) -> bool:
-        """Whether it waits for any image still."""
-        return any(wait.over is None for wait in self.waits)
+    def open_waits(self) -> list[ImageWait]:
+        """Those whose image has not come."""
+        return [wait for wait in self.waits if wait.ended_at is None]
 
     @property
     def suspicious(self) -> bool:
         """Whether its events tell of an image that has not come."""
-        return any(seeker.waits(watched=False) or seeker.signals.failing for seeker in self.seekers.values())
+        return any(each.waits(watched=False) or each.events.failing for each in self.containers.values())
 
     @property
     def may_wait(self) -> bool:
         """Whether a pull on its node may be for it, though nothing else says so yet."""
-        return any(self.is_possible(seeker) for seeker in self.seekers.values())
+        return any(self.is_possible(container) for container in self.containers.values())
 
-    def is_possible(self, seeker: Seeker) -> bool:
+    def is_possible(self, container: ContainerImage) -> bool:
         """Whether an image may be awaited: its turn has come, and nothing says that it is there."""
-        if not self.watched or seeker.status is not ImageStatus.UNKNOWN or seeker.use is None:
+        if not self.watched or container.status is not ImageStatus.UNKNOWN or container.use is None:
             return False
-        return (seeker.user.type, seeker.user.name) in self.reached and seeker.settled_at == NEVER
+        return (container.user.type, container.user.name) in self.reached and container.pulled_at == NEVER
 
-    def take_status(self, pod: PodSeen, moment: Moment) -> bool:
+    def update(self, pod: PodSeen, moment: Moment) -> bool:
         """Take in a pod's spec and status; returns whether they tell anything new."""
         uses = with_volumes(pod.uses)
         self.reached = reached(uses)
-        before, self.seekers = self.seekers, {}
+        before, self.containers = self.containers, {}
         changed = False
         for use in uses:
-            seeker = _kept(before, use)
-            self.seekers[seeker.key] = seeker
-            if seeker.take_status(use, moment.monotonic):
+            container = _kept(before, use)
+            self.containers[container.key] = container
+            if container.update(use, moment.monotonic):
                 changed = True
-                self._settle(seeker, moment)
-        return changed or before.keys() != self.seekers.keys()
+                self._update_wait(container, moment.monotonic)
+        return changed or before.keys() != self.containers.keys()
 
-    def take_event(self, event: EventSeen, moment: Moment) -> bool:
-        """Take in an event; returns whether it tells anything new."""
-        occurrence = _occurrence(event, moment)
-        if event.user is None:
+    def add_event(self, seen: EventSeen, moment: Moment) -> bool:
+        """Take in an event about this pod; returns whether it tells anything new."""
+        if seen.user is None:
             return False
-        heard = [self._hear(seeker, occurrence, moment) for seeker in self._meant(event.user, event.message)]
-        return any(heard)
+        event = PullEvent.of(seen, moment)
+        changes = [self._add_event(each, event, moment.monotonic) for each in self._meant(seen.user, seen.message)]
+        return any(changes)
 
-    def give_up(self, now: float) -> None:
-        """Nobody can tell how its open waits ended: they are no more, and what was heard so far begins none."""
-        for seeker in self.seekers.values():
-            if seeker.wait is not None and seeker.wait.over is None:
-                seeker.wait, seeker.settled_at = None, now
+    def give_up(self, now: Monotonic) -> None:
+        """Nobody can tell how its open waits ended: they are no more, and what was told so far begins none."""
+        for container in self.containers.values():
+            if container.wait is not None and container.wait.ended_at is None:
+                container.wait, container.pulled_at = None, now
 
-    def drop(self, waits: Iterable[Wait]) -> None:
-        """Forget these waits without a trace."""
-        dropped = {id(wait) for wait in waits}
-        for seeker in self.seekers.values():
-            if id(seeker.wait) in dropped:
-                seeker.wait = None
-
-    def _hear(self, seeker: Seeker, seen: Occurrence, moment: Moment) -> bool:
-        before = seeker.signals
-        seeker.signals = before.after(seen)
-        if seeker.signals == before:
+    def _add_event(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> bool:
+        before = container.events
+        container.events = before.after(event)
+        if container.events == before:
             return False
-        if seen.message.kind in (Kind.PULLED, Kind.PRESENT) and seen.stamp.node > before.pulled.node:
-            self._pulled(seeker, seen, moment.monotonic)
-        self._settle(seeker, moment)
+        if event.message.kind in (Kind.PULLED, Kind.PRESENT) and event.stamp.node > before.pulled.node:
+            self._pulled(container, event, now)
+        self._update_wait(container, now)
         return True
 
-    def _pulled(self, seeker: Seeker, seen: Occurrence, now: float) -> None:
-        """The kubelet says that the image came, also where its request was not heard of."""
-        message, wait = seen.message, seeker.wait
-        if wait is not None and wait.over is None and not seeker.signals.open:
+    def _pulled(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> None:
+        """The kubelet says that the image came, also where nobody told of its request."""
+        message, wait = event.message, container.wait
+        if wait is not None and wait.ended_at is None and not container.events.requested:
             wait.end(now, message)
-            if wait.old_news and seen.stamp.arrived == NEVER:
-                seeker.wait = None  # one list shows its beginning and its end
-        elif message.kind is Kind.PULLED and seen.stamp.arrived > NEVER:
+            if wait.only_listed and event.stamp.arrived == NEVER:
+                container.wait = None  # one list shows its beginning and its end
+        elif message.kind is Kind.PULLED and event.stamp.arrived > NEVER:
             took = message.pull_seconds if message.total_seconds is None else message.total_seconds
-            if wait is not None and wait.said is None and wait.over is not None:
-                wait.said = message  # who said so first has no figures
-            elif wait is None or wait.over is not None:
-                seeker.wait = Wait.begin(now - (took or 0.0), now)
-                seeker.wait.end(now, message)
+            if wait is not None and wait.pulled is None and wait.ended_at is not None:
+                wait.pulled = message  # who said so first has no figures
+            elif wait is None or wait.ended_at is not None:
+                container.wait = ImageWait.begin(Monotonic(now - (took or 0.0)), now)
+                container.wait.end(now, message)
 
-    def _settle(self, seeker: Seeker, moment: Moment) -> None:
+    def _update_wait(self, container: ContainerImage, now: Monotonic) -> None:
         """Begin or end the wait on what is known now."""
-        wait, now = seeker.wait, moment.monotonic
-        if seeker.waits(watched=self.watched):
-            if wait is None or wait.over is not None:
-                wait = seeker.wait = Wait.begin(seeker.since(self.created, now), now)
-                wait.guessed = not seeker.signals.open and seeker.status_at == NEVER
+        wait, events = container.wait, container.events
+        if container.waits(watched=self.watched):
+            since = container.since(self.created, now)
+            if wait is None or wait.ended_at is not None:
+                wait = container.wait = ImageWait.begin(since, now)
+                wait.guessed = not events.requested and container.status_at == NEVER
                 # Where the time went before we looked nobody knows.
-                wait.counted = seeker.signals.open and seeker.signals.asked.arrived == NEVER
-            since = min(now, max(seeker.since(self.created, now), self.created))
-            if wait.guessed and seeker.signals.open and seeker.signals.asked.arrived == NEVER:
+                wait.counted = events.requested and events.pulling.arrived == NEVER
+            since = min(now, max(since, self.created))
+            if wait.guessed and events.requested and events.pulling.arrived == NEVER:
                 # A list of events that comes after that of the pods tells when it was asked for.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
-        elif wait is not None and wait.over is None and seeker.status is ImageStatus.PRESENT:
+        elif wait is not None and wait.ended_at is None and container.status is ImageStatus.PRESENT:
             wait.end(now)
 
-    def _meant(self, user: ImageUser, message: ImageMessage) -> list[Seeker]:
-        """The users that an event is about; one that is not known yet begins with it."""
+    def _meant(self, user: ImageUser, message: ImageMessage) -> list[ContainerImage]:
+        """The containers that an event is about; one that is not known yet begins with it."""
         image = message.image
+        known = self.containers.get((user.type, user.name, ""))
         if message.combined:
             # Such an event goes on under the container that it began with; only its image is that of the last one.
-            return [seeker for seeker in self.seekers.values() if image and same_image(seeker.image, image)]
+            return self._users_of(image)
         if not user.name:
-            volumes = [seeker for seeker in self.seekers.values() if seeker.user.type is ContainerType.VOLUME]
-            found = [seeker for seeker in volumes if image and same_image(seeker.image, image)]
-            if not found and self.watched:
+            volumes = [each for each in self._users_of(image) if each.user.type is ContainerType.VOLUME]
+            if not volumes and self.watched:
                 # No volume of it, so it is a container's event whose path nobody wrote.
-                return [seeker for seeker in self.seekers.values() if image and same_image(seeker.image, image)]
-            return found or ([self._add(Seeker(user, image))] if image else [])
-        known = self.seekers.get((user.type, user.name, ""))
+                return self._users_of(image)
+            return volumes or ([self._add(user, image)] if image else [])
         if known is not None and (not image or same_image(known.image, image)):
             return [known]
         if not image or (known is not None and self.watched):
             return []  # of an image that the pod has no more, or not yet
-        return [self._add(Seeker(user, image))]
+        return [self._add(user, image)]
 
-    def _add(self, seeker: Seeker) -> Seeker:
-        self.seekers[seeker.key] = seeker
-        return seeker
+    def _users_of(self, image: str) -> list[ContainerImage]:
+        return [each for each in self.containers.values() if image and same_image(each.image, image)]
+
+    def _add(self, user: ImageUser, image: str) -> ContainerImage:
+        container = ContainerImage(user, image)
+        self.containers[container.key] = container
+        return container
 
 
-def _kept(before: dict[SeekerKey, Seeker], use: ImageUse) -> Seeker:
-    """What is known of a user; a volume takes over what events without a name have told of its image."""
+def _kept(before: dict[ContainerKey, ContainerImage], use: ImageUse) -> ContainerImage:
+    """What is known of a container; a volume takes over what events without a name have told of its image."""
     known = before.get((use.user.type, use.user.name, ""))
     if known is None and use.user.type is ContainerType.VOLUME:
-        nameless = (seeker for key, seeker in before.items() if key[2] and same_image(key[2], use.image))
-        heard = next(nameless, None)
-        if heard is not None:
-            return Seeker(use.user, use.image, signals=heard.signals, wait=heard.wait)
+        nameless = (each for key, each in before.items() if key[2] and same_image(key[2], use.image))
+        same = next(nameless, None)
+        if same is not None:
+            return ContainerImage(use.user, use.image, events=same.events, wait=same.wait)
     if known is None or (known.image != use.image and not same_image(known.image, use.image)):
-        return Seeker(use.user, use.image)
+        return ContainerImage(use.user, use.image)
     known.image = use.image
     return known
-
-
-def _occurrence(event: EventSeen, moment: Moment) -> Occurrence:
-    """An event with its stamps on our clock; one that nobody stamped happened just now."""
-    last = moment.now.wall + moment.server_ahead if event.last_at is None else event.last_at
-    first = last if event.first_at is None else min(event.first_at, last)
-    listed = event.change is Change.LISTED
-    now = moment.monotonic
-    began = moment.of(event.created_at)
-    # From its first to its last time passed as much on the node's clock as on any other.
-    again = now if event.change is Change.MODIFIED else min(now, began + last - first)
-    return Occurrence(event.message, Stamp(last, NEVER if listed else now), first, began, again)

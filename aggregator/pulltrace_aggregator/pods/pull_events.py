@@ -1,114 +1,125 @@
 """What the kubelet's events tell of one image that one container wants. Pure, and in whatever order they come.
 
 Each reason is watched by itself, so that events of one container overtake each other. They are put in order by the
-kubelet's own stamps, on the node's clock and in whole seconds; whether they are newer than what a pod's status shows is
-told by when they came to us.
+kubelet's own stamps, on the node's clock and in whole seconds. When they came to us tells whether they are newer than
+what a pod's status shows.
 """
 
 from dataclasses import dataclass, replace
 from typing import Final
 
+from pulltrace.clock import Monotonic, NodeTime
+from pulltrace_aggregator.model.clocks import NEVER, Moment
+from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason
 
-NEVER: Final = float("-inf")
-"""Before everything: an instant that is not known to be after anything."""
+NEVER_ON_NODE: Final = NodeTime(NEVER)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Stamp:
-    """When an event happened last.
+    """When an event happened last, and when it arrived: NEVER for a listed one, which may have happened long before."""
 
-    `node` is Unix time on the node's clock. `arrived` is monotonic on ours, NEVER for what a list showed, which may
-    have happened at any time before.
-    """
-
-    node: float = NEVER
-    arrived: float = NEVER
-
-    def supersedes(self, other: "Stamp") -> bool:
-        """Whether this is news. A list repeats what a watch has told."""
-        return (self.node, self.arrived) > (other.node, other.arrived)
+    node: NodeTime = NEVER_ON_NODE
+    arrived: Monotonic = NEVER
 
 
 @dataclass(frozen=True, slots=True)
-class Occurrence:
+class PullEvent:
     """One sight of an event.
 
-    `first_node` is its first time on the node's clock; `began` and `again` are its first and its last time on our
-    monotonic clock, from the API server's stamp.
+    `first_on_node` is its first time on the node's clock; `first_at` and `last_at` are its first and its last time on
+    our monotonic clock, from the API server's stamp.
     """
 
     message: ImageMessage
     stamp: Stamp
-    first_node: float
-    began: float
-    again: float
+    first_on_node: NodeTime
+    first_at: Monotonic
+    last_at: Monotonic
+
+    @classmethod
+    def of(cls, event: EventSeen, moment: Moment) -> "PullEvent":
+        """An event with its stamps on our clock; one that nobody stamped happened just now."""
+        last = NodeTime(moment.now.wall + moment.server_ahead) if event.last_at is None else event.last_at
+        first = last if event.first_at is None else min(event.first_at, last)
+        now, first_at = moment.monotonic, moment.of(event.created_at)
+        # From its first to its last time passed as much on the node's clock as on any other.
+        last_at = now if event.change is Change.MODIFIED else min(now, Monotonic(first_at + last - first))
+        arrived = NEVER if event.change is Change.LISTED else now
+        return cls(event.message, Stamp(last, arrived), first, first_at, last_at)
 
 
-_UNSTAMPED: Final = Stamp()
+_NO_EVENT: Final = Stamp()
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
-    """The latest event of each kind; `asked` is the kubelet's request for the image (`Pulling`).
+class PullEvents:
+    """The latest event of each kind.
 
-    `began` and `again` are when it was asked for first and last, on our monotonic clock.
+    `first_pulling_on_node`, `first_pulling_at` and `last_pulling_at` are those of the event `Pulling`, see `PullEvent`.
     """
 
-    asked: Stamp = _UNSTAMPED
-    asked_first: float = NEVER
-    began: float = NEVER
-    again: float = NEVER
-    pulled: Stamp = _UNSTAMPED
-    failed: Stamp = _UNSTAMPED
-    backed_off: Stamp = _UNSTAMPED
+    pulling: Stamp = _NO_EVENT
+    first_pulling_on_node: NodeTime = NEVER_ON_NODE
+    first_pulling_at: Monotonic = NEVER
+    last_pulling_at: Monotonic = NEVER
+    pulled: Stamp = _NO_EVENT
+    failed: Stamp = _NO_EVENT
+    backed_off: Stamp = _NO_EVENT
     failure: FailureReason | None = None
 
-    def after(self, seen: Occurrence) -> "Signals":
-        """These signals and one more; what is older than its like changes nothing."""
-        match seen.message.kind:
+    def after(self, event: PullEvent) -> "PullEvents":
+        """These events and one more; what is older than its like changes nothing."""
+        match event.message.kind:
             case Kind.PULLING:
-                return self._asked(seen)
+                return self._after_pulling(event)
             case Kind.PULLED | Kind.PRESENT:
-                return replace(self, pulled=seen.stamp) if seen.stamp.supersedes(self.pulled) else self
+                return replace(self, pulled=event.stamp) if event.stamp > self.pulled else self
             case Kind.BACK_OFF:
-                return self._backed_off(seen.stamp)
+                return self._after_back_off(event.stamp)
             case Kind.FAILED:
-                return self._failed(seen.stamp, seen.message.failure)
+                return self._after_failure(event.stamp, event.message.failure)
             case Kind.NOT_STARTED:
                 # The second event of a failed attempt: the first one, unless it was dropped, has told why.
-                return self._failed(seen.stamp, self.failure if self.failed.node >= self.asked.node else None)
+                return self._after_failure(event.stamp, self.failure if self.failed.node >= self.pulling.node else None)
             case _:
                 return self
 
-    def _asked(self, seen: Occurrence) -> "Signals":
-        if not seen.stamp.supersedes(self.asked):
+    def _after_pulling(self, event: PullEvent) -> "PullEvents":
+        if event.stamp <= self.pulling:
             return self
-        return replace(self, asked=seen.stamp, asked_first=seen.first_node, began=seen.began, again=seen.again)
+        return replace(
+            self,
+            pulling=event.stamp,
+            first_pulling_on_node=event.first_on_node,
+            first_pulling_at=event.first_at,
+            last_pulling_at=event.last_at,
+        )
 
-    def _backed_off(self, stamp: Stamp) -> "Signals":
-        return replace(self, backed_off=stamp) if stamp.supersedes(self.backed_off) else self
+    def _after_back_off(self, stamp: Stamp) -> "PullEvents":
+        return replace(self, backed_off=stamp) if stamp > self.backed_off else self
 
-    def _failed(self, stamp: Stamp, failure: FailureReason | None) -> "Signals":
-        # Of two events of one second the one that tells why is heard, whichever comes first.
-        news = stamp.supersedes(self.failed) or (failure is not None and stamp.node == self.failed.node)
-        return replace(self, failed=stamp, failure=failure) if news else self
+    def _after_failure(self, stamp: Stamp, failure: FailureReason | None) -> "PullEvents":
+        # Of two events of one second the one that tells why counts, whichever comes first.
+        newer = stamp > self.failed or (failure is not None and stamp.node == self.failed.node)
+        return replace(self, failed=stamp, failure=failure) if newer else self
 
     @property
-    def open(self) -> bool:
+    def requested(self) -> bool:
         """Whether the image was asked for and has not come since. Within one second it has."""
-        return self.asked.node > self.pulled.node
+        return self.pulling.node > self.pulled.node
 
     @property
-    def since(self) -> float:
-        """When the image was asked for first without having come since, on our monotonic clock."""
-        return self.again if self.pulled.node >= self.asked_first else self.began
+    def requested_at(self) -> Monotonic:
+        """When the image was asked for first without having come since."""
+        return self.last_pulling_at if self.pulled.node >= self.first_pulling_on_node else self.first_pulling_at
 
     @property
     def trying(self) -> bool:
         """Whether the image was asked for, and nothing has gone wrong since."""
-        return self.asked.node > self.failed.node and self.asked.node >= self.backed_off.node
+        return self.pulling.node > self.failed.node and self.pulling.node >= self.backed_off.node
 
     @property
     def failing(self) -> bool:
@@ -117,5 +128,5 @@ class Signals:
 
     @property
     def backing_off(self) -> bool:
-        """Whether a pause after a failure is the last that was heard."""
+        """Whether a pause after a failure is the latest news."""
         return self.backed_off.node > self.failed.node

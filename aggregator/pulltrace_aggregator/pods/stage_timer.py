@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from pulltrace.clock import Monotonic
 from pulltrace_aggregator.model.image_message import ImageMessage
 from pulltrace_aggregator.model.states import PodPhase
 
@@ -31,22 +32,22 @@ _RUNNING: Final = (Stage.RESOLVE, Stage.DOWNLOAD, Stage.UNPACK)
 _ATTEMPT: Final = (Stage.QUEUE, *_RUNNING)
 
 TOLERATED_UNKNOWN: Final = 0.1
-"""Part of a wait whose stage may be unknown in an anatomy that is worth counting."""
+"""Part of a wait whose stage may be unknown in a wait whose stages are counted."""
 TOLERATED_SECONDS: Final = 2.0
 """And so many seconds always: the time until the node is asked for the first time."""
 
 
 @dataclass(slots=True)
-class Anatomy:
+class StageTimer:
     """Times the stages of a wait as its phases come and go. Instants are monotonic, sums are seconds."""
 
-    since: float
+    since: Monotonic
     phase: PodPhase = PodPhase.UNKNOWN
     earlier: dict[Stage, float] = field(default_factory=dict)
     attempt: dict[Stage, float] = field(default_factory=dict)
     unknown: float = 0.0
 
-    def enter(self, phase: PodPhase, now: float) -> None:
+    def enter(self, phase: PodPhase, now: Monotonic) -> None:
         """The wait is in this phase from now on."""
         if phase is self.phase:
             return
@@ -55,13 +56,13 @@ class Anatomy:
             self._close_attempt()
         self.phase, self.since = phase, now
 
-    def seconds(self, now: float, said: ImageMessage | None = None) -> Mapping[Stage, float] | None:
+    def seconds(self, now: Monotonic, pulled: ImageMessage | None = None) -> Mapping[Stage, float] | None:
         """Each stage's time, for a wait that ends now; None where too much of it is not known.
 
-        What the kubelet said at the end corrects the last attempt: our looks at a node are seconds apart.
+        The event `Pulled` corrects the last attempt: our questions to a node are seconds apart.
         """
         self.enter(PodPhase.PULLED, now)
-        last = _corrected(self.attempt, said)
+        last = _corrected(self.attempt, pulled)
         known = sum(self.earlier.values()) + sum(last.values())
         if self.unknown > max(TOLERATED_SECONDS, TOLERATED_UNKNOWN * (self.unknown + known)):
             return None
@@ -81,12 +82,12 @@ class Anatomy:
         self.attempt.clear()
 
 
-def _corrected(attempt: Mapping[Stage, float], said: ImageMessage | None) -> Mapping[Stage, float]:
-    if said is None or said.pull_seconds is None:
+def _corrected(attempt: Mapping[Stage, float], pulled: ImageMessage | None) -> Mapping[Stage, float]:
+    if pulled is None or pulled.pull_seconds is None:
         return attempt
-    if said.waiting_seconds is None:
-        return _scaled(attempt, _ATTEMPT, said.pull_seconds)  # up to 1.25 the queue is in it
-    return {Stage.QUEUE: said.waiting_seconds, **_scaled(attempt, _RUNNING, said.pull_seconds)}
+    if pulled.waiting_seconds is None:
+        return _scaled(attempt, _ATTEMPT, pulled.pull_seconds)  # up to 1.25 the queue is in it
+    return {Stage.QUEUE: pulled.waiting_seconds, **_scaled(attempt, _RUNNING, pulled.pull_seconds)}
 
 
 def _scaled(seen: Mapping[Stage, float], stages: Iterable[Stage], whole: float) -> dict[Stage, float]:

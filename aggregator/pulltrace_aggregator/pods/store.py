@@ -12,29 +12,30 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final
 
-from pulltrace_aggregator.model.clock_skew import Moment
+from pulltrace.clock import Monotonic
+from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
 from pulltrace_aggregator.model.cluster import Change, EventSeen, Listed, Observed, PodGone, PodSeen
 from pulltrace_aggregator.model.image_message import Kind
-from pulltrace_aggregator.pods.image_wait import Wait
+from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
-LOOK_SECONDS: Final = 600.0
-"""A wait that only events tell of is looked at again after this long: the event of its end may have been dropped."""
+RECHECK_SECONDS: Final = 600.0
+"""A wait that only events tell of is rechecked after this long: the event of its end may have been dropped."""
 RETRY_SECONDS: Final = 30.0
-"""A look that brought no answer is asked for again."""
+"""A recheck that brought no answer is repeated after this long."""
 LEFT_RETRY_SECONDS: Final = 5.0
 """The same of a pod that left the watched ones with an image still awaited: it may be deleted."""
 PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
 """How long a pod that nobody confirms is remembered."""
-LINGER_LOOK_SECONDS: Final = 3.0
-"""How often a pod is looked at that runs by now and whose image is still shown: no watch tells of its deletion."""
-LINGER_LOOKS_PER_SECOND: Final = 5.0
+LINGER_RECHECK_SECONDS: Final = 3.0
+"""How often a pod is rechecked that runs by now and whose image is still shown: no watch tells of its deletion."""
+LINGER_RECHECKS_PER_SECOND: Final = 5.0
 """Of all such pods: with very many of them a deleted one may stay until the linger's end."""
-LOOKS_AT_ONCE: Final = 50
-MOST_LOOSE: Final = 20_000
-MOST_BURIED: Final = 10_000
+RECHECKS_AT_ONCE: Final = 50
+MOST_UNWATCHED: Final = 20_000
+MOST_DELETED: Final = 10_000
 
 _ASKING: Final = (Kind.PULLING, Kind.PULLED)
 _FAILING: Final = (Kind.FAILED, Kind.BACK_OFF)
@@ -42,14 +43,12 @@ _WATCHED: Final = ("Pending", "")
 _FINISHED: Final = ("Succeeded", "Failed")
 _NEEDED: Final = frozenset({("pods", ""), ("events", "Pulling"), ("events", "Pulled")})
 _NO_LISTS: Final[frozenset[tuple[str, str]]] = frozenset()
-_FOREVER: Final = float("inf")
-_NEVER: Final = float("-inf")
 _NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A pod that is to be looked at, whatever its phase."""
+    """A pod that is to be read from the API, whatever its phase."""
 
     namespace: str
     name: str
@@ -57,14 +56,14 @@ class Recheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Finished:
-    """A wait that ended well, of a pod that went before anybody looked."""
+class FinishedWait:
+    """A wait that ended well, of a pod that went before it was counted."""
 
     namespace: str
-    wait: Wait
+    wait: ImageWait
 
 
-class Waits:
+class PodStore:
     """All pods that wait or may wait. `owns` tells which nodes are this replica's."""
 
     def __init__(self, owns: Callable[[str], bool] = lambda _: True) -> None:
@@ -72,12 +71,12 @@ class Waits:
         self._pods: dict[str, PodRecord] = {}
         self._uids: dict[tuple[str, str], str] = {}
         self._nodes: dict[str, dict[str, PodRecord]] = {}
-        self._loose: dict[str, PodRecord] = {}
-        self._buried: OrderedDict[str, None] = OrderedDict()
+        self._unwatched: dict[str, PodRecord] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
         self._lists: dict[str, frozenset[tuple[str, str]]] = {}
-        self._dirty: set[str] = set()
-        self._finished: list[Finished] = []
-        self._linger_look_at = _NEVER
+        self._changed: set[str] = set()
+        self._finished: list[FinishedWait] = []
+        self._linger_recheck_at = NEVER
 
     def __len__(self) -> int:
         """Number of pods that are remembered."""
@@ -87,12 +86,12 @@ class Waits:
         """The pods of a node that can be shown, no two of one name."""
         return [record for record in self._nodes.get(node, _NOBODY).values() if record.confirmed]
 
-    def take_dirty(self) -> set[str]:
+    def pop_changed(self) -> set[str]:
         """The nodes of which anything is new since the last time."""
-        dirty, self._dirty = self._dirty, set()
-        return dirty
+        changed, self._changed = self._changed, set()
+        return changed
 
-    def take_finished(self) -> list[Finished]:
+    def pop_finished(self) -> list[FinishedWait]:
         """Waits that ended well and whose pods have gone, since the last time."""
         finished, self._finished = self._finished, []
         return finished
@@ -103,26 +102,26 @@ class Waits:
         """Take in one observation of the cluster; slices of endpoints are for others."""
         match seen:
             case PodSeen():
-                self._see(seen, moment)
+                self._observe_pod(seen, moment)
             case PodGone():
-                self._lose(seen, moment.monotonic)
+                self._observe_gone(seen, moment.monotonic)
             case EventSeen():
-                self._hear(seen, moment)
+                self._observe_event(seen, moment)
             case Listed():
                 done = self._lists.get(seen.namespace, _NO_LISTS)
                 self._lists[seen.namespace] = done | {(seen.resource, seen.detail)}
             case _:
                 pass
 
-    def _see(self, pod: PodSeen, moment: Moment) -> None:
-        if pod.uid in self._buried or not pod.node or not self._owns(pod.node):
+    def _observe_pod(self, pod: PodSeen, moment: Moment) -> None:
+        if pod.uid in self._deleted or not pod.node or not self._owns(pod.node):
             return
         if pod.terminating:
             self._displace(pod.namespace, pod.name, pod.uid)
-            self._bury(pod.uid)
+            self._delete(pod.uid)
             return
         if pod.phase not in _WATCHED:
-            self._see_leave(pod, moment)
+            self._observe_leave(pod, moment)
             return
         record = self._pods.get(pod.uid)
         if record is None or record.node != pod.node:
@@ -130,97 +129,98 @@ class Waits:
         self._name(record)
         record.created = moment.of(pod.created_at)
         record.watched = record.confirmed = True
-        record.look_at, record.left_at = _FOREVER, None
-        self._loose.pop(pod.uid, None)
-        if record.take_status(pod, moment):
-            self._dirty.add(record.node)
+        record.recheck_at, record.left_at = FOREVER, None
+        self._unwatched.pop(pod.uid, None)
+        if record.update(pod, moment):
+            self._changed.add(record.node)
 
-    def _see_leave(self, pod: PodSeen, moment: Moment) -> None:
+    def _observe_leave(self, pod: PodSeen, moment: Moment) -> None:
         """A server that knows no selectors shows what a pod is after it was Pending."""
         record = self._pods.get(pod.uid)
         if record is not None:
             self._leave(record, moment.monotonic)
             self.rechecked(Recheck(pod.namespace, pod.name, pod.uid), pod, moment)
 
-    def _lose(self, pod: PodGone, now: float) -> None:
+    def _observe_gone(self, pod: PodGone, now: Monotonic) -> None:
         """A pod left the phase Pending, or it was deleted; one that had left before is deleted."""
         record = self._pods.get(pod.uid)
         if pod.terminating or (record is not None and not record.watched):
-            self._bury(pod.uid)
+            self._delete(pod.uid)
         elif record is not None:
             self._leave(record, now)
 
-    def _leave(self, record: PodRecord, now: float) -> None:
-        """A pod is no longer watched: where an image is still awaited, a look has to tell what became of it."""
+    def _leave(self, record: PodRecord, now: Monotonic) -> None:
+        """A pod is no longer watched: where an image is still awaited, a recheck has to tell what became of it."""
         record.watched = False
-        self._loose[record.uid] = record
-        self._dirty.add(record.node)
-        if record.awaits:
-            record.left_at = record.look_at = now
+        self._unwatched[record.uid] = record
+        self._changed.add(record.node)
+        if record.open_waits:
+            record.left_at = record.recheck_at = now
         else:
-            record.look_at = now + LINGER_LOOK_SECONDS
+            record.recheck_at = Monotonic(now + LINGER_RECHECK_SECONDS)
 
-    def _hear(self, event: EventSeen, moment: Moment) -> None:
+    def _observe_event(self, event: EventSeen, moment: Moment) -> None:
         kind = event.message.kind
-        if kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._buried:
+        if kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._deleted:
             return
-        record = self._pods.get(event.pod_uid) or self._meet(event, moment.monotonic)
-        if record is None or not record.take_event(event, moment):
+        record = self._pods.get(event.pod_uid) or self._add_unwatched(event, moment.monotonic)
+        if record is None or not record.add_event(event, moment):
             return
         live = event.change is not Change.LISTED
         if not record.confirmed and live and kind in _ASKING and not self._is_taken(record):
             self._confirm(record, moment.monotonic)
-        self._dirty.add(record.node)
+        self._changed.add(record.node)
 
-    def _meet(self, event: EventSeen, now: float) -> PodRecord | None:
-        """A pod that is not watched: what happens to it now is believed, the rest waits for a look at it."""
+    def _add_unwatched(self, event: EventSeen, now: Monotonic) -> PodRecord | None:
+        """A pod that is not watched: what happens to it now is believed, the rest waits for a recheck."""
         message = event.message
         if message.kind not in (*_ASKING, *_FAILING) or not message.image:
             return None
         if not event.node or not self._owns(event.node):
             return None
-        if len(self._loose) >= MOST_LOOSE:
+        if len(self._unwatched) >= MOST_UNWATCHED:
             return None
         record = PodRecord(event.namespace, event.pod, event.pod_uid, event.node, now, confirmed=False)
         record.listed = event.change is Change.LISTED
-        record.look_at = now + PATIENCE_SECONDS if record.listed else now
-        self._loose[record.uid] = record
+        record.recheck_at = Monotonic(now + PATIENCE_SECONDS) if record.listed else now
+        self._unwatched[record.uid] = record
         return self._add(record)
 
-    def _confirm(self, record: PodRecord, now: float) -> None:
+    def _confirm(self, record: PodRecord, now: Monotonic) -> None:
         self._name(record)
-        record.confirmed, record.look_at = True, now + LOOK_SECONDS
+        record.confirmed, record.recheck_at = True, Monotonic(now + RECHECK_SECONDS)
 
-    # Looks
+    # Rechecks
 
-    def rechecks(self, now: float) -> tuple[Recheck, ...]:
-        """The pods to be looked at now; one that brings no answer is asked for again later."""
-        for record in [record for record in self._loose.values() if self._is_done(record, now)]:
+    def rechecks(self, now: Monotonic) -> tuple[Recheck, ...]:
+        """The pods to be read now; one that brings no answer is given again later."""
+        for record in [record for record in self._unwatched.values() if self._is_done(record, now)]:
             self._forget(record)
-        due = [record for record in self._loose.values() if record.look_at <= now]
+        due = [record for record in self._unwatched.values() if record.recheck_at <= now]
         # First those that are shown and may be deleted; the others may wait.
         due.sort(key=lambda record: record.left_at is None)
-        chosen = list(islice((record for record in due if self._may_look(record, now)), LOOKS_AT_ONCE))
+        chosen = list(islice((record for record in due if self._may_recheck(record, now)), RECHECKS_AT_ONCE))
         for record in chosen:
-            record.look_at = now + (RETRY_SECONDS if record.left_at is None else LEFT_RETRY_SECONDS)
+            record.recheck_at = Monotonic(now + (RETRY_SECONDS if record.left_at is None else LEFT_RETRY_SECONDS))
         return tuple(Recheck(record.namespace, record.name, record.uid) for record in chosen)
 
-    def _may_look(self, record: PodRecord, now: float) -> bool:
+    def _may_recheck(self, record: PodRecord, now: Monotonic) -> bool:
         """Whether it is worth a request: of those that wait for nothing only so many per second are."""
-        if record.awaits or not record.confirmed:
+        if record.open_waits or not record.confirmed:
             return True
-        if now < self._linger_look_at:
+        if now < self._linger_recheck_at:
             return False
-        self._linger_look_at = max(self._linger_look_at, now - 1.0) + 1.0 / LINGER_LOOKS_PER_SECOND
+        begin = max(self._linger_recheck_at, now - 1.0)
+        self._linger_recheck_at = Monotonic(begin + 1.0 / LINGER_RECHECKS_PER_SECOND)
         return True
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, moment: Moment) -> None:
-        """Take in what a look has shown: the pod of that name, None where there is none."""
+        """Take in what a recheck has shown: the pod of that name, None where there is none."""
         record = self._pods.get(recheck.uid)
         if record is None or record.watched:
             return
         if found is None or found.uid != recheck.uid or found.terminating:
-            self._bury(recheck.uid)
+            self._delete(recheck.uid)
             return
         self._confirm(record, moment.monotonic)
         record.created = moment.of(found.created_at)
@@ -228,33 +228,34 @@ class Waits:
         if found.phase in _FINISHED:
             record.give_up(moment.monotonic)
         else:
-            self._look(record, found, moment, just_left=just_left)
-        if not record.awaits:
-            record.look_at = moment.monotonic + LINGER_LOOK_SECONDS
-        self._dirty.add(record.node)
+            self._update(record, found, moment, just_left=just_left)
+        if not record.open_waits:
+            record.recheck_at = Monotonic(moment.monotonic + LINGER_RECHECK_SECONDS)
+        self._changed.add(record.node)
 
-    def _look(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:
-        open_before = [wait for wait in record.waits if wait.over is None]
-        record.take_status(found, moment)
+    def _update(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:
+        open_before = record.open_waits
+        record.update(found, moment)
         if not just_left:
-            # Whenever these came to their end, it was not now.
-            record.drop(wait for wait in open_before if wait.over is not None)
+            for container in record.containers.values():
+                if container.wait in open_before and container.wait.ended_at is not None:
+                    container.wait = None  # whenever it came to its end, it was not now
 
-    def _is_done(self, record: PodRecord, now: float) -> bool:
+    def _is_done(self, record: PodRecord, now: Monotonic) -> bool:
         """Whether a pod that is not watched is of no interest any more."""
         if record.left_at is not None and now - record.left_at >= PATIENCE_SECONDS:
             record.give_up(now)
         if record.confirmed:
             return not any(True for _ in record.waits)
         if record.listed and self._has_all_lists(record.namespace):
-            record.listed, record.look_at = False, now
-        return now - record.met_at >= DOUBT_SECONDS or (not record.listed and not record.suspicious)
+            record.listed, record.recheck_at = False, now
+        return now - record.added_at >= DOUBT_SECONDS or (not record.listed and not record.suspicious)
 
     def _has_all_lists(self, namespace: str) -> bool:
         """Whether the pod would be known if it were Pending, and an end of its wait if there was one."""
         return any(self._lists.get(scope, _NO_LISTS) >= _NEEDED for scope in ("", namespace))
 
-    # Who is who
+    # Names and identities
 
     def _is_taken(self, record: PodRecord) -> bool:
         """Whether another pod is known under its name: one of the two has gone."""
@@ -269,7 +270,7 @@ class Waits:
         """Another pod that bore the name is gone: there is one of a name at a time."""
         before = self._uids.get((namespace, name), uid)
         if before != uid:
-            self._bury(before)
+            self._delete(before)
 
     def _add(self, record: PodRecord) -> PodRecord:
         if (before := self._pods.get(record.uid)) is not None:
@@ -278,23 +279,23 @@ class Waits:
         self._nodes.setdefault(record.node, {})[record.uid] = record
         return record
 
-    def _bury(self, uid: str) -> None:
-        """The pod is deleted, and whatever is still told of it is old."""
+    def _delete(self, uid: str) -> None:
+        """The pod is deleted, and whatever still comes of it is old."""
         record = self._pods.get(uid)
         if record is not None:
             self._forget(record)
-        self._buried[uid] = None
-        if len(self._buried) > MOST_BURIED:
-            self._buried.popitem(last=False)
+        self._deleted[uid] = None
+        if len(self._deleted) > MOST_DELETED:
+            self._deleted.popitem(last=False)
 
     def _forget(self, record: PodRecord) -> None:
-        self._finished += [Finished(record.namespace, wait) for wait in record.waits if wait.over is not None]
+        self._finished += [FinishedWait(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
         self._pods.pop(record.uid, None)
-        self._loose.pop(record.uid, None)
+        self._unwatched.pop(record.uid, None)
         if self._uids.get((record.namespace, record.name)) == record.uid:
             del self._uids[record.namespace, record.name]
         here = self._nodes[record.node]
         here.pop(record.uid, None)
         if not here:
             del self._nodes[record.node]
-        self._dirty.add(record.node)
+        self._changed.add(record.node)

@@ -108,9 +108,3 @@ def test_what_changes_of_an_event_that_nobody_saw_begin_is_not_counted() -> None
     cluster.restart(lists=False)
     cluster.observe(replace(seen, change=Change.MODIFIED, count=7))
     assert durations(cluster) == {}
-
-
-def test_the_picture_is_the_same_while_nothing_happens() -> None:
-    cluster = Cluster()
-    cluster.pod().pulled()
-    assert cluster.tick().totals is cluster.tick().totals

@@ -315,9 +315,9 @@ def test_the_cause_in_the_status_comes_before_that_of_an_old_event() -> None:
     pod.status("ErrImagePull", "429 Too Many Requests")
     cluster.tick()
     assert pod.row().cause is Cause.RATE_LIMITED
-    assert pod.cluster.core._waits.on("node-1")[0].seekers
-    (seeker,) = pod.cluster.core._waits.on("node-1")[0].seekers.values()
-    assert (seeker.failure, seeker.signals.failure) == (FailureReason.RATE_LIMITED, FailureReason.UNAUTHORIZED)
+    assert pod.cluster.core._pods.on("node-1")[0].containers
+    (container,) = pod.cluster.core._pods.on("node-1")[0].containers.values()
+    assert (container.failure, container.events.failure) == (FailureReason.RATE_LIMITED, FailureReason.UNAUTHORIZED)
 
 
 # Not known

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator.controller.node_reconciler import FIRST_SECONDS
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.diagnosis.blocked_by import RULES, Case, judge, page
-from pulltrace_aggregator.diagnosis.peer_rates import Peers
+from pulltrace_aggregator.diagnosis.blocked_by import RULES, Facts, diagnose, page
+from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from rig.cluster import IMAGE, Cluster, ToyPod, a_layer
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.unit
 REPOSITORY = Path(__file__).parents[3]
 DOWN = [PodPhase.BACKOFF, PodPhase.FAILED]
 CASES = st.builds(
-    Case,
+    Facts,
     phase=st.sampled_from([phase for phase in PodPhase if phase is not PodPhase.PULLED]),
     failure=st.none() | st.sampled_from(list(FailureReason)),
     silent=st.booleans(),
@@ -37,18 +37,18 @@ CASES = st.builds(
 
 
 @given(CASES)
-def test_every_case_has_a_cause(case: Case) -> None:
-    cause = judge(case)
+def test_every_case_has_a_cause(case: Facts) -> None:
+    cause = diagnose(case)
     first = next(rule for rule in RULES if rule.holds(case))
     assert cause is first.cause
     if case.phase not in DOWN:
-        assert judge(replace(case, failure=None)) is cause
+        assert diagnose(replace(case, failure=None)) is cause
 
 
 def test_every_cause_has_a_rule_and_advice() -> None:
     assert {rule.cause for rule in RULES} == set(Cause)
     assert all(rule.when.endswith(".") and rule.advice.endswith(".") for rule in RULES)
-    assert RULES[-1].holds(Case(PodPhase.UNKNOWN))
+    assert RULES[-1].holds(Facts(PodPhase.UNKNOWN))
 
 
 @pytest.mark.parametrize("phase", DOWN)
@@ -73,48 +73,48 @@ def test_every_cause_has_a_rule_and_advice() -> None:
     ],
 )
 def test_a_failure_has_a_cause(phase: PodPhase, failure: FailureReason | None, cause: Cause) -> None:
-    assert judge(Case(phase, failure)) is cause
+    assert diagnose(Facts(phase, failure)) is cause
     # A failure is told by the runtime; what else there is lies further away.
-    assert judge(Case(phase, failure, silent=True, stale=StaleReason.NO_PROGRESS, behind=IMAGE)) is cause
+    assert diagnose(Facts(phase, failure, silent=True, stale=StaleReason.NO_PROGRESS, behind=IMAGE)) is cause
 
 
 @pytest.mark.parametrize(
     ("case", "cause"),
     [
-        (Case(PodPhase.DOWNLOADING, silent=True, stale=StaleReason.EXPORTER_UNREACHABLE), Cause.NO_EXPORTER),
-        (Case(PodPhase.UNKNOWN, runtime_up=False), Cause.STALLED),
-        (Case(PodPhase.DOWNLOADING, stale=StaleReason.NO_PROGRESS, shared=True, share=0.0), Cause.STALLED),
-        (Case(PodPhase.FAILED, stale=StaleReason.ORPHANED), Cause.STALLED),
-        (Case(PodPhase.FAILED, stale=StaleReason.ORPHANED, silent=True), Cause.NO_EXPORTER),
-        (Case(PodPhase.FAILED, FailureReason.CANCELED, stale=StaleReason.ORPHANED), Cause.BACKOFF),
-        (Case(PodPhase.BACKOFF, stale=StaleReason.ORPHANED), Cause.BACKOFF),
-        (Case(PodPhase.UNPACKING, stale=StaleReason.UNPACK_NO_PROGRESS), Cause.SLOW_UNPACK),
-        (Case(PodPhase.DOWNLOADING, shared=True, share=0.1), Cause.SHARED_LAYER),
-        (Case(PodPhase.DOWNLOADING, share=0.2499), Cause.SLOW_DOWNLOAD),
-        (Case(PodPhase.DOWNLOADING, share=0.25), Cause.PROGRESSING),
-        (Case(PodPhase.DOWNLOADING, stale=StaleReason.SLOW), Cause.PROGRESSING),
-        (Case(PodPhase.DOWNLOADING, failure=FailureReason.NOT_FOUND), Cause.PROGRESSING),
-        (Case(PodPhase.UNPACKING, share=0.1), Cause.PROGRESSING),
-        (Case(PodPhase.RESOLVING), Cause.PROGRESSING),
-        (Case(PodPhase.RESOLVING, unresolved=True), Cause.REGISTRY),
-        (Case(PodPhase.QUEUED, behind=IMAGE), Cause.QUEUE),
-        (Case(PodPhase.QUEUED), Cause.PROGRESSING),
-        (Case(PodPhase.UNKNOWN), Cause.PROGRESSING),
+        (Facts(PodPhase.DOWNLOADING, silent=True, stale=StaleReason.EXPORTER_UNREACHABLE), Cause.NO_EXPORTER),
+        (Facts(PodPhase.UNKNOWN, runtime_up=False), Cause.STALLED),
+        (Facts(PodPhase.DOWNLOADING, stale=StaleReason.NO_PROGRESS, shared=True, share=0.0), Cause.STALLED),
+        (Facts(PodPhase.FAILED, stale=StaleReason.ORPHANED), Cause.STALLED),
+        (Facts(PodPhase.FAILED, stale=StaleReason.ORPHANED, silent=True), Cause.NO_EXPORTER),
+        (Facts(PodPhase.FAILED, FailureReason.CANCELED, stale=StaleReason.ORPHANED), Cause.BACKOFF),
+        (Facts(PodPhase.BACKOFF, stale=StaleReason.ORPHANED), Cause.BACKOFF),
+        (Facts(PodPhase.UNPACKING, stale=StaleReason.UNPACK_NO_PROGRESS), Cause.SLOW_UNPACK),
+        (Facts(PodPhase.DOWNLOADING, shared=True, share=0.1), Cause.SHARED_LAYER),
+        (Facts(PodPhase.DOWNLOADING, share=0.2499), Cause.SLOW_DOWNLOAD),
+        (Facts(PodPhase.DOWNLOADING, share=0.25), Cause.PROGRESSING),
+        (Facts(PodPhase.DOWNLOADING, stale=StaleReason.SLOW), Cause.PROGRESSING),
+        (Facts(PodPhase.DOWNLOADING, failure=FailureReason.NOT_FOUND), Cause.PROGRESSING),
+        (Facts(PodPhase.UNPACKING, share=0.1), Cause.PROGRESSING),
+        (Facts(PodPhase.RESOLVING), Cause.PROGRESSING),
+        (Facts(PodPhase.RESOLVING, unresolved=True), Cause.REGISTRY),
+        (Facts(PodPhase.QUEUED, behind=IMAGE), Cause.QUEUE),
+        (Facts(PodPhase.QUEUED), Cause.PROGRESSING),
+        (Facts(PodPhase.UNKNOWN), Cause.PROGRESSING),
     ],
 )
-def test_the_nearest_cause(case: Case, cause: Cause) -> None:
-    assert judge(case) is cause
+def test_the_nearest_cause(case: Facts, cause: Cause) -> None:
+    assert diagnose(case) is cause
 
 
 def test_the_reference_page_is_the_table() -> None:
     assert (REPOSITORY / "docs" / "verdict.md").read_text() == page(), "make docs"
 
 
-# Peers
+# PeerRates
 
 
-def peers(**rates: float | None) -> Peers:
-    found = Peers()
+def peers(**rates: float | None) -> PeerRates:
+    found = PeerRates()
     for node, rate in rates.items():
         found.update(node, [a_pull(bytes_per_second=rate)])
     return found

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from pulltrace.clock import NodeTime
+from pulltrace.clock import Monotonic, NodeTime
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
+from pulltrace_aggregator.model.clocks import Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
 from rig.cluster import MIB, Cluster
@@ -20,10 +21,10 @@ NODE_NOW, AT = 1_000_000.0, 500.0
 LIMITS = StaleLimits()
 
 
-def read(*pulls: Pull, answered: float = AT, failing: float | None = None, **report: object) -> NodeReading:
+def read(*pulls: Pull, answered: float = AT, failing: Monotonic | None = None, **report: object) -> NodeReading:
     made: NodeReport = replace(a_report(*pulls), now=NODE_NOW, **report)  # type: ignore[arg-type]
     state = NodeState.OK if failing is None else NodeState.UNREACHABLE
-    return NodeReading("node-1", state, made, AT, answered, failing)
+    return NodeReading("node-1", state, made, Monotonic(AT), Monotonic(answered), failing)
 
 
 def a_pull_still_for(seconds: float, **changes: object) -> Pull:
@@ -34,7 +35,7 @@ def a_pull_still_for(seconds: float, **changes: object) -> Pull:
 
 
 def reason(pull: Pull, reading: NodeReading | None = None, now: float = AT, limits: StaleLimits = LIMITS) -> str | None:
-    return stale_reason(pull, reading or read(pull), limits, now)
+    return stale_reason(pull, reading or read(pull), limits, Deadlines(Monotonic(now)))
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_time_goes_on_while_a_node_answers_that_nothing_has_changed() -> None:
 
 def test_of_a_node_that_does_not_answer_nobody_knows_that_nothing_moves() -> None:
     pull = a_pull_still_for(50)
-    silent = read(pull, failing=AT + 2)
+    silent = read(pull, failing=Monotonic(AT + 2))
     assert reason(pull, silent, now=AT + 59) is None
     assert reason(pull, silent, now=AT + 60) == "exporter_unreachable"
 
@@ -77,13 +78,13 @@ def test_of_a_node_that_does_not_answer_nobody_knows_that_nothing_moves() -> Non
 def test_a_node_that_is_seldom_asked_is_not_silent_for_that() -> None:
     pull = a_pull_still_for(0)
     assert reason(pull, read(pull), now=AT + 290) is None
-    asked_late = read(pull, failing=AT + 290)
+    asked_late = read(pull, failing=Monotonic(AT + 290))
     assert reason(pull, asked_late, now=AT + 349) is None
     assert reason(pull, asked_late, now=AT + 350) == "exporter_unreachable"
 
 
 def test_a_pull_has_one_reason_the_first_that_holds() -> None:
-    silent = read(failing=AT)
+    silent = read(failing=Monotonic(AT))
     slow_and_still = a_pull_still_for(700, size=10_000 * MIB, bytes_per_second=1.0)
     assert reason(slow_and_still) == "no_progress"
     assert reason(slow_and_still, silent, now=AT + 60) == "exporter_unreachable"
@@ -106,13 +107,13 @@ def test_each_reason_can_be_turned_off(off: StaleLimits, pull: Pull) -> None:
 
 def test_the_silence_of_exporters_can_be_turned_off() -> None:
     pull = a_pull_still_for(0)
-    assert reason(pull, read(pull, failing=AT), now=AT + 9999, limits=StaleLimits(exporter=0)) is None
+    assert reason(pull, read(pull, failing=Monotonic(AT)), now=AT + 9999, limits=StaleLimits(exporter=0)) is None
 
 
 def test_resolving_pulls_are_counted_for_their_node() -> None:
     reading = read(resolving=(NODE_NOW - 31, NODE_NOW - 29, NODE_NOW))
-    assert [resolving_stale(reading, LIMITS, now) for now in (AT, AT + 1, AT + 30)] == [1, 2, 3]
-    assert resolving_stale(reading, StaleLimits(resolving=0), AT + 1000) == 0
+    assert [resolving_stale(reading, LIMITS, Deadlines(Monotonic(now))) for now in (AT, AT + 1, AT + 30)] == [1, 2, 3]
+    assert resolving_stale(reading, StaleLimits(resolving=0), Deadlines(Monotonic(AT + 1000))) == 0
 
 
 # Through the core

@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 from pulltrace.clock import Instant, Monotonic
 from pulltrace.model import wire
 from pulltrace_aggregator.api import json_v1
-from pulltrace_aggregator.controller.reconciler import Core
+from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import View
 from rig.cluster import IMAGE, Cluster, digest
@@ -30,7 +30,7 @@ class Watcher:
 
     def __init__(self) -> None:
         self.now = Instant(WALL, Monotonic(5000.0))
-        self.core = Core(self.now)
+        self.core = Reconciler(self.now)
         self.view = View()
         self.hear()
 

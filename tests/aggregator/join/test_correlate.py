@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pulltrace.clock import NodeTime
-from pulltrace.model.pull import ImageKey, Phase, Pull
+from pulltrace.model.pull import ImageKey, Phase
 from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, correlate
-from pulltrace_aggregator.join.tag_digests import Learnt
+from pulltrace_aggregator.join.tag_digests import TagDigests
 from pulltrace_aggregator.model.image_names import ImageName, image_name, same_image
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
+from pulltrace_aggregator.model.view import NodePull
 from rig.cluster import Cluster, digest
 from rig.views import a_pull, an_ended_pull
 
@@ -30,28 +31,30 @@ def pull(
     at: float = NOW,
     refs: tuple[str, ...] = (),
     **more: object,
-) -> Pull:
+) -> NodePull:
     registry, _, repository = name.partition("/")
     made = a_pull(repository, references=refs, started_at=at, layers=())
-    return replace(made, key=ImageKey(registry, repository, root), **more)  # type: ignore[arg-type]
+    made = replace(made, key=ImageKey(registry, repository, root), **more)  # type: ignore[arg-type]
+    return NodePull("node-1", made, None, 0.0)
 
 
 def claim(image: str = "registry.example/team/app:1", *, asked: float | None = NOW - 5, **more: object) -> Claim:
-    since = NOW - 5 if asked is None else asked
-    return replace(Claim(image, image, asked, since), **more)  # type: ignore[arg-type]
+    requested_at = None if asked is None else NodeTime(asked)
+    since = NodeTime(NOW - 5) if requested_at is None else requested_at
+    return replace(Claim(image, image, requested_at, since), **more)  # type: ignore[arg-type]
 
 
 def nothing(_: ImageName) -> str | None:
     return None
 
 
-def joined(claims: list[Claim], *pulls: Pull, taught: Mapping[str, str] | None = None) -> dict[str, Match]:
+def joined(claims: list[Claim], *pulls: NodePull, taught: Mapping[str, str] | None = None) -> dict[str, Match]:
     taught = {} if taught is None else taught
-    found = correlate(claims, pulls, lambda name: taught.get(name.asked))
+    found = correlate(claims, pulls, lambda name: taught.get(name.canonical))
     return {str(key): match for key, match in found.items()}
 
 
-def one(claim: Claim, *pulls: Pull) -> Match:
+def one(claim: Claim, *pulls: NodePull) -> Match:
     return correlate([claim], pulls, nothing)[claim.key]
 
 
@@ -193,7 +196,7 @@ def test_a_second_tag_is_not_served_by_a_pull_that_only_the_first_one_asked_for(
     found = joined([first, second], running)
     assert found[first.image] == Match(REPOSITORY, running)
     assert found[second.image] == UNMATCHED
-    both = replace(running, requests=2)
+    both = pull(at=NOW - 7, requests=2)
     assert joined([first, second], both)[second.image] == Match(REPOSITORY, both)
 
 
@@ -219,7 +222,7 @@ def test_what_was_pulled_elsewhere_ranks_candidates() -> None:
     one_, two = pull(root=D1, at=NOW - 3), pull(root=D2, at=NOW - 2)
     wanted = claim()
     assert joined([wanted], one_, two, taught={wanted.image: D2})[wanted.image] == Match(REPOSITORY, two)
-    early = [replace(each, started_at=NodeTime(NOW - 9)) for each in (one_, two)]
+    early = [pull(root=D1, at=NOW - 9), pull(root=D2, at=NOW - 9)]
     assert joined([wanted], *early, taught={wanted.image: D2})[wanted.image].kind is AMBIGUOUS
     unasked = claim(asked=None)
     assert joined([unasked], *early, taught={wanted.image: D2})[wanted.image].pull == early[1]
@@ -244,18 +247,18 @@ def test_two_tags_of_one_digest_are_not_told_apart_by_it() -> None:
 
 
 def test_learnt_from_each_success_once_and_the_latest_counts() -> None:
-    learnt = Learnt(limit=2)
+    learnt = TagDigests(limit=2)
     name = image_name("registry.example/team/app:1")
     assert name is not None
     old = an_ended_pull(references=("registry.example/team/app:1",), key=ImageKey("r", "team/app", D1))
     new = replace(old, key=old.key._replace(digest=D2))
-    learnt.hear("a", [old])
-    learnt.hear("b", [new])
-    learnt.hear("a", [old, a_pull()])
+    learnt.update("a", [old])
+    learnt.update("b", [new])
+    learnt.update("a", [old, a_pull()])
     assert learnt.digest_of(name) == D2
-    learnt.hear("c", [replace(new, references=("x:1",)), replace(old, references=("y:1",))])
+    learnt.update("c", [replace(new, references=("x:1",)), replace(old, references=("y:1",))])
     assert learnt.digest_of(name) is None
-    learnt.hear("d", [replace(new, phase=Phase.FAILED)])
+    learnt.update("d", [replace(new, phase=Phase.FAILED)])
     assert learnt.digest_of(name) is None
 
 
@@ -267,7 +270,7 @@ def test_an_ended_pull_counts_if_it_ended_within_the_attempt(ended: float, found
     for refs in ((), ("registry.example/team/app:1",)):
         over = pull(refs=refs, phase=Phase.FAILED, ended_at=ended)
         assert (one(claim(), over).pull is not None) is found
-    assert one(claim(sure=False), over) == UNMATCHED
+    assert one(claim(evident=False), over) == UNMATCHED
 
 
 def test_a_running_pull_comes_before_one_that_ended() -> None:
@@ -336,7 +339,7 @@ CLAIMS = st.builds(
     claim,
     TEXTS,
     asked=st.none() | TIMES,
-    sure=st.booleans(),
+    evident=st.booleans(),
     trying=st.booleans(),
     done=st.booleans(),
     key=st.integers(0, 100),
@@ -348,8 +351,8 @@ CLAIMS = st.builds(
     st.lists(PULLS, max_size=5, unique_by=lambda each: each.key),
     st.dictionaries(TEXTS, st.sampled_from([D1, D2])),
 )
-def test_every_match_is_of_the_right_image(claims: list[Claim], pulls: list[Pull], taught: dict[str, str]) -> None:
-    found = correlate(claims, pulls, lambda name: taught.get(name.asked))
+def test_every_match_is_of_the_right_image(claims: list[Claim], pulls: list[NodePull], taught: dict[str, str]) -> None:
+    found = correlate(claims, pulls, lambda name: taught.get(name.canonical))
     assert found.keys() == {each.key for each in claims}
     for each in claims:
         match, name = found[each.key], image_name(each.image)
@@ -360,8 +363,8 @@ def test_every_match_is_of_the_right_image(claims: list[Claim], pulls: list[Pull
             assert name.digest in (None, candidate.key.digest)
             if name.digest is None and match.kind is not EXACT:
                 assert (candidate.key.registry, candidate.key.repository) == (name.host, name.repository)
-            if candidate.phase.ended:
-                assert each.sure
+            if not candidate.running:
+                assert each.evident
             else:
                 assert not each.done
 
@@ -370,7 +373,7 @@ def test_every_match_is_of_the_right_image(claims: list[Claim], pulls: list[Pull
     st.lists(CLAIMS, max_size=6, unique_by=lambda each: each.key),
     st.lists(PULLS, max_size=5, unique_by=lambda p: p.key),
 )
-def test_the_order_of_what_is_told_does_not_matter(claims: list[Claim], pulls: list[Pull]) -> None:
+def test_the_order_of_what_is_told_does_not_matter(claims: list[Claim], pulls: list[NodePull]) -> None:
     there = correlate(claims, pulls, nothing)
     back = correlate(claims[::-1], pulls[::-1], nothing)
     for key, match in there.items():

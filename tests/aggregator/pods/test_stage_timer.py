@@ -2,12 +2,13 @@
 
 import pytest
 
+from pulltrace.clock import Monotonic
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import PodPhase
-from pulltrace_aggregator.pods.stage_timer import Anatomy, Stage
+from pulltrace_aggregator.pods.stage_timer import Stage, StageTimer
 from rig.cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
@@ -17,11 +18,11 @@ QUEUE, RESOLVE, DOWNLOAD, UNPACK, BACKOFF = Stage
 
 def lived(*phases: tuple[PodPhase, float], said: ImageMessage | None = None) -> dict[Stage, float] | None:
     """What is counted of a wait with these phases, each with its seconds."""
-    anatomy, now = Anatomy(100.0), 100.0
+    anatomy, now = StageTimer(Monotonic(100.0)), 100.0
     for phase, seconds in phases:
-        anatomy.enter(phase, now)
+        anatomy.enter(phase, Monotonic(now))
         now += seconds
-    found = anatomy.seconds(now, said)
+    found = anatomy.seconds(Monotonic(now), said)
     return None if found is None else {stage: round(seconds, 6) for stage, seconds in found.items() if seconds}
 
 

@@ -9,11 +9,11 @@ from pulltrace_aggregator.model.cluster import Change
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.pods.store import (
     LEFT_RETRY_SECONDS,
-    LINGER_LOOK_SECONDS,
-    LINGER_LOOKS_PER_SECOND,
-    LOOK_SECONDS,
-    LOOKS_AT_ONCE,
+    LINGER_RECHECK_SECONDS,
+    LINGER_RECHECKS_PER_SECOND,
     PATIENCE_SECONDS,
+    RECHECK_SECONDS,
+    RECHECKS_AT_ONCE,
     RETRY_SECONDS,
     Recheck,
 )
@@ -60,25 +60,25 @@ def test_a_wait_of_a_running_pod_shows_by_its_events_and_ends_by_them() -> None:
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.pass_time(21)
     assert shown(cluster) == []
-    assert len(cluster.core._waits) == 0
+    assert len(cluster.core._pods) == 0
 
 
 def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_again() -> None:
     cluster = Cluster()
     pod = a_running_pod(cluster)
     pod.pulling("debug")
-    assert looks(cluster, LOOK_SECONDS) == [LOOK_SECONDS]
+    assert looks(cluster, RECHECK_SECONDS) == [RECHECK_SECONDS]
     assert cluster.turn.rechecks == (Recheck("shop", "web", pod.uid),)
     cluster.look()
     cluster.tick()
     assert shown(cluster) == [("web", PodPhase.QUEUED)]
-    assert looks(cluster, LOOK_SECONDS)[0] >= LOOK_SECONDS - 1
+    assert looks(cluster, RECHECK_SECONDS)[0] >= RECHECK_SECONDS - 1
 
 
 def test_a_look_without_an_answer_is_asked_for_again() -> None:
     cluster = Cluster()
     a_running_pod(cluster).pulling("debug")
-    cluster.sleep(LOOK_SECONDS)
+    cluster.sleep(RECHECK_SECONDS)
     assert looks(cluster, RETRY_SECONDS) == [0, RETRY_SECONDS]
     assert shown(cluster)
 
@@ -89,7 +89,7 @@ def test_a_look_that_finds_the_container_running_ends_the_wait_without_a_trace()
     pod.pulling("debug")
     cluster.tick()
     pod.uses[pod._key("debug")] = replace(pod.uses[pod._key("debug")], state=pod.uses[pod._key("app")].state)
-    cluster.sleep(LOOK_SECONDS)
+    cluster.sleep(RECHECK_SECONDS)
     cluster.tick()
     assert shown(cluster) == []
     assert not cluster.view.totals.stages
@@ -104,7 +104,7 @@ def test_a_look_that_finds_no_such_pod_ends_the_wait(again: bool) -> None:
     pod.phase = "gone"
     if again:
         cluster.pod(uid="another", told=False).phase = "Running"
-    cluster.sleep(LOOK_SECONDS)
+    cluster.sleep(RECHECK_SECONDS)
     cluster.tick()
     assert shown(cluster) == []
     pod.back_off("debug")
@@ -148,16 +148,16 @@ def test_events_of_a_pod_that_is_about_to_be_watched_are_not_lost() -> None:
     pod.tell()
     cluster.pass_time(4)
     assert shown(cluster) == [("web", PodPhase.QUEUED)]
-    assert looks(cluster, LOOK_SECONDS) == []
+    assert looks(cluster, RECHECK_SECONDS) == []
 
 
 def test_at_most_so_many_looks_at_once() -> None:
     cluster = Cluster()
-    for number in range(LOOKS_AT_ONCE + 10):
+    for number in range(RECHECKS_AT_ONCE + 10):
         a_running_pod(cluster, f"pod-{number}").pulling("debug")
-    cluster.sleep(LOOK_SECONDS)
+    cluster.sleep(RECHECK_SECONDS)
     cluster.tick(answer=False)
-    assert len(cluster.turn.rechecks) == LOOKS_AT_ONCE
+    assert len(cluster.turn.rechecks) == RECHECKS_AT_ONCE
     cluster.tick(answer=False)
     assert len(cluster.turn.rechecks) == 10
 
@@ -168,13 +168,13 @@ def test_at_most_so_many_looks_at_once() -> None:
 def test_pods_that_may_be_deleted_are_looked_at_before_all_others() -> None:
     cluster = Cluster()
     deleted = [cluster.pod(f"deleted-{number}") for number in range(3)]
-    for number in range(2 * LOOKS_AT_ONCE):
+    for number in range(2 * RECHECKS_AT_ONCE):
         a_running_pod(cluster, f"unknown-{number}").back_off("debug")
     for pod in deleted:
         pod.pulling()
         pod.delete(terminating=False)
     cluster.tick(answer=False)
-    assert len(cluster.turn.rechecks) == LOOKS_AT_ONCE
+    assert len(cluster.turn.rechecks) == RECHECKS_AT_ONCE
     assert [recheck.name for recheck in cluster.turn.rechecks][:3] == [pod.name for pod in deleted]
 
 
@@ -254,7 +254,7 @@ def test_a_pod_of_which_nobody_knows_what_became_goes_after_a_while() -> None:
         cluster.sleep(1)
     cluster.tick(answer=False)
     assert shown(cluster) == []
-    assert len(cluster.core._waits) == 0
+    assert len(cluster.core._pods) == 0
 
 
 def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() -> None:
@@ -264,13 +264,13 @@ def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() ->
     cluster.pass_time(3)
     pod.pulled()
     pod.leave()
-    assert looks(cluster, 2 * LINGER_LOOK_SECONDS) == [LINGER_LOOK_SECONDS]
+    assert looks(cluster, 2 * LINGER_RECHECK_SECONDS) == [LINGER_RECHECK_SECONDS]
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.look()
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.pass_time(21)
     assert shown(cluster) == []
-    assert len(cluster.core._waits) == 0
+    assert len(cluster.core._pods) == 0
 
 
 def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
@@ -281,7 +281,7 @@ def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
     pod.leave()
     cluster.tick()
     pod.phase = "gone"
-    cluster.pass_time(LINGER_LOOK_SECONDS + 1)
+    cluster.pass_time(LINGER_RECHECK_SECONDS + 1)
     assert shown(cluster) == []
 
 
@@ -294,7 +294,7 @@ def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second() -
         pod.leave()
     asked = looks(cluster, 13)
     assert 40 <= len(asked) <= 60
-    assert max(asked.count(second) for second in set(asked)) <= 2 * LINGER_LOOKS_PER_SECOND
+    assert max(asked.count(second) for second in set(asked)) <= 2 * LINGER_RECHECKS_PER_SECOND
 
 
 # Restart
@@ -384,6 +384,6 @@ def test_nothing_is_remembered_of_pods_that_have_gone() -> None:
         else:
             pod.delete()
     cluster.pass_time(10)
-    waits = cluster.core._waits
-    assert (len(waits), waits._uids, waits._nodes, waits._loose) == (0, {}, {}, {})
+    waits = cluster.core._pods
+    assert (len(waits), waits._uids, waits._nodes, waits._unwatched) == (0, {}, {}, {})
     assert not cluster.turn.busy

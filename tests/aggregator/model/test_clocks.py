@@ -1,7 +1,7 @@
 import pytest
 
-from pulltrace.clock import Instant, Monotonic
-from pulltrace_aggregator.model.clock_skew import Moment
+from pulltrace.clock import Instant, Monotonic, ServerTime
+from pulltrace_aggregator.model.clocks import Moment
 
 pytestmark = pytest.mark.unit
 
@@ -19,5 +19,5 @@ NOW = Instant(wall=1_000_000.0, monotonic=Monotonic(500.0))
     ],
     ids=["past", "server-ahead", "server-behind", "future", "none"],
 )
-def test_stamps_of_the_api_server(ahead: float, stamp: float | None, expected: float) -> None:
+def test_stamps_of_the_api_server(ahead: float, stamp: ServerTime | None, expected: float) -> None:
     assert Moment(NOW, ahead).of(stamp) == expected
