@@ -1,4 +1,4 @@
-"""The aggregator's loop: hear what is new, bring the core up to now, publish its view."""
+"""The aggregator's loop: take in what was observed, bring the reconciler up to now, publish its view."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
 from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, News, Rechecked
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, Rechecked
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
 from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.model.cluster import PodSeen, SliceGone, SliceSeen
@@ -20,12 +20,12 @@ from pulltrace_aggregator.pods.store import Recheck
 
 log = logging.getLogger(__name__)
 
-IDLE_SECONDS: Final = 1.0
+MAX_INTERVAL: Final = 1.0
 """The longest time between two views: time alone makes pulls stale and lets what is over go."""
-CLOSEST_SECONDS: Final = 0.2
-"""The shortest: news come in bursts, and one view serves all that come within this."""
-LOOKING_THREADS: Final = 16
-"""Looks at pods under way at a time. Deleted pods leave with theirs, and a namespace may have hundreds of them."""
+MIN_INTERVAL: Final = 0.2
+"""The shortest: observations come in bursts, and one view serves all that come within this."""
+RECHECK_THREADS: Final = 16
+"""Rechecks of pods under way at a time. A deleted pod leaves with its recheck, and a namespace may have hundreds."""
 
 
 class Kubernetes(Protocol):
@@ -60,7 +60,7 @@ class Exporters(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What is served. `unready` says why the view is not to be relied on yet, empty once it is."""
+    """What is served. `unready` says why the view cannot be relied on yet; it is empty once it can."""
 
     view: View = field(default_factory=View)
     unready: str = "nothing has been listed yet"
@@ -68,22 +68,22 @@ class Published:
 
 
 class Loop:
-    """Runs in a thread of its own until stopped; what is published is replaced as a whole with each turn."""
+    """Runs in a thread of its own until stopped; what is published is replaced as a whole with each step."""
 
     def __init__(
-        self, inbox: Inbox, core: Reconciler, kubernetes: Kubernetes, exporters: Exporters, clock: Clock
+        self, inbox: Inbox, reconciler: Reconciler, kubernetes: Kubernetes, exporters: Exporters, clock: Clock
     ) -> None:
         self._inbox = inbox
-        self._core = core
+        self._reconciler = reconciler
         self._kubernetes = kubernetes
         self._exporters = exporters
         self._clock = clock
         self._stopping = threading.Event()
-        self._looking = ThreadPoolExecutor(LOOKING_THREADS, "look")
-        self._looks: set[Recheck] = set()
+        self._threads = ThreadPoolExecutor(RECHECK_THREADS, "recheck")
+        self._rechecks: set[Recheck] = set()
         self._wanted: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._ready = False
-        self._complaint = ""
+        self._last_error = ""
         self._forbidden = False
         self._published = Published()
 
@@ -93,98 +93,98 @@ class Loop:
         return self._published
 
     def run(self) -> None:
-        """Hear and publish, until `stop`."""
+        """Handle and publish, until `stop`."""
         while not self._stopping.is_set():
             began = self._clock.now().monotonic
-            self.turn()
-            rest = began + CLOSEST_SECONDS - self._clock.now().monotonic
+            self.step()
+            rest = began + MIN_INTERVAL - self._clock.now().monotonic
             self._stopping.wait(max(rest, 0.0))
-            self._hear(self._inbox.wait(began + IDLE_SECONDS - self._clock.now().monotonic))
-        self._looking.shutdown(cancel_futures=True)
+            self._handle_all(self._inbox.wait(began + MAX_INTERVAL - self._clock.now().monotonic))
+        self._threads.shutdown(cancel_futures=True)
 
     def stop(self) -> None:
-        """Let `run` return soon. Looks that are under way are waited for: close the Kubernetes API first."""
+        """Let `run` return soon. It waits for rechecks that are under way: close the Kubernetes API first."""
         self._stopping.set()
         self._inbox.wake()
 
-    def turn(self) -> None:
-        """Hear everything that has come, and publish what it makes of the view."""
-        # Before what was listed is heard: what is complete here has been heard then, unless there was too much.
-        health, news = self._kubernetes.health, self._inbox.take()
-        self._hear(news)
-        turn = self._tick()
-        self._ready = self._ready or (health.ready and len(news) < MOST_AT_ONCE)
+    def step(self) -> None:
+        """Handle everything that has come, and publish the view that it leads to."""
+        # The health comes first: all items of a list that is complete now are among these, unless there are too many.
+        health, items = self._kubernetes.health, self._inbox.pop_all()
+        self._handle_all(items)
+        result = self._tick()
+        self._ready = self._ready or (health.ready and len(items) < MOST_AT_ONCE)
         unready = "" if self._ready else _reason(health)
-        view = self._published.view if turn is None else turn.view
+        view = self._published.view if result is None else result.view
         self._published = Published(view, unready, health.problems)
-        if turn is not None:
-            for node, error in turn.faults:
-                self._complain(error, node)
-            self._act(turn)
+        if result is not None:
+            for node, error in result.faults:
+                self._log_error(error, node)
+            self._act(result)
 
     def _tick(self) -> TickResult | None:
         try:
-            return self._core.tick(self._clock.now())
-        except Exception as error:  # noqa: BLE001 - said; the view before stays
-            self._complain(error)
+            return self._reconciler.tick(self._clock.now())
+        except Exception as error:  # noqa: BLE001 - logged; the view before stays
+            self._log_error(error)
             return None
 
-    def _hear(self, news: Iterable[tuple[News, Instant]]) -> None:
-        for one, at in news:
+    def _handle_all(self, items: Iterable[tuple[Item, Instant]]) -> None:
+        for item, at in items:
             try:
-                self._take(one, at)
-            except Exception as error:  # noqa: BLE001 - said, and no reason to go blind for all the others
-                self._complain(error)
+                self._handle(item, at)
+            except Exception as error:  # noqa: BLE001 - logged, and no reason to drop all the others
+                self._log_error(error)
 
-    def _take(self, news: News, at: Instant) -> None:
+    def _handle(self, item: Item, at: Instant) -> None:
         ahead = self._kubernetes.server_ahead or 0.0
-        match news:
+        match item:
             case ExporterSeen():
-                self._core.read(news.reading, at)
+                self._reconciler.read(item.reading, at)
             case ExporterGone():
-                self._core.forget(news.node)
+                self._reconciler.forget(item.node)
             case Rechecked():
-                self._core.rechecked(news.recheck, news.found, at, ahead)
+                self._reconciler.rechecked(item.recheck, item.found, at, ahead)
             case SliceSeen() | SliceGone():
-                self._exporters.receive(news)
+                self._exporters.receive(item)
             case _:
-                self._core.observe(news, at, ahead)
+                self._reconciler.observe(item, at, ahead)
 
-    def _complain(self, error: Exception, node: str = "") -> None:
+    def _log_error(self, error: Exception, node: str = "") -> None:
         kind = f"{node} {type(error).__name__}: {error}"
-        if kind != self._complaint:
-            self._complaint = kind
-            log.error("a fault of this program: what was told last is lost", exc_info=error, extra=fields(node=node))
+        if kind != self._last_error:
+            self._last_error = kind
+            log.error("internal error: the last update was dropped", exc_info=error, extra=fields(node=node))
 
-    def _act(self, turn: TickResult) -> None:
-        if (turn.busy, turn.layers) != self._wanted:
-            self._wanted = (turn.busy, turn.layers)
+    def _act(self, result: TickResult) -> None:
+        if (result.busy, result.layers) != self._wanted:
+            self._wanted = (result.busy, result.layers)
             self._exporters.want(*self._wanted)
-        for recheck in turn.rechecks:
-            if recheck not in self._looks:
-                self._looks.add(recheck)
-                self._looking.submit(self._look, recheck)
+        for recheck in result.rechecks:
+            if recheck not in self._rechecks:
+                self._rechecks.add(recheck)
+                self._threads.submit(self._recheck, recheck)
 
-    def _look(self, recheck: Recheck) -> None:
+    def _recheck(self, recheck: Recheck) -> None:
         try:
             found = self._kubernetes.pod(recheck.namespace, recheck.name)
         except KubernetesError as error:
-            # A right that is missing is missing for all pods, and nothing else tells of this one: said once.
+            # A right that is missing is missing for all pods, and nothing else tells of this one: logged once.
             new = isinstance(error, Forbidden) and not self._forbidden
             self._forbidden = self._forbidden or new
             log.log(
                 logging.WARNING if new else logging.DEBUG,
-                "a pod cannot be looked at",
+                "cannot read a pod",
                 extra=fields(pod=recheck.name, error=error),
             )
         else:
             self._forbidden = False
             self._inbox.receive(Rechecked(recheck, found))
         finally:
-            self._looks.discard(recheck)
+            self._rechecks.discard(recheck)
 
 
 def _reason(health: Health) -> str:
     awaited = ", ".join(health.awaited)
     reasons = (*((f"the first list is still to come of {awaited}",) if awaited else ()), *health.problems)
-    return "; ".join(reasons) or "what was listed is still being read"
+    return "; ".join(reasons) or "the lists are still being read"

@@ -1,13 +1,12 @@
 """Families of the cluster: what is stale, how far images have come, and what was counted."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
 from pulltrace.exposition.shapes import LabelValues, histograms, labelled
-from pulltrace_aggregator.metrics.rollout import image_nodes
-from pulltrace_aggregator.metrics.rows import NODE_PULL_LABELS, PULL_LABELS, node_pull_labels
-from pulltrace_aggregator.metrics.scrape import Scrape
+from pulltrace_aggregator.metrics.scrape import NODE_PULL_LABELS, PULL_LABELS, Scrape, node_pull_labels
 
 
 def _stale(scrape: Scrape) -> Iterator[Sample]:
@@ -29,7 +28,8 @@ def _queued(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
 
 
 def _image_nodes(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
-    return (((*key, phase), count) for (key, phase), count in image_nodes(scrape.view.pulls).items())
+    counts = Counter((entry.key, entry.pull.phase) for entry in scrape.view.pulls)
+    return (((*key, phase), count) for (key, phase), count in counts.items())
 
 
 CLUSTER: Final = Section(

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
-from pulltrace_aggregator.metrics.rows import INFO_LABELS, POD_LABELS
-from pulltrace_aggregator.metrics.scrape import Scrape
+from pulltrace_aggregator.metrics.scrape import INFO_LABELS, POD_LABELS, Scrape
 from pulltrace_aggregator.model.states import Cause, PodPhase
 from pulltrace_aggregator.model.view import NodePull
 
