@@ -24,7 +24,7 @@ FAILING_ON_NODE = "node_registry:pulltrace_pod_pull_waiting_seconds:count_failin
 SUCCESS_1H = "registry:pulltrace_pod_pulls:success_ratio_rate1h"
 
 BYTES = "pulltrace_downloaded_bytes_total"
-ACTIVE = 'pulltrace_active_seconds_total{phase="download"}'
+ACTIVE = 'pulltrace_active_seconds_total{stage="download"}'
 FAILURES = "pulltrace_pod_pull_failures_total"
 SUCCESSES = "pulltrace_pod_pull_duration_seconds_count"
 
@@ -154,8 +154,8 @@ def durations(settings: Settings) -> Group:
 def _durations(settings: Settings) -> Iterator[Recording]:
     hour = settings.duration(HOUR)
     for level, metric in (
-        ("registry_stage", "pulltrace_pull_duration_seconds"),
-        ("node_stage", "pulltrace_pull_duration_seconds"),
+        ("registry", "pulltrace_pull_duration_seconds"),
+        ("node", "pulltrace_pull_duration_seconds"),
         ("namespace_stage", "pulltrace_pod_pull_stage_seconds"),
     ):
         labels = LEVELS[level]
@@ -163,9 +163,14 @@ def _durations(settings: Settings) -> Iterator[Recording]:
         for percent in (50, 90, 99):
             expr = f"histogram_quantile({percent / 100}, {buckets})"
             yield Recording(f"{level}:{metric}:p{percent}_rate1h", labels, expr)
-    labels, metric = LEVELS["namespace_stage"], "pulltrace_pod_pull_stage_seconds"
-    total, count = (rate("sum", labels, f"{metric}_{part}", hour) for part in ("sum", "count"))
-    yield Recording(f"namespace_stage:{metric}:mean1h", labels, f"{total}\n/ ({count} > 0)")
+    for level, metric in (
+        ("registry_stage", "pulltrace_pull_stage_seconds"),
+        ("node_stage", "pulltrace_pull_stage_seconds"),
+        ("namespace_stage", "pulltrace_pod_pull_stage_seconds"),
+    ):
+        labels = LEVELS[level]
+        total, count = (rate("sum", labels, f"{metric}_{part}", hour) for part in ("sum", "count"))
+        yield Recording(f"{level}:{metric}:mean1h", labels, f"{total}\n/ ({count} > 0)")
     whole = rate("sum", ("cluster", "namespace"), f"{metric}_sum", hour)
     yield Recording(
         f"namespace_stage:{metric}:ratio_rate1h",

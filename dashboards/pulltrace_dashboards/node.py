@@ -192,13 +192,14 @@ def _layers() -> Panel:
         Column("state", "State", width=120, words=LAYER_STATES),
     )
     size = latest("pulltrace_layer_size_bytes", LAYER, NODE)
-    done = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
+    fetched = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
+    here = latest("pulltrace_layer_state", LAYER, f'{NODE}, state=~"downloaded|unpacking|unpacked|cached"')
     return rows(
         about,
         columns,
         _of_layers(one("pulltrace_layer_state", LAYER, ("state",), NODE)),
         _of_layers(size),
-        _of_layers(f"({done})"),
+        _of_layers(f"({here} or {fetched})"),
         _of_layers(latest("pulltrace_layer_bytes_per_second", LAYER, NODE)),
         hidden=("node", "registry", "digest", "Value #A"),
         sort="Layer",
@@ -219,9 +220,9 @@ def _activity() -> Panel:
         "disk is the brake. The other way round: the network or the registry.",
         "nothing was pulled",
     )
-    seconds = rate("pulltrace_active_seconds_total", ("registry", "phase"), NODE)
+    seconds = rate("pulltrace_active_seconds_total", ("registry", "stage"), NODE)
     colours = {"download": ("download", BLUE), "unpack": ("unpack", SKY)}
-    line = Line(f"clamp_max(max by (phase) ({seconds}), 1)", "{{phase}}")
+    line = Line(f"clamp_max(max by (stage) ({seconds}), 1)", "{{stage}}")
     return lines(about, "percentunit", line, colours=colours, maximum=1, decimals=0)
 
 

@@ -271,7 +271,7 @@ def _speed() -> Panel:
         "nothing was downloaded",
     )
     fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
-    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, phase="download"')
+    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, stage="download"')
     return lines(about, "binBps", Line(f"{fetched} / ({active} > 0)", "{{registry}}"))
 
 

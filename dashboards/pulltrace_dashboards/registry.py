@@ -61,10 +61,9 @@ def _registries() -> Panel:
         Column("Value #I", "Pulls", width=90, decimals=0),
     )
     fetched = grown("pulltrace_downloaded_bytes_total", BY, REGISTRY)
-    active = grown("pulltrace_active_seconds_total", BY, f'{REGISTRY}, phase="download"')
+    active = grown("pulltrace_active_seconds_total", BY, f'{REGISTRY}, stage="download"')
     good = grown("pulltrace_pod_pull_duration_seconds_count", BY, REGISTRY)
     bad = grown("pulltrace_pod_pull_failures_total", BY, REGISTRY)
-    total = f'{REGISTRY}, phase="total"'
     return rows(
         about,
         columns,
@@ -73,9 +72,9 @@ def _registries() -> Panel:
         f"{fetched} / ({active} > 0)",
         f"({good} or 0 * {bad}) / ((({good} or 0 * {bad}) + ({bad} or 0 * {good})) > 0)",
         bad,
-        quantile(0.5, DURATION, BY, total, "$__range"),
-        quantile(0.9, DURATION, BY, total, "$__range"),
-        quantile(0.99, DURATION, BY, total, "$__range"),
+        quantile(0.5, DURATION, BY, REGISTRY, "$__range"),
+        quantile(0.9, DURATION, BY, REGISTRY, "$__range"),
+        quantile(0.99, DURATION, BY, REGISTRY, "$__range"),
         grown("pulltrace_pulls_total", BY, REGISTRY),
         sort="Fetched",
     )
@@ -150,7 +149,7 @@ def _speed() -> Panel:
         "nothing was downloaded",
     )
     fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
-    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, phase="download"')
+    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, stage="download"')
     return lines(about, "binBps", Line(f"{fetched} / ({active} > 0)", "{{registry}}"))
 
 
@@ -175,23 +174,23 @@ def _durations() -> Panel:
         "a change.",
         "no pull has ended",
     )
-    buckets = rate(f"{DURATION}_bucket", ("registry", "le"), f'{REGISTRY}, phase="total"')
+    buckets = rate(f"{DURATION}_bucket", ("registry", "le"), REGISTRY)
     return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{registry}}"))
 
 
 def _stages() -> Panel:
     about = About(
         6,
-        "Time of a pull by stage, p90",
+        "Time of a pull by stage, mean",
         "Where the time goes on the nodes: the registry's first answer, the download, the unpacking. A resolve that "
         "grows is the registry; a download that grows is its speed or your network; an unpack that grows is disks.",
         "no pull has ended",
     )
-    buckets = rate(f"{DURATION}_bucket", ("phase", "le"), f'{REGISTRY}, phase!="total"')
+    seconds, pulls = (rate(f"pulltrace_pull_stage_seconds_{part}", ("stage",), REGISTRY) for part in ("sum", "count"))
     return lines(
         about,
         "s",
-        Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{phase}}"),
+        Line(f"{seconds} / ({pulls} > 0)", "{{stage}}"),
         colours=STAGES,
     )
 

@@ -119,7 +119,7 @@ LAYER_MIN_SIZE = Flag("layer.min-size", parse_size, "0", "Smaller layers have no
 LAYER_MIN_AGE = Flag(
     "layer.min-age",
     parse_duration,
-    "0s",
+    "30s",
     "Layers of pulls younger than this have no series.",
     metavar="DURATION",
 )

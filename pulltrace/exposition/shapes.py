@@ -48,3 +48,19 @@ def histograms(
             yield from histogram_samples(labels, own, histogram)
 
     return Family(Metric(name, MetricType.HISTOGRAM, help_text, labels), samples)
+
+
+def summaries(
+    name: str,
+    help_text: str,
+    labels: LabelValues,
+    values: Callable[[State], Iterable[tuple[LabelValues, tuple[float, int]]]],
+) -> Family[State]:
+    """One summary without quantiles for each of the label values: the sum of what was observed, and how often."""
+
+    def samples(state: State) -> Iterator[Sample]:
+        for own, (total, count) in values(state):
+            yield f"_sum{series(labels, own)}", total
+            yield f"_count{series(labels, own)}", count
+
+    return Family(Metric(name, MetricType.SUMMARY, help_text, labels), samples)

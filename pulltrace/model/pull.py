@@ -56,6 +56,7 @@ class ImageKey(NamedTuple):
 class Layer:
     """One layer of a pull: `index` is its position in the manifest from 0, sizes are compressed bytes.
 
+    `downloaded` is what is on the node and was not there before the pull: 0 for a cached layer.
     `bytes_per_second` is None once the layer is complete and while it is not known.
     """
 

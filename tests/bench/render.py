@@ -37,7 +37,7 @@ def _rendered() -> Iterator[Row]:
 
 
 def _served() -> Iterator[Row]:
-    with nodes.stand_in_site() as site, Program(site.node.socket) as program:
+    with nodes.stand_in_site() as site, Program(site.node.socket, "--layer.min-age=0s") as program:
         site.pace(1.0)
         names = [f"wide-{number}" for number in range(SERVED_PULLS)]
         pulls = [site.node.pull(site.publish(name, [MIB] * SERVED_LAYERS_EACH)) for name in names]

@@ -9,7 +9,7 @@ from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator import metrics as of_aggregator
 from pulltrace_exporter import metrics as of_exporter
 from pulltrace_exporter.model.view import View
-from pulltrace_exporter.tracking.counters import DURATION_BUCKETS, Ledger
+from pulltrace_exporter.tracking.counters import Ledger
 from rig.cluster import Cluster
 from rig.pages import CHECKOUT
 from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull
@@ -17,7 +17,7 @@ from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull
 pytestmark = pytest.mark.unit
 
 PAGE = (CHECKOUT / "docs/operating.md").read_text()
-NODES, PULLS_A_DAY, LAYERS = 500, 40, 12
+NODES, PULLS_A_DAY, LAYERS, SHORT_TO_LONG = 1000, 50, 12, 10
 LAYER_STATES = tuple(state for state in LayerState if state is not LayerState.CACHED)
 
 
@@ -68,13 +68,27 @@ def test_what_a_layer_has() -> None:
     assert written("layer of an ended pull") == [len(ended(1) - ended(0))]
 
 
+def after_pulls_from(registries: int) -> View:
+    """An idle node that has pulled images of the usual media types."""
+    ledger = Ledger(100)
+    for number in range(registries):
+        ledger.ended(f"r{number}.example", Phase.SUCCEEDED)
+        ledger.took(f"r{number}.example", dict.fromkeys(("resolve", "download", "unpack"), 1.0))
+        for kind in ("index", "manifest", "config", "layer"):
+            ledger.downloaded(f"r{number}.example", kind, 1)
+    return a_view(totals=ledger.totals())
+
+
 def test_what_a_registry_has() -> None:
     ledger = Ledger(100)
     ledger.meet("registry.example")
-    counted = series(a_view(totals=ledger.totals())) - IDLE
-    histograms = 4 * (len(DURATION_BUCKETS) + len(("+Inf", "sum", "count")))
-    assert f"adds {len(counted)} series" in PAGE
-    assert f"up to {histograms} of the histogram" in PAGE.replace("\n", " ")
+    known = series(a_view(totals=ledger.totals())) - IDLE
+    used = series(after_pulls_from(1)) - IDLE
+    page = PAGE.replace("\n", " ")
+    assert f"adds {len(known)} series" in page
+    assert f"they are {len(used)} with the usual four media types" in page
+    assert len(used) <= 25
+    assert written("series of the node") == [len(series(after_pulls_from(number))) for number in (1, 5, 20)]
 
 
 def test_what_a_waiting_image_has() -> None:
@@ -100,7 +114,12 @@ def test_what_rules_record() -> None:
 def test_the_example_is_reckoned_right() -> None:
     pull, layer = written("running pull")[1], written("layer of a running pull")[1]
     pulls = NODES * PULLS_A_DAY
-    for row, each in (("all layers", pull + layer * LAYERS), ("`--no-collector.layers`", pull)):
-        assert written(row) == [pulls * each, pulls * each // 12]
-    assert f"{NODES} nodes, each {PULLS_A_DAY} pulls a day of {LAYERS} layers" in PAGE
+    layers = layer * LAYERS
+    for row, each in (
+        ("default, one pull in ten takes longer than 30 s", pull + layers / SHORT_TO_LONG),
+        ("`--layer.min-age=0s`", pull + layers),
+        ("`--no-collector.layers`", pull),
+    ):
+        assert written(row) == [int(pulls * each), int(pulls * each) // 12]
+    assert f"{NODES:,} nodes, each {PULLS_A_DAY} pulls a day of {LAYERS} layers" in PAGE
     assert f"makes {pull} + {layer}·*n* series" in PAGE.replace("\n", " ")

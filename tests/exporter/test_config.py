@@ -44,7 +44,7 @@ def test_defaults() -> None:
         pull_abandoned=900.0,
         collect_layers=True,
         layer_min_size=0,
-        layer_min_age=0.0,
+        layer_min_age=30.0,
         limit_pulls=200,
         limit_layers=5000,
         limit_label_values=100,

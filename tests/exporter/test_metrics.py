@@ -49,8 +49,9 @@ CONTRACT = {
     "pulltrace_queued_pull_start_time_seconds": ("gauge", "registry repository reference"),
     "pulltrace_pulls_total": ("counter", "registry result"),
     "pulltrace_unresolved_pulls_total": ("counter", ""),
-    "pulltrace_pull_duration_seconds": ("histogram", "registry phase"),
-    "pulltrace_active_seconds_total": ("counter", "registry phase"),
+    "pulltrace_pull_duration_seconds": ("histogram", "registry"),
+    "pulltrace_pull_stage_seconds": ("summary", "registry stage"),
+    "pulltrace_active_seconds_total": ("counter", "registry stage"),
     "pulltrace_downloaded_bytes_total": ("counter", "registry media_type"),
     "pulltrace_cached_bytes_total": ("counter", "registry"),
     "pulltrace_containerd_up": ("gauge", ""),
@@ -124,7 +125,6 @@ def test_before_containerd_was_read_nothing_is_made_up() -> None:
     text = scrape(unread_view(), process=Process("1.2.3", "3.11.2"))
     gauges = {line for line in text.splitlines() if not line.startswith(("#", "pulltrace_exporter_poll_duration"))}
     assert gauges == {
-        "pulltrace_containerd_up 0",
         "pulltrace_unresolved_pulls_total 0",
         f"pulltrace_exporter_time_seconds {NOW}",
         *(

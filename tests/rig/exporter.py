@@ -19,12 +19,15 @@ _SCHEMA = Draft202012Validator(dict(wire.schema()))
 
 
 class RunningExporter(Running):
-    """Serves on a port of 127.0.0.1 once made, on a free one unless told. `log` is the file that it writes to."""
+    """Serves on a port of 127.0.0.1 once made, on a free one unless told. `log` is the file that it writes to.
+
+    Layers have series from the start: most pulls of tests are over before the default age.
+    """
 
     def __init__(self, socket: Path, log: Path, *flags: str, port: int = 0, stdout: int | None = None) -> None:
         self._last: Scrape | None = None
         reads = (f"--containerd.address={socket}", f"--containerd.allow-directory={socket.parent}")
-        super().__init__(EXPORTER, log, *reads, *flags, port=port, stdout=stdout)
+        super().__init__(EXPORTER, log, *reads, "--layer.min-age=0s", *flags, port=port, stdout=stdout)
 
     def scrape(self) -> Scrape:
         """Read /metrics; fails when it cannot be true, alone or after the scrape before."""

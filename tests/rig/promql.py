@@ -22,12 +22,14 @@ _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 
 
 def known_metrics(metrics: Iterable[Metric]) -> Known:
-    """The series of these entries of a table, a histogram's by their suffixes."""
+    """The series of these entries of a table, those of histograms and summaries with their suffixes."""
     known: Known = {}
     for metric in metrics:
         labels = set(metric.labels)
         if metric.type is MetricType.HISTOGRAM:
             known[f"{metric.name}_bucket"] = labels | {"le"}
+            known[f"{metric.name}_sum"] = known[f"{metric.name}_count"] = labels
+        elif metric.type is MetricType.SUMMARY:
             known[f"{metric.name}_sum"] = known[f"{metric.name}_count"] = labels
         else:
             known[metric.name] = labels

@@ -11,8 +11,9 @@ from pulltrace_exporter.model.view import (
     FailedCall,
     Polls,
     RegistryMediaType,
-    RegistryPhase,
     RegistryResult,
+    RegistryStage,
+    Spent,
     Totals,
     View,
 )
@@ -148,7 +149,7 @@ def busy_report() -> NodeReport:
 
 def _mixed_pull() -> Pull:
     layers = (
-        a_layer(0, downloaded=1000, bytes_per_second=None, state=LayerState.CACHED),
+        a_layer(0, downloaded=0, bytes_per_second=None, state=LayerState.CACHED),
         a_layer(1, downloaded=1000, bytes_per_second=None, state=LayerState.DOWNLOADED),
         a_layer(2, bytes_per_second=81.25),
         a_layer(3, media_type='say "hi"\\\n\x00', downloaded=0, bytes_per_second=None, state=LayerState.WAITING),
@@ -189,8 +190,9 @@ def _totals() -> Totals:
             RegistryResult(registry, "orphaned"): 0,
         },
         unresolved_pulls=3,
-        durations={RegistryPhase(registry, phase): durations for phase in ("total", "resolve", "download", "unpack")},
-        active_seconds={RegistryPhase(registry, "download"): 120.75, RegistryPhase(registry, "unpack"): 8.0},
+        durations={registry: durations},
+        stages={RegistryStage(registry, stage): Spent(104.25, 4) for stage in ("resolve", "download", "unpack")},
+        active_seconds={RegistryStage(registry, "download"): 120.75, RegistryStage(registry, "unpack"): 8.0},
         downloaded_bytes={
             RegistryMediaType(registry, OCI_LAYER): 5_000_000_000,
             RegistryMediaType(registry, "other"): 7,

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pulltrace.exposition import MetricType, Section
-from pulltrace.exposition.shapes import LabelValues, histograms, labelled, single
+from pulltrace.exposition.shapes import LabelValues, histograms, labelled, single, summaries
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.metrics.scrape import Scrape
 from pulltrace_exporter.model.view import View
@@ -72,15 +72,21 @@ NODE: Final = Section(
         ),
         histograms(
             "pulltrace_pull_duration_seconds",
-            "Time that succeeded pulls took: total, and of it resolve, download, unpack.",
-            ("registry", "phase"),
-            lambda scrape: scrape.view.totals.durations.items(),
+            "Time that succeeded pulls took, from the request to the end.",
+            ("registry",),
+            lambda scrape: (((name,), histogram) for name, histogram in scrape.view.totals.durations.items()),
+        ),
+        summaries(
+            "pulltrace_pull_stage_seconds",
+            "Parts of the time that succeeded pulls took: resolve, download, unpack. They add up to the whole.",
+            ("registry", "stage"),
+            lambda scrape: scrape.view.totals.stages.items(),
         ),
         labelled(
             "pulltrace_active_seconds_total",
             MetricType.COUNTER,
             "Time with at least one pull in download or unpack; bytes rate by this rate is a registry's speed.",
-            ("registry", "phase"),
+            ("registry", "stage"),
             lambda scrape: scrape.view.totals.active_seconds.items(),
         ),
         labelled(
@@ -100,8 +106,8 @@ NODE: Final = Section(
         single(
             "pulltrace_containerd_up",
             MetricType.GAUGE,
-            "Whether the last reading of containerd succeeded, 1 or 0.",
-            lambda scrape: int(scrape.view.daemon.up),
+            "Whether the last poll of containerd succeeded, 1 or 0; absent before the first one is over.",
+            lambda scrape: None if scrape.view.polls.last_at is None else int(scrape.view.daemon.up),
         ),
         labelled(
             "pulltrace_containerd_info",

@@ -175,7 +175,7 @@ LAYERS: Final = Section(
         _layer_gauge("pulltrace_layer_size_bytes", "Compressed size of a layer of a pull.", lambda layer: layer.size),
         _layer_gauge(
             "pulltrace_layer_downloaded_bytes",
-            "Bytes of the layer that are on the node.",
+            "Bytes of the layer that are on the node and were not there before: 0 for a cached one.",
             lambda layer: layer.downloaded,
         ),
         Family(

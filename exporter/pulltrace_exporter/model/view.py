@@ -23,21 +23,32 @@ class RegistryResult(NamedTuple):
     result: str
 
 
-class RegistryPhase(NamedTuple):
-    """Labels of what is counted by stage: `total`, `resolve`, `download` or `unpack`."""
+class RegistryStage(NamedTuple):
+    """Labels of what is counted by stage of a pull: `resolve`, `download` or `unpack`."""
 
     registry: str
-    phase: str
+    stage: str
+
+
+class Spent(NamedTuple):
+    """Seconds spent on something, and how many times."""
+
+    seconds: float = 0.0
+    times: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Counters since the exporter's start. Bytes, seconds, and histograms of seconds."""
+    """Counters since the exporter's start, in bytes and seconds.
+
+    `durations` are of whole succeeded pulls by registry, `stages` of their parts.
+    """
 
     pulls: Mapping[RegistryResult, int] = field(default_factory=dict)
     unresolved_pulls: int = 0
-    durations: Mapping[RegistryPhase, Histogram] = field(default_factory=dict)
-    active_seconds: Mapping[RegistryPhase, float] = field(default_factory=dict)
+    durations: Mapping[str, Histogram] = field(default_factory=dict)
+    stages: Mapping[RegistryStage, Spent] = field(default_factory=dict)
+    active_seconds: Mapping[RegistryStage, float] = field(default_factory=dict)
     downloaded_bytes: Mapping[RegistryMediaType, int] = field(default_factory=dict)
     cached_bytes: Mapping[str, int] = field(default_factory=dict)
     suppressed_registries: int = 0

@@ -1,16 +1,16 @@
 """The counters: what has happened since the exporter's start, with a bound on the labels that images can make up."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import ENDS, Phase
-from pulltrace_exporter.model.view import RegistryMediaType, RegistryPhase, RegistryResult, Totals
+from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, RegistryStage, Spent, Totals
 
 OTHER = "other"
-DURATION_BUCKETS = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
-"""Seconds. From a re-pull of what is there to the largest images that people pull."""
+DURATION_BUCKETS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
+"""Seconds, from a re-pull of what is there to the largest images. Few: each costs a series per node and registry."""
 
 
 class Names:
@@ -47,8 +47,9 @@ class Ledger:
         self._media_types = Names(label_values)
         self._pulls: Counter[RegistryResult] = Counter()
         self._unresolved = 0
-        self._durations: dict[RegistryPhase, Histogram] = {}
-        self._active: dict[RegistryPhase, float] = {}
+        self._durations: dict[str, Histogram] = {}
+        self._stages: dict[RegistryStage, Spent] = {}
+        self._active: dict[RegistryStage, float] = {}
         self._downloaded: Counter[RegistryMediaType] = Counter()
         self._cached: Counter[str] = Counter()
         self._picture: Totals | None = None
@@ -58,8 +59,8 @@ class Ledger:
         registry = self._registries.admit(registry)
         for result in ENDS:
             self._pulls[RegistryResult(registry, result.value)] += 0
-        for phase in ("download", "unpack"):
-            self._active.setdefault(RegistryPhase(registry, phase), 0.0)
+        for stage in ("download", "unpack"):
+            self._active.setdefault(RegistryStage(registry, stage), 0.0)
         self._cached[registry] += 0
         self._picture = None
 
@@ -73,11 +74,14 @@ class Ledger:
         self._unresolved += 1
         self._picture = None
 
-    def took(self, registry: str, phase: str, seconds: float) -> None:
-        """Observe how long a stage of a succeeded pull took."""
-        key = RegistryPhase(self._registries.admit(registry), phase)
-        histogram = self._durations.get(key) or Histogram.empty(DURATION_BUCKETS)
-        self._durations[key] = histogram.observe(max(seconds, 0.0))
+    def took(self, registry: str, stages: Mapping[str, float]) -> None:
+        """Observe a succeeded pull: the seconds of each of its stages, and all together."""
+        registry = self._registries.admit(registry)
+        histogram = self._durations.get(registry) or Histogram.empty(DURATION_BUCKETS)
+        self._durations[registry] = histogram.observe(sum(stages.values()))
+        for stage, seconds in stages.items():
+            spent = self._stages.get(key := RegistryStage(registry, stage), Spent())
+            self._stages[key] = Spent(spent.seconds + seconds, spent.times + 1)
         self._picture = None
 
     def active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
@@ -85,9 +89,9 @@ class Ledger:
 
         Pulls that are counted together are active together: their time is that of the longest, not the sum.
         """
-        longest: dict[RegistryPhase, float] = {}
-        for registry, phase, seconds in pulls:
-            key = RegistryPhase(self._registries.admit(registry), phase)
+        longest: dict[RegistryStage, float] = {}
+        for registry, stage, seconds in pulls:
+            key = RegistryStage(self._registries.admit(registry), stage)
             longest[key] = max(longest.get(key, 0.0), seconds)
         for key, seconds in longest.items():
             self._active[key] = self._active.get(key, 0.0) + seconds
@@ -111,6 +115,7 @@ class Ledger:
                 pulls=MappingProxyType(dict(self._pulls)),
                 unresolved_pulls=self._unresolved,
                 durations=MappingProxyType(dict(self._durations)),
+                stages=MappingProxyType(dict(self._stages)),
                 active_seconds=MappingProxyType(dict(self._active)),
                 downloaded_bytes=MappingProxyType(dict(self._downloaded)),
                 cached_bytes=MappingProxyType(dict(self._cached)),

@@ -218,7 +218,7 @@ class Attempt:
     def _layer(self, slot: Slot, at: float, *, running: bool) -> Layer:
         blob = slot.blob
         cached = blob.digest in self.cached
-        downloaded = blob.size if cached else blob.have
+        downloaded = 0 if cached else blob.have
         rate = blob.bytes_per_second(at) if running and not cached else None
         shown = slot.shown
         if shown is None or shown.downloaded != downloaded or shown.bytes_per_second != rate:

@@ -324,14 +324,8 @@ class Tracker:
         resolve = min(attempt.resolved_at or 0.0, total)
         downloaded = total if attempt.downloaded_at is None else attempt.downloaded_at - attempt.started.monotonic
         download = min(max(downloaded - resolve, 0.0), total - resolve)
-        stages = {
-            "total": total,
-            "resolve": resolve,
-            "download": download,
-            "unpack": total - resolve - download,
-        }
-        for stage, seconds in stages.items():
-            self._ledger.took(attempt.key.registry, stage, seconds)
+        stages = {"resolve": resolve, "download": download, "unpack": total - resolve - download}
+        self._ledger.took(attempt.key.registry, stages)
 
     def _abandoned_leases(self, now: Instant) -> list[str]:
         return [request.id for request in self._requests.values() if self._is_abandoned(request, now)]

@@ -1,7 +1,7 @@
 import pytest
 
 from pulltrace.model.pull import ENDS, Phase
-from pulltrace_exporter.model.view import RegistryMediaType, RegistryPhase, RegistryResult
+from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, RegistryStage, Spent
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS, Ledger, Names
 
 pytestmark = pytest.mark.unit
@@ -15,8 +15,8 @@ def test_counters_of_a_registry_begin_at_zero_before_its_first_pull_ends() -> No
 
     assert totals.pulls == {RegistryResult("one.example", result.value): 0 for result in ENDS}
     assert totals.active_seconds == {
-        RegistryPhase("one.example", "download"): 0,
-        RegistryPhase("one.example", "unpack"): 0,
+        RegistryStage("one.example", "download"): 0,
+        RegistryStage("one.example", "unpack"): 0,
     }
     assert totals.cached_bytes == {"one.example": 0}
 
@@ -39,7 +39,7 @@ def test_meeting_a_registry_again_takes_nothing_back() -> None:
 
     assert totals.pulls[RegistryResult("one.example", "failed")] == 1
     assert totals.cached_bytes == {"one.example": 7}
-    assert totals.active_seconds[RegistryPhase("one.example", "download")] == 1.5
+    assert totals.active_seconds[RegistryStage("one.example", "download")] == 1.5
 
 
 def test_label_values_beyond_the_limit_are_counted_as_other_and_no_byte_is_lost() -> None:
@@ -48,7 +48,7 @@ def test_label_values_beyond_the_limit_are_counted_as_other_and_no_byte_is_lost(
         ledger.downloaded(f"r{number}.example", f"type-{number}", 10)
         ledger.cached(f"r{number}.example", 1)
         ledger.ended(f"r{number}.example", Phase.SUCCEEDED)
-        ledger.took(f"r{number}.example", "total", 1.0)
+        ledger.took(f"r{number}.example", {"download": 1.0})
 
     totals = ledger.totals()
 
@@ -59,7 +59,8 @@ def test_label_values_beyond_the_limit_are_counted_as_other_and_no_byte_is_lost(
     }
     assert totals.cached_bytes["other"] == 3
     assert totals.pulls[RegistryResult("other", "succeeded")] == 3
-    assert totals.durations[RegistryPhase("other", "total")].count == 3
+    assert totals.durations["other"].count == 3
+    assert totals.stages[RegistryStage("other", "download")] == Spent(3.0, 3)
     assert totals.suppressed_registries == 3
     assert totals.suppressed_media_types == 3
 
@@ -100,14 +101,17 @@ def test_a_picture_does_not_change_afterwards_and_is_reused_while_nothing_does()
     assert ledger.totals().unresolved_pulls == 1
 
 
-def test_durations_reach_an_hour_and_are_never_negative() -> None:
+def test_a_pull_of_an_hour_is_timed_as_a_whole_and_in_its_stages() -> None:
     ledger = Ledger(10)
-    ledger.took("one.example", "total", -0.001)
-    ledger.took("one.example", "total", 3600)
+    ledger.took("one.example", {"resolve": 1.0, "download": 3000.0, "unpack": 599.0})
 
-    histogram = ledger.totals().durations[RegistryPhase("one.example", "total")]
+    totals = ledger.totals()
 
     assert DURATION_BUCKETS[-1] == 3600
-    assert histogram.counts[0] == 1
-    assert histogram.counts[-2:] == (1, 0)
-    assert histogram.total == 3600
+    assert totals.durations["one.example"].counts[-2:] == (1, 0)
+    assert totals.durations["one.example"].total == 3600
+    assert {key.stage: spent for key, spent in totals.stages.items()} == {
+        "resolve": Spent(1.0, 1),
+        "download": Spent(3000.0, 1),
+        "unpack": Spent(599.0, 1),
+    }

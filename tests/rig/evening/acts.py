@@ -99,14 +99,16 @@ class PullAct:
         return 0.0 if self.stall[0] <= t < self.stall[1] else self.rate
 
     def layers(self, t: float) -> Iterator[tuple[int, float, str]]:
-        """Size, bytes that are there and state of each layer; three come in at a time."""
-        here = self.cached + self.downloaded(t)
+        """Size, downloaded bytes and state of each layer; three come in at a time."""
+        cached, here = float(self.cached), self.cached + self.downloaded(t)
         unpacked = self.unpacked(t)
         front = 0
         for size in self.image.layers:
-            there = min(max(here, 0.0), size)
-            here, state = here - size, "downloaded"
-            if there < size:
+            before, there = (min(max(some, 0.0), size) for some in (cached, here))
+            cached, here, state = cached - size, here - size, "downloaded"
+            if before == size:
+                state = "cached"
+            elif there < size:
                 front += 1
                 state = "downloading" if front <= 3 else "waiting"
             elif unpacked >= size:
@@ -114,7 +116,7 @@ class PullAct:
             elif unpacked > 0:
                 state = "unpacking"
             unpacked -= size
-            yield size, there, state
+            yield size, there - before, state
 
 
 @dataclass(frozen=True, slots=True)

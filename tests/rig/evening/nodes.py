@@ -118,18 +118,21 @@ def _registry_counters(registry: str, pulls: list[PullAct], t: float, began: flo
     yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI_INDEX}, MANIFESTS * len(pulls)
     yield "pulltrace_cached_bytes_total", own, sum(pull.cached for pull in pulls)
     busy = sum(max(min(t, pull.fetched_at, pull.end) - max(pull.named, began), 0.0) for pull in pulls)
-    yield "pulltrace_active_seconds_total", {**own, "phase": "download"}, busy
+    yield "pulltrace_active_seconds_total", {**own, "stage": "download"}, busy
     busy = sum(max(min(t, pull.end) - max(pull.fetched_at, began), 0.0) for pull in pulls)
-    yield "pulltrace_active_seconds_total", {**own, "phase": "unpack"}, busy
+    yield "pulltrace_active_seconds_total", {**own, "stage": "unpack"}, busy
     good = [pull for pull in ended if pull.result == "succeeded"]
+    yield from histogram(
+        "pulltrace_pull_duration_seconds", own, [pull.end - pull.start for pull in good], DURATION_BUCKETS
+    )
     times = {
-        "total": [pull.end - pull.start for pull in good],
         "resolve": [pull.resolve for pull in good],
         "download": [pull.fetched_at - pull.named for pull in good],
         "unpack": [pull.end - pull.fetched_at for pull in good],
     }
-    for phase, values in times.items():
-        yield from histogram("pulltrace_pull_duration_seconds", {**own, "phase": phase}, values, DURATION_BUCKETS)
+    for stage, values in times.items():
+        yield "pulltrace_pull_stage_seconds_sum", {**own, "stage": stage}, sum(values)
+        yield "pulltrace_pull_stage_seconds_count", {**own, "stage": stage}, len(values)
 
 
 def histogram(name: str, own: dict[str, str], values: list[float], bounds: tuple[float, ...]) -> Iterator[Sample]:
