@@ -4,32 +4,36 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from typing import Final
 
-from pulltrace_kubectl import arguments
+from pulltrace_kubectl import arguments, going_on
 from pulltrace_kubectl.errors import ClientError
 from pulltrace_kubectl.look import Looker
-from pulltrace_kubectl.model.options import Options
+from pulltrace_kubectl.model.options import Options, Output
 from pulltrace_kubectl.render import terminal
-from pulltrace_kubectl.render.drawing import drawn
-from pulltrace_kubectl.render.paint import painted
+from pulltrace_kubectl.render.drawing import text_of
+from pulltrace_kubectl.render.screens import screen_for
 from pulltrace_kubectl.sources.connect import connect
 
-FAULT = 1
-INTERRUPTED = 130
+FAULT: Final = 1
+INTERRUPTED: Final = 130
 
 
 def main(argv: Sequence[str]) -> int:
     """Do what the arguments ask for; returns the exit status."""
-    signal.signal(signal.SIGTERM, _terminated)
+    # The terminal is put back in order.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _ended)
     try:
         return run(arguments.parse(argv))
     except ClientError as error:
+        sys.stdout.flush()
         sys.stderr.write(f"error: {error.problem}\n" + (f"       {error.remedy}\n" if error.remedy else ""))
         return error.status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has read enough; nothing more can be flushed.
+        # Whoever reads has read enough; nothing more can be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
 
@@ -38,14 +42,42 @@ def run(options: Options) -> int:
     """Answer once, or go on; raises ClientError."""
     programs, cluster = connect(options.access)
     looker = Looker(options, programs, cluster)
+    if options.wait:
+        return _wait(looker)
+    if options.watch:
+        return _watch(looker)
     picture = looker.look()
     for line in picture.warnings:
         terminal.warn(line)
-    form = terminal.form_for(options, sys.stdout)
-    sys.stdout.write(painted(drawn(picture, options, form), colour=terminal.has_colour(sys.stdout)))
-    sys.stdout.flush()
+    _write(text_of(picture, options, terminal.form_for(options, sys.stdout), colour=terminal.has_colour(sys.stdout)))
     return 0
 
 
-def _terminated(*_: object) -> None:
-    raise SystemExit(128 + signal.SIGTERM)
+def _watch(looker: Looker) -> int:
+    try:
+        with screen_for(looker.options) as screen:
+            going_on.watch(looker, screen)
+    except KeyboardInterrupt:
+        # The ordinary end of it.
+        return 0
+    return 0
+
+
+def _wait(looker: Looker) -> int:
+    options = looker.options
+    with screen_for(options) as screen:
+        picture = going_on.wait(looker, screen, options.wait_timeout)
+    if options.output in (Output.TEXT, Output.WIDE):
+        _write("All images are there.\n")
+    else:
+        _write(text_of(picture, options, terminal.form_for(options, sys.stdout), colour=False))
+    return 0
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def _ended(number: int, _: object) -> None:
+    raise SystemExit(128 + number)

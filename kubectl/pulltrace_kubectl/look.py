@@ -61,7 +61,7 @@ class Looker:
     def _node(self, node: str) -> Picture:
         told = self.programs.ask({"node": [node]})
         answer = _answer(told)
-        reports, missing = self._reports([node], told.reports)
+        reports, missing = self._reports([node], [report for report in told.reports if report.node == node])
         known = any(each.node == node for each in answer.nodes) or node in reports
         waits = tuple(select.longest_first(wait for wait in answer.waits if wait.node == node))
         if not known and not waits:
@@ -78,6 +78,11 @@ class Looker:
         told = self.programs.ask({})
         answer = _answer(told)
         waits = tuple(select.longest_first(select.of_pods(answer.waits, names)))
+        if not waits and not pods and names and not (self.options.wait or self.options.watch):
+            said = ", ".join(repr(name) for _, name in names)
+            raise NotFound(
+                f"the aggregator knows of no image that {said} waits for", "'kubectl get pods' has all names"
+            )
         reports, missing = self._reports(select.nodes_to_ask(waits), told.reports)
         return Picture(
             waits=waits,

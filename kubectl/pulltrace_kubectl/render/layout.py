@@ -1,5 +1,6 @@
 """Columns of text in a given width: what matters least is left out first, and long names are cut in the middle."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -23,13 +24,14 @@ Line = tuple[Span, ...]
 class Column:
     """One column. The one with the greatest `rank` is left out first where there is no room; rank 0 always stays.
 
-    `least` is the width below which it is not cut; 0 is never cut.
+    `least` is the width below which it is not cut; 0 is never cut. `image` cells lose their registry first.
     """
 
     title: str
     rank: int = 0
     least: int = 0
     right: bool = False
+    image: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +64,25 @@ def cut(text: str, width: int, *, ascii_only: bool = False) -> str:
     return text[: room - tail] + mark + text[len(text) - tail :]
 
 
-def wrapped(line: Sequence[Span], width: int | None, indent: int) -> list[Line]:
-    """A line broken at spaces, the further ones indented."""
+def cut_image(text: str, width: int, *, ascii_only: bool = False) -> str:
+    """An image reference in at most `width` columns: its registry is left out first."""
+    mark = ".." if ascii_only else ELLIPSIS
+    _, slash, rest = text.partition("/")
+    if len(text) <= width or not slash:
+        return cut(text, width, ascii_only=ascii_only)
+    short = f"{mark}/{rest}"
+    return short if len(short) <= width else cut(rest, width, ascii_only=ascii_only)
+
+
+def wrapped(line: Sequence[Span], width: int | None, indent: int, gap: str = " ") -> list[Line]:
+    """A line broken at gaps, the further ones indented."""
     if width is None or sum(len(span.text) for span in line) <= width:
         return [tuple(line)]
     result: list[Line] = []
     current: list[Span] = []
     used = 0
     for span in line:
-        for word in _words(span.text):
+        for word in _pieces(span.text, gap):
             if used + len(word.rstrip()) > width and used > indent:
                 result.append(tuple(current))
                 current, used, word = [Span(" " * indent)], indent, word.lstrip()
@@ -84,15 +96,10 @@ def plain(line: Line) -> str:
     return "".join(span.text for span in line).rstrip()
 
 
-def _words(text: str) -> list[str]:
-    """The text in pieces, each a word with the spaces behind it."""
-    pieces: list[str] = []
-    start = 0
-    for index in range(1, len(text)):
-        if text[index - 1] == " " and text[index] != " ":
-            pieces.append(text[start:index])
-            start = index
-    return [*pieces, text[start:]] if text else []
+def _pieces(text: str, gap: str) -> list[str]:
+    """The text in pieces, each with the gap behind it."""
+    found = re.findall(rf"(?:(?!{gap}).)+(?:{gap})*|(?:{gap})+", text)
+    return [str(piece) for piece in found]
 
 
 def _fit(table: Table, width: int | None) -> tuple[list[int], Mapping[int, int]]:
@@ -139,7 +146,7 @@ def _line(
     spans: list[Span] = []
     for position, index in enumerate(shown):
         column, span = table.columns[index], cells[index]
-        text = cut(span.text, widths[index], ascii_only=ascii_only)
+        text = (cut_image if column.image else cut)(span.text, widths[index], ascii_only=ascii_only)
         padded = text.rjust(widths[index]) if column.right else text.ljust(widths[index])
         spans.append(Span((GAP if position else "") + padded, span.style))
     return tuple(spans)

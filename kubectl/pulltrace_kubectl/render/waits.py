@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from pulltrace_kubectl.core.advice import HARMLESS, advised
-from pulltrace_kubectl.model.pulls import Wait
+from pulltrace_kubectl.model.pulls import PROGRESSING, Wait
 from pulltrace_kubectl.render import words
 from pulltrace_kubectl.render.layout import Column, Line, Span, Table, lines, wrapped
 
 BAR: Final = 10
+SHORT_BAR: Final = 4
+BAR_FROM: Final = 110
+"""Columns that a terminal has to have for the longer bar in a table."""
 STYLES: Final = {
     "queued": "dim", "resolving": "dim", "downloading": "active", "unpacking": "busy", "backoff": "bad",
     "failed": "bad", "pulled": "good", "unknown": "dim",
@@ -35,32 +38,38 @@ class Form:
 
 _COLUMNS: Final = (
     Column("NAMESPACE", least=8),
-    Column("POD", least=12),
-    Column("CONTAINER", rank=5, least=6),
-    Column("IMAGE", least=14),
-    Column("NODE", rank=6, least=8),
+    Column("POD", least=10),
+    Column("CONTAINER", rank=6, least=6),
+    Column("IMAGE", least=10, image=True),
+    Column("NODE", rank=5, least=8),
     Column("PHASE"),
     Column("PROGRESS", rank=1),
     Column("SIZE", rank=7, right=True),
     Column("RATE", rank=4, right=True),
     Column("LEFT", rank=2, right=True),
-    Column("WAITING", right=True),
+    Column("WAITING", rank=3, right=True),
     Column("BLOCKED BY"),
+    Column("BEHIND", rank=8, least=12, image=True),
 )
 
 
 def wait_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool) -> list[Line]:
-    """The table and what to do. `namespaces` puts the pod's in front. The waits are in order."""
-    columns = _COLUMNS if namespaces else _COLUMNS[1:]
-    shown = waits if form.height is None else waits[: max(1, form.height)]
-    table = Table(columns)
-    for wait in shown:
-        cells = _cells(wait, form)
-        table.rows.append(cells if namespaces else cells[1:])
-    drawn = lines(table, form.room, headers=form.headers, ascii_only=not form.unicode)
+    """The table and what to do, in the form's height. `namespaces` puts the pod's in front. The waits are in order."""
+    advice = advice_lines(waits, form)
+    shown = waits
+    if form.height is not None and len(waits) > (room := max(3, form.height - len(advice) - form.headers)):
+        shown = waits[: room - 1]
+    drawn = table_lines(shown, form, namespaces=namespaces)
     if len(waits) > len(shown):
         drawn.append((Span(f"and {len(waits) - len(shown)} more", "dim"),))
-    return [*drawn, *advice_lines(waits, form)]
+    return [*drawn, *advice]
+
+
+def table_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool) -> list[Line]:
+    """The table alone."""
+    first = 0 if namespaces else 1
+    table = Table(_COLUMNS[first:], [_cells(wait, form)[first:] for wait in waits])
+    return lines(table, form.room, headers=form.headers, ascii_only=not form.unicode)
 
 
 def advice_lines(waits: Sequence[Wait], form: Form) -> list[Line]:
@@ -76,20 +85,19 @@ def advice_lines(waits: Sequence[Wait], form: Form) -> list[Line]:
     ] if found else []  # fmt: skip
 
 
-def progress(ratio: float | None, form: Form, width: int = BAR) -> str:
-    """A bar with its share, or the share alone."""
+def progress(ratio: float | None, form: Form, width: int = 0) -> str:
+    """A bar with its share, or the share alone. The bar is as long as the terminal has room for, unless told."""
     if ratio is None:
         return words.UNKNOWN
     if not form.bars:
         return words.percent(ratio)
+    width = width or (BAR if form.room is None or form.room >= BAR_FROM else SHORT_BAR)
     return f"{words.bar(ratio, width, unicode=form.unicode)} {words.percent(ratio):>4}"
 
 
 def cause_text(wait: Wait) -> str:
-    """The cause, with the reason of a failure where it says more, or the head of the line."""
-    if wait.over:
-        return words.UNKNOWN
-    return wait.cause or words.UNKNOWN
+    """The cause, nothing where nothing blocks."""
+    return words.UNKNOWN if wait.over or wait.cause == PROGRESSING else wait.cause or words.UNKNOWN
 
 
 def cause_style(cause: str) -> str:
@@ -114,4 +122,5 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.duration(moving.eta if moving else None)),
         Span(words.duration(wait.waiting)),
         Span(words.cell(cause_text(wait)), cause_style(wait.cause)),
+        Span(words.cell(words.image(wait.behind)) or words.UNKNOWN),
     )

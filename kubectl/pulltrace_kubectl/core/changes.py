@@ -1,0 +1,20 @@
+"""What is news, for a watch that cannot be redrawn."""
+
+from collections.abc import Iterable, Mapping
+
+from pulltrace_kubectl.model.pulls import Wait
+
+Known = Mapping[tuple[str, str, str, str], tuple[object, ...]]
+
+
+def news(waits: Iterable[Wait], before: Known) -> tuple[list[Wait], Known]:
+    """The waits with another phase or cause than before, or ten percent further on; and what is known now."""
+    now = {(wait.namespace, wait.pod, wait.uid, wait.container): _state(wait) for wait in waits}
+    changed = [
+        wait for wait in waits if before.get((wait.namespace, wait.pod, wait.uid, wait.container)) != _state(wait)
+    ]
+    return changed, now
+
+
+def _state(wait: Wait) -> tuple[object, ...]:
+    return (wait.phase, wait.cause, wait.reason, None if wait.ratio is None else int(wait.ratio * 10))
