@@ -94,7 +94,9 @@ class Wait:
     @property
     def ratio(self) -> float | None:
         """How far the pull is, None where this image is not being pulled."""
-        moving = self.pull is not None and self.phase in ("downloading", "unpacking", PULLED)
+        if self.over:
+            return 1.0
+        moving = self.pull is not None and self.phase in ("downloading", "unpacking")
         return self.pull.ratio if moving and self.pull is not None else None
 
 

@@ -42,9 +42,14 @@ class Table:
     rows: list[tuple[Span, ...]] = field(default_factory=list)
 
 
-def lines(table: Table, width: int | None, *, headers: bool = True, ascii_only: bool = False) -> list[Line]:
-    """The table in `width` columns, as wide as it gets where that is None."""
-    shown, widths = _fit(table, width)
+def lines(
+    table: Table, width: int | None, *, headers: bool = True, ascii_only: bool = False, empty: bool = False
+) -> list[Line]:
+    """The table in `width` columns, as wide as it gets where that is None.
+
+    A column of which nothing is known is left out, unless `empty` ones are wanted.
+    """
+    shown, widths = _fit(table, width, empty=empty)
     result = []
     if headers:
         titles = tuple(Span(column.title, "heading") for column in table.columns)
@@ -102,13 +107,14 @@ def _pieces(text: str, gap: str) -> list[str]:
     return [str(piece) for piece in found]
 
 
-def _fit(table: Table, width: int | None) -> tuple[list[int], Mapping[int, int]]:
+def _fit(table: Table, width: int | None, *, empty: bool) -> tuple[list[int], Mapping[int, int]]:
     """Which columns are shown, by index, and how wide each is."""
     natural = {
         index: max([len(column.title), *(len(row[index].text) for row in table.rows)])
         for index, column in enumerate(table.columns)
     }
-    shown = [index for index in natural if any(row[index].text.strip("-") for row in table.rows)] or list(natural)
+    shown = [index for index in natural if empty or any(row[index].text.strip("-") for row in table.rows)]
+    shown = shown or list(natural)
     if width is None:
         return shown, natural
     while _needed(shown, table, natural) > width:

@@ -64,8 +64,8 @@ class NewsScreen:
         lines: list[Line] = []
         if changed:
             headed = replace(form, headers=form.headers and first)
-            lines = table_lines(changed, headed, namespaces=not picture.namespace)
-        elif first:
+            lines = table_lines(changed, headed, namespaces=not picture.namespace, empty=True)
+        elif first and not picture.named:
             lines = [(Span(nothing(picture)),)]
         sys.stdout.write(painted(lines, colour=False))
         sys.stdout.flush()

@@ -65,11 +65,11 @@ def wait_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool) -> list[L
     return [*drawn, *advice]
 
 
-def table_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool) -> list[Line]:
-    """The table alone."""
+def table_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool, empty: bool = False) -> list[Line]:
+    """The table alone; with columns of which nothing is known where `empty` ones are wanted."""
     first = 0 if namespaces else 1
     table = Table(_COLUMNS[first:], [_cells(wait, form)[first:] for wait in waits])
-    return lines(table, form.room, headers=form.headers, ascii_only=not form.unicode)
+    return lines(table, form.room, headers=form.headers, ascii_only=not form.unicode, empty=empty)
 
 
 def advice_lines(waits: Sequence[Wait], form: Form) -> list[Line]:
@@ -118,7 +118,7 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.cell(wait.phase), style),
         Span(progress(wait.ratio, form), style),
         Span(words.size(pull.size if pull else None)),
-        Span(words.rate(moving.rate if moving else None)),
+        Span(words.rate(moving.rate if moving and wait.phase == "downloading" else None)),
         Span(words.duration(moving.eta if moving else None)),
         Span(words.duration(wait.waiting)),
         Span(words.cell(cause_text(wait)), cause_style(wait.cause)),
