@@ -18,6 +18,7 @@ from pulltrace_kubectl.sources.port import Filters, Told
 PULLS: Final = "/v1/pulls"
 FORWARD: Final = "forward its port and give --url"
 _TLS_WORDS: Final = ("malformed HTTP response", "EOF", "connection reset", "first record does not look like a TLS")
+_CERTIFICATE_WORDS: Final = ("tls: certificate required", "tls: bad certificate", "service: EOF")
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -68,21 +69,20 @@ class ProxiedPrograms:
     def _read(self, place: Place, rest: str) -> tuple[Answer | Report, Place]:
         """What a program answers, and where it did: it may turn out to serve TLS."""
         try:
-            return self._decoded(place, self._kubectl.raw(place.path(rest))), place
+            return self._asked(place, rest), place
         except Unanswered as error:
-            if isinstance(error, CredentialsWanted):
-                raise Unanswered(
-                    f"{place} wants a password, which does not pass the proxy", _forwarding(place)
-                ) from error
             if place.secure or not any(word in error.problem for word in _TLS_WORDS):
                 raise _behind(place, error) from error
+            first = error
         place = replace(place, secure=True)
         try:
-            return self._decoded(place, self._kubectl.raw(place.path(rest))), place
+            return self._asked(place, rest), place
         except Unanswered as error:
-            raise Unanswered(
-                f"{place} wants a certificate of its clients, which the proxy has not", _forwarding(place)
-            ) from error
+            told = error if _wants_certificate(place, error) else first
+            raise _behind(place, told) from error
+
+    def _asked(self, place: Place, rest: str) -> Answer | Report:
+        return self._decoded(place, self._kubectl.raw(place.path(rest)))
 
     @staticmethod
     def _decoded(place: Place, body: bytes) -> Answer | Report:
@@ -155,7 +155,17 @@ def _forwarding(place: Place) -> str:
     )
 
 
-def _behind(place: Place, error: ClientError) -> ClientError:
-    if isinstance(error, NotFound | Forbidden) or error.remedy:
+def _wants_certificate(place: Place, error: Unanswered) -> bool:
+    """Some servers say so, others hang up: over TLS nothing else does right after the handshake."""
+    return place.secure and any(word in error.problem for word in _CERTIFICATE_WORDS)
+
+
+def _behind(place: Place, error: Unanswered) -> ClientError:
+    """What the proxy says, as what it means."""
+    if isinstance(error, CredentialsWanted):
+        return Unanswered(f"{place} wants a password, which does not pass the proxy", _forwarding(place))
+    if _wants_certificate(place, error):
+        return Unanswered(f"{place} wants a certificate of its clients, which the proxy has not", _forwarding(place))
+    if error.remedy:
         return error
-    return Unanswered(f"{place} does not answer: {error.problem}", f"look at its pod's log; or {FORWARD}")
+    return Unanswered(f"{place} does not answer: {error.problem}", f"look at its pod's log, or {FORWARD}")

@@ -47,7 +47,8 @@ def authorize(user: str, rules: tuple[Rule, ...] | None, asked: Asked) -> None:
     if rules is None or any(_allows(rule, asked) for rule in rules):
         return
     scope = f'in the namespace "{where.namespace}"' if where.namespace else "at the cluster scope"
-    subject = f'{where.resource} "{where.name}" is' if where.name else f"{where.resource} is"
+    bare = where.resource.partition("/")[0]
+    subject = f'{bare} "{where.name}" is' if where.name else f"{bare} is"
     request = f'cannot {asked.verb} resource "{where.resource}" in API group "{where.group}" {scope}'
     raise Denied(403, f'{subject} forbidden: User "{user}" {request}')
 

@@ -14,6 +14,7 @@ from rig import pki
 from rig.kubernetes.api import Api, Rule
 from rig.kubernetes.fake.asking import Asked, Denied, authorize, verb
 from rig.kubernetes.fake.faults import Action, Fault, status_body
+from rig.kubernetes.fake.proxying import Proxied, discovery, forward, proxied
 from rig.kubernetes.fake.reading import page, watch
 from rig.kubernetes.fake.resources import place
 from rig.kubernetes.fake.server import Handler, Server
@@ -24,13 +25,15 @@ from rig.kubernetes.fake.writing import do
 class FakeCluster:
     """Implements `rig.kubernetes.api.KubernetesCluster`, for Kubernetes of any version: slices, image volumes and all.
 
-    `bookmark_interval` is in seconds. `requests` holds all that came, in order.
+    `bookmark_interval` is in seconds. `requests` holds all that came, in order. `behind` are the addresses that
+    the proxy leads to, by `services` or `pods`, namespace and name.
     """
 
     def __init__(self, bookmark_interval: float = 60.0) -> None:
         self.bookmark_interval = bookmark_interval
         self.store = Store()
         self.requests: list[Asked] = []
+        self.behind: dict[tuple[str, str, str], str] = {}
         self._faults: list[Fault] = []
         self._users: dict[str, tuple[str, tuple[Rule, ...]]] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="ptf-", dir="/tmp"))
@@ -106,6 +109,12 @@ class FakeCluster:
 
     def _serve(self, handler: Handler, path: str, query: dict[str, str], given: Object) -> None:
         user, rules = self._user(handler.headers.get("Authorization", ""))
+        if request := proxied(path):
+            self._forward(handler, request, user, rules)
+            return
+        if found := discovery(path):
+            handler.answer(200, found)
+            return
         where = place(path)
         if not where:
             handler.answer(404, b"404 page not found\n", {"Content-Type": "text/plain"})
@@ -121,6 +130,15 @@ class FakeCluster:
         else:
             answer = page(self.store, asked) if asked.verb == "list" else do(self.store, asked, given)
             handler.answer(201 if asked.verb == "create" else 200, json.dumps(answer).encode())
+
+    def _forward(self, handler: Handler, request: Proxied, user: str, rules: tuple[Rule, ...] | None) -> None:
+        self.requests.append(request.asked)
+        authorize(user, rules, request.asked)
+        url = self.behind.get(request.target)
+        if url is None:
+            resource, _, name = request.target
+            raise Denied(404, f'{resource} "{name}" not found')
+        forward(handler, request, url, urlsplit(handler.path).query)
 
     def _user(self, header: str) -> tuple[str, tuple[Rule, ...] | None]:
         if not header:

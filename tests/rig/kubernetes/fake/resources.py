@@ -9,7 +9,14 @@ from typing import Final
 from rig.kubernetes.fake.store import Key, Object
 
 GROUPS: Final = {
-    "/api/v1": {"pods": "Pod", "events": "Event", "namespaces": "Namespace", "nodes": "Node"},
+    "/api/v1": {
+        "pods": "Pod",
+        "events": "Event",
+        "namespaces": "Namespace",
+        "nodes": "Node",
+        "services": "Service",
+    },
+    "/apis/apps/v1": {"deployments": "Deployment", "statefulsets": "StatefulSet", "daemonsets": "DaemonSet"},
     "/apis/discovery.k8s.io/v1": {"endpointslices": "EndpointSlice"},
 }
 PATH: Final = re.compile(

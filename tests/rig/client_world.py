@@ -1,0 +1,237 @@
+"""A cluster for the client: a fake API server with what the chart installs, and programs behind its proxy."""
+
+import http.server
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rig import fake_kubectl
+from rig.kubernetes import objects
+from rig.kubernetes.api import Rule, kubeconfig
+from rig.kubernetes.fake import FakeCluster
+
+NAMESPACE = "pulltrace"
+SERVICE = "pulltrace-aggregator"
+PORT = 10302
+LABELS = {
+    "app.kubernetes.io/name": "pulltrace",
+    "app.kubernetes.io/instance": "pulltrace",
+    "app.kubernetes.io/part-of": "pulltrace",
+}
+READ = ("get", "list")
+VIEWER = (
+    Rule(READ, "pods"),
+    Rule(READ, "services"),
+    Rule(READ, "deployments", "apps"),
+    Rule(("get",), "services/proxy"),
+    Rule(("get",), "pods/proxy"),
+)
+Document = dict[str, Any]
+
+
+class World:
+    """Namespaces `shop` and `pulltrace`, an aggregator of some shards, and exporters where they are put."""
+
+    def __init__(self, folder: Path, program: str) -> None:
+        self.folder = folder
+        self.cluster = FakeCluster()
+        self._servers: list[Answering] = []
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        if program:
+            (self.bin / "kubectl").symlink_to(program)
+        else:
+            fake_kubectl.install(self.bin)
+        self.config = folder / "kubeconfig"
+        self.log_in(self.cluster.admin_token)
+        for name in ("shop", NAMESPACE):
+            self.cluster.api.create(objects.namespace(name))
+
+    def log_in(self, token: str, namespace: str = "shop") -> None:
+        """Use the cluster as this user."""
+        config = json.loads(kubeconfig(self.cluster.url, self.cluster.ca_file, token=token))
+        config["contexts"][0]["context"]["namespace"] = namespace
+        self.config.write_text(json.dumps(config))
+
+    def aggregator(self, *shards: "Answering", secure: bool = False, ready: bool = True) -> None:
+        """What the chart installs: a Service, and a pod for each shard."""
+        labels = {**LABELS, "app.kubernetes.io/component": "aggregator"}
+        self._service(labels)
+        for number, shard in enumerate(shards):
+            self._servers.append(shard)
+            name = f"{SERVICE}-{number}"
+            self._pod(name, labels, PORT, secure=secure, ready=ready)
+            self.cluster.behind["pods", NAMESPACE, name] = shard.url
+        if len(shards) == 1:
+            self.cluster.behind["services", NAMESPACE, SERVICE] = shards[0].url
+
+    def exporter(self, node: str, program: "Answering") -> None:
+        """The exporter's pod on a node."""
+        self._servers.append(program)
+        name = f"pulltrace-exporter-{node}"
+        self._pod(name, {**LABELS, "app.kubernetes.io/component": "exporter"}, 10301, node=node)
+        self.cluster.behind["pods", NAMESPACE, name] = program.url
+
+    def client(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run the client to its end."""
+        return subprocess.run(
+            [sys.executable, "-m", "pulltrace_kubectl", *words],
+            env=self.environment(**environment),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """In which the client finds this kubectl and this cluster."""
+        path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
+        return {**os.environ, "PATH": path, "KUBECONFIG": str(self.config), "PYTHONUTF8": "1", **more}
+
+    def asked(self, resource: str) -> list[str]:
+        """The names of what was asked for of a resource."""
+        return [each.where.name for each in self.cluster.requests if each.where.resource == resource]
+
+    def close(self) -> None:
+        """End all of it."""
+        for server in self._servers:
+            server.close()
+        self.cluster.close()
+
+    def _service(self, labels: Mapping[str, str]) -> None:
+        self.cluster.api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Service",
+                "metadata": {"namespace": NAMESPACE, "name": SERVICE, "labels": dict(labels)},
+                "spec": {"clusterIP": "None", "selector": dict(labels), "ports": [{"name": "metrics", "port": PORT}]},
+            }
+        )
+
+    def _pod(
+        self, name: str, labels: Mapping[str, str], port: int, *, node: str = "node-0", secure: bool = False,
+        ready: bool = True,
+    ) -> None:  # fmt: skip
+        probe = {"httpGet": {"path": "/-/ready", "port": "metrics", **({"scheme": "HTTPS"} if secure else {})}}
+        container = objects.container(ports=[{"name": "metrics", "containerPort": port}], readinessProbe=probe)
+        item = objects.pod(NAMESPACE, name, container, node=node)
+        item["metadata"]["labels"] = dict(labels)
+        made = self.cluster.api.create(item)
+        condition = {"type": "Ready", "status": "True" if ready else "False"}
+        self.cluster.api.set_status(made, phase="Running", conditions=[condition])
+
+
+class Answering:
+    """A program that gives one answer at `/v1/pulls`, on a free port; with `tls` it serves TLS."""
+
+    def __init__(self, document: Document | str, status: int = 200, tls: ssl.SSLContext | None = None) -> None:
+        self.document = document
+        self.status = status
+        self.queries: list[str] = []
+        self.authorizations: list[str] = []
+        owner = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                owner.queries.append(self.path.partition("?")[2])
+                owner.authorizations.append(self.headers.get("Authorization", ""))
+                given = owner.document
+                body = given.encode() if isinstance(given, str) else json.dumps(given).encode()
+                self.send_response(owner.status)
+                self.send_header("Content-Type", "text/plain" if isinstance(given, str) else "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """The lists tell it."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.handle_error = lambda *_: None  # type: ignore[method-assign] # a client that speaks no TLS
+        if tls:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
+        self._thread.start()
+
+    def close(self) -> None:
+        """End it."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+def aggregator(pods: Sequence[Document] = (), pulls: Sequence[Document] = (), nodes: Iterable[str] = ()) -> Document:
+    """An aggregator's answer."""
+    return {
+        "schema": "pulltrace/v1",
+        "version": "0.1.0",
+        "pods": list(pods),
+        "pulls": list(pulls),
+        "nodes": [{"node": node, "state": "ok"} for node in nodes],
+    }
+
+
+def exporter(node: str, *pulls: Document) -> Document:
+    """An exporter's answer."""
+    up = {"up": True, "version": "2.1.9"}
+    return {"schema": "pulltrace/v1", "node": node, "nodeNow": 1.0, "containerd": up, "pulls": list(pulls)}
+
+
+def wait(pod: str, phase: str = "downloading", **more: Any) -> Document:
+    """An image that a pod waits for; None leaves a field out."""
+    row = {
+        "namespace": "shop",
+        "pod": pod,
+        "uid": f"uid-of-{pod}",
+        "container": "main",
+        "containerType": "container",
+        "node": "node-1",
+        "image": f"registry.example/shop/{pod}:1.2",
+        "phase": phase,
+        "waitingSeconds": 60.0,
+        "match": "exact",
+        "blockedBy": "progressing",
+        **more,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+def pull(name: str, **more: Any) -> Document:
+    """A pull of a node; None leaves a field out."""
+    row = {
+        "registry": "registry.example",
+        "repository": f"shop/{name}",
+        "digest": f"sha256:{name:0<64}",
+        "references": [f"registry.example/shop/{name}:1.2"],
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "phase": "downloading",
+        "requests": 1,
+        "sizeBytes": 400_000_000,
+        "cachedBytes": 0,
+        "downloadedBytes": 100_000_000,
+        "unpackedBytes": 0,
+        "bytesPerSecond": 25e6,
+        "etaSeconds": 12.0,
+        "ageSeconds": 30.0,
+        "lastProgressAgeSeconds": 0.4,
+        **more,
+    }
+    return {key: value for key, value in row.items() if value is not None}
+
+
+@contextmanager
+def world(folder: Path, program: str = "") -> Iterator[World]:
+    """One, ended afterwards. `program` is the kubectl to use, the fake one if empty."""
+    made = World(folder, program)
+    try:
+        yield made
+    finally:
+        made.close()
