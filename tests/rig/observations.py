@@ -97,6 +97,7 @@ class _Reader:
             self._snapshots,
             dict(self._found_blobs),
             dict(self._found_snapshots),
+            self._held.unpacked,
         )
 
 

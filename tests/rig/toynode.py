@@ -22,6 +22,7 @@ class Held:
     committed: set[str] = field(default_factory=set)
     extracting: set[str] = field(default_factory=set)
     snapshotter: str = OVERLAY
+    unpacked: bool | None = None
 
     @property
     def snapshots(self) -> dict[str, Snapshots]:

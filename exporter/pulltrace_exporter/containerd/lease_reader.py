@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
+from pulltrace_exporter.containerd.quirks import refuses_to_unpack
 from pulltrace_exporter.model.image import Document, Index, Manifest, chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots, SnapshotStat
 
@@ -25,6 +26,7 @@ class LeaseReader:
         self.since = created_at
         """Its beginning by the clock as it is now, which may have been set back since `created_at` was written."""
         self.vanished = False
+        self.unpacked: bool | None = None
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
         self._library = documents
@@ -35,6 +37,7 @@ class LeaseReader:
         self._found_snapshots: dict[str, SnapshotStat] = {}
         self._stat_done: set[tuple[str, str]] = set()
         self._parts: set[str] = set()
+        self._extracted = False
 
     @property
     def empty(self) -> bool:
@@ -73,12 +76,14 @@ class LeaseReader:
             self._snapshots,
             self._found_blobs,
             self._found_snapshots,
+            self.unpacked,
         )
 
     def read(self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str) -> None:
         """Take in what belongs to the lease now. `snapshotter` is the one to ask while the lease names none."""
         self._ingests = resources.ingests
         self._snapshots = resources.snapshots
+        self._extracted |= bool(resources.snapshots)
         for digest in [digest for digest in self._contents if digest not in resources.contents]:
             del self._contents[digest]
         for digest in resources.contents & self._parts:
@@ -95,10 +100,15 @@ class LeaseReader:
         self.settled = False
         self._describe(client, list(self._contents.keys() - self._parts), len(self._contents))
 
-    def close(self, client: Client, ingests: dict[str, Ingest], snapshotter: str, *, succeeded: bool) -> None:
-        """Read once more when the lease is gone: what came since the last poll is only known by looking for it."""
+    def close(
+        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, version: str, *, written: bool
+    ) -> None:
+        """Read once more when the lease is gone: what came since the last poll is only known by looking for it.
+
+        `version` is containerd's, `written` whether the pull has written its image's record.
+        """
         self._read_documents(client, ingests)
-        if succeeded and not any(isinstance(document, Manifest) for document in self.documents.values()):
+        if written and not any(isinstance(document, Manifest) for document in self.documents.values()):
             self._descend(client)
             self._read_documents(client, ingests)
         self._look_for_parts(client)
@@ -106,13 +116,21 @@ class LeaseReader:
         self._read_configs(client)
         self._stat_snapshots(client, snapshotter)
         self._date_discarded(client)
+        if written:
+            self.unpacked = self._is_unpacked(client, version)
 
     def adopt(self, root: BlobInfo) -> None:
         """Take a root for what the lease held, though nobody saw it there."""
         self._contents[root.digest] = root
 
     def recall(
-        self, client: Client, root: BlobInfo, ingests: dict[str, Ingest], snapshotter: str, before: float
+        self,
+        client: Client,
+        root: BlobInfo,
+        ingests: dict[str, Ingest],
+        snapshotter: str,
+        version: str,
+        before: float,
     ) -> None:
         """Read what a pull of `root` held that ended at the lease's supposed start, unseen.
 
@@ -120,7 +138,7 @@ class LeaseReader:
         """
         end, self.created_at = self.created_at, before
         self.adopt(root)
-        self.close(client, ingests, snapshotter, succeeded=True)
+        self.close(client, ingests, snapshotter, version, written=True)
         described = (*self._contents.values(), *self._found_blobs.values())
         times = [content.created_at for content in described if content is not None]
         # What is younger than the record came for another pull.
@@ -205,6 +223,22 @@ class LeaseReader:
                 known = self._found_snapshots.get(chain_id)
                 if known is not None and layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
                     self._found_snapshots[chain_id] = client.snapshot(known.snapshotter, chain_id)
+
+    def _is_unpacked(self, client: Client, version: str) -> bool | None:
+        """Whether the image is unpacked: its config names the snapshotter from then on.
+
+        A client writes the record first. Whoever only fetches, unpacks nothing and makes no snapshot either.
+        """
+        verdicts = []
+        for manifest in self.documents.values():
+            config = manifest.config if isinstance(manifest, Manifest) else None
+            blob = client.content(config.digest) if config is not None else None
+            if not isinstance(manifest, Manifest) or blob is None or blob.digest not in self.diff_ids:
+                continue
+            media_types = [layer.media_type for layer in manifest.layers]
+            refused = refuses_to_unpack(version, media_types, len(self.diff_ids[blob.digest]))
+            verdicts.append(True if blob.snapshotter else False if refused or self._extracted else None)
+        return True if True in verdicts else False if False in verdicts else None
 
     def _descend(self, client: Client) -> None:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""

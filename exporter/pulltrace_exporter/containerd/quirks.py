@@ -1,6 +1,7 @@
 """What containerd's versions and settings do in their own way: names, labels and tables, in one place."""
 
 import re
+from collections.abc import Sequence
 
 PULL_LEASE_FILTER = 'labels."containerd.io/gc.expire"'
 """Pulls have this label. The leases of pod sandboxes, one for each running pod, do not have it."""
@@ -26,13 +27,40 @@ LOCAL_SNAPSHOTTERS = frozenset({"blockfile", "btrfs", "devmapper", "erofs", "nat
 FIRST_WITHOUT_REWRITING = {6: 29, 7: 14}
 """The patch of containerd 1.x from which on CRI leaves records alone that need no change."""
 
+FIRST_THAT_SKIPS_ODD_LAYERS = (1, 7)
+"""Clients before this one try to unpack a layer of any media type."""
+FIRST_WITH_TRANSFER = (2, 0)
+"""From here on the daemon itself pulls for CRI. It writes the record last, and leaves alone what is no layer."""
+
+_LAYER = re.compile(
+    r"application/vnd\.(oci\.image\.layer\..+|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip)?(\+.+)?)"
+)
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
+
+
+def refuses_to_unpack(version: str, media_types: Sequence[str], diff_ids: int) -> bool:
+    """Whether a client of this containerd says `mismatched image rootfs and manifest layers` after a pull.
+
+    It has written the image record by then. `media_types` are the manifest's, `diff_ids` the config's.
+    """
+    numbers = _numbers(version)
+    if numbers is None or numbers >= FIRST_WITH_TRANSFER:
+        return False  # the transfer service takes such an image, and no sign tells which of the two has pulled
+    unpacked = [media_type for media_type in media_types if _LAYER.fullmatch(media_type)]
+    if numbers < FIRST_THAT_SKIPS_ODD_LAYERS and len(unpacked) < len(media_types):
+        return True  # it counts them all, and cannot unpack these
+    return len(unpacked) != diff_ids
 
 
 def rewrites_records(version: str) -> bool:
     """Whether the CRI of this containerd writes all names of an image at each pull, changed or not."""
-    found = _VERSION.match(version)
-    if not found:
+    numbers = _numbers(version)
+    if numbers is None:
         return False
-    major, minor, patch = (int(part) for part in found.groups())
+    major, minor, patch = numbers
     return (major, minor) < (1, 6) or (major == 1 and patch < FIRST_WITHOUT_REWRITING.get(minor, 0))
+
+
+def _numbers(version: str) -> tuple[int, int, int] | None:
+    found = _VERSION.match(version)
+    return (int(found[1]), int(found[2]), int(found[3])) if found else None

@@ -61,7 +61,8 @@ class Lease:
     `contents` is everything of it in the store by digest (None: listed, but not described because a manifest
     names it already); `ingests` the digests it is downloading; `found_blobs` what was found, when this lease's
     manifest was read for the first time, of the blobs that the manifest names (None: not in the store);
-    `found_snapshots` which of the image's snapshots were committed then, by chain ID.
+    `found_snapshots` which of the image's snapshots were committed then, by chain ID. `unpacked` is known when the
+    lease is gone: whether all that was to be unpacked was. None: nothing was to be, or it cannot be told.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Lease:
     snapshots: Mapping[str, Snapshots] = field(default_factory=dict)
     found_blobs: Mapping[str, BlobInfo | None] = field(default_factory=dict)
     found_snapshots: Mapping[str, SnapshotStat] = field(default_factory=dict)
+    unpacked: bool | None = None
 
     @property
     def nameless(self) -> bool:

@@ -200,9 +200,16 @@ class Fetching:
                 self._spare(attempt, blob)
 
     def _supply(self, attempt: Attempt, blob: Blob, now: Instant) -> None:
-        """The image is complete, so this blob is: fetched since the last look, or never needed."""
+        """The pull has succeeded: this blob was fetched since the last look, or was never needed, or never came.
+
+        What is neither in the store nor unpacked, and was not seen coming, is not on the node: containerd leaves
+        alone what it does not know to be a layer.
+        """
+        came = bool(blob.have) or blob.digest in attempt.fetching
+        if not came and not attempt.is_committed(blob.digest):
+            return
         unpacked_at = _unpacked_at(attempt, blob)
-        if blob.have or blob.digest in attempt.fetching or attempt.counted.covers(unpacked_at, now):
+        if came or attempt.counted.covers(unpacked_at, now):
             self._complete(attempt, blob, now)
         elif attempt.since.covers(unpacked_at, now):
             blob.complete_at(now.monotonic)  # before our eyes were opened

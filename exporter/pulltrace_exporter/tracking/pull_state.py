@@ -103,6 +103,10 @@ class Attempt:
                 self.committed.add(slot.chain)
                 self.found_snapshots[slot.chain] = chain
 
+    def is_committed(self, digest: str) -> bool:
+        """Whether a layer is unpacked, wherever in the manifest it stands."""
+        return any(slot.blob.digest == digest and slot.chain in self.committed for slot in self.slots)
+
     def end(self, result: Phase, now: Instant) -> None:
         """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""
         if result is Phase.SUCCEEDED and self.snapshotter:
@@ -212,7 +216,7 @@ class Attempt:
 
     def _unpacked(self, slot: Slot) -> bool:
         return slot.state is LayerState.UNPACKED or (
-            slot.state is LayerState.CACHED and (slot.chain is None or slot.chain in self.committed)
+            slot.state is LayerState.CACHED and slot.chain is not None and slot.chain in self.committed
         )
 
     def _layer(self, slot: Slot, at: float, *, running: bool) -> Layer:

@@ -266,7 +266,9 @@ class Tracker:
         names = (ours, look.seen.images.get(attempt.key.digest, ()))
         written_first = [name for records in names for name in matching_references(attempt.key, records)]
         attempt.references = tuple(dict.fromkeys(written_first)) or attempt.references
-        self._leave(request, attempt, Phase.SUCCEEDED if ours else Phase.FAILED, look)
+        # A client unpacks after it has written the record, and may fail then.
+        succeeded = bool(ours) and lease.unpacked is not False
+        self._leave(request, attempt, Phase.SUCCEEDED if succeeded else Phase.FAILED, look)
 
     def _beside(self, request: Request, attempt: Attempt) -> set[ImageKey]:
         """The images that were pulled while a request ran: their records may be their own pulls'."""

@@ -30,11 +30,12 @@ def digest_of(data: bytes) -> str:
 
 CONFIG = json.dumps({"rootfs": {"diff_ids": [digest_of(b"unpacked")]}}).encode()
 LAYER = b"layer"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST = json.dumps(
     {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
         "config": {"digest": digest_of(CONFIG), "size": len(CONFIG)},
-        "layers": [{"digest": digest_of(LAYER), "size": len(LAYER)}],
+        "layers": [{"digest": digest_of(LAYER), "size": len(LAYER), "mediaType": LAYER_TYPE}],
     }
 ).encode()
 ROOT = digest_of(MANIFEST)
@@ -50,6 +51,7 @@ class FakeContainerd:
         self.blobs: dict[str, tuple[bytes, float]] = {}
         self.records: dict[str, float] = {}
         self.failing = ""
+        self.unpacked = True
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -84,7 +86,8 @@ class FakeContainerd:
         data, created_at = self.blobs[digest]
         children = frozenset(PARTS if digest == ROOT else ())
         sources = ((HOST, REPOSITORY),)
-        return BlobInfo(digest, len(data), created_at, sources, children)
+        snapshotter = "overlayfs" if self.unpacked and digest == digest_of(CONFIG) else ""
+        return BlobInfo(digest, len(data), created_at, sources, children, snapshotter)
 
     def other_namespaces(self) -> list[str]:
         return ["moby"]

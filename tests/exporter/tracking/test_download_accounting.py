@@ -180,7 +180,8 @@ def test_a_remote_snapshotter_commits_layers_that_nobody_downloads(node: Node, e
     assert exporter.found == 3000
 
 
-def test_a_pull_that_succeeds_without_ever_showing_a_blob_found_it_there(node: Node, exporter: Exporter) -> None:
+def test_a_layer_that_was_not_seen_coming_and_is_not_there_counts_nowhere(node: Node, exporter: Exporter) -> None:
+    """containerd 2 takes an artifact for an image, and leaves alone what it does not know to be a layer."""
     image = an_image(layers=(1000,))
     pull = node.pull(image)
     pull.resolve()
@@ -188,9 +189,23 @@ def test_a_pull_that_succeeds_without_ever_showing_a_blob_found_it_there(node: N
     pull.succeed()
     exporter.look()
 
-    assert exporter.pull.cached == 1000
-    assert exporter.found == 1000
-    assert exporter.pull.progress_ratio == 1
+    shown = exporter.pull
+    assert (shown.phase, exporter.states) == (Phase.SUCCEEDED, ["waiting"])
+    assert (shown.size, shown.cached, shown.downloaded, shown.unpacked) == (1100, 0, 100, 0)
+    assert (exporter.counted, exporter.found) == (image.envelope + 100, 0)
+
+
+@pytest.mark.parametrize("unpacked", [True, None, False])
+def test_a_pull_that_wrote_its_record_and_was_not_unpacked_has_failed(
+    node: Node, exporter: Exporter, *, unpacked: bool | None
+) -> None:
+    pull = node.pull(an_image())
+    pull.complete(unpack=bool(unpacked))
+    exporter.look(0.1)
+    pull.held.unpacked = unpacked
+    pull.succeed()
+    exporter.look()
+    assert exporter.results == {"failed" if unpacked is False else "succeeded": 1}
 
 
 def test_a_layer_that_was_seen_on_its_way_was_fetched_though_it_is_discarded_at_once(

@@ -10,6 +10,9 @@ from rig.standin.descriptors import Descriptor, chain_ids, diff_ids
 from rig.standin.fetching import Fetcher, LayerFetch
 from rig.standin.runtime import Job, PullError
 
+NOBODYS = f"sha256:{'0' * 64}"
+"""The diff ID of no layer: what was unpacked is never found to be it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -114,6 +117,8 @@ class Unpacker:
             self._job.token.wait_for(self._fetch.done[step.index - self._first])
         self._job.runtime.unpacking.wait(self._job.token)
         self._job.token.wait(self._job.runtime.unpack_seconds(step.layer))
+        if step.diff_id == NOBODYS:
+            raise PullError(f"wrong diff id calculated on extraction of {step.layer.digest!r}")
 
     def _commit(self, step: Step, key: str) -> None:
         job = self._job

@@ -31,17 +31,18 @@ class CriImageWrites:
     """
 
     def __init__(self) -> None:
-        self._again: defaultdict[str, list[float]] = defaultdict(list)
+        self._again: defaultdict[str, list[ImageWrite]] = defaultdict(list)
+        """By the name that is to be written again: what it repeats."""
         self._creations: dict[str, float] = {}
 
     def expect(self, write: ImageWrite, root: str, *, rewriting: bool) -> None:
         """Wait for the echoes of a pull's own write."""
         self._tidy(write.at)
         if rewriting or not write.managed:
-            self._again[write.name].append(write.at)
+            self._again[write.name].append(write)
         added = _digest_name(write.name, root)
         if rewriting and write.managed and added != write.name:
-            self._again[added].append(write.at)
+            self._again[added].append(write)
         elif write.managed:
             self.expect_digest(write.name, root, write.at)
 
@@ -50,6 +51,15 @@ class CriImageWrites:
         added = _digest_name(name, root)
         if added != name:
             self._creations[added] = at
+
+    def cancel(self, name: str, root: str) -> None:
+        """CRI's pull that wrote this name has failed after that, so CRI writes nothing more for it."""
+        for each in (name, _digest_name(name, root)):
+            pending = self._again.get(each, [])
+            last = next((write for write in reversed(pending) if write.managed), None)
+            if last is not None:
+                pending.remove(last)
+            self._creations.pop(each, None)
 
     def hear(self, write: ImageWrite) -> bool:
         """Whether this write is one that was waited for; it is then no longer."""
@@ -67,8 +77,8 @@ class CriImageWrites:
 
     def _tidy(self, now: float) -> None:
         """Forget what did not come, and what the clock has left in the future."""
-        for name, times in list(self._again.items()):
-            self._again[name] = [at for at in times if abs(now - at) < LASTING_SECONDS]
+        for name, writes in list(self._again.items()):
+            self._again[name] = [write for write in writes if abs(now - write.at) < LASTING_SECONDS]
             if not self._again[name]:
                 del self._again[name]
         self._creations = {name: at for name, at in self._creations.items() if abs(now - at) < LASTING_SECONDS}

@@ -47,6 +47,8 @@ class InferredPulls:
         self._cri_writes = CriImageWrites()
         self._written: OrderedDict[str, float] = OrderedDict()
         """By name and by root: until when what was written is accounted for."""
+        self._not_unpacked: OrderedDict[str, float] = OrderedDict()
+        """By root: until when what was written of it led to no success."""
         self._heard: tuple[ImageWrite, ...] = ()
         self._unseen: tuple[tuple[ImageWrite, ImageRecord], ...] = ()
 
@@ -67,6 +69,9 @@ class InferredPulls:
         """A pull that was seen is over; `records` are those of its image that were written since it began."""
         written = sorted(records, key=lambda record: record.updated_at)
         self._lease_match.end(reader, gone_at, succeeded=bool(written))
+        if reader.unpacked is False:
+            self._fail(written, gone_at)
+            return
         for record in written:
             # For word of the pull's own record may have come too early to be heard.
             if _is_reference(record.name) and not rewrites_records(self.version):
@@ -115,16 +120,22 @@ class InferredPulls:
         if record is None:
             return  # it has been removed
         rewriting = rewrites_records(self.version)
-        self._cri_writes.expect(write, record.root, rewriting=rewriting)
+        if not write.managed or write.at > self._not_unpacked.get(record.root, 0.0):
+            self._cri_writes.expect(write, record.root, rewriting=rewriting)
         if not self._lease_match.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
             self._unseen += ((write, record),)
             return
         self._account(record.root, write.at)
 
+    def _fail(self, written: Iterable[ImageRecord], at: float) -> None:
+        """What was pulled was not unpacked, after these records were written: CRI adds no further name."""
+        for record in written:
+            _remember(self._not_unpacked, record.root, at)
+            if _is_reference(record.name):
+                self._cri_writes.cancel(record.name, record.root)
+
     def _account(self, key: str, at: float) -> None:
-        self._written[key] = max(at, self._written.pop(key, at))
-        if len(self._written) > REMEMBERED:
-            self._written.popitem(last=False)
+        _remember(self._written, key, at)
 
     def _is_accounted(self, record: ImageRecord) -> bool:
         told = self._cri_writes.due(record.name) or self._lease_match.awaits(record.root)
@@ -146,8 +157,10 @@ class InferredPulls:
         # It was written a moment before that was announced, and may have been written again since.
         end = min(write.at, record.updated_at)
         reader = LeaseReader(f"inferred {write.name} {write.at}", end, self._documents)
-        reader.recall(client, root, ingests, snapshotter, max(self._written.get(record.root, 0.0), since))
+        reader.recall(client, root, ingests, snapshotter, self.version, max(self._written.get(record.root, 0.0), since))
         self._account(record.root, write.at)
+        if reader.unpacked is False:
+            self._fail([record], write.at)
         return reader
 
 
@@ -156,6 +169,12 @@ def _pulled_root(client: Client, record: ImageRecord) -> BlobInfo | None:
     root = client.content(record.root)
     reference = Reference.parse(record.name)
     return root if root is not None and (reference.host, reference.repository) in root.sources else None
+
+
+def _remember(times: OrderedDict[str, float], key: str, at: float) -> None:
+    times[key] = max(at, times.pop(key, at))
+    if len(times) > REMEMBERED:
+        times.popitem(last=False)
 
 
 def _is_reference(name: str) -> bool:

@@ -9,33 +9,11 @@ from pulltrace_exporter.containerd.inferred.cri_image_writes import (
     CriImageWrites,
     ImageWrite,
 )
-from pulltrace_exporter.containerd.quirks import rewrites_records
 
 pytestmark = pytest.mark.unit
 
 ROOT = "sha256:" + "a" * 64
 TAG, DIGEST = "registry.example:5000/team/app:v1", f"registry.example:5000/team/app@{ROOT}"
-
-
-@pytest.mark.parametrize(
-    ("version", "rewrites"),
-    [
-        ("1.5.18", True),
-        ("1.6.20~ds1", True),
-        ("1.6.28", True),
-        ("1.6.29", False),
-        ("v1.7.3-k3s1", True),
-        ("1.7.13", True),
-        ("v1.7.14", False),
-        ("1.7.24~ds1", False),
-        ("2.1.9", False),
-        ("v2.0.0-rc.1", False),
-        ("unknown", False),
-        ("", False),
-    ],
-)
-def test_versions_that_write_all_names_at_each_pull(version: str, *, rewrites: bool) -> None:
-    assert rewrites_records(version) is rewrites
 
 
 def a_write(name: str, at: float, *, created: bool = False, managed: bool = True) -> ImageWrite:
@@ -67,6 +45,16 @@ def test_an_echo_that_never_comes_is_not_waited_for(later: float) -> None:
     assert not echoes.hear(a_write(TAG, 1 + later))
     assert not echoes.due(TAG)
     assert not echoes.due(DIGEST)
+
+
+def test_a_pull_that_failed_after_it_wrote_its_record_has_no_echo() -> None:
+    echoes = CriImageWrites()
+    echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=True)
+    for rewriting in (True, False):
+        echoes.expect(a_write(TAG, 2), ROOT, rewriting=rewriting)
+        echoes.cancel(TAG, ROOT)
+    assert not echoes.hear(a_write(DIGEST, 2.1, created=True))
+    assert [echoes.hear(a_write(TAG, at)) for at in (2.2, 2.3)] == [True, False], "the other client's is marked"
 
 
 def test_what_cri_does_not_mark_is_nobodys_echo() -> None:

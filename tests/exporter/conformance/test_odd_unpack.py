@@ -1,0 +1,108 @@
+"""Images whose layers are not unpacked: the result of a pull is the runtime's, and what never came counts nowhere."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from rig.images import MIB, OCI, Blob, Image, build
+from rig.node import PullFailed
+from rig.scene import Scene
+from rig.standin.unpacking import NOBODYS
+
+EMPTY = "application/vnd.oci.empty.v1+json"
+KINDS: dict[str, tuple[str, bool]] = {
+    "wasm": ("application/vnd.wasm.content.layer.v1+wasm", False),
+    "docker-zstd": ("application/vnd.docker.image.rootfs.diff.tar.zstd", False),
+    "artifact": ("application/vnd.example.model.part", True),
+    "artifact-of-layers": (OCI.layers["gzip"], True),
+}
+"""The media type of the layers, and whether the config is the empty one, which says nothing of them."""
+REFUSED_BY_CLIENTS = ("wasm", "artifact-of-layers")
+each_kind = pytest.mark.parametrize("kind", KINDS)
+
+
+@each_kind
+def test_the_result_is_the_runtimes_at_each_try(stage: Scene, kind: str) -> None:
+    image = stage.registry.push(odd(kind, [300_000]))
+    exporter = stage.exporter()
+    result = "succeeded" if succeeds(stage, image) else "failed"
+    first = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
+    assert first.ended == {result: 1}
+    assert first.phase(image) == result
+    assert succeeds(stage, image) == (result == "succeeded")
+    second = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 2)
+    assert second.ended == {result: 2}
+    assert second.phase(image) == result
+
+
+@pytest.mark.parametrize("kind", REFUSED_BY_CLIENTS)
+def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(stage: Scene, kind: str) -> None:
+    stage.impossible({"containerd-2.1": "the transfer service takes such an image, and no sign tells who pulled it"})
+    stage.impossible({"standin": "it is a containerd 2.1"})
+    image = stage.registry.push(odd(kind, [300_000]))
+    exporter = stage.exporter()
+    stage.node.client_pull(stage.reference(image))
+    end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
+    assert end.ended == {"failed": 1}
+
+
+def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(stage: Scene) -> None:
+    image = stage.registry.push(with_wrong_diff_id(f"odd/{stage.node.name}/wrong-diff-id", [16 * MIB, 16 * MIB]))
+    exporter = stage.exporter(busy="50ms")
+    stage.node.client_pull(stage.reference(image))
+    end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
+    assert end.ended == {"failed": 1}
+
+
+def test_a_layer_that_is_never_fetched_counts_nowhere(stage: Scene) -> None:
+    """containerd #11907: an artifact with the empty config, as an image volume; 2.x is content without its layer."""
+    image = stage.registry.push(odd("artifact-of-layers", [9 * MIB, 300_000]))
+    exporter = stage.exporter()
+    for tries, cached in ((1, 0), (2, image.config.size)):
+        succeeds(stage, image)
+        end = exporter.wait_until(lambda scrape, tries=tries: sum(scrape.ended.values()) == tries)  # type: ignore[misc]
+        assert all(stage.registry.sent(blob.digest) == 0 for blob in image.layers), "the node has fetched it"
+        seen = end.pull(image)
+        assert seen.states == ["waiting", "waiting"]
+        assert (seen.size, seen.cached, seen.downloaded) == (image.size, cached, image.config.size - cached)
+        assert seen.unpacked == 0
+        assert [layer.downloaded for layer in seen.layers] == [0, 0]
+        assert end.total("pulltrace_cached_bytes_total") == cached
+        assert end.layer_bytes == 0
+
+
+def succeeds(stage: Scene, image: Image) -> bool:
+    """Whether the runtime says that the pull has succeeded."""
+    try:
+        stage.pull(image).wait()
+    except PullFailed:
+        return False
+    return True
+
+
+def odd(kind: str, sizes: list[int]) -> Image:
+    media_type, empty = KINDS[kind]
+    plain = build(f"odd/unpack/{kind}-{len(sizes)}", sizes, tag="v1", index=False)
+    layers = tuple(Blob.of(media_type, blob.data) for blob in plain.layers)
+    return _rebuilt(
+        plain, Blob.of(EMPTY, b'{"of": "%s"}' % plain.repository.encode()) if empty else plain.config, layers
+    )
+
+
+def with_wrong_diff_id(repository: str, sizes: list[int]) -> Image:
+    """The last layer's diff ID is another one's: it is fetched, and cannot be committed when it is unpacked."""
+    plain = build(repository, sizes, tag="v1", index=False)
+    config = json.loads(plain.config.data)
+    config["rootfs"]["diff_ids"][-1] = NOBODYS
+    return _rebuilt(plain, Blob.of_json(plain.config.media_type, config), plain.layers)
+
+
+def _rebuilt(plain: Image, config: Blob, layers: tuple[Blob, ...]) -> Image:
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": OCI.manifest,
+        "config": config.descriptor(),
+        "layers": [blob.descriptor() for blob in layers],
+    }
+    return replace(plain, manifest=Blob.of_json(OCI.manifest, manifest), config=config, layers=layers)
