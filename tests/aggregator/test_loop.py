@@ -16,7 +16,7 @@ from pulltrace_aggregator.kube.health import FeedState, Health, Stage
 from pulltrace_aggregator.loop import Loop
 from pulltrace_aggregator.model.cluster import PodSeen, SliceSeen
 from pulltrace_aggregator.model.exporter import NodeReading
-from rig.cluster import START, Cluster
+from rig.simulated_cluster import START, Cluster
 from rig.web import wait_until
 
 pytestmark = pytest.mark.unit
@@ -53,7 +53,7 @@ class Exporters:
         self.wanted.append((frozenset(nodes), frozenset(layers)))
 
 
-class Stand:
+class AdapterSetup:
     """A loop on a toy cluster's nodes and pods."""
 
     def __init__(self) -> None:
@@ -72,80 +72,80 @@ class Stand:
 
 
 def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so() -> None:
-    stand = Stand()
-    stand.loop.step()
-    assert "pods, events Pulling" in stand.loop.published.unready
+    setup = AdapterSetup()
+    setup.loop.step()
+    assert "pods, events Pulling" in setup.loop.published.unready
     complete = FeedState("pods", "pods", Stage.WATCHING, complete=True)
     refused = FeedState("events Pulling", "events", Stage.REFUSED, "the right to list events is missing")
-    stand.kubernetes.health = Health((complete, refused))
-    stand.loop.step()
-    assert stand.loop.published.unready == (
+    setup.kubernetes.health = Health((complete, refused))
+    setup.loop.step()
+    assert setup.loop.published.unready == (
         "the first list is still to come of events Pulling; the right to list events is missing"
     )
     later = replace(refused, complete=True)
-    stand.kubernetes.health = Health((complete, later))
-    stand.loop.step()
-    assert (stand.loop.published.unready, stand.loop.published.problems) == ("", (refused.problem,))
-    stand.kubernetes.health = Health((FeedState("pods", "pods", Stage.FAILING, "gone"),))
-    stand.loop.step()
-    assert (stand.loop.published.unready, stand.loop.published.problems) == ("", ("gone",))
+    setup.kubernetes.health = Health((complete, later))
+    setup.loop.step()
+    assert (setup.loop.published.unready, setup.loop.published.problems) == ("", (refused.problem,))
+    setup.kubernetes.health = Health((FeedState("pods", "pods", Stage.FAILING, "gone"),))
+    setup.loop.step()
+    assert (setup.loop.published.unready, setup.loop.published.problems) == ("", ("gone",))
 
 
 def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -> None:
-    stand = Stand()
-    stand.kubernetes.health = Health((FeedState("pods", "pods", Stage.WATCHING, complete=True),))
+    setup = AdapterSetup()
+    setup.kubernetes.health = Health((FeedState("pods", "pods", Stage.WATCHING, complete=True),))
     for _ in range(MOST_AT_ONCE):
-        stand.inbox.receive(ExporterGone("nobody"))
-    stand.inbox.receive(stand.toy.pod().pulling())
-    stand.loop.step()
-    assert stand.loop.published.unready
-    assert stand.pods() == ["web"]
-    assert not stand.loop.published.unready
+        setup.inbox.receive(ExporterGone("nobody"))
+    setup.inbox.receive(setup.toy.pod().pulling())
+    setup.loop.step()
+    assert setup.loop.published.unready
+    assert setup.pods() == ["web"]
+    assert not setup.loop.published.unready
 
 
 def test_where_a_pod_waits_is_told_once_to_whoever_reads_the_exporters() -> None:
-    stand = Stand()
-    pod = stand.toy.pod()
-    stand.read("node-1")
-    stand.inbox.receive(pod.seen)
-    stand.inbox.receive(pod.pulling())
-    assert stand.pods() == ["web"]
-    assert stand.pods() == ["web"]
-    assert stand.exporters.wanted == [(frozenset({"node-1"}), frozenset())]
-    stand.inbox.receive(SliceSeen("shop", "exporters", "u", ()))
-    stand.inbox.receive(ExporterGone("node-1"))
-    assert stand.pods() == ["web"]
-    assert len(stand.exporters.slices) == 1
+    setup = AdapterSetup()
+    pod = setup.toy.pod()
+    setup.read("node-1")
+    setup.inbox.receive(pod.seen)
+    setup.inbox.receive(pod.pulling())
+    assert setup.pods() == ["web"]
+    assert setup.pods() == ["web"]
+    assert setup.exporters.wanted == [(frozenset({"node-1"}), frozenset())]
+    setup.inbox.receive(SliceSeen("shop", "exporters", "u", ()))
+    setup.inbox.receive(ExporterGone("node-1"))
+    assert setup.pods() == ["web"]
+    assert len(setup.exporters.slices) == 1
 
 
 def test_of_many_deleted_pods_one_slow_answer_does_not_wait_for_the_other() -> None:
-    stand = Stand()
-    stand.kubernetes.together = threading.Barrier(10)
-    pods = [stand.toy.pod(f"web-{number}") for number in range(40)]
+    setup = AdapterSetup()
+    setup.kubernetes.together = threading.Barrier(10)
+    pods = [setup.toy.pod(f"web-{number}") for number in range(40)]
     for pod in pods:
-        stand.inbox.receive(pod.seen)
-        stand.inbox.receive(pod.pulling())
-    assert len(stand.pods()) == len(pods)
+        setup.inbox.receive(pod.seen)
+        setup.inbox.receive(pod.pulling())
+    assert len(setup.pods()) == len(pods)
     for pod in pods:
-        stand.inbox.receive(pod.seen.gone)
-    running = threading.Thread(target=stand.loop.run)
+        setup.inbox.receive(pod.seen.gone)
+    running = threading.Thread(target=setup.loop.run)
     running.start()
     try:
-        wait_until(lambda: not stand.loop.published.view.pods)
+        wait_until(lambda: not setup.loop.published.view.pods)
     finally:
-        stand.loop.stop()
+        setup.loop.stop()
         running.join()
 
 
 def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCaptureFixture) -> None:
-    stand = Stand()
-    pod = stand.toy.pod()
+    setup = AdapterSetup()
+    pod = setup.toy.pod()
     for _ in range(3):
-        stand.inbox.receive("what is this")  # type: ignore[arg-type]
-        stand.inbox.receive(ExporterSeen(None, ""))  # type: ignore[arg-type]
-    stand.inbox.receive(pod.seen)
-    stand.inbox.receive(pod.pulling())
-    assert stand.pods() == ["web"]
+        setup.inbox.receive("what is this")  # type: ignore[arg-type]
+        setup.inbox.receive(ExporterSeen(None, ""))  # type: ignore[arg-type]
+    setup.inbox.receive(pod.seen)
+    setup.inbox.receive(pod.pulling())
+    assert setup.pods() == ["web"]
     assert "internal error" in caplog.text
 
 
@@ -160,14 +160,14 @@ def test_a_node_that_cannot_be_judged_costs_itself_only(
         return reconcile(self, reading, *others)
 
     monkeypatch.setattr(NodeReconciler, "reconcile", raise_for_odd)
-    stand = Stand()
+    setup = AdapterSetup()
     for name in ("odd", "node-1"):
-        pod = stand.toy.pod(f"on-{name}", node=name)
-        stand.inbox.receive(pod.seen)
-        stand.inbox.receive(pod.pulling())
+        pod = setup.toy.pod(f"on-{name}", node=name)
+        setup.inbox.receive(pod.seen)
+        setup.inbox.receive(pod.pulling())
     with caplog.at_level(logging.ERROR):
-        assert stand.pods() == ["on-node-1"]
-        assert stand.pods() == ["on-node-1"]
+        assert setup.pods() == ["on-node-1"]
+        assert setup.pods() == ["on-node-1"]
     assert caplog.text.count("internal error") == 1
 
 

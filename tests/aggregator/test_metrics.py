@@ -13,8 +13,8 @@ from pulltrace.model.pull import Phase
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scrape, Scraper
 from pulltrace_aggregator.metrics.__main__ import page
 from pulltrace_aggregator.model.view import View
-from rig.busycluster import NOW, busy_cluster
-from rig.cluster import IMAGE, MIB, Cluster, digest
+from rig.sample_cluster import NOW, busy_cluster
+from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
 
 pytestmark = pytest.mark.unit
 

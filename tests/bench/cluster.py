@@ -13,19 +13,19 @@ from typing import Final
 from bench.processes import Memory, Shares
 from bench.rows import Row, median_row
 from rig.aggregator import RunningAggregator
-from rig.exporters import free_port
-from rig.farm import addresses
-from rig.hub import Hub, HubNode, hub
+from rig.fake_exporters import free_port
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake.store import Key
+from rig.many_exporters import addresses
+from rig.mini_cluster import ExporterNode, MiniCluster, mini_cluster
 from rig.processes import Process
 from rig.web import get, wait_until
 
 TESTS: Final = Path(__file__).parents[1]
 NODES, PODS = 1000, 2000
 IMAGES: Final = ("registry.example:5000/team/app:1.2", "registry.example/team/next:1")
-"""What the farm's nodes pull, and what stands in line behind it."""
+"""What the nodes pull, and what waits in the queue behind it."""
 WARM_UP_SECONDS, SECONDS, SCRAPES = 30.0, 30.0, 20
 CHURN, AT_ONCE, WARM = 26_000, 500, 16_000
 """What is remembered of pods and images that have gone is bounded, and full by then."""
@@ -34,17 +34,17 @@ STALE_SECONDS = 3
 
 
 def measure() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
         yield from _start(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
         yield from _large(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
         yield from _churn(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, hub(Path(name)) as opened:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
         yield from _lag(opened)
 
 
-def _start(opened: Hub) -> Iterator[Row]:
+def _start(opened: MiniCluster) -> Iterator[Row]:
     with _aggregator(opened) as aggregator:
         time.sleep(3)
         memory = Memory.of(aggregator.process.pid)
@@ -54,7 +54,7 @@ def _start(opened: Hub) -> Iterator[Row]:
         yield Row("aggregator: CPU, nothing to do", share.taken()["it"], "% of a core")
 
 
-def _large(opened: Hub) -> Iterator[Row]:
+def _large(opened: MiniCluster) -> Iterator[Row]:
     with _farm(opened.folder) as port:
         _fill(opened, port)
         with _aggregator(opened, "--exporter.service=shop/exporters") as aggregator:
@@ -81,7 +81,7 @@ def _large(opened: Hub) -> Iterator[Row]:
             yield Row(f"{what}: /v1/pulls", took, "ms", "", f"{len(body) / 1e6:.1f} MB")
 
 
-def _churn(opened: Hub) -> Iterator[Row]:
+def _churn(opened: MiniCluster) -> Iterator[Row]:
     node = opened.node()
     with _aggregator(opened, node.target, "--pod.linger=1s") as aggregator:
         warm = 0.0
@@ -94,7 +94,7 @@ def _churn(opened: Hub) -> Iterator[Row]:
         yield Row("aggregator: growth over pods that come and go", memory.resident - warm, "MiB", "~ 0", how)
 
 
-def _lag(opened: Hub) -> Iterator[Row]:
+def _lag(opened: MiniCluster) -> Iterator[Row]:
     node = opened.node()
     with _aggregator(opened, node.target, f"--stale.no-progress={STALE_SECONDS}s") as aggregator:
         pod = opened.pod("warm-up")
@@ -112,19 +112,19 @@ def _lag(opened: Hub) -> Iterator[Row]:
         yield median_row("aggregator: stale beyond its threshold", stale, "s", "<= 5", "no_progress")
 
 
-def _event_lag(opened: Hub, aggregator: RunningAggregator, name: str) -> float:
+def _event_lag(opened: MiniCluster, aggregator: RunningAggregator, name: str) -> float:
     pod = opened.pod(name)
     return _until(pod.pulling, lambda: f'pod="{name}"' in aggregator.metrics())
 
 
-def _change_lag(node: HubNode, aggregator: RunningAggregator, downloaded: int) -> float:
+def _change_lag(node: ExporterNode, aggregator: RunningAggregator, downloaded: int) -> float:
     def move() -> None:
         node.change(downloaded=downloaded, last_progress_at=node.now)
 
     return _until(move, lambda: f"}} {downloaded}\n" in aggregator.metrics())
 
 
-def _stale_lag(node: HubNode, aggregator: RunningAggregator, downloaded: int) -> float:
+def _stale_lag(node: ExporterNode, aggregator: RunningAggregator, downloaded: int) -> float:
     """Seconds beyond the threshold until a pull that stands still is shown as stale."""
     moved = time.monotonic()
     node.change(downloaded=downloaded, last_progress_at=node.now)
@@ -134,7 +134,7 @@ def _stale_lag(node: HubNode, aggregator: RunningAggregator, downloaded: int) ->
 
 
 @contextmanager
-def _aggregator(opened: Hub, *flags: str) -> Iterator[RunningAggregator]:
+def _aggregator(opened: MiniCluster, *flags: str) -> Iterator[RunningAggregator]:
     with RunningAggregator(opened.folder / "aggregator.log", opened.kubeconfig(), *flags, level="info") as running:
         running.wait_ready(60)
         yield running
@@ -143,15 +143,15 @@ def _aggregator(opened: Hub, *flags: str) -> Iterator[RunningAggregator]:
 @contextmanager
 def _farm(folder: Path) -> Iterator[int]:
     port = free_port()
-    command = [sys.executable, "-m", "rig.farm", str(port)]
-    farm = Process(command, folder / "farm.log", {"PYTHONPATH": str(TESTS)})
+    command = [sys.executable, "-m", "rig.many_exporters", str(port)]
+    exporters = Process(command, folder / "exporters.log", {"PYTHONPATH": str(TESTS)})
     with ExitStack() as ends:
-        ends.callback(farm.kill)
-        wait_until(lambda: "port" in farm.tail(), 30)
+        ends.callback(exporters.kill)
+        wait_until(lambda: "port" in exporters.tail(), 30)
         yield port
 
 
-def _fill(opened: Hub, port: int) -> None:
+def _fill(opened: MiniCluster, port: int) -> None:
     """Nodes with an exporter each, and pods of which half wait for the pull and half behind it."""
     nodes = list(addresses(NODES))
     for first in range(0, NODES, 100):
@@ -162,9 +162,9 @@ def _fill(opened: Hub, port: int) -> None:
         _put(opened, f"web-{number}", nodes[number // 2], IMAGES[number % 2])
 
 
-def _put(opened: Hub, name: str, node: str, image: str) -> Object:
+def _put(opened: MiniCluster, name: str, node: str, image: str) -> Object:
     """A pod that waits, with the kubelet's word for it."""
-    store = opened.cluster.store
+    store = opened.api_server.store
     pod = objects.pod("shop", name, objects.container("main", image), node=node)
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     pod["metadata"] |= {"uid": f"uid-{name}", "creationTimestamp": now}
@@ -176,8 +176,8 @@ def _put(opened: Hub, name: str, node: str, image: str) -> Object:
     return pod
 
 
-def _come_and_go(opened: Hub, aggregator: RunningAggregator, first: int) -> None:
-    store, numbers = opened.cluster.store, range(first, first + AT_ONCE)
+def _come_and_go(opened: MiniCluster, aggregator: RunningAggregator, first: int) -> None:
+    store, numbers = opened.api_server.store, range(first, first + AT_ONCE)
     for number in numbers:
         _put(opened, f"job-{number}", "node-1", f"registry.example/team/app-{number}:1")
     _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == AT_ONCE, 60)

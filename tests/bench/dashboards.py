@@ -10,10 +10,10 @@ from bench.processes import cpu_seconds
 from bench.rows import Row, median_row
 from rig import prometheus
 from rig.dashboards import Query, files, queries, substituted
-from rig.evening.acts import HOUR_END
-from rig.evening.large import large
-from rig.evening.tape import played
 from rig.prometheus import Prometheus
+from rig.sample_hour.large_cluster import large
+from rig.sample_hour.stored_series import stored_hour
+from rig.sample_hour.timelines import HOUR_END
 
 NODES, PULLS, WAITS = 500, 300, 2000
 SCRAPE, STEP, RATE_INTERVAL = 60, 15, 240
@@ -31,10 +31,10 @@ CHOSEN = {
 def measure() -> Iterator[Row]:
     epoch = time.time() // SCRAPE * SCRAPE - HOUR_END
     with tempfile.TemporaryDirectory() as name:
-        tape = played(large(NODES, PULLS, WAITS), epoch, SCRAPE)
-        series = len(tape.series)
-        data = prometheus.written(prometheus.NEW, tape.lines(), Path(name))
-        del tape
+        stored = stored_hour(large(NODES, PULLS, WAITS), epoch, SCRAPE)
+        series = len(stored.series)
+        data = prometheus.written(prometheus.NEW, stored.lines(), Path(name))
+        del stored
         with prometheus.prometheus(data=data, lookback=f"{SCRAPE - 1}s") as server:
             for dashboard in ("overview", *(name for name in files() if name != "overview")):
                 yield from _refreshes(server, dashboard, epoch, series)

@@ -1,4 +1,4 @@
-"""What reading a large cluster's exporters costs: nodes of a farm in a process, the fleet alone in another.
+"""What reading a large cluster's exporters costs: many exporters in one process, the reader alone in another.
 
 `python -m bench.fleet PORT NODES REQUESTS-PER-SECOND SECONDS [CA-FILE]` is the process that is measured.
 """
@@ -17,8 +17,8 @@ from bench.processes import Memory
 from bench.rows import Row
 from pulltrace.clock import SystemClock
 from pulltrace_aggregator.exporters import Access, Discovery, ExporterGone, ExporterSeen, Fleet, Pace, Result, Target
-from rig.exporters import free_port
-from rig.farm import addresses
+from rig.fake_exporters import free_port
+from rig.many_exporters import addresses
 from rig.pki import Authority
 from rig.processes import Process, run
 from rig.web import wait_until
@@ -54,16 +54,18 @@ def _rows(kind: str, per_second: int, found: dict[str, float]) -> Iterator[Row]:
 def _one(folder: Path, per_second: int, ca_file: Path | None = None, *, still: bool = False) -> dict[str, float]:
     port = free_port()
     options = [*(["--tls", str(folder)] if ca_file else []), *(["--still"] if still else [])]
-    farm = Process(
-        [sys.executable, "-m", "rig.farm", str(port), *options], folder / "farm.log", {"PYTHONPATH": str(TESTS)}
+    exporters = Process(
+        [sys.executable, "-m", "rig.many_exporters", str(port), *options],
+        folder / "exporters.log",
+        {"PYTHONPATH": str(TESTS)},
     )
     try:
-        wait_until(lambda: "port" in farm.tail(), 20)
+        wait_until(lambda: "port" in exporters.tail(), 20)
         command = [sys.executable, "-m", "bench.fleet", str(port), str(NODES), str(per_second), str(SECONDS)]
         result: dict[str, float] = json.loads(run([*command, *([ca_file] if ca_file else [])], cwd=TESTS, timeout=120))
         return result
     finally:
-        farm.kill()
+        exporters.kill()
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from bench.rows import Row, median_row
 from pulltrace.exposition import TextFormat, process_collectors
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from rig.images import MIB
-from rig.views import NOW, view_of_layers
+from rig.sample_views import NOW, view_of_layers
 
 PULLS, LAYERS_EACH, ROUNDS = 50, 100, 20
 SERVED_PULLS, SERVED_LAYERS_EACH, SERVED_ROUNDS = 10, 500, 10

@@ -10,7 +10,7 @@ from typing import Final
 from rig import rendered
 from rig.chain import Chain
 from rig.dashboards import Choice, Query, all_choices, all_queries, substituted
-from rig.desk import Desk
+from rig.monitoring import Monitoring
 from rig.prometheus import Series
 
 RANGE: Final = 180
@@ -35,11 +35,11 @@ NEVER: Final[Mapping[str, str]] = {
     "itself/13B": "a fault of the aggregator in writing a metric",
     "itself/13C": "a configuration of serving that could not be read",
 }
-"""Queries that show nothing in the whole play, and what would fill them."""
+"""Queries that show nothing in the whole scenario, and what would fill them."""
 
 
 class Panels:
-    """Asks a desk's Prometheus; any fault or many-to-many match raises. Keeps which queries have shown something."""
+    """Asks a Prometheus; any fault or many-to-many match raises. Keeps which queries have shown something."""
 
     def __init__(self, chosen: Mapping[str, tuple[Mapping[str, str], ...]] = CHOSEN) -> None:
         self._chosen = chosen
@@ -48,23 +48,23 @@ class Panels:
         self.shown: set[str] = set()
         self.offered: set[str] = set()
 
-    def __call__(self, running: Chain, scene: str) -> None:
-        if scene != "ready":
-            self.ask(running.desk, again=scene in WHOLE)
+    def __call__(self, running: Chain, step: str) -> None:
+        if step != "ready":
+            self.ask(running.monitoring, again=step in WHOLE)
 
-    def ask(self, desk: Desk, *, again: bool) -> None:
+    def ask(self, monitoring: Monitoring, *, again: bool) -> None:
         """All variables, and the queries that have shown nothing yet, or, `again`, each."""
         for query in self._queries:
             if again or key(query) not in self.shown:
-                self._ask(desk, query)
+                self._ask(monitoring, query)
         for choice in self._choices:
-            if _values(desk, choice, self._chosen.get(choice.dashboard, ({},))[0]):
+            if _values(monitoring, choice, self._chosen.get(choice.dashboard, ({},))[0]):
                 self.offered.add(str(choice))
 
-    def _ask(self, desk: Desk, query: Query) -> None:
-        """For each choice until it shows something, and for the first in any case: a fault may be one of the scene."""
+    def _ask(self, monitoring: Monitoring, query: Query) -> None:
+        """For each choice until it shows something, and for the first in any case: a fault may be one of the step."""
         for chosen in self._chosen.get(query.dashboard, ({},)):
-            if _answer(desk, query, chosen):
+            if _answer(monitoring, query, chosen):
                 self.shown.add(key(query))
             if key(query) in self.shown:
                 return
@@ -82,15 +82,15 @@ def key(query: Query) -> str:
     return f"{query.dashboard}/{query.panel_id}{query.ref}"
 
 
-def _answer(desk: Desk, query: Query, chosen: Mapping[str, str]) -> list[Series]:
+def _answer(monitoring: Monitoring, query: Query, chosen: Mapping[str, str]) -> list[Series]:
     expr = substituted(query.expr, chosen, RANGE, RATE_INTERVAL)
     now = time.time()
     if query.instant:
-        return desk.prometheus.query(expr, now)
-    return desk.prometheus.query_range(expr, now - RANGE, now, STEP)
+        return monitoring.prometheus.query(expr, now)
+    return monitoring.prometheus.query_range(expr, now - RANGE, now, STEP)
 
 
-def _values(desk: Desk, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
+def _values(monitoring: Monitoring, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
     now = time.time()
     selector = substituted(choice.selector, chosen, RANGE, RATE_INTERVAL)
-    return desk.prometheus.label_values(choice.label, selector, now - RANGE, now)
+    return monitoring.prometheus.label_values(choice.label, selector, now - RANGE, now)

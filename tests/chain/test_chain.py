@@ -7,8 +7,8 @@ import pytest
 
 from chain.panels import NEVER, Panels
 from rig import debian, needs
+from rig.alert_scenarios import BLIND, BROKEN, IN_TROUBLE, LATER, run_alert_scenarios
 from rig.chain import Chain, chain
-from rig.trouble import BLIND, BROKEN, IN_TROUBLE, LATER, play
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(420)]
 
@@ -22,7 +22,7 @@ NAMED = ("pod", "node", "registry", "image")
 
 def rules_hold(running: Chain, _: str) -> None:
     """No rule has ever failed: a join that matches many to many would have."""
-    groups = running.desk.prometheus.get("/api/v1/rules")["groups"]
+    groups = running.monitoring.prometheus.get("/api/v1/rules")["groups"]
     assert [
         (rule["name"], rule["lastError"]) for group in groups for rule in group["rules"] if rule.get("lastError")
     ] == []
@@ -30,7 +30,7 @@ def rules_hold(running: Chain, _: str) -> None:
 
 def told_as_it_should_be(running: Chain, _: str) -> None:
     """What an operator reads is filled in, and names what the alert is about."""
-    for one in running.desk.hook.notifications:
+    for one in running.monitoring.hook.notifications:
         text = " ".join(one.annotations.values())
         for sign in ("<no value>", "{{", "error expanding"):
             assert sign not in text, text
@@ -38,13 +38,13 @@ def told_as_it_should_be(running: Chain, _: str) -> None:
             assert one.labels.get(label, "") in text, (label, one)
 
 
-def line_is_silent_behind_what_holds_it_up(running: Chain, scene: str) -> None:
+def line_is_silent_behind_what_holds_it_up(running: Chain, step: str) -> None:
     """Once its head moves again, a line that is long is told as what it is."""
-    if scene in ("trouble", "cut"):
-        assert "behind-the-stalled" not in {one.labels.get("pod") for one in running.desk.hook.notifications}
+    if step in ("trouble", "cut"):
+        assert "behind-the-stalled" not in {one.labels.get("pod") for one in running.monitoring.hook.notifications}
 
 
-LOOKS = (rules_hold, told_as_it_should_be, line_is_silent_behind_what_holds_it_up)
+CHECKS = (rules_hold, told_as_it_should_be, line_is_silent_behind_what_holds_it_up)
 """What is looked at during the trouble, with two generations of everything present, and after it."""
 
 
@@ -53,10 +53,10 @@ def test_trouble_reaches_the_operator_once_and_ends() -> None:
         needs.program(package)
     panels = Panels()
     with chain() as running:
-        play(running, *LOOKS, panels)
-        told = [one for one in running.desk.hook.notifications if one.status == "firing"]
-        assert running.desk.told("firing") >= IN_TROUBLE | LATER | BLIND
-        assert running.desk.told("resolved") >= IN_TROUBLE | LATER | BLIND
+        run_alert_scenarios(running, *CHECKS, panels)
+        told = [one for one in running.monitoring.hook.notifications if one.status == "firing"]
+        assert running.monitoring.told("firing") >= IN_TROUBLE | LATER | BLIND
+        assert running.monitoring.told("resolved") >= IN_TROUBLE | LATER | BLIND
         assert {(one.name, one.labels["registry"]) for one in told if one.receiver == "pager"} == PAGES
         named = {one.labels.get("pod") for one in told}
         assert set(BROKEN) <= named

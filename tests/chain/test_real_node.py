@@ -10,7 +10,7 @@ import pytest
 from chain.panels import NEVER, Panels
 from rig import debian, needs
 from rig.kubernetes import node
-from rig.workday import workday
+from rig.real_node_scenarios import real_node_scenarios
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -43,15 +43,15 @@ def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path)
         needs.miss(reason)
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
         needs.program(package)
-    with node.RealNode() as real, workday(real, tmp_path) as day:
+    with node.RealNode() as real, real_node_scenarios(real, tmp_path) as day:
         pods = ({"namespace": day.out.namespace, "pod": name} for name in ("stalled", "behind", "missing"))
         panels = Panels({"node": ({"node": real.name},), "pod": tuple(pods)})
-        look = partial(panels.ask, day.desk, again=True)
+        look = partial(panels.ask, day.monitoring, again=True)
         day.missing_image()
         look()
         day.stalled_pull(look)
         look()
-        told = [one for one in day.desk.hook.notifications if one.status == "firing"]
+        told = [one for one in day.monitoring.hook.notifications if one.status == "firing"]
         by_pod = {one.labels["pod"]: one for one in told if "pod" in one.labels}
         assert by_pod["missing"].name == "PulltraceImageNotFound"
         assert by_pod["stalled"].name == "PulltracePullStalled"

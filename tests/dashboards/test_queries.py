@@ -10,10 +10,10 @@ import pytest
 from dashboards.scenes import FIRST, NEEDS, NOTHING_HERE
 from rig import prometheus
 from rig.dashboards import Choice, Query, all_choices, all_queries, files, queries, substituted
-from rig.evening.acts import HOUR_END, Play
-from rig.evening.play import evening
-from rig.evening.tape import played
 from rig.prometheus import Prometheus, QueryFailed, Release, Series
+from rig.sample_hour.scenario import sample_hour
+from rig.sample_hour.stored_series import stored_hour
+from rig.sample_hour.timelines import HOUR_END, Scenario
 
 pytestmark = pytest.mark.integration
 
@@ -25,15 +25,15 @@ RATE_INTERVAL = 4 * STEP
 @pytest.mark.parametrize("release", prometheus.RELEASES.values(), ids=prometheus.RELEASES)
 def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release, tmp_path: Path) -> None:
     epoch = time.time() // STEP * STEP - HOUR_END
-    play = evening()
+    scenario = sample_hour()
     cluster = "east" if release is prometheus.NEW else ""
-    tape = played(play, epoch, STEP, overlap=UPDATE, cluster=cluster)
-    data = prometheus.written(release, tape.lines(), tmp_path)
+    stored = stored_hour(scenario, epoch, STEP, overlap=UPDATE, cluster=cluster)
+    data = prometheus.written(release, stored.lines(), tmp_path)
     with prometheus.prometheus(release, data=data, lookback=f"{STEP - 1}s") as server:
         asked = _Asked(server, epoch, cluster)
         assert asked.complaints() == []
         assert asked.empty_choices() == []
-        _check_counts(asked, play)
+        _check_counts(asked, scenario)
 
 
 class _Asked:
@@ -82,13 +82,13 @@ class _Asked:
         return {tuple(one.labels.get(label, "") for label in labels): one.value for one in found}
 
 
-def _check_counts(asked: _Asked, play: Play) -> None:
+def _check_counts(asked: _Asked, scenario: Scenario) -> None:
     """What Overview counts is what happened, although every program tells it twice."""
-    waits = [wait for wait in play.waits if wait.phase(HOUR_END) not in ("", "pulled")]
-    seen = [pull for pull in play.pulls if play.answers(pull.node, HOUR_END)]
+    waits = [wait for wait in scenario.waits if wait.phase(HOUR_END) not in ("", "pulled")]
+    seen = [pull for pull in scenario.pulls if scenario.answers(pull.node, HOUR_END)]
     running = [pull for pull in seen if pull.phase(HOUR_END) in ("downloading", "unpacking")]
     assert asked.by_label("1A") == {(): len({(wait.namespace, wait.pod) for wait in waits})}
-    assert asked.by_label("4A") == {(): sum(since <= HOUR_END <= pull.end + 120 for pull, _, since in play.stale)}
+    assert asked.by_label("4A") == {(): sum(since <= HOUR_END <= pull.end + 120 for pull, _, since in scenario.stale)}
     resolving = [pull for pull in seen if pull.phase(HOUR_END) == "resolving"]
     assert asked.by_label("5A") == {(): len(running) + len(resolving)}
     causes = Counter((wait.verdict(HOUR_END),) for wait in waits)

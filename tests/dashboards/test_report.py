@@ -10,11 +10,11 @@ from pulltrace_aggregator.diagnosis.blocked_by import RULES
 from pulltrace_dashboards import look
 from rig import grafana, prometheus
 from rig.dashboards import Json, files, panels, queries, substituted
-from rig.evening.acts import HOUR_END
-from rig.evening.play import evening
-from rig.evening.tape import played
 from rig.grafana import Question
 from rig.prometheus import Prometheus
+from rig.sample_hour.scenario import sample_hour
+from rig.sample_hour.stored_series import stored_hour
+from rig.sample_hour.timelines import HOUR_END
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +29,7 @@ OPTIONAL_COLUMNS = {"Cluster"}
 def hour(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Prometheus, float]]:
     """The made-up hour in the newest Prometheus, and when it ends."""
     epoch = time.time() // STEP * STEP - HOUR_END
-    lines = played(evening(), epoch, STEP, cluster=CLUSTER).lines()
+    lines = stored_hour(sample_hour(), epoch, STEP, cluster=CLUSTER).lines()
     data = prometheus.written(prometheus.NEW, lines, tmp_path_factory.mktemp("hour"))
     with prometheus.prometheus(prometheus.NEW, data=data, lookback=f"{STEP - 1}s") as server:
         yield server, epoch + HOUR_END

@@ -8,9 +8,9 @@ import pytest
 from pulltrace_chart.rendering import Object
 from pulltrace_exporter.config import KUBELET_INTENTS_DIRECTORY
 from pulltrace_exporter.containerd.socket import KNOWN_SOCKETS
+from rig.chart_values import INTENTS, VARIANTS, Values, each_variant
 from rig.charts import new_helm, notes, of_kind, one, pod_specs
 from rig.pages import CHECKOUT
-from rig.variants import INTENTS, VARIANTS, Values, each_variant
 
 pytestmark = pytest.mark.unit
 

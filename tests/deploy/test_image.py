@@ -142,7 +142,7 @@ def assert_small_and_only_what_it_needs(image: Built, *absent: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Stand:
+class Pulled:
     """A containerd that has the image, and the registry that it came from."""
 
     node: RealContainerd
@@ -151,7 +151,7 @@ class Stand:
 
 
 @contextmanager
-def pulled(target: str, image: Built, folder: Path) -> Iterator[Stand]:
+def pulled(target: str, image: Built, folder: Path) -> Iterator[Pulled]:
     """The image in a registry, and pulled from there."""
     packages = (image.tree / "opt/pulltrace").rename(folder / "packages")
     layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, "opt/pulltrace")]
@@ -164,7 +164,7 @@ def pulled(target: str, image: Built, folder: Path) -> Iterator[Stand]:
         with RealContainerd.fresh("2.1", settings(pause.reference(registry.host), folder / "runc")) as node:
             for each in (pause, program):
                 node.pull(each.reference(registry.host)).wait(PATIENCE)
-            yield Stand(node, registry, program.reference(registry.host))
+            yield Pulled(node, registry, program.reference(registry.host))
 
 
 @pytest.mark.integration
@@ -176,15 +176,15 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
     image = built("exporter", context, folder)
     assert_small_and_only_what_it_needs(image, "kubernetes", "requests")
     wanted = images.build("team/app", [300_000, 200_000])
-    with pulled("exporter", image, folder) as stand:
-        stand.registry.push(wanted)
+    with pulled("exporter", image, folder) as setup:
+        setup.registry.push(wanted)
         spec = charted("exporter")
-        folders = {"/run/containerd": stand.node.socket.parent}
-        with Pod(stand.node, spec, stand.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH) as pod:
+        folders = {"/run/containerd": setup.node.socket.parent}
+        with Pod(setup.node, spec, setup.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH) as pod:
             assert_locked_down(pod, user=0, mounted="/run/containerd")
             port = serving_port(pod)
-            stall = stand.registry.stall(wanted.layers[0].digest, after=100_000)
-            pull = stand.node.pull(wanted.reference(stand.registry.host))
+            stall = setup.registry.stall(wanted.layers[0].digest, after=100_000)
+            pull = setup.node.pull(wanted.reference(setup.registry.host))
             wait_until(lambda: scrape(port).phase(wanted) == "downloading", PATIENCE)
             stall.release()
             pull.wait(PATIENCE)
@@ -203,7 +203,7 @@ def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user_with_its_acco
     assert_small_and_only_what_it_needs(image, "grpc", "google")
     account = tmp_path / "account"
     account.mkdir()
-    with FakeCluster() as cluster, pulled("aggregator", image, folder) as stand:
+    with FakeCluster() as cluster, pulled("aggregator", image, folder) as setup:
         shutil.copy(cluster.ca_file, account / "ca.crt")
         (account / "token").write_text(cluster.user(READ_EVERYTHING))
         for file in account.iterdir():
@@ -213,7 +213,7 @@ def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user_with_its_acco
         server = urlsplit(cluster.url)
         told = {"KUBERNETES_SERVICE_HOST": str(server.hostname), "KUBERNETES_SERVICE_PORT": str(server.port)}
         spec, folders = charted("aggregator"), {ACCOUNT: account}
-        with Pod(stand.node, spec, stand.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH, environment=told) as pod:
+        with Pod(setup.node, spec, setup.reference, tmp_path, folders, *ARGUMENTS_OF_BOTH, environment=told) as pod:
             assert_locked_down(pod, user=65532, mounted=ACCOUNT)
             port = serving_port(pod)
             shown = 'pod="web",container="main"'

@@ -12,10 +12,10 @@ from pulltrace_chart import needs as needs_of
 from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
 from rig import debian, needs
+from rig.chart_values import EVERYTHING, KPS, PASSWORD, TLS, VARIANTS, Values, each_variant
 from rig.charts import NAMESPACE, new_helm, of_kind, one
 from rig.pages import Page
 from rig.processes import run
-from rig.variants import EVERYTHING, KPS, PASSWORD, TLS, VARIANTS, Values, each_variant
 
 unit = pytest.mark.unit
 MONITORING = ("PodMonitor", "ServiceMonitor", "PrometheusRule", "GrafanaDashboard")

@@ -19,10 +19,7 @@ from pulltrace_chart import schema
 from pulltrace_chart.places import CHART
 from pulltrace_exporter import config as exporter
 from pulltrace_exporter.config import ExporterConfig
-from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
-from rig.mounted import Secrets, mounted
-from rig.pki import Authority
-from rig.variants import (
+from rig.chart_values import (
     CLIENTS,
     EVERYTHING,
     GIVEN_TLS,
@@ -35,6 +32,9 @@ from rig.variants import (
     Values,
     each_variant,
 )
+from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
+from rig.mounted import Secrets, mounted
+from rig.pki import Authority
 from rig.web import hashed, serving
 
 EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"

@@ -11,8 +11,8 @@ from helm_python import lint
 from pulltrace_chart import valuesfile
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object, objects, render
+from rig.chart_values import NOTHING, VARIANTS, Values, each_variant
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
-from rig.variants import NOTHING, VARIANTS, Values, each_variant
 
 KUBERNETES = ("1.25", "1.37")
 FOREIGN = {

@@ -13,12 +13,12 @@ from pulltrace_chart.places import MANIFESTS
 from pulltrace_chart.rendering import Object
 from rig import needs
 from rig.aggregator import RunningAggregator
+from rig.chart_values import VARIANTS, Values
 from rig.charts import new_helm, of_kind, pod_specs
 from rig.kubernetes import objects, real
 from rig.kubernetes.api import Api, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.scrape import Scrape
-from rig.variants import VARIANTS, Values
 
 AGGREGATOR = "pulltrace-aggregator"
 UNKNOWN: tuple[str, ...] = (

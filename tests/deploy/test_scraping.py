@@ -14,6 +14,7 @@ from pulltrace_chart.copies import alerts
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig.aggregator import RunningAggregator
+from rig.chart_values import CLIENTS, KPS, LOGIN, PASSWORD, Values
 from rig.charts import new_helm, of_kind, one
 from rig.exporter import RunningExporter
 from rig.kubernetes import objects
@@ -23,7 +24,6 @@ from rig.mounted import Secrets, mounted
 from rig.pages import Page
 from rig.pki import Authority
 from rig.prometheus import Labels, Prometheus, prometheus
-from rig.variants import CLIENTS, KPS, LOGIN, PASSWORD, Values
 from rig.web import hashed, wait_until
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ import yaml
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object, objects, render
 from pulltrace_exporter.config import ExporterConfig
+from rig.chart_values import PASSWORD
 from rig.charts import one
 from rig.pages import Page
-from rig.variants import PASSWORD
 
 pytestmark = pytest.mark.unit
 

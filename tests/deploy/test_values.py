@@ -7,8 +7,8 @@ from helm_python import HelmError
 
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import render
+from rig.chart_values import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, TLS, VARIANTS
 from rig.charts import HELMS, Refused, Renderer, new_helm, notes
-from rig.variants import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, TLS, VARIANTS
 
 both_helms = pytest.mark.parametrize(
     "helm",

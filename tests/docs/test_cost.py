@@ -10,9 +10,9 @@ from pulltrace_aggregator import metrics as of_aggregator
 from pulltrace_exporter import metrics as of_exporter
 from pulltrace_exporter.model.view import View
 from pulltrace_exporter.tracking.counters import Ledger
-from rig.cluster import Cluster
 from rig.pages import CHECKOUT
-from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull
+from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull
+from rig.simulated_cluster import Cluster
 
 pytestmark = pytest.mark.unit
 

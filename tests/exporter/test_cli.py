@@ -15,8 +15,8 @@ import pytest
 
 from pulltrace import __version__
 from rig.exporter import RunningExporter
+from rig.node_setup import node_setup
 from rig.running import ENVIRONMENT, EXPORTER
-from rig.scene import scene
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.contract
@@ -152,12 +152,12 @@ def test_standard_output_that_takes_nothing_holds_up_neither_pulls_nor_the_end(
 ) -> None:
     with (
         standard_output() as descriptor,
-        scene(node, "mute", tmp_path) as stage,
+        node_setup(node, "mute", tmp_path) as setup,
         RunningExporter(node.socket, tmp_path / "log", "--poll.interval=50ms", stdout=descriptor) as exporter,
     ):
-        images = [stage.pulled(stage.push(f"app-{number}", [1000 + part for part in range(12)])) for number in range(3)]
+        images = [setup.pulled(setup.push(f"app-{number}", [1000 + part for part in range(12)])) for number in range(3)]
         exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
-        last = stage.pulled(stage.push("last"))
+        last = setup.pulled(setup.push("last"))
         exporter.wait_until(lambda scrape: scrape.phase(last) == "succeeded")
         assert seconds_to_end(exporter, signal.SIGTERM) < 2
 

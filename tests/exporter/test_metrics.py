@@ -14,7 +14,7 @@ from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.__main__ import page
 from pulltrace_exporter.model.view import RegistryResult, Totals, View
-from rig.views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
+from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
 
 pytestmark = pytest.mark.unit
 

@@ -17,7 +17,7 @@ import yaml
 from pulltrace.units import parse_duration
 from rig import needs
 from rig.debian import ALERTMANAGER
-from rig.exporters import free_port
+from rig.fake_exporters import free_port
 from rig.processes import Process
 
 START_TIMEOUT = 30.0

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from pulltrace.web import Request, Response
 from rig.aggregator import RunningAggregator
-from rig.desk import STALE, Desk
 from rig.exporter import RunningExporter
-from rig.exporters import free_port
-from rig.hub import Hub
+from rig.fake_exporters import free_port
 from rig.images import Image, build
+from rig.mini_cluster import MiniCluster
+from rig.monitoring import STALE, Monitoring
 from rig.node import PullRequest
 from rig.registry import Registry
 from rig.standin import RegistrySource, StandIn
@@ -49,10 +49,10 @@ class Chain:
         self.without_exporter: set[str] = set()
         self._ends = ends
         self._logs = 0
-        self.hub = Hub(folder, ends)
+        self.cluster = MiniCluster(folder, ends)
         self.registry = ends.enter_context(Registry())
         self._state = ends.enter_context(serving({"/metrics": self._cluster_state}))
-        self.desk = Desk(folder, ends)
+        self.monitoring = Monitoring(folder, ends)
         self.limping = ends.enter_context(Registry())
         """Serves `peers.example` to the one node that is to be slower than its peers."""
 
@@ -79,7 +79,7 @@ class Chain:
     def aggregate(self, config: str = "", *, ready: bool = True) -> RunningAggregator:
         """One more generation of the aggregator; it knows one exporter of each node."""
         targets = [f"--exporter.target={name}=http://127.0.0.1:{place.port}" for name, place in self.places.items()]
-        flags = (config or self.hub.kubeconfig(), "--exporter.interval=200ms", "--exporter.timeout=1s", *STALE)
+        flags = (config or self.cluster.kubeconfig(), "--exporter.interval=200ms", "--exporter.timeout=1s", *STALE)
         aggregator = RunningAggregator(self._log(), *flags, *targets)
         self._ends.callback(aggregator.process.kill)
         if ready:
@@ -98,7 +98,7 @@ class Chain:
             (one.port, {"job": "pulltrace-aggregator", "pod": f"aggregator-{number}"})
             for number, one in enumerate(self.aggregators)
         ]
-        self.desk.aim(exporters, aggregators, [(self._state.port, {})])
+        self.monitoring.aim(exporters, aggregators, [(self._state.port, {})])
 
     def push(self, repository: str, layers: Sequence[int], registry: Registry | None = None) -> Image:
         """An image in the registry."""

@@ -10,8 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from pulltrace.model import wire
+from rig.invariants import check
 from rig.running import EXPORTER, INTERVAL, Running
-from rig.sanity import check
 from rig.scrape import Scrape
 
 POLLS = "pulltrace_exporter_poll_duration_seconds_count"

@@ -13,7 +13,7 @@ import requests
 
 from rig import needs
 from rig.debian import PROMETHEUS, PROMETHEUS_OLD, PROMTOOL, PROMTOOL_OLD, Package
-from rig.exporters import free_port
+from rig.fake_exporters import free_port
 from rig.processes import Process, run
 
 READY_TIMEOUT = 60.0

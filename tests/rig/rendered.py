@@ -13,9 +13,9 @@ from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.table import text
 from pulltrace_chart.places import CHART, RULES_COPIES
 from pulltrace_chart.rendering import render
+from rig.chart_values import KPS
 from rig.charts import new_helm, objects, of_kind, one
 from rig.dashboards import Json
-from rig.variants import KPS
 
 _RULES = RULES_COPIES.relative_to(CHART) / "pulltrace.rules.yaml"
 

@@ -11,12 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from rig import debian
+from rig.alert_scenarios import run_alert_scenarios
 from rig.alertmanager import Message
 from rig.chain import Chain, chain
-from rig.desk import Desk
 from rig.kubernetes import node
-from rig.trouble import play
-from rig.workday import Workday, workday
+from rig.monitoring import Monitoring
+from rig.real_node_scenarios import RealNodeScenarios, real_node_scenarios
 
 
 class Over(Exception):
@@ -45,36 +45,36 @@ def _run() -> None:
         say(f"No real node here ({reason}): stand-ins take its place.")
         while True:
             with chain() as running:
-                play(running, _introduce_chain)
+                run_alert_scenarios(running, _introduce_chain)
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="stack-")))
-        day = ends.enter_context(workday(ends.enter_context(node.RealNode()), folder))
+        day = ends.enter_context(real_node_scenarios(ends.enter_context(node.RealNode()), folder))
         _introduce_day(day)
         while True:
             day.missing_image()
             day.stalled_pull()
-            day.desk.hook.forget()
+            day.monitoring.hook.forget()
 
 
-def _introduce_day(day: Workday) -> None:
-    _introduce(day.desk, [("exporter", day.out.exporter.port), ("aggregator", day.aggregator.port)])
+def _introduce_day(day: RealNodeScenarios) -> None:
+    _introduce(day.monitoring, [("exporter", day.out.exporter.port), ("aggregator", day.aggregator.port)])
 
 
-def _introduce_chain(running: Chain, scene: str) -> None:
-    if scene != "ready":
+def _introduce_chain(running: Chain, step: str) -> None:
+    if step != "ready":
         return
     exporters = [(f"exporter of {place.name}", place.port) for place in running.places.values()]
-    _introduce(running.desk, [*exporters, ("aggregator", running.aggregators[-1].port)])
+    _introduce(running.monitoring, [*exporters, ("aggregator", running.aggregators[-1].port)])
 
 
-def _introduce(desk: Desk, programs: list[tuple[str, int]]) -> None:
+def _introduce(monitoring: Monitoring, programs: list[tuple[str, int]]) -> None:
     say("")
-    say(f"  {'Prometheus':24}{desk.prometheus.url}/alerts")
-    say(f"  {'Alertmanager':24}{desk.manager.url}/#/alerts")
+    say(f"  {'Prometheus':24}{monitoring.prometheus.url}/alerts")
+    say(f"  {'Alertmanager':24}{monitoring.manager.url}/#/alerts")
     for name, port in programs:
         say(f"  {name:24}http://127.0.0.1:{port}/")
     say("\nWhat the receivers are told (Ctrl-C ends):")
-    desk.hook.listeners.append(_tell)
+    monitoring.hook.listeners.append(_tell)
 
 
 def _tell(message: Message) -> None:

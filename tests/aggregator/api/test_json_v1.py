@@ -12,8 +12,8 @@ from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.api.filters import FILTERS, UnknownFilter, filtered
 from pulltrace_aggregator.model.states import Cause, PodPhase, StaleReason
 from pulltrace_aggregator.model.view import View
-from rig.busycluster import NOW, ODD, busy_cluster
-from rig.cluster import IMAGE, MIB, Cluster, digest
+from rig.sample_cluster import NOW, ODD, busy_cluster
+from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
 
 pytestmark = pytest.mark.unit
 

@@ -8,7 +8,7 @@ import pytest
 from pulltrace_aggregator.controller.counters import MOST_REGISTRIES, OTHER
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry
-from rig.cluster import IMAGE, Cluster
+from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
 

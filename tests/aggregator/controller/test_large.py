@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from pulltrace_aggregator.exporters.schedule import Pace, Schedule
-from rig.cluster import Cluster
+from rig.simulated_cluster import Cluster
 
 pytestmark = pytest.mark.simulation
 

@@ -7,14 +7,14 @@ from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase
-from rig.cluster import IMAGE, Cluster, ToyPod
+from rig.simulated_cluster import IMAGE, Cluster, SimulatedPod
 
 pytestmark = pytest.mark.unit
 
 SECOND, THIRD = "registry.example/team/second:1", "registry.example/team/third:1"
 
 
-def phase(cluster: Cluster, pod: ToyPod) -> PodPhase:
+def phase(cluster: Cluster, pod: SimulatedPod) -> PodPhase:
     cluster.tick()
     return pod.row().phase
 

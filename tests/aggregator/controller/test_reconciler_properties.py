@@ -15,7 +15,7 @@ from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, PodGone, RunState
 from pulltrace_aggregator.model.states import Cause, MatchKind, PodPhase
 from pulltrace_aggregator.model.view import Totals, View
-from rig.cluster import Cluster, ToyPod
+from rig.simulated_cluster import Cluster, SimulatedPod
 
 pytestmark = pytest.mark.unit
 
@@ -72,7 +72,7 @@ class World(RuleBasedStateMachine):
         self.cluster.listed()
         self.counters: dict[Any, float] = {}
 
-    def pods(self, name: str) -> list[ToyPod]:
+    def pods(self, name: str) -> list[SimulatedPod]:
         return [pod for pod in self.cluster.pods if pod.name == name]
 
     @rule(name=NAMES, node=NODES, image=IMAGE, told=st.booleans())

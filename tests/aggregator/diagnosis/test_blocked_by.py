@@ -15,8 +15,8 @@ from pulltrace_aggregator.diagnosis.blocked_by import RULES, Facts, diagnose, pa
 from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
-from rig.cluster import IMAGE, Cluster, ToyPod, a_layer
-from rig.views import a_pull
+from rig.sample_views import a_pull
+from rig.simulated_cluster import IMAGE, Cluster, SimulatedPod, a_layer
 
 pytestmark = pytest.mark.unit
 
@@ -159,7 +159,7 @@ def test_who_pulls_the_same_digest_comes_before_who_pulls_from_the_registry() ->
 # In a cluster
 
 
-def cause(cluster: Cluster, pod: ToyPod) -> Cause | None:
+def cause(cluster: Cluster, pod: SimulatedPod) -> Cause | None:
     cluster.tick()
     return pod.row().cause
 

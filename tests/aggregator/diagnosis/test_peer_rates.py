@@ -6,7 +6,7 @@ from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.node_pulls import FIRST_MOMENTS, SLOW_SECONDS
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import StaleReason
-from rig.cluster import Cluster
+from rig.simulated_cluster import Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -11,8 +11,8 @@ from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stal
 from pulltrace_aggregator.model.clocks import Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
-from rig.cluster import MIB, Cluster
-from rig.views import a_pull, a_report
+from rig.sample_views import a_pull, a_report
+from rig.simulated_cluster import MIB, Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,7 @@ from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import View
-from rig.cluster import IMAGE, Cluster, digest
+from rig.simulated_cluster import IMAGE, Cluster, digest
 
 pytestmark = pytest.mark.unit
 

@@ -16,9 +16,9 @@ from pulltrace_aggregator.exporters.answer import Answer, read_report
 from pulltrace_aggregator.model.cluster import SliceGone
 from pulltrace_aggregator.model.exporter import NodeState
 from pulltrace_aggregator.sharding import Shard
-from rig.exporters import FakeExporter, RawExporter, free_port, http, read_request, says
-from rig.fleet import INTERVAL, QUICK, a_slice, reading
-from rig.views import a_pull, a_report, an_ended_pull
+from rig.exporter_reading import INTERVAL, QUICK, a_slice, reading
+from rig.fake_exporters import FakeExporter, RawExporter, free_port, http, read_request, says
+from rig.sample_views import a_pull, a_report, an_ended_pull
 from rig.web import wait_until
 
 pytestmark = pytest.mark.contract

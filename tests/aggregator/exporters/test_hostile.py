@@ -20,7 +20,8 @@ from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters import ExporterSeen, Pace, Result
 from pulltrace_aggregator.exporters.answer import LARGEST_BODY
 from pulltrace_aggregator.model.exporter import NodeState
-from rig.exporters import (
+from rig.exporter_reading import INTERVAL, Watched, reading
+from rig.fake_exporters import (
     FakeExporter,
     RawExporter,
     Talk,
@@ -32,9 +33,8 @@ from rig.exporters import (
     says,
     silent,
 )
-from rig.fleet import INTERVAL, Watched, reading
 from rig.processes import Process
-from rig.views import a_pull, a_report
+from rig.sample_views import a_pull, a_report
 from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
@@ -222,7 +222,7 @@ class TestProcess:
 
 
 def serve(port: int, log: Path) -> Process:
-    return Process([sys.executable, "-m", "rig.farm", str(port)], log, {"PYTHONPATH": str(TESTS)})
+    return Process([sys.executable, "-m", "rig.many_exporters", str(port)], log, {"PYTHONPATH": str(TESTS)})
 
 
 def downloaded(seen: ExporterSeen) -> int:

@@ -8,17 +8,17 @@ import pytest
 from pulltrace.model.pull import NodeReport, Phase
 from pulltrace_aggregator.exporters import ExporterSeen, Result
 from pulltrace_aggregator.model.exporter import NodeState
-from rig.fleet import reading
+from rig.exporter_reading import reading
 from rig.images import MIB
-from rig.scene import Scene, scene
+from rig.node_setup import NodeSetup, node_setup
 from rig.standin import StandIn
 
 pytestmark = pytest.mark.contract
 
 
 @pytest.fixture
-def stage(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[Scene]:
-    with StandIn(tmp_path_factory.mktemp("n")) as node, scene(node, "fleet", tmp_path) as opened:
+def setup(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path) -> Iterator[NodeSetup]:
+    with StandIn(tmp_path_factory.mktemp("n")) as node, node_setup(node, "fleet", tmp_path) as opened:
         yield opened
 
 
@@ -30,16 +30,16 @@ def report(seen: ExporterSeen) -> NodeReport:
     return seen.reading.report or pytest.fail("no report")
 
 
-def test_a_pull_is_followed_from_its_start_to_its_end(stage: Scene) -> None:
-    image = stage.push(layers=[3 * MIB])
-    stage.registry.throttle(2 * MIB)
-    exporter = stage.exporter("--node.name=n1")
+def test_a_pull_is_followed_from_its_start_to_its_end(setup: NodeSetup) -> None:
+    image = setup.push(layers=[3 * MIB])
+    setup.registry.throttle(2 * MIB)
+    exporter = setup.exporter("--node.name=n1")
     with reading(f"n1=http://127.0.0.1:{exporter.port}") as fleet:
         idle = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
         assert report(idle).daemon.up
         assert not idle.pulling
         fleet.wait_for(Result.NOT_MODIFIED, 3)
-        pull = stage.pull(image)
+        pull = setup.pull(image)
         seen = fleet.wait(lambda seen: seen.pulling and Phase.DOWNLOADING in phases(seen))
         ended = fleet.wait(lambda seen: phases(seen) == [Phase.SUCCEEDED])
         pull.wait()
@@ -56,8 +56,8 @@ def test_a_pull_is_followed_from_its_start_to_its_end(stage: Scene) -> None:
         assert len(set(downloaded)) > 3
 
 
-def test_ages_go_on_while_nothing_is_sent(stage: Scene) -> None:
-    exporter = stage.exporter("--node.name=n1")
+def test_ages_go_on_while_nothing_is_sent(setup: NodeSetup) -> None:
+    exporter = setup.exporter("--node.name=n1")
     with reading(f"n1=http://127.0.0.1:{exporter.port}") as fleet:
         fleet.wait_for(Result.NOT_MODIFIED, 30)
         seen = fleet.seen()

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from pulltrace_aggregator.exporters import Pace, Result
-from rig.exporters import free_port
-from rig.farm import addresses
-from rig.fleet import reading
+from rig.exporter_reading import reading
+from rig.fake_exporters import free_port
+from rig.many_exporters import addresses
 from rig.processes import Process
 from rig.web import wait_until
 
@@ -24,13 +24,13 @@ BUDGET = 200
 @pytest.fixture
 def port(tmp_path: Path) -> Iterator[int]:
     port = free_port()
-    command = [sys.executable, "-m", "rig.farm", str(port)]
-    farm = Process(command, tmp_path / "log", {"PYTHONPATH": str(TESTS)})
+    command = [sys.executable, "-m", "rig.many_exporters", str(port)]
+    exporters = Process(command, tmp_path / "log", {"PYTHONPATH": str(TESTS)})
     try:
-        wait_until(lambda: "port" in farm.tail(), 30)
+        wait_until(lambda: "port" in exporters.tail(), 30)
         yield port
     finally:
-        farm.kill()
+        exporters.kill()
 
 
 def test_a_thousand_pulling_nodes_are_read_within_the_budget(port: int) -> None:

@@ -6,10 +6,10 @@ import pytest
 
 from pulltrace_aggregator.exporters import ExporterSeen, Result
 from pulltrace_aggregator.model.exporter import NodeState
-from rig.exporters import FakeExporter, RawExporter, http, says
-from rig.fleet import a_slice, reading
+from rig.exporter_reading import a_slice, reading
+from rig.fake_exporters import FakeExporter, RawExporter, http, says
 from rig.pki import Authority
-from rig.views import a_pull, a_report
+from rig.sample_views import a_pull, a_report
 from rig.web import hashed, wait_until
 
 pytestmark = pytest.mark.contract

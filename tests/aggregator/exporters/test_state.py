@@ -9,7 +9,7 @@ from pulltrace_aggregator.exporters.state import KEPT_SECONDS, Roster
 from pulltrace_aggregator.exporters.target import Target
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen, Result
 from pulltrace_aggregator.model.exporter import NodeState
-from rig.views import NOW, a_pull, a_report, an_ended_pull
+from rig.sample_views import NOW, a_pull, a_report, an_ended_pull
 
 pytestmark = pytest.mark.unit
 

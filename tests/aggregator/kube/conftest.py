@@ -7,9 +7,9 @@ import pytest
 
 from rig import needs
 from rig.kubernetes import real
+from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import KubernetesCluster
 from rig.kubernetes.fake import FakeCluster
-from rig.kubernetes.following import Stand
 
 FAKE, REAL = "fake", "real"
 SERVERS = [
@@ -28,7 +28,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
 
 
 @pytest.fixture
-def stand(cluster: KubernetesCluster, tmp_path: Path) -> Iterator[Stand]:
+def setup(cluster: KubernetesCluster, tmp_path: Path) -> Iterator[AdapterSetup]:
     """A namespace of that server and any number of adapters."""
     yield from _stand(cluster, tmp_path)
 
@@ -41,13 +41,13 @@ def fake() -> Iterator[FakeCluster]:
 
 
 @pytest.fixture
-def fake_stand(fake: FakeCluster, tmp_path: Path) -> Iterator[Stand]:
+def fake_setup(fake: FakeCluster, tmp_path: Path) -> Iterator[AdapterSetup]:
     """The same for a fake of the test's own."""
     yield from _stand(fake, tmp_path)
 
 
-def _stand(cluster: KubernetesCluster, folder: Path) -> Iterator[Stand]:
-    made = Stand(cluster, folder)
+def _stand(cluster: KubernetesCluster, folder: Path) -> Iterator[AdapterSetup]:
+    made = AdapterSetup(cluster, folder)
     try:
         yield made
     finally:

@@ -16,27 +16,27 @@ from pulltrace_aggregator.kube.health import Stage
 from pulltrace_aggregator.kube.timing import Timing
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventSeen, PodGone
+from rig.kubernetes.adapter_setup import QUICK, AdapterSetup
 from rig.kubernetes.api import kubeconfig
 from rig.kubernetes.fake import FakeCluster, Fault, hang, silent
 from rig.kubernetes.fake.faults import Exchange
-from rig.kubernetes.following import QUICK, Stand
 
 AT_ONCE = 0.5
 """Seconds that an end may take, on a machine that is busy."""
 
 
-def test_a_cut_watch_goes_on_where_it_was(stand: Stand) -> None:
-    following = stand.follow()
+def test_a_cut_watch_goes_on_where_it_was(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
-    leaving = stand.pod("leaving")
-    event = stand.event(leaving)
+    leaving = setup.pod("leaving")
+    event = setup.event(leaving)
     following.seen.wait(lambda: following.seen.pod("leaving") and following.seen.events)
-    stand.proxy.refuse()
+    setup.proxy.refuse()
     following.wait_restarts("pods", "network")
-    stand.api.delete(leaving)
-    stand.pod("coming")
-    stand.api.patch(event, {"count": 2})
-    stand.proxy.allow()
+    setup.api.delete(leaving)
+    setup.pod("coming")
+    setup.api.patch(event, {"count": 2})
+    setup.proxy.allow()
     following.seen.wait(lambda: following.seen.pod("coming"))
     following.seen.wait(lambda: following.seen.events_of("leaving", Change.MODIFIED))
     following.wait_up()
@@ -46,17 +46,17 @@ def test_a_cut_watch_goes_on_where_it_was(stand: Stand) -> None:
     assert not following.problems
 
 
-def test_what_is_too_old_to_go_on_from_is_listed_anew(stand: Stand) -> None:
-    following = stand.follow()
+def test_what_is_too_old_to_go_on_from_is_listed_anew(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
-    old = stand.event(stand.pod(), "Failed")
+    old = setup.event(setup.pod(), "Failed")
     following.seen.wait(lambda: following.seen.events)
-    stand.proxy.refuse()
+    setup.proxy.refuse()
     following.wait_stage("events", Stage.FAILING)
-    stand.api.patch(old, {"count": 7})
-    stand.event(stand.pod("other"), "Failed")
-    stand.cluster.compact()
-    stand.proxy.allow()
+    setup.api.patch(old, {"count": 7})
+    setup.event(setup.pod("other"), "Failed")
+    setup.cluster.compact()
+    setup.proxy.allow()
     following.wait_restarts("events", "expired")
     following.wait_up()
     assert following.seen.lists("events", "Failed") == 2
@@ -64,19 +64,19 @@ def test_what_is_too_old_to_go_on_from_is_listed_anew(stand: Stand) -> None:
     assert changes == [("app", 1, Change.ADDED), ("app", 7, Change.LISTED), ("other", 1, Change.LISTED)]
 
 
-def test_pods_that_left_unseen_are_gone_after_a_restart_of_the_server(stand: Stand) -> None:
-    following = stand.follow()
+def test_pods_that_left_unseen_are_gone_after_a_restart_of_the_server(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
-    left, stayed = stand.pod("left"), stand.pod("stayed")
+    left, stayed = setup.pod("left"), setup.pod("stayed")
     following.seen.wait(lambda: len(following.seen.pods) == 2)
-    stand.proxy.refuse()
-    stand.api.set_status(left, phase="Running")
-    stand.pod("came")
+    setup.proxy.refuse()
+    setup.api.set_status(left, phase="Running")
+    setup.pod("came")
     # A server that has just started remembers nothing of what was before.
-    stand.cluster.compact()
-    stand.cluster.stop()
-    stand.cluster.start()
-    stand.proxy.allow()
+    setup.cluster.compact()
+    setup.cluster.stop()
+    setup.cluster.start()
+    setup.proxy.allow()
     following.wait_up()
     assert {each.name for each in following.seen.pods.values()} == {"stayed", "came"}
     assert [each.uid for each in following.seen.of(PodGone)] == [left["metadata"]["uid"]]
@@ -84,69 +84,69 @@ def test_pods_that_left_unseen_are_gone_after_a_restart_of_the_server(stand: Sta
     assert following.seen.lists("pods") == 2
 
 
-def test_a_restart_of_the_server_is_survived(stand: Stand) -> None:
-    following = stand.follow()
+def test_a_restart_of_the_server_is_survived(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
-    stand.cluster.stop()
-    following.wait(lambda: any(f"no answer from {stand.url}: " in each for each in following.problems))
+    setup.cluster.stop()
+    following.wait(lambda: any(f"no answer from {setup.url}: " in each for each in following.problems))
     assert not following.cluster.health.up
-    stand.cluster.start()
+    setup.cluster.start()
     following.wait_up()
-    stand.pod("after")
+    setup.pod("after")
     following.seen.wait(lambda: following.seen.pod("after"))
     assert following.cluster.health.ready
 
 
-def test_a_connection_that_leads_nowhere_is_dropped(stand: Stand) -> None:
+def test_a_connection_that_leads_nowhere_is_dropped(setup: AdapterSetup) -> None:
     timing = replace(QUICK, watch=2.0, grace=1.0)
-    following = stand.follow(timing=timing)
+    following = setup.follow(timing=timing)
     following.wait_up()
-    stand.proxy.freeze()
-    stand.pod("unheard")
+    setup.proxy.freeze()
+    setup.pod("unheard")
     following.wait_restarts("pods", "silent")
     # Those that were asked to last longer find out with it.
     following.wait_restarts("events", "closed", len(EVENT_REASONS))
     assert not following.seen.pods
-    stand.proxy.thaw()
+    setup.proxy.thaw()
     following.seen.wait(lambda: following.seen.pod("unheard"))
     following.wait_up()
     assert following.seen.lists("pods") == 1
 
 
-def test_idle_watches_end_at_once(stand: Stand) -> None:
-    following = stand.follow()
+def test_idle_watches_end_at_once(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
     assert ended(following.cluster.close) < AT_ONCE
 
 
 @pytest.mark.contract
-def test_requests_without_an_answer_end_at_once(fake: FakeCluster, fake_stand: Stand) -> None:
+def test_requests_without_an_answer_end_at_once(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     fault = fake.fault("list", "pods", hang)
-    following = fake_stand.follow(timing=Timing())
+    following = fake_setup.follow(timing=Timing())
     fault.wait_hit()
     assert ended(following.cluster.close) < AT_ONCE
 
 
 @pytest.mark.contract
-def test_a_handshake_without_an_answer_ends_at_once(fake_stand: Stand) -> None:
-    fake_stand.proxy.freeze()
-    following = fake_stand.follow(timing=Timing())
-    fake_stand.proxy.wait_connections(len(following.cluster.health.feeds))
+def test_a_handshake_without_an_answer_ends_at_once(fake_setup: AdapterSetup) -> None:
+    fake_setup.proxy.freeze()
+    following = fake_setup.follow(timing=Timing())
+    fake_setup.proxy.wait_connections(len(following.cluster.health.feeds))
     assert ended(following.cluster.close) < AT_ONCE
 
 
 @pytest.mark.contract
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_connection_that_is_not_taken_ends_at_once(
-    scheme: str, fake: FakeCluster, fake_stand: Stand, caplog: pytest.LogCaptureFixture
+    scheme: str, fake: FakeCluster, fake_setup: AdapterSetup, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The queue of a listener that nobody serves is full: connecting takes for ever."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         address = listener.getsockname()
         waiting = [_connecting(address) for _ in range(4)]
-        path = fake_stand.folder / "nowhere"
+        path = fake_setup.folder / "nowhere"
         path.write_text(kubeconfig(f"{scheme}://127.0.0.1:{address[1]}", fake.ca_file, token="x"))
-        following = fake_stand.follow(kubeconfig=str(path), timing=Timing(connect=60))
+        following = fake_setup.follow(kubeconfig=str(path), timing=Timing(connect=60))
         # None of them gets through, and none of them gives up.
         time.sleep(0.2)
         assert {feed.stage for feed in following.cluster.health.feeds} == {Stage.STARTING}
@@ -158,8 +158,8 @@ def test_a_connection_that_is_not_taken_ends_at_once(
 
 
 @pytest.mark.contract
-def test_nothing_is_sent_once_the_access_is_closed(fake: FakeCluster, fake_stand: Stand) -> None:
-    access = Access(source(fake_stand.kubeconfig(fake.admin_token)), SystemClock())
+def test_nothing_is_sent_once_the_access_is_closed(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
+    access = Access(source(fake_setup.kubeconfig(fake.admin_token)), SystemClock())
     client = Client(access, QUICK, SystemClock())
     assert client.pod("default", "none") is None
     access.close()
@@ -168,8 +168,8 @@ def test_nothing_is_sent_once_the_access_is_closed(fake: FakeCluster, fake_stand
 
 
 @pytest.mark.contract
-def test_no_thread_outlives_the_adapter(fake_stand: Stand) -> None:
-    following = fake_stand.follow()
+def test_no_thread_outlives_the_adapter(fake_setup: AdapterSetup) -> None:
+    following = fake_setup.follow()
     following.wait_up()
     watching = {thread for thread in threading.enumerate() if thread.name.startswith("watch ")}
     assert len(watching) == len(following.cluster.health.feeds)
@@ -179,7 +179,7 @@ def test_no_thread_outlives_the_adapter(fake_stand: Stand) -> None:
 
 
 @pytest.mark.contract
-def test_an_answer_that_drips_is_given_up(fake: FakeCluster, fake_stand: Stand) -> None:
+def test_an_answer_that_drips_is_given_up(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     def drip(exchange: Exchange, fault: Fault) -> None:
         exchange.begin()
         while not fault.lifted:
@@ -188,18 +188,18 @@ def test_an_answer_that_drips_is_given_up(fake: FakeCluster, fake_stand: Stand) 
             time.sleep(0.02)
 
     fault = fake.fault("get", "pods", drip)
-    client = fake_stand.client(timing=replace(QUICK, whole_answer=0.3))
+    client = fake_setup.client(timing=replace(QUICK, whole_answer=0.3))
     with pytest.raises(KubernetesError, match=r"not complete after 0\.3 s"):
         client.pod("default", "none")
     fault.lift()
 
 
 @pytest.mark.contract
-def test_a_silent_watch_is_dropped(fake: FakeCluster, fake_stand: Stand) -> None:
+def test_a_silent_watch_is_dropped(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     fault = fake.fault("watch", "pods", silent, times=1)
-    following = fake_stand.follow(timing=replace(QUICK, watch=2.0, grace=0.5))
+    following = fake_setup.follow(timing=replace(QUICK, watch=2.0, grace=0.5))
     fault.wait_hit()
-    fake_stand.event(fake_stand.pod("unheard"))
+    fake_setup.event(fake_setup.pod("unheard"))
     following.seen.wait(lambda: following.seen.events)
     following.wait_restarts("pods", "silent")
     following.seen.wait(lambda: following.seen.pod("unheard"))

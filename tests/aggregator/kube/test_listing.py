@@ -10,50 +10,50 @@ from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, List
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from rig.kubernetes import objects
-from rig.kubernetes.following import Stand
+from rig.kubernetes.adapter_setup import AdapterSetup
 
 MAIN = ImageUser(ContainerType.CONTAINER, "main")
 
 
-def test_a_list_of_many_pages_is_complete_before_its_mark(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_of_many_pages_is_complete_before_its_mark(setup: AdapterSetup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "PAGE_SIZE", 3)
     names = {f"app-{number}" for number in range(8)}
     for name in names:
-        stand.pod(name)
-    following = stand.follow()
+        setup.pod(name)
+    following = setup.follow()
     following.wait_up()
-    mark = following.seen.log.index(Listed("pods", stand.namespace, ""))
+    mark = following.seen.log.index(Listed("pods", setup.namespace, ""))
     listed = [each.name for each in following.seen.log[:mark] if isinstance(each, PodSeen)]
     assert sorted(listed) == sorted(names)
 
 
-def test_only_pods_that_wait_on_a_node_are_seen(stand: Stand) -> None:
-    stand.pod("unscheduled", node="")
-    stand.api.set_status(stand.pod("running"), phase="Running")
-    stand.pod("waiting")
-    following = stand.follow()
+def test_only_pods_that_wait_on_a_node_are_seen(setup: AdapterSetup) -> None:
+    setup.pod("unscheduled", node="")
+    setup.api.set_status(setup.pod("running"), phase="Running")
+    setup.pod("waiting")
+    following = setup.follow()
     following.wait_up()
-    stand.pod("later-unscheduled", node="")
-    stand.pod("last")
+    setup.pod("later-unscheduled", node="")
+    setup.pod("last")
     following.seen.wait(lambda: following.seen.pod("last"))
     assert [each.name for each in following.seen.of(PodSeen)] == ["waiting", "last"]
 
 
-def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand) -> None:
+def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(setup: AdapterSetup) -> None:
     before = time.time()
-    pod = stand.pod(
+    pod = setup.pod(
         "app",
         objects.container("main", "registry.example.org:5000/team/app"),
         objects.container("side", "side@sha256:" + "1" * 64),
         node="node-7",
         initContainers=[objects.container("first", "init:2")],
     )
-    stand.api.set_status(
+    setup.api.set_status(
         pod,
         initContainerStatuses=[objects.running("first", "init@sha256:" + "2" * 64)],
         containerStatuses=[objects.waiting("main", "ImagePullBackOff", 'Back-off pulling image "x"')],
     )
-    following = stand.follow()
+    following = setup.follow()
     seen = following.seen.wait(lambda: following.seen.pod("app"))
     assert seen.uses == (
         ImageUse(
@@ -72,7 +72,7 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand
         ImageUse(ImageUser(ContainerType.CONTAINER, "side"), "side@sha256:" + "1" * 64),
     )
     assert (seen.namespace, seen.node, seen.phase, seen.uid) == (
-        stand.namespace,
+        setup.namespace,
         "node-7",
         "Pending",
         pod["metadata"]["uid"],
@@ -82,12 +82,12 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(stand: Stand
     assert before - 2 < seen.created_at < time.time() + 2
 
 
-def test_events_that_were_there_are_told_from_those_that_happen(stand: Stand) -> None:
-    pod = stand.pod()
-    stand.event(pod, "Failed", "Failed to pull image", count=3, at="2024-05-06T07:08:09Z")
-    following = stand.follow()
+def test_events_that_were_there_are_told_from_those_that_happen(setup: AdapterSetup) -> None:
+    pod = setup.pod()
+    setup.event(pod, "Failed", "Failed to pull image", count=3, at="2024-05-06T07:08:09Z")
+    following = setup.follow()
     following.wait_up()
-    stand.event(pod, "Pulling", 'Pulling image "x"', at="2024-05-06T07:08:10Z")
+    setup.event(pod, "Pulling", 'Pulling image "x"', at="2024-05-06T07:08:10Z")
     pulling = following.seen.wait(lambda: following.seen.events_of("app", Change.ADDED))
     failed = following.seen.events_of("app", Change.LISTED)
     assert [(each.reason, each.message, each.count, each.first_at) for each in [*failed, *pulling]] == [
@@ -99,33 +99,33 @@ def test_events_that_were_there_are_told_from_those_that_happen(stand: Stand) ->
     }
 
 
-def test_only_events_of_kubelets_about_images_of_pods_are_seen(stand: Stand) -> None:
-    pod = stand.pod()
-    following = stand.follow()
+def test_only_events_of_kubelets_about_images_of_pods_are_seen(setup: AdapterSetup) -> None:
+    pod = setup.pod()
+    following = setup.follow()
     following.wait_up()
-    stand.event(pod, "Scheduled")
-    stand.event(pod, "Failed", "not a kubelet", name="other", source={"component": "job-controller"})
-    about = {"kind": "Node", "name": "node-1", "namespace": stand.namespace, "uid": "1"}
-    stand.event(pod, "Pulled", "not a pod", name="node", involvedObject=about)
+    setup.event(pod, "Scheduled")
+    setup.event(pod, "Failed", "not a kubelet", name="other", source={"component": "job-controller"})
+    about = {"kind": "Node", "name": "node-1", "namespace": setup.namespace, "uid": "1"}
+    setup.event(pod, "Pulled", "not a pod", name="node", involvedObject=about)
     for reason in EVENT_REASONS:
-        stand.event(pod, reason)
+        setup.event(pod, reason)
     following.seen.wait(lambda: len(following.seen.events) == len(EVENT_REASONS))
     assert {each.reason for each in following.seen.of(EventSeen)} == set(EVENT_REASONS)
 
 
-def test_an_event_of_an_image_volume_names_no_container(stand: Stand) -> None:
-    following = stand.follow()
+def test_an_event_of_an_image_volume_names_no_container(setup: AdapterSetup) -> None:
+    following = setup.follow()
     following.wait_up()
-    stand.event(stand.pod(), field_path="")
+    setup.event(setup.pod(), field_path="")
     (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
     assert event.user == ImageUser(ContainerType.VOLUME)
 
 
-def test_a_list_whose_rest_is_forgotten_begins_again(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_list_whose_rest_is_forgotten_begins_again(setup: AdapterSetup, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resources, "PAGE_SIZE", 2)
     names = {f"app-{number}" for number in range(5)}
     for name in names:
-        stand.pod(name)
+        setup.pod(name)
 
     class Compacting:
         """Lets the revision of the list be forgotten between its first page and its second."""
@@ -136,10 +136,10 @@ def test_a_list_whose_rest_is_forgotten_begins_again(stand: Stand, monkeypatch: 
         def receive(self, _: Observed) -> None:
             if not self.done:
                 self.done = True
-                stand.pod("late")
-                stand.cluster.compact()
+                setup.pod("late")
+                setup.cluster.compact()
 
-    following = stand.follow([resources.waiting_pods(stand.namespace)], sink=Compacting())
+    following = setup.follow([resources.waiting_pods(setup.namespace)], sink=Compacting())
     following.wait_up()
     assert {each.name for each in following.seen.pods.values()} == {*names, "late"}
     assert following.restarts("pods", "expired") == 1

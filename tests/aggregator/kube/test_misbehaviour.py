@@ -14,11 +14,11 @@ from pulltrace_aggregator.kube.health import Stage
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Observed, PodSeen
 from rig.kubernetes import objects
+from rig.kubernetes.adapter_setup import QUICK, AdapterSetup, RunningAdapter
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake import FakeCluster, refuse, say
 from rig.kubernetes.fake.faults import Action, status_object
-from rig.kubernetes.fake.reading import line
-from rig.kubernetes.following import QUICK, Following, Stand
+from rig.kubernetes.fake.reads import line
 
 pytestmark = pytest.mark.contract
 
@@ -28,11 +28,11 @@ BUSY = line("ERROR", status_object(429, "storage is initializing"))
 
 
 @pytest.fixture
-def pods(fake_stand: Stand) -> Callable[..., Following]:
+def pods(fake_setup: AdapterSetup) -> Callable[..., RunningAdapter]:
     """Follows the pods of the test's namespace alone."""
 
-    def follow(**options: object) -> Following:
-        return fake_stand.follow([resources.waiting_pods(fake_stand.namespace)], **options)  # type: ignore[arg-type]
+    def follow(**options: object) -> RunningAdapter:
+        return fake_setup.follow([resources.waiting_pods(fake_setup.namespace)], **options)  # type: ignore[arg-type]
 
     return follow
 
@@ -63,12 +63,17 @@ def pods(fake_stand: Stand) -> Callable[..., Following]:
     ],
 )
 def test_a_watch_that_fails_is_begun_anew(
-    fake: FakeCluster, fake_stand: Stand, pods: Callable[..., Following], action: Action, reason: str, lists: int
+    fake: FakeCluster,
+    fake_setup: AdapterSetup,
+    pods: Callable[..., RunningAdapter],
+    action: Action,
+    reason: str,
+    lists: int,
 ) -> None:
     fault = fake.fault("watch", "pods", action, times=1)
     following = pods()
     fault.wait_hit()
-    fake_stand.pod("later")
+    fake_setup.pod("later")
     following.seen.wait(lambda: following.seen.pod("later"))
     following.wait_up()
     assert dict(following.cluster.health.restarts) == {("pods", reason): 1}
@@ -88,9 +93,9 @@ def test_a_watch_that_fails_is_begun_anew(
     ],
 )
 def test_a_list_that_fails_is_begun_anew(
-    fake: FakeCluster, fake_stand: Stand, pods: Callable[..., Following], action: Action, reason: str
+    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter], action: Action, reason: str
 ) -> None:
-    fake_stand.pod("there")
+    fake_setup.pod("there")
     fake.fault("list", "pods", action, times=1)
     following = pods()
     following.wait_up()
@@ -99,20 +104,20 @@ def test_a_list_that_fails_is_begun_anew(
 
 
 def test_pods_are_not_gone_because_a_list_broke_off(
-    fake: FakeCluster, fake_stand: Stand, pods: Callable[..., Following]
+    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]
 ) -> None:
-    fake_stand.pod("there")
+    fake_setup.pod("there")
     following = pods()
     following.wait_up()
     fake.fault("watch", "pods", say(GONE), times=1)
     broken = fake.fault("list", "pods", say(b'{"items":[', cut=True), times=3)
-    fake_stand.proxy.cut()
+    fake_setup.proxy.cut()
     broken.wait_hit(3)
     following.wait_up()
     assert [type(each) for each in following.seen.log if hasattr(each, "uid")] == [PodSeen, PodSeen]
 
 
-def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Callable[..., Following]) -> None:
+def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Callable[..., RunningAdapter]) -> None:
     fault = fake.fault("list", "pods", refuse(429, headers={"Retry-After": "1"}), times=1)
     began = time.monotonic()
     following = pods()
@@ -122,7 +127,9 @@ def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Callab
     assert len(fake.asked("list", "pods")) == 2
 
 
-def test_a_server_that_is_down_is_not_asked_all_the_time(fake: FakeCluster, pods: Callable[..., Following]) -> None:
+def test_a_server_that_is_down_is_not_asked_all_the_time(
+    fake: FakeCluster, pods: Callable[..., RunningAdapter]
+) -> None:
     fault = fake.fault("list", "pods", refuse(503))
     timing = replace(QUICK, first_pause=0.05, longest_pause=0.4)
     following = pods(timing=timing)
@@ -136,7 +143,7 @@ def test_a_server_that_is_down_is_not_asked_all_the_time(fake: FakeCluster, pods
 
 
 def test_a_watch_that_is_ended_at_once_again_and_again_is_not_asked_for_all_the_time(
-    fake: FakeCluster, pods: Callable[..., Following]
+    fake: FakeCluster, pods: Callable[..., RunningAdapter]
 ) -> None:
     fault = fake.fault("watch", "pods", say())
     following = pods()
@@ -146,7 +153,9 @@ def test_a_watch_that_is_ended_at_once_again_and_again_is_not_asked_for_all_the_
     following.wait_up()
 
 
-def test_one_odd_object_costs_itself_only(fake: FakeCluster, fake_stand: Stand, pods: Callable[..., Following]) -> None:
+def test_one_odd_object_costs_itself_only(
+    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]
+) -> None:
     odd: list[Object] = [
         {},
         {"metadata": []},
@@ -159,14 +168,14 @@ def test_one_odd_object_costs_itself_only(fake: FakeCluster, fake_stand: Stand, 
     fake.fault("list", "pods", say(json.dumps(page).encode()), times=1)
     fake.fault("watch", "pods", say(*changes, b"\n", line("ADDED", good)), times=1)
     following = pods()
-    fake_stand.pod("real")
+    fake_setup.pod("real")
     following.seen.wait(lambda: following.seen.pod("real"))
     assert following.seen.pod("good")
     assert following.seen.lists("pods") == 1
 
 
 def test_an_endless_change_is_not_collected(
-    fake: FakeCluster, pods: Callable[..., Following], monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, pods: Callable[..., RunningAdapter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "LARGEST_OBJECT", 100_000)
     fake.fault("watch", "pods", say(*[b"x" * 50_000] * 20), times=1)
@@ -176,25 +185,25 @@ def test_an_endless_change_is_not_collected(
 
 
 def test_an_endless_answer_is_not_collected(
-    fake: FakeCluster, fake_stand: Stand, monkeypatch: pytest.MonkeyPatch
+    fake: FakeCluster, fake_setup: AdapterSetup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(client_module, "LARGEST_ANSWER", 100_000)
     fake.fault("get", "pods", say(*[b" " * 50_000] * 20))
     with pytest.raises(InvalidAnswer, match="an answer of more than 100000 bytes"):
-        fake_stand.client().pod("default", "none")
+        fake_setup.client().pod("default", "none")
 
 
-def test_a_complaint_of_a_stranger_is_cut_and_on_one_line(fake: FakeCluster, fake_stand: Stand) -> None:
+def test_a_complaint_of_a_stranger_is_cut_and_on_one_line(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     fake.fault("get", "pods", refuse(500, "what\nan\x1b[31m answer " + "x" * 5000))
     with pytest.raises(Refused) as caught:
-        fake_stand.client().pod("default", "none")
+        fake_setup.client().pod("default", "none")
     text = str(caught.value)
     assert text.startswith("get pods in namespace default: status 500: what an�[31m answer xxx")
     assert len(text) < 400
     assert text.isprintable()
 
 
-def test_a_fault_of_ours_costs_one_change(fake_stand: Stand, pods: Callable[..., Following]) -> None:
+def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]) -> None:
     class Failing:
         """A sink with a fault."""
 
@@ -204,25 +213,25 @@ def test_a_fault_of_ours_costs_one_change(fake_stand: Stand, pods: Callable[...,
 
     following = pods(sink=Failing())
     following.wait_up()
-    fake_stand.pod("before")
-    odd = fake_stand.pod("odd")
+    fake_setup.pod("before")
+    odd = fake_setup.pod("odd")
     following.wait_restarts("pods", "internal")
-    fake_stand.api.delete(odd)
-    fake_stand.pod("after")
+    fake_setup.api.delete(odd)
+    fake_setup.pod("after")
     following.seen.wait(lambda: following.seen.pod("after"))
     following.wait_up()
 
 
-def test_a_bad_certificate_is_said(fake: FakeCluster, fake_stand: Stand) -> None:
+def test_a_bad_certificate_is_said(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     with FakeCluster() as stranger:
-        fake_stand.cluster.ca_file.write_bytes(stranger.ca_file.read_bytes())
-        client = fake_stand.client()
-        with pytest.raises(KubernetesError, match=f"no answer from {fake_stand.url}: .*CERTIFICATE_VERIFY_FAILED"):
+        fake_setup.cluster.ca_file.write_bytes(stranger.ca_file.read_bytes())
+        client = fake_setup.client()
+        with pytest.raises(KubernetesError, match=f"no answer from {fake_setup.url}: .*CERTIFICATE_VERIFY_FAILED"):
             client.pod("default", "none")
 
 
-def test_what_is_asked_for_is_bounded_and_selected(fake: FakeCluster, fake_stand: Stand) -> None:
-    following = fake_stand.follow(resources.selections())
+def test_what_is_asked_for_is_bounded_and_selected(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
+    following = fake_setup.follow(resources.selections())
     following.wait_up()
     (listed,) = fake.asked("list", "pods")
     assert listed.query == {"limit": "500", "fieldSelector": "status.phase=Pending,spec.nodeName!="}
@@ -233,8 +242,8 @@ def test_what_is_asked_for_is_bounded_and_selected(fake: FakeCluster, fake_stand
     assert selectors == {f"involvedObject.kind=Pod,reason={reason}" for reason in EVENT_REASONS}
 
 
-def test_all_users_of_images_are_seen(fake_stand: Stand) -> None:
-    pod = fake_stand.pod(
+def test_all_users_of_images_are_seen(fake_setup: AdapterSetup) -> None:
+    pod = fake_setup.pod(
         "app",
         objects.container("main", "a:1"),
         initContainers=[objects.container("first", "b:1")],
@@ -242,8 +251,8 @@ def test_all_users_of_images_are_seen(fake_stand: Stand) -> None:
         volumes=[{"name": "models", "image": {"reference": "d:1"}}, {"name": "tmp"}],
     )
     waiting = objects.waiting("debug", "ImagePullBackOff")
-    fake_stand.api.set_status(pod, ephemeralContainerStatuses=[waiting])
-    following = fake_stand.follow()
+    fake_setup.api.set_status(pod, ephemeralContainerStatuses=[waiting])
+    following = fake_setup.follow()
     seen = following.seen.wait(lambda: following.seen.pod("app"))
     assert [(use.user.type.value, use.user.name, use.image, use.reason) for use in seen.uses] == [
         ("init", "first", "b:1", ""),

@@ -6,12 +6,12 @@ from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.health import Stage
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
-from rig.kubernetes.following import Stand
+from rig.kubernetes.adapter_setup import AdapterSetup
 
 
 @pytest.mark.contract
-def test_exporters_come_change_and_go(fake_stand: Stand) -> None:
-    namespace, api = fake_stand.namespace, fake_stand.api
+def test_exporters_come_change_and_go(fake_setup: AdapterSetup) -> None:
+    namespace, api = fake_setup.namespace, fake_setup.api
     first = api.create(
         objects.endpoint_slice(
             namespace,
@@ -24,7 +24,7 @@ def test_exporters_come_change_and_go(fake_stand: Stand) -> None:
         )
     )
     api.create(objects.endpoint_slice(namespace, "other-1", "other", objects.endpoint("node-1", "10.1.0.9")))
-    following = fake_stand.follow(resources.selections([namespace], (namespace, "exporter")))
+    following = fake_setup.follow(resources.selections([namespace], (namespace, "exporter")))
     following.wait_up()
     (slice_,) = following.seen.slices.values()
     assert slice_.endpoints == (
@@ -42,27 +42,27 @@ def test_exporters_come_change_and_go(fake_stand: Stand) -> None:
 
 
 @pytest.mark.contract
-def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_stand: Stand) -> None:
-    namespace, api = fake_stand.namespace, fake_stand.api
+def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_setup: AdapterSetup) -> None:
+    namespace, api = fake_setup.namespace, fake_setup.api
     lost = api.create(objects.endpoint_slice(namespace, "exporter-1", "exporter"))
-    following = fake_stand.follow([resources.exporter_slices(namespace, "exporter")])
+    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
     following.wait_up()
-    fake_stand.proxy.refuse()
+    fake_setup.proxy.refuse()
     following.wait_restarts("endpointslices", "network")
     api.delete(lost)
-    fake_stand.cluster.compact()
-    fake_stand.proxy.allow()
+    fake_setup.cluster.compact()
+    fake_setup.proxy.allow()
     following.seen.wait(lambda: not following.seen.slices)
     assert following.restarts("endpointslices", "expired") == 1
 
 
 @pytest.mark.contract
-def test_only_the_port_of_the_metrics_counts(fake_stand: Stand) -> None:
-    namespace, api = fake_stand.namespace, fake_stand.api
+def test_only_the_port_of_the_metrics_counts(fake_setup: AdapterSetup) -> None:
+    namespace, api = fake_setup.namespace, fake_setup.api
     endpoint = objects.endpoint("node-1", "10.1.0.1")
     api.create(objects.endpoint_slice(namespace, "web", "exporter", endpoint, port="web"))
     api.create(objects.endpoint_slice(namespace, "metrics", "exporter", endpoint))
-    following = fake_stand.follow([resources.exporter_slices(namespace, "exporter")])
+    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
     following.wait_up()
     assert {each.name: bool(each.endpoints) for each in following.seen.slices.values()} == {
         "web": False,
@@ -71,12 +71,12 @@ def test_only_the_port_of_the_metrics_counts(fake_stand: Stand) -> None:
 
 
 @pytest.mark.parametrize("cluster", [pytest.param("real", marks=pytest.mark.integration)], indirect=True)
-def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(stand: Stand) -> None:
-    following = stand.follow(resources.selections([stand.namespace], (stand.namespace, "exporter")))
+def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(setup: AdapterSetup) -> None:
+    following = setup.follow(resources.selections([setup.namespace], (setup.namespace, "exporter")))
     following.wait_stage("endpointslices", Stage.REFUSED)
     following.wait_stage("pods", Stage.WATCHING)
     (problem,) = following.problems
     assert problem.startswith(
-        f"the API server knows nothing to list endpointslices.discovery.k8s.io in namespace {stand.namespace}: "
+        f"the API server knows nothing to list endpointslices.discovery.k8s.io in namespace {setup.namespace}: "
     )
-    following.wait(lambda: following.cluster.health.awaited == (f"endpointslices in {stand.namespace}",))
+    following.wait(lambda: following.cluster.health.awaited == (f"endpointslices in {setup.namespace}",))

@@ -7,8 +7,8 @@ import pytest
 
 from rig import needs
 from rig.kubernetes import node
-from rig.kubernetes.lookout import Lookout, lookout
 from rig.kubernetes.node import RealNode
+from rig.kubernetes.real_node_setup import RealNodeSetup, real_node_setup
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,6 @@ def real_node() -> Iterator[RealNode]:
 
 
 @pytest.fixture
-def out(real_node: RealNode, tmp_path: Path) -> Iterator[Lookout]:
-    with lookout(real_node, "test", tmp_path) as opened:
+def out(real_node: RealNode, tmp_path: Path) -> Iterator[RealNodeSetup]:
+    with real_node_setup(real_node, "test", tmp_path) as opened:
         yield opened

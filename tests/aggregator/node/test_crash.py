@@ -3,12 +3,12 @@
 import pytest
 
 from rig.images import MIB
-from rig.kubernetes.lookout import TIMEOUT, Lookout
+from rig.kubernetes.real_node_setup import TIMEOUT, RealNodeSetup
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
 
-def test_a_crash_of_containerd_is_no_success_and_the_retry_is_shown(out: Lookout) -> None:
+def test_a_crash_of_containerd_is_no_success_and_the_retry_is_shown(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     image = out.push("app", 3 * MIB)
     stall = out.hold(image, after=2 * MIB)

@@ -4,7 +4,7 @@ import pytest
 
 from rig.aggregator import Document, RunningAggregator
 from rig.images import MIB
-from rig.kubernetes.lookout import Lookout
+from rig.kubernetes.real_node_setup import RealNodeSetup
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -16,12 +16,12 @@ def downloaded(entry: Document) -> int:
     return int(entry.get("pull", {}).get("downloadedBytes", 0))
 
 
-def counted_failures(out: Lookout, aggregator: RunningAggregator) -> dict[str, float]:
+def counted_failures(out: RealNodeSetup, aggregator: RunningAggregator) -> dict[str, float]:
     counts = out.metrics(aggregator).by("reason", f"{POD}failures_total", namespace=out.namespace)
     return {reason: count for reason, count in counts.items() if count}
 
 
-def test_a_pull_progresses_under_its_pod_and_leaves_with_it(out: Lookout) -> None:
+def test_a_pull_progresses_under_its_pod_and_leaves_with_it(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     image = out.push("app", 4 * MIB)
     stall = out.hold(image, after=2 * MIB)
@@ -51,7 +51,7 @@ def test_a_pull_progresses_under_its_pod_and_leaves_with_it(out: Lookout) -> Non
     out.wait_gone(pod)
 
 
-def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: Lookout) -> None:
+def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     images = {name: out.push(name, 2 * MIB) for name in ("first", "second", "third")}
     stall = out.hold(images["first"])
@@ -72,7 +72,7 @@ def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: Lookout) -> N
     out.wait_metrics(aggregator, lambda scrape: out.counts(scrape, "stage_seconds_count", stage="queue") == 3)
 
 
-def test_pods_that_want_one_image_share_its_pull(out: Lookout) -> None:
+def test_pods_that_want_one_image_share_its_pull(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     image = out.push("app", 3 * MIB)
     stall = out.hold(image, after=2 * MIB)
@@ -86,7 +86,7 @@ def test_pods_that_want_one_image_share_its_pull(out: Lookout) -> None:
         out.wait(aggregator, pod, phase="pulled")
 
 
-def test_rights_in_one_namespace_are_enough_to_show_its_pods(out: Lookout) -> None:
+def test_rights_in_one_namespace_are_enough_to_show_its_pods(out: RealNodeSetup) -> None:
     aggregator = out.aggregator(f"--kubernetes.namespaces={out.namespace}", rights=out.rights_here)
     image = out.push("app", 3 * MIB)
     stall = out.hold(image, after=2 * MIB)
@@ -99,7 +99,7 @@ def test_rights_in_one_namespace_are_enough_to_show_its_pods(out: Lookout) -> No
     out.wait(aggregator, "here", phase="pulled")
 
 
-def test_init_containers_wait_before_the_others(out: Lookout) -> None:
+def test_init_containers_wait_before_the_others(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     early, late = out.push("early", 2 * MIB, entrypoint=ONCE), out.push("late", 2 * MIB)
     holds = [out.hold(early), out.hold(late)]
@@ -116,7 +116,7 @@ def test_init_containers_wait_before_the_others(out: Lookout) -> None:
     out.wait_running(pod)
 
 
-def test_a_missing_a_refused_and_a_limited_image_each_has_its_verdict(out: Lookout) -> None:
+def test_a_missing_a_refused_and_a_limited_image_each_has_its_verdict(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     images = {name: out.push(name, MIB) for name in ("refused", "limited")}
     out.registry.deny(images["refused"].repository, 401)
@@ -140,7 +140,7 @@ def test_a_missing_a_refused_and_a_limited_image_each_has_its_verdict(out: Looko
     out.wait(aggregator, "missing", blockedBy="not_found")
 
 
-def test_what_only_the_kubelet_knows_and_more_than_its_events_tell(out: Lookout) -> None:
+def test_what_only_the_kubelet_knows_and_more_than_its_events_tell(out: RealNodeSetup) -> None:
     """Its spam filter lets 25 events about a pod through, and its own limit ten pulls at once."""
     aggregator = out.aggregator()
     out.pod("never", {**out.container("none/such:1"), "imagePullPolicy": "Never"})
@@ -156,7 +156,7 @@ def test_what_only_the_kubelet_knows_and_more_than_its_events_tell(out: Lookout)
     assert set(counted_failures(out, aggregator)) >= {"never_pull", "invalid_name", "not_found"}
 
 
-def test_a_stalled_download_is_told_and_its_recovery_too(out: Lookout) -> None:
+def test_a_stalled_download_is_told_and_its_recovery_too(out: RealNodeSetup) -> None:
     aggregator = out.aggregator("--stale.no-progress=3s")
     image = out.push("app", 3 * MIB)
     stall = out.hold(image, after=2 * MIB)
@@ -174,7 +174,7 @@ def test_a_stalled_download_is_told_and_its_recovery_too(out: Lookout) -> None:
     assert not counted_failures(out, aggregator)
 
 
-def test_a_registry_that_does_not_answer_is_the_verdict(out: Lookout) -> None:
+def test_a_registry_that_does_not_answer_is_the_verdict(out: RealNodeSetup) -> None:
     aggregator = out.aggregator("--stale.resolving=2s")
     image = out.push("app", MIB)
     hang = out.registry.hang(image.repository)

@@ -4,7 +4,7 @@ import pytest
 
 from rig.aggregator import Document, RunningAggregator
 from rig.images import MIB
-from rig.kubernetes.lookout import TIMEOUT, Lookout
+from rig.kubernetes.real_node_setup import TIMEOUT, RealNodeSetup
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -21,13 +21,13 @@ def lasting(entry: Document) -> Document:
     }
 
 
-def counted(out: Lookout, aggregator: RunningAggregator) -> float:
+def counted(out: RealNodeSetup, aggregator: RunningAggregator) -> float:
     """Of this test's pods: those of others may still be spoken of."""
     scrape = out.metrics(aggregator)
     return sum(scrape.total(name, namespace=out.namespace) for name in COUNTERS)
 
 
-def test_a_restart_in_mid_pull_shows_the_same_and_counts_nothing_twice(out: Lookout) -> None:
+def test_a_restart_in_mid_pull_shows_the_same_and_counts_nothing_twice(out: RealNodeSetup) -> None:
     first = out.aggregator()
     images = {name: out.push(name, 2 * MIB) for name in ("done", "busy", "next")}
     stall = out.hold(images["busy"])

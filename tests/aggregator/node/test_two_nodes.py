@@ -7,10 +7,10 @@ import pytest
 from rig import debian, needs
 from rig.aggregator import RunningAggregator
 from rig.containerd import RealContainerd
-from rig.hub import HubPod
 from rig.images import MIB
 from rig.kubernetes import objects
-from rig.kubernetes.lookout import Lookout
+from rig.kubernetes.pods import KubeletPod
+from rig.kubernetes.real_node_setup import RealNodeSetup
 from rig.node import PullFailed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
@@ -32,14 +32,14 @@ def nodes_of_pulls(aggregator: RunningAggregator, digest: str) -> set[str]:
     return {pull["node"] for pull in aggregator.view()["pulls"] if pull["digest"] == digest}
 
 
-def test_the_same_image_on_two_nodes(out: Lookout, containerd: RealContainerd) -> None:
+def test_the_same_image_on_two_nodes(out: RealNodeSetup, containerd: RealContainerd) -> None:
     aggregator = out.aggregator(out.target_of(OTHER, out.watch(containerd.socket, OTHER)))
     image = out.push("app", 3 * MIB)
     stall = out.hold(image, after=2 * MIB)
     out.pod("here", image)
     out.wait(aggregator, "here", phase="downloading")
     item = out.node.api.create(objects.pod(out.namespace, "there", out.container(image), node=OTHER))
-    there = HubPod(out.node.api, item)
+    there = KubeletPod(out.node.api, item)
     out.finally_(there.delete)
     there.waits()
     there.pulling()

@@ -9,7 +9,7 @@ from pulltrace_aggregator.model.cluster import Change
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.pods.stage_timer import Stage, StageTimer
-from rig.cluster import IMAGE, Cluster
+from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -6,7 +6,7 @@ from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, RunState
 from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
-from rig.cluster import IMAGE, Cluster
+from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
 

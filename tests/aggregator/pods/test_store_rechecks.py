@@ -17,7 +17,7 @@ from pulltrace_aggregator.pods.store import (
     RETRY_SECONDS,
     Recheck,
 )
-from rig.cluster import Cluster, ToyPod
+from rig.simulated_cluster import Cluster, SimulatedPod
 
 pytestmark = pytest.mark.unit
 
@@ -26,7 +26,7 @@ def shown(cluster: Cluster) -> list[tuple[str, PodPhase]]:
     return sorted((row.labels.pod, row.phase) for row in cluster.view.pods)
 
 
-def a_running_pod(cluster: Cluster, name: str = "web") -> ToyPod:
+def a_running_pod(cluster: Cluster, name: str = "web") -> SimulatedPod:
     """With a debug container that was put into it later; it is not watched."""
     pod = cluster.pod(name, ephemeral={"debug": "tools:1"}, told=False)
     pod.phase = "Running"

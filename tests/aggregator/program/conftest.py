@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from rig.hub import Hub
-from rig.hub import hub as opened
+from rig.mini_cluster import MiniCluster
+from rig.mini_cluster import mini_cluster as opened
 
 
 @pytest.fixture
-def hub(tmp_path: Path) -> Iterator[Hub]:
+def cluster(tmp_path: Path) -> Iterator[MiniCluster]:
     with opened(tmp_path) as running:
         yield running

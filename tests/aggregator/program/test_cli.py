@@ -12,9 +12,9 @@ import pytest
 
 from pulltrace import __version__
 from rig.aggregator import RunningAggregator
-from rig.exporters import free_port
-from rig.hub import Hub
+from rig.fake_exporters import free_port
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
+from rig.mini_cluster import MiniCluster
 from rig.running import AGGREGATOR, ENVIRONMENT
 
 pytestmark = pytest.mark.contract
@@ -78,8 +78,10 @@ def assert_names_once(answer: subprocess.CompletedProcess[str], wrong: tuple[str
     assert len(lines) == len(wrong)
 
 
-def test_a_node_that_is_given_twice_is_refused(hub: Hub) -> None:
-    answer = run(hub.kubeconfig(), "--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2")
+def test_a_node_that_is_given_twice_is_refused(cluster: MiniCluster) -> None:
+    answer = run(
+        cluster.kubeconfig(), "--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2"
+    )
     assert answer.returncode == 2
     assert answer.stderr == "pulltrace-aggregator: --exporter.target: node 'n1' is given more than once\n"
 
@@ -116,38 +118,38 @@ def test_no_kubeconfig_at_all_is_said_and_both_files_that_are_wrong_are_named(tm
     assert "KUBERNETES_SERVICE_HOST is not set" in second
 
 
-def test_a_port_in_use_and_a_wrong_web_configuration(hub: Hub, tmp_path: Path) -> None:
+def test_a_port_in_use_and_a_wrong_web_configuration(cluster: MiniCluster, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
-        answer = run(hub.kubeconfig(), f"--web.listen-address={address}")
+        answer = run(cluster.kubeconfig(), f"--web.listen-address={address}")
     assert answer.returncode == 2
     assert answer.stderr.splitlines()[-1].endswith(f"cannot listen on {address}: Address already in use")
     web = tmp_path / "web.yml"
     web.write_text("http_server_config: {}\n")
-    answer = run(hub.kubeconfig(), f"--web.config.file={web}", "--web.listen-address=127.0.0.1:0")
+    answer = run(cluster.kubeconfig(), f"--web.config.file={web}", "--web.listen-address=127.0.0.1:0")
     assert answer.returncode == 2
     assert "http_server_config" in answer.stderr.splitlines()[-1]
     assert "Traceback" not in answer.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_within_two_seconds(hub: Hub, number: signal.Signals) -> None:
-    node = hub.node()
-    aggregator = hub.aggregator(node.target)
+def test_a_signal_ends_it_within_two_seconds(cluster: MiniCluster, number: signal.Signals) -> None:
+    node = cluster.node()
+    aggregator = cluster.aggregator(node.target)
     node.pull()
-    hub.pod().pulling()
+    cluster.pod().pulling()
     aggregator.wait(lambda view: view["pods"])
     assert seconds_to_end(aggregator, number) < 2
 
 
-def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(hub: Hub, tmp_path: Path) -> None:
+def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(cluster: MiniCluster, tmp_path: Path) -> None:
     """The API server takes connections and says nothing, an exporter does the same, a client sends half a request."""
     with socket.create_server(("127.0.0.1", 0)) as dumb:
         silent = f"http://127.0.0.1:{dumb.getsockname()[1]}"
-        config = hub.kubeconfig()
+        config = cluster.kubeconfig()
         path = Path(config.partition("=")[2])
-        path.write_text(path.read_text().replace(hub.cluster.url, silent.replace("http", "https")))
-        aggregator = hub.aggregator(f"--exporter.target=n1={silent}", config=config, ready=False)
+        path.write_text(path.read_text().replace(cluster.api_server.url, silent.replace("http", "https")))
+        aggregator = cluster.aggregator(f"--exporter.target=n1={silent}", config=config, ready=False)
         unready = aggregator.get("/-/ready")
         assert unready.status == 503
         assert b"pods" in unready.body
@@ -157,9 +159,9 @@ def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(hub: Hub, tmp_p
             assert seconds_to_end(aggregator) < 2
 
 
-def test_not_ready_says_why_until_the_lists_are_in(hub: Hub) -> None:
-    hub.cluster.stop()
-    aggregator = hub.aggregator(ready=False)
+def test_not_ready_says_why_until_the_lists_are_in(cluster: MiniCluster) -> None:
+    cluster.api_server.stop()
+    aggregator = cluster.aggregator(ready=False)
 
     def told() -> bytes:
         answer = aggregator.get("/-/ready")
@@ -169,14 +171,14 @@ def test_not_ready_says_why_until_the_lists_are_in(hub: Hub) -> None:
     aggregator.wait(lambda _: b"Connection refused" in told())
     assert b"pods" in told()
     assert b"Not ready" in aggregator.get("/").body
-    hub.cluster.start()
+    cluster.api_server.start()
     aggregator.wait_ready(40)
 
 
-def test_a_missing_right_is_named_and_the_rest_goes_on(hub: Hub) -> None:
-    node = hub.node()
-    config = hub.kubeconfig(Rule(READ, "pods"))
-    aggregator = hub.aggregator(node.target, "--exporter.service=shop/exporters", config=config, ready=False)
+def test_a_missing_right_is_named_and_the_rest_goes_on(cluster: MiniCluster) -> None:
+    node = cluster.node()
+    config = cluster.kubeconfig(Rule(READ, "pods"))
+    aggregator = cluster.aggregator(node.target, "--exporter.service=shop/exporters", config=config, ready=False)
     aggregator.wait(lambda _: b"endpointslices.discovery.k8s.io in namespace shop" in aggregator.get("/-/ready").body)
     unready = aggregator.get("/-/ready")
     assert unready.status == 503
@@ -188,20 +190,20 @@ def test_a_missing_right_is_named_and_the_rest_goes_on(hub: Hub) -> None:
     assert "pulltrace_aggregator_kubernetes_up 0" in aggregator.metrics()
     assert 'resource="events",reason="forbidden"' in aggregator.metrics()
     node.pull()
-    hub.pod()
+    cluster.pod()
     aggregator.wait(lambda view: view["pods"] and view["pods"][0]["phase"] == "downloading")
 
 
-def test_no_right_at_all_is_never_ready_and_says_so(hub: Hub) -> None:
-    aggregator = hub.aggregator(config=hub.kubeconfig(Rule(("get",), "nodes")), ready=False)
+def test_no_right_at_all_is_never_ready_and_says_so(cluster: MiniCluster) -> None:
+    aggregator = cluster.aggregator(config=cluster.kubeconfig(Rule(("get",), "nodes")), ready=False)
     aggregator.wait(lambda _: b"the right to list pods in all namespaces is missing" in aggregator.get("/-/ready").body)
     assert aggregator.get("/-/ready").status == 503
 
 
-def test_an_exporter_that_is_not_there_costs_only_itself(hub: Hub) -> None:
-    node = hub.node()
+def test_an_exporter_that_is_not_there_costs_only_itself(cluster: MiniCluster) -> None:
+    node = cluster.node()
     nowhere = f"--exporter.target=gone=http://127.0.0.1:{free_port()}"
-    aggregator = hub.aggregator(node.target, nowhere, "--exporter.target=odd=http://no-such-host.invalid:1")
+    aggregator = cluster.aggregator(node.target, nowhere, "--exporter.target=odd=http://no-such-host.invalid:1")
     aggregator.wait(
         lambda view: sorted(each["state"] for each in view["nodes"]) == ["ok", "unreachable", "unreachable"]
     )
@@ -210,27 +212,27 @@ def test_an_exporter_that_is_not_there_costs_only_itself(hub: Hub) -> None:
     assert 'pulltrace_aggregator_exporters{state="unreachable"} 2' in aggregator.metrics()
 
 
-def test_without_any_exporter_a_warning_says_so(hub: Hub) -> None:
-    aggregator = hub.aggregator("--stale.exporter=1s")
+def test_without_any_exporter_a_warning_says_so(cluster: MiniCluster) -> None:
+    aggregator = cluster.aggregator("--stale.exporter=1s")
     assert any("no exporters are known" in line["msg"] for line in aggregator.logged())
-    hub.pod().pulling()
+    cluster.pod().pulling()
     view = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "no_exporter")
     assert view["pods"][0]["phase"] == "unknown"
     assert 'pulltrace_node_exporter_missing{node="node-1"} 1' in aggregator.metrics()
 
 
-def test_namespaced_rights_are_enough_for_listed_namespaces(hub: Hub) -> None:
-    hub.namespace("jobs")
-    hub.namespace("other")
+def test_namespaced_rights_are_enough_for_listed_namespaces(cluster: MiniCluster) -> None:
+    cluster.namespace("jobs")
+    cluster.namespace("other")
     rules = [
         Rule(rule.verbs, rule.resource, rule.group, namespace)
         for rule in READ_EVERYTHING
         for namespace in ("shop", "jobs")
     ]
-    aggregator = hub.aggregator("--kubernetes.namespaces=shop, jobs", config=hub.kubeconfig(*rules))
+    aggregator = cluster.aggregator("--kubernetes.namespaces=shop, jobs", config=cluster.kubeconfig(*rules))
     assert "pulltrace_aggregator_kubernetes_up 1" in aggregator.metrics()
     for namespace in ("other", "jobs", "shop"):
-        hub.pod(namespace=namespace).pulling()
+        cluster.pod(namespace=namespace).pulling()
     view = aggregator.wait(lambda view: len(view["pods"]) >= 2)
     assert {row["namespace"] for row in view["pods"]} == {"shop", "jobs"}
     assert len(aggregator.view("namespace=jobs")["pods"]) == 1

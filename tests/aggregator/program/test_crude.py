@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from rig.aggregator import RunningAggregator
-from rig.crude import CrudeApi, CrudeExporter
+from rig.minimal_servers import MinimalApi, MinimalExporter
 
 pytestmark = pytest.mark.contract
 
@@ -16,8 +16,8 @@ DIGEST = "sha256:" + "a" * 64
 
 
 @pytest.fixture
-def api() -> Iterator[CrudeApi]:
-    with CrudeApi().served() as running:
+def api() -> Iterator[MinimalApi]:
+    with MinimalApi().served() as running:
         yield running
 
 
@@ -46,10 +46,10 @@ def pull(**more: Any) -> dict[str, Any]:
     return {**identity, "phase": "downloading", **more}
 
 
-def test_the_least_that_servers_can_say_is_enough(api: CrudeApi, tmp_path: Path) -> None:
+def test_the_least_that_servers_can_say_is_enough(api: MinimalApi, tmp_path: Path) -> None:
     api.put("pods", pod())
     with (
-        CrudeExporter({"schema": "pulltrace/v1", "pulls": [pull()]}).served() as exporter,
+        MinimalExporter({"schema": "pulltrace/v1", "pulls": [pull()]}).served() as exporter,
         RunningAggregator(
             tmp_path / "log",
             api.kubeconfig(tmp_path),
@@ -84,7 +84,7 @@ def test_the_least_that_servers_can_say_is_enough(api: CrudeApi, tmp_path: Path)
         aggregator.wait(lambda view: not view["pods"])
 
 
-def test_failures_are_counted_once_though_every_watch_shows_every_event(api: CrudeApi, tmp_path: Path) -> None:
+def test_failures_are_counted_once_though_every_watch_shows_every_event(api: MinimalApi, tmp_path: Path) -> None:
     api.put("pods", pod(waiting={"reason": "ErrImagePull"}))
     with RunningAggregator(tmp_path / "log", api.kubeconfig(tmp_path)) as aggregator:
         aggregator.wait_ready()
@@ -115,9 +115,9 @@ def test_failures_are_counted_once_though_every_watch_shows_every_event(api: Cru
     ids=["bare", "unready"],
 )
 def test_exporters_are_found_whatever_else_their_slices_say(
-    api: CrudeApi, tmp_path: Path, slice_: dict[str, Any]
+    api: MinimalApi, tmp_path: Path, slice_: dict[str, Any]
 ) -> None:
-    with CrudeExporter({"schema": "pulltrace/v1", "pulls": [pull()]}).served() as exporter:
+    with MinimalExporter({"schema": "pulltrace/v1", "pulls": [pull()]}).served() as exporter:
         port = int(exporter.url.rpartition(":")[2])
         ports = [{**each, "port": each["port"] or port} for each in slice_["ports"]]
         meta = {**slice_.get("metadata", {}), "namespace": "monitoring", "name": "s"}

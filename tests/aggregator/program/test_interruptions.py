@@ -7,8 +7,8 @@ import signal
 import pytest
 
 from rig.aggregator import Document
-from rig.hub import IMAGE, Hub
 from rig.images import MIB
+from rig.mini_cluster import IMAGE, MiniCluster
 
 pytestmark = pytest.mark.contract
 
@@ -36,19 +36,19 @@ def shape(view: Document) -> object:
     return sorted(pods), sorted(pulls), [(node["node"], node["state"]) for node in view["nodes"]]
 
 
-def test_another_aggregator_shows_the_same_within_five_seconds_and_counts_nothing(hub: Hub) -> None:
-    node = hub.node()
+def test_another_aggregator_shows_the_same_within_five_seconds_and_counts_nothing(cluster: MiniCluster) -> None:
+    node = cluster.node()
     flags = (node.target, "--stale.no-progress=3s")
-    first = hub.aggregator(*flags)
+    first = cluster.aggregator(*flags)
     node.pull(last_progress_at=node.now - 10)
-    hub.pod("first").pulling(ago=10)
-    hub.pod("second", OTHER).pulling(ago=5)
-    failing = hub.pod("failing", "registry.example/none:1")
+    cluster.pod("first").pulling(ago=10)
+    cluster.pod("second", OTHER).pulling(ago=5)
+    failing = cluster.pod("failing", "registry.example/none:1")
     failing.pulling(ago=4)
     failing.failed("not found")
     failing.failed("not found")
     failing.waits("ErrImagePull", "not found")
-    done = hub.pod("done", "registry.example/done:1")
+    done = cluster.pod("done", "registry.example/done:1")
     done.pulling(ago=4)
     done.pulled()
     done.runs()
@@ -59,7 +59,7 @@ def test_another_aggregator_shows_the_same_within_five_seconds_and_counts_nothin
     before["pods"] = [row for row in before["pods"] if row["phase"] != "pulled"]
     assert counters(first.metrics())
     first.kill()
-    second = hub.aggregator(*flags)
+    second = cluster.aggregator(*flags)
     second.wait(lambda view: shape(view) == shape(before), timeout=5)
     text = second.metrics()
     assert counters(text) == {}
@@ -72,16 +72,16 @@ def test_another_aggregator_shows_the_same_within_five_seconds_and_counts_nothin
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP], ids=["killed", "stopped"])
-def test_an_exporter_that_is_cut_off(hub: Hub, how: signal.Signals) -> None:
-    stage = hub.stage()
-    exporter = stage.exporter("--node.name=node-1")
+def test_an_exporter_that_is_cut_off(cluster: MiniCluster, how: signal.Signals) -> None:
+    setup = cluster.node_setup()
+    exporter = setup.exporter("--node.name=node-1")
     flags = ("--stale.exporter=3s", "--exporter.timeout=500ms")
-    aggregator = hub.aggregator(f"--exporter.target=node-1=http://127.0.0.1:{exporter.port}", *flags)
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.throttle(4 * MIB)
-    stall = stage.registry.stall(image.layers[0].digest, after=2 * MIB)
-    hub.pod("web", stage.reference(image)).pulling()
-    pull = stage.pull(image)
+    aggregator = cluster.aggregator(f"--exporter.target=node-1=http://127.0.0.1:{exporter.port}", *flags)
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.throttle(4 * MIB)
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB)
+    cluster.pod("web", setup.reference(image)).pulling()
+    pull = setup.pull(image)
     stall.wait_held()
     known = aggregator.wait(
         lambda view: view["pods"] and view["pods"][0].get("pull", {}).get("downloadedBytes", 0) > MIB
@@ -107,7 +107,7 @@ def test_an_exporter_that_is_cut_off(hub: Hub, how: signal.Signals) -> None:
         if how is signal.SIGSTOP:
             os.kill(exporter.process.pid, signal.SIGCONT)
     if how is signal.SIGKILL:
-        stage.exporter("--node.name=node-1", port=exporter.port)
+        setup.exporter("--node.name=node-1", port=exporter.port)
     aggregator.wait(lambda view: view["nodes"][0]["state"] == "ok")
     stall.release()
     pull.wait()
@@ -116,21 +116,21 @@ def test_an_exporter_that_is_cut_off(hub: Hub, how: signal.Signals) -> None:
     assert "exporter_unreachable" not in aggregator.metrics().replace('{reason="exporter_unreachable"} 1', "")
 
 
-def test_an_api_server_that_is_gone_for_a_while(hub: Hub) -> None:
-    node = hub.node()
-    aggregator = hub.aggregator(node.target)
+def test_an_api_server_that_is_gone_for_a_while(cluster: MiniCluster) -> None:
+    node = cluster.node()
+    aggregator = cluster.aggregator(node.target)
     node.pull()
-    hub.pod().pulling()
+    cluster.pod().pulling()
     aggregator.wait(lambda view: view["pods"] and view["pods"][0]["phase"] == "downloading")
-    hub.cluster.stop()
+    cluster.api_server.stop()
     aggregator.wait(lambda _: "pulltrace_aggregator_kubernetes_up 0" in aggregator.metrics())
     assert aggregator.get("/-/ready").status == 200, "what is known is still of use"
     node.change(downloaded=5 * 10**7)
     view = aggregator.wait(lambda view: view["pods"][0]["pull"]["downloadedBytes"] == 5 * 10**7)
     assert view["pods"][0]["phase"] == "downloading"
-    hub.cluster.start()
+    cluster.api_server.start()
     aggregator.wait(lambda _: "pulltrace_aggregator_kubernetes_up 1" in aggregator.metrics(), timeout=30)
-    hub.pod("later", OTHER).pulling()
+    cluster.pod("later", OTHER).pulling()
     aggregator.wait(lambda view: {row["pod"] for row in view["pods"]} == {"web", "later"})
     assert "pulltrace_aggregator_watch_restarts_total{" in aggregator.metrics()
     assert IMAGE in aggregator.metrics()

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from rig.aggregator import Document
-from rig.hub import Hub
 from rig.images import MIB
+from rig.mini_cluster import MiniCluster
 
 pytestmark = pytest.mark.contract
 
@@ -16,17 +16,17 @@ def only_pod(view: Document) -> Document:
     return dict(pod)
 
 
-def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(hub: Hub) -> None:
-    stage = hub.stage()
-    exporter = stage.exporter("--node.name=node-1")
-    aggregator = hub.aggregator(f"--exporter.target=node-1=http://127.0.0.1:{exporter.port}")
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.throttle(2 * MIB)
-    pod = hub.pod("web", stage.reference(image))
+def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(cluster: MiniCluster) -> None:
+    setup = cluster.node_setup()
+    exporter = setup.exporter("--node.name=node-1")
+    aggregator = cluster.aggregator(f"--exporter.target=node-1=http://127.0.0.1:{exporter.port}")
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.throttle(2 * MIB)
+    pod = cluster.pod("web", setup.reference(image))
     pod.pulling()
     waiting = aggregator.wait(lambda view: view["pods"])
     assert only_pod(waiting)["phase"] in ("queued", "unknown")
-    pull = stage.pull(image)
+    pull = setup.pull(image)
     busy = only_pod(
         aggregator.wait(lambda view: 0 < view["pods"][0].get("pull", {}).get("downloadedBytes", 0) < image.size)
     )
@@ -37,7 +37,7 @@ def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(hub: Hub) -> Non
         "container": "main",
         "containerType": "container",
         "node": "node-1",
-        "image": stage.reference(image),
+        "image": setup.reference(image),
     }
     assert (busy["phase"], busy["blockedBy"]) == ("downloading", "progressing")
     assert busy["match"] in ("repository", "exact")
@@ -59,9 +59,9 @@ def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(hub: Hub) -> Non
     aggregator.wait(lambda view: not view["pods"])
 
 
-def test_pages_answer_as_agreed(hub: Hub) -> None:
-    exporter = hub.exporter()
-    aggregator = hub.aggregator(f"--exporter.target=node-1={exporter.url}")
+def test_pages_answer_as_agreed(cluster: MiniCluster) -> None:
+    exporter = cluster.exporter()
+    aggregator = cluster.aggregator(f"--exporter.target=node-1={exporter.url}")
     aggregator.wait(lambda view: view["nodes"] and view["nodes"][0]["state"] == "ok")
     assert aggregator.get("/-/healthy").status == 200
     assert aggregator.get("/-/ready").status == 200

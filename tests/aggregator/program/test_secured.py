@@ -6,7 +6,7 @@ from ssl import SSLError, create_default_context
 import pytest
 
 from rig import pki
-from rig.hub import Hub
+from rig.mini_cluster import MiniCluster
 from rig.web import basic, get, hashed
 
 pytestmark = pytest.mark.contract
@@ -42,30 +42,32 @@ def write(folder: Path, name: str, text: str) -> Path:
     ],
     ids=["tls", "mtls", "tls and password"],
 )
-def test_exporters_that_ask_for_it(hub: Hub, folder: Path, web: str, client: str) -> None:
+def test_exporters_that_ask_for_it(cluster: MiniCluster, folder: Path, web: str, client: str) -> None:
     config = write(folder, "web.yml", web.replace("PASSWORD", hashed("s3cret")))
-    node = hub.node(config=config)
+    node = cluster.node(config=config)
     node.pull()
     url = node.url.replace("http:", "https:")
     file = write(folder, "http.yml", client)
-    aggregator = hub.aggregator(f"--exporter.target=node-1={url}", f"--exporter.http-config.file={file}")
+    aggregator = cluster.aggregator(f"--exporter.target=node-1={url}", f"--exporter.http-config.file={file}")
     aggregator.wait(lambda view: view["pulls"])
     assert "s3cret" not in aggregator.log.read_text()
 
 
-def test_an_exporter_found_by_its_slice_is_asked_over_tls_when_that_is_configured(hub: Hub, folder: Path) -> None:
-    node = hub.node(config=write(folder, "web.yml", SERVER))
+def test_an_exporter_found_by_its_slice_is_asked_over_tls_when_that_is_configured(
+    cluster: MiniCluster, folder: Path
+) -> None:
+    node = cluster.node(config=write(folder, "web.yml", SERVER))
     node.pull()
-    hub.slice("exporters", node)
+    cluster.slice("exporters", node)
     file = write(folder, "http.yml", "tls_config:\n  ca_file: ca.crt\n")
-    aggregator = hub.aggregator("--exporter.service=shop/exporters", f"--exporter.http-config.file={file}")
+    aggregator = cluster.aggregator("--exporter.service=shop/exporters", f"--exporter.http-config.file={file}")
     view = aggregator.wait(lambda view: view["pulls"])
     assert view["pulls"][0]["node"] == "node-1"
 
 
-def test_the_pages_are_served_with_certificates_and_passwords(hub: Hub, folder: Path) -> None:
+def test_the_pages_are_served_with_certificates_and_passwords(cluster: MiniCluster, folder: Path) -> None:
     web = write(folder, "web.yml", MUTUAL + f"basic_auth_users:\n  prometheus: {hashed('s3cret')}\n")
-    aggregator = hub.aggregator(f"--web.config.file={web}", ready=False)
+    aggregator = cluster.aggregator(f"--web.config.file={web}", ready=False)
     tls = create_default_context(cafile=folder / "ca.crt")
     with pytest.raises((SSLError, OSError)):
         get(aggregator.port, "/metrics", tls=tls)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from rig.aggregator import Document
-from rig.hub import Hub
+from rig.mini_cluster import MiniCluster
 
 pytestmark = pytest.mark.contract
 
@@ -15,14 +15,14 @@ def has(count: int) -> Callable[[Document], bool]:
     return lambda view: len(view["pods"]) == len(view["pulls"]) == count
 
 
-def test_each_replica_reads_its_nodes_and_exports_their_pods(hub: Hub) -> None:
-    nodes = [hub.node(f"worker-{number}") for number in range(6)]
-    hub.slice("exporters", *nodes[:3])
+def test_each_replica_reads_its_nodes_and_exports_their_pods(cluster: MiniCluster) -> None:
+    nodes = [cluster.node(f"worker-{number}") for number in range(6)]
+    cluster.slice("exporters", *nodes[:3])
     flags = ["--exporter.service=shop/exporters", *(node.target for node in nodes[3:])]
-    replicas = [hub.aggregator(*flags, f"--shard={index}/2") for index in range(2)]
+    replicas = [cluster.aggregator(*flags, f"--shard={index}/2") for index in range(2)]
     for node in nodes:
         node.pull()
-        hub.pod(f"on-{node.name}", node=node.name).pulling()
+        cluster.pod(f"on-{node.name}", node=node.name).pulling()
     for index, replica in enumerate(replicas):
         own = {
             node.name
@@ -37,17 +37,17 @@ def test_each_replica_reads_its_nodes_and_exports_their_pods(hub: Hub) -> None:
         assert replica.metrics().count("pulltrace_pod_pull_info{") == len(own)
 
 
-def test_discovery_follows_the_slices(hub: Hub) -> None:
-    nodes = [hub.node(f"node-{number}") for number in range(3)]
-    aggregator = hub.aggregator("--exporter.service=shop/exporters")
-    slices = hub.slice("exporters", *nodes)
+def test_discovery_follows_the_slices(cluster: MiniCluster) -> None:
+    nodes = [cluster.node(f"node-{number}") for number in range(3)]
+    aggregator = cluster.aggregator("--exporter.service=shop/exporters")
+    slices = cluster.slice("exporters", *nodes)
     aggregator.wait(lambda view: [node["state"] for node in view["nodes"]] == ["ok"] * 3)
     nodes[0].pull()
-    hub.pod(node="node-0").pulling()
+    cluster.pod(node="node-0").pulling()
     aggregator.wait(lambda view: view["pulls"])
     for each in slices:
-        hub.api.delete(each)
+        cluster.api.delete(each)
     view = aggregator.wait(lambda view: [node["node"] for node in view["nodes"]] == ["node-0"])
     assert view["nodes"][0]["state"] == "unreachable", "a pull of it is known, so it is not forgotten"
-    hub.slice("exporters", *nodes)
+    cluster.slice("exporters", *nodes)
     aggregator.wait(lambda view: [node["state"] for node in view["nodes"]] == ["ok"] * 3)

@@ -8,9 +8,9 @@ import pytest
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Phase, QueuedImage
 from rig.aggregator import Document, RunningAggregator
-from rig.hub import IMAGE, Hub, HubNode
 from rig.kubernetes import objects
-from rig.views import a_layer, digest
+from rig.mini_cluster import IMAGE, ExporterNode, MiniCluster
+from rig.sample_views import a_layer, digest
 
 pytestmark = pytest.mark.contract
 
@@ -19,13 +19,13 @@ THIRD = "registry.example/team/third:1"
 
 
 @pytest.fixture
-def node(hub: Hub) -> HubNode:
-    return hub.node()
+def node(cluster: MiniCluster) -> ExporterNode:
+    return cluster.node()
 
 
 @pytest.fixture
-def aggregator(hub: Hub, node: HubNode) -> RunningAggregator:
-    return hub.aggregator(node.target)
+def aggregator(cluster: MiniCluster, node: ExporterNode) -> RunningAggregator:
+    return cluster.aggregator(node.target)
 
 
 def rows(view: Document) -> dict[str, Document]:
@@ -41,11 +41,13 @@ def has_failed(name: str) -> Callable[[Document], bool]:
     return lambda view: phases(view).get(name) == "failed"
 
 
-def test_several_pods_wait_for_one_pull(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+def test_several_pods_wait_for_one_pull(
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
+) -> None:
     node.pull()
     for name in ("web-1", "web-2", "web-3"):
-        hub.pod(name).pulling()
-    hub.pod("elsewhere", node="node-2").pulling()
+        cluster.pod(name).pulling()
+    cluster.pod("elsewhere", node="node-2").pulling()
     view = aggregator.wait(lambda view: len(view["pods"]) == 4)
     view = aggregator.wait(lambda view: list(phases(view).values()).count("downloading") == 3)
     assert rows(view)["elsewhere/main"]["match"] == "none"
@@ -54,10 +56,10 @@ def test_several_pods_wait_for_one_pull(hub: Hub, node: HubNode, aggregator: Run
     assert [row["pod"] for row in aggregator.view("pod=web-1&pod=web-3")["pods"]] == ["web-1", "web-3"]
 
 
-def test_a_queue_and_its_head(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+def test_a_queue_and_its_head(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
     node.pull()
     for name, image, ago in (("first", IMAGE, 30), ("second", OTHER, 20), ("third", THIRD, 10)):
-        hub.pod(name, image).pulling(ago=ago)
+        cluster.pod(name, image).pulling(ago=ago)
     view = aggregator.wait(lambda view: sorted(phases(view).values()) == ["downloading", "queued", "queued"])
     for name in ("second/main", "third/main"):
         assert (rows(view)[name]["behind"], rows(view)[name]["blockedBy"]) == (IMAGE, "queue")
@@ -70,16 +72,18 @@ def test_a_queue_and_its_head(hub: Hub, node: HubNode, aggregator: RunningAggreg
     assert phases(view)["first/main"] == "pulled"
 
 
-def test_intents_tell_what_is_queued_without_any_event(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
-    hub.pod("quiet", OTHER)
+def test_intents_tell_what_is_queued_without_any_event(
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
+) -> None:
+    cluster.pod("quiet", OTHER)
     node.pull()
     node.queued = [QueuedImage("", "", OTHER, NodeTime(node.now - 5))]
     view = aggregator.wait(lambda view: view["pods"])
     assert (phases(view), rows(view)["quiet/main"]["behind"]) == ({"quiet/main": "queued"}, IMAGE)
 
 
-def test_init_containers_come_first(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
-    pod = hub.pod("web", OTHER, initContainers=[objects.container("setup", IMAGE)])
+def test_init_containers_come_first(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
+    pod = cluster.pod("web", OTHER, initContainers=[objects.container("setup", IMAGE)])
     waiting = objects.waiting("main", "PodInitializing")
     pod.status(waiting, initContainerStatuses=[objects.waiting("setup", "PodInitializing")])
     node.pull()
@@ -93,9 +97,11 @@ def test_init_containers_come_first(hub: Hub, node: HubNode, aggregator: Running
     aggregator.wait(lambda view: phases(view) == {"web/setup": "pulled", "web/main": "downloading"})
 
 
-def test_image_volumes_and_ephemeral_containers(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+def test_image_volumes_and_ephemeral_containers(
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
+) -> None:
     volume = {"name": "model", "image": {"reference": OTHER, "pullPolicy": "IfNotPresent"}}
-    pod = hub.pod("web", volumes=[volume], ephemeralContainers=[objects.container("debug", THIRD)])
+    pod = cluster.pod("web", volumes=[volume], ephemeralContainers=[objects.container("debug", THIRD)])
     pod.pulling(OTHER, "")
     pod.pulling(THIRD, "spec.ephemeralContainers{debug}")
     node.pull(OTHER)
@@ -108,15 +114,15 @@ def test_image_volumes_and_ephemeral_containers(hub: Hub, node: HubNode, aggrega
 
 
 def test_a_deleted_pod_leaves_and_another_of_its_name_replaces_it(
-    hub: Hub, node: HubNode, aggregator: RunningAggregator
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
 ) -> None:
     node.pull()
-    first = hub.pod("web-0")
+    first = cluster.pod("web-0")
     first.pulling()
     aggregator.wait(lambda view: phases(view) == {"web-0/main": "downloading"})
     first.delete()
     aggregator.wait(lambda view: view["pods"] == [])
-    second = hub.pod("web-0", OTHER)
+    second = cluster.pod("web-0", OTHER)
     second.pulling()
     view = aggregator.wait(lambda view: view["pods"])
     assert (view["pods"][0]["uid"], view["pods"][0]["image"]) == (second.uid, OTHER)
@@ -127,10 +133,10 @@ def test_a_deleted_pod_leaves_and_another_of_its_name_replaces_it(
 
 
 def test_a_pod_that_runs_by_now_leaves_when_it_is_deleted(
-    hub: Hub, node: HubNode, aggregator: RunningAggregator
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
 ) -> None:
     node.pull()
-    pod = hub.pod()
+    pod = cluster.pod()
     pod.pulling()
     aggregator.wait(lambda view: phases(view) == {"web/main": "downloading"})
     node.end()
@@ -141,7 +147,7 @@ def test_a_pod_that_runs_by_now_leaves_when_it_is_deleted(
     aggregator.wait(lambda view: view["pods"] == [])
 
 
-def test_back_off_and_the_cause_of_it(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+def test_back_off_and_the_cause_of_it(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
     why = "failed to resolve reference: pull access denied, repository does not exist or may require authorization"
     for name, message, cause in (
         ("denied", why, "credentials"),
@@ -150,7 +156,7 @@ def test_back_off_and_the_cause_of_it(hub: Hub, node: HubNode, aggregator: Runni
         ("dark", 'failed to do request: Head "https://r/v2/": dial tcp: lookup r: no such host', "registry"),
         ("odd", "the cat sat on the keyboard", "backoff"),
     ):
-        pod = hub.pod(name)
+        pod = cluster.pod(name)
         pod.pulling()
         pod.failed(message)
         pod.event("Failed", "Error: ErrImagePull")
@@ -169,8 +175,10 @@ def test_back_off_and_the_cause_of_it(hub: Hub, node: HubNode, aggregator: Runni
     aggregator.wait(lambda view: phases(view)["odd/main"] == "downloading")
 
 
-def test_the_times_that_the_kubelet_tells_are_counted(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
-    pod = hub.pod()
+def test_the_times_that_the_kubelet_tells_are_counted(
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
+) -> None:
+    pod = cluster.pod()
     pod.pulling()
     node.pull()
     aggregator.wait(lambda view: phases(view) == {"web/main": "downloading"})
@@ -187,9 +195,9 @@ def test_the_times_that_the_kubelet_tells_are_counted(hub: Hub, node: HubNode, a
     aggregator.wait(lambda _: wanted <= set(aggregator.metrics().splitlines()))
 
 
-def test_a_stall_and_a_registry_that_does_not_answer(hub: Hub, node: HubNode) -> None:
-    aggregator = hub.aggregator(node.target, "--stale.no-progress=2s", "--stale.resolving=1s", "--stale.unpack=2s")
-    hub.pod("still").pulling()
+def test_a_stall_and_a_registry_that_does_not_answer(cluster: MiniCluster, node: ExporterNode) -> None:
+    aggregator = cluster.aggregator(node.target, "--stale.no-progress=2s", "--stale.resolving=1s", "--stale.unpack=2s")
+    cluster.pod("still").pulling()
     node.pull(last_progress_at=node.now)
     stalled = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "stalled")
     assert stalled["pulls"][0]["stale"] == "no_progress"
@@ -200,20 +208,20 @@ def test_a_stall_and_a_registry_that_does_not_answer(hub: Hub, node: HubNode) ->
     node.change(phase=Phase.UNPACKING, downloaded=10**8, bytes_per_second=None)
     aggregator.wait(lambda view: view["pods"][0]["blockedBy"] == "slow_unpack")
     node.end()
-    hub.pod("asking", OTHER).pulling()
+    cluster.pod("asking", OTHER).pulling()
     node.resolving = [node.now]
     aggregator.wait(lambda view: rows(view).get("asking/main", {}).get("blockedBy") == "registry")
     assert 'pulltrace_node_resolving_stale{node="node-1"} 1' in aggregator.metrics()
 
 
 @pytest.mark.parametrize("hours", [-1, 1])
-def test_clocks_an_hour_apart(hub: Hub, hours: int) -> None:
+def test_clocks_an_hour_apart(cluster: MiniCluster, hours: int) -> None:
     ahead = hours * 3600.0
-    node = hub.node(ahead=ahead)
-    aggregator = hub.aggregator(node.target, "--stale.no-progress=30s")
+    node = cluster.node(ahead=ahead)
+    aggregator = cluster.aggregator(node.target, "--stale.no-progress=30s")
     one, two = f"{IMAGE}-a", f"{IMAGE}-b"
     node.pull(two, known=False, started_at=node.now - 40)
-    hub.pod("web", one, ahead=ahead).pulling()
+    cluster.pod("web", one, ahead=ahead).pulling()
     node.pull(one, known=False, started_at=node.now + 1)
     view = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["match"] == "repository")
     assert view["pods"][0]["pull"]["digest"] == digest(one)
@@ -224,11 +232,13 @@ def test_clocks_an_hour_apart(hub: Hub, hours: int) -> None:
     assert 40 <= ages[1] < 60
 
 
-def test_only_layers_tell_who_waits_for_whom(hub: Hub, node: HubNode, aggregator: RunningAggregator) -> None:
+def test_only_layers_tell_who_waits_for_whom(
+    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
+) -> None:
     shared = a_layer(3)
     node.pull(OTHER, layers=(shared,), started_at=node.now - 10)
     node.pull(layers=(shared,), started_at=node.now)
-    hub.pod("web").pulling()
+    cluster.pod("web").pulling()
     aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "shared_layer")
     asked = time.monotonic()
     node.end(OTHER)

@@ -16,7 +16,7 @@ from pulltrace.web import Request, Response
 from pulltrace_exporter.api.pages import Pages
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from pulltrace_exporter.model.view import View
-from rig.views import NOW, FixedClock, a_layer, a_pull, a_view, an_ended_pull, busy_view, unread_view
+from rig.sample_views import NOW, FixedClock, a_layer, a_pull, a_view, an_ended_pull, busy_view, unread_view
 
 pytestmark = pytest.mark.unit
 

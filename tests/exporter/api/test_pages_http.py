@@ -4,7 +4,7 @@ import requests
 from pulltrace.model import wire
 from pulltrace_exporter.api.pages import Pages
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
-from rig.views import FixedClock, busy_view
+from rig.sample_views import FixedClock, busy_view
 from rig.web import serving
 
 pytestmark = pytest.mark.contract

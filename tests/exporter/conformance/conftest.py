@@ -13,7 +13,7 @@ from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.debian import CONTAINERD
 from rig.node import Node
-from rig.scene import Scene, Stalled, scene, stalled_pull
+from rig.node_setup import NodeSetup, Stalled, node_setup, stalled_pull
 from rig.standin import V2_1, StandIn
 
 STANDIN = "standin"
@@ -46,7 +46,7 @@ def shared_node(label: str, request: pytest.FixtureRequest) -> Iterator[Node]:
 def long_stalled(label: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
     """A pull that stalls from the first test of a node on: its rate takes a minute to fall to 0."""
     settings = Settings(progress_timeout="1h")
-    with _fresh(label, settings) as node, scene(node, "stalled", tmp_path_factory.mktemp("stalled")) as opened:
+    with _fresh(label, settings) as node, node_setup(node, "stalled", tmp_path_factory.mktemp("stalled")) as opened:
         yield stalled_pull(opened)
 
 
@@ -58,15 +58,15 @@ def own_node(label: str) -> Iterator[Node]:
 
 
 @pytest.fixture
-def stage(shared_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
-    with scene(shared_node, _repository(request), tmp_path) as opened:
+def setup(shared_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NodeSetup]:
+    with node_setup(shared_node, _repository(request), tmp_path) as opened:
         yield opened
 
 
 @pytest.fixture
-def own_stage(own_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Scene]:
+def own_setup(own_node: Node, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NodeSetup]:
     """For a test that crashes its daemon or leaves something behind in it."""
-    with scene(own_node, _repository(request), tmp_path) as opened:
+    with node_setup(own_node, _repository(request), tmp_path) as opened:
         yield opened
 
 

@@ -1,61 +1,61 @@
 """Every byte is counted once, compared with what the registry sent."""
 
 from rig.images import MIB, Image, layer
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 
 
-def sent(stage: Scene, *images: Image) -> int:
+def sent(setup: NodeSetup, *images: Image) -> int:
     """What the registry sent of the images' layers."""
-    return sum(stage.registry.sent(digest) for digest in {blob.digest for image in images for blob in image.layers})
+    return sum(setup.registry.sent(digest) for digest in {blob.digest for image in images for blob in image.layers})
 
 
-def test_three_pulls_at_once_that_share_layers_count_what_the_registry_sent(stage: Scene) -> None:
+def test_three_pulls_at_once_that_share_layers_count_what_the_registry_sent(setup: NodeSetup) -> None:
     base, middle = layer(3 * MIB, "base of three"), layer(1_234_567, "middle of two")
     images = [
-        stage.push("one", [base, middle, 700_001]),
-        stage.push("two", [base, middle, 2 * MIB]),
-        stage.push("three", [base, 100]),
+        setup.push("one", [base, middle, 700_001]),
+        setup.push("two", [base, middle, 2 * MIB]),
+        setup.push("three", [base, 100]),
     ]
-    stage.registry.throttle(6 * MIB)
-    exporter = stage.exporter()
-    pulls = [stage.pull(image) for image in images]
+    setup.registry.throttle(6 * MIB)
+    exporter = setup.exporter()
+    pulls = [setup.pull(image) for image in images]
     end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
     for pull, image in zip(pulls, images, strict=True):
         pull.wait()
         check_whole(end.pull(image), image)
-    assert end.layer_bytes == sent(stage, *images) == layer_size(*images)
+    assert end.layer_bytes == sent(setup, *images) == layer_size(*images)
     # Index, manifest and config come over the network too.
     envelope = {blob.digest: blob.size for image in images for blob in (image.root, image.manifest, image.config)}
     assert end.total("pulltrace_downloaded_bytes_total") == end.layer_bytes + sum(envelope.values())
 
 
-def test_a_connection_cut_and_taken_up_again_counts_each_byte_once(stage: Scene) -> None:
-    image = stage.push(layers=[4 * MIB, 300_000])
-    stage.registry.throttle(4 * MIB)
-    stage.registry.cut(image.layers[0].digest, after=2 * MIB + 500_000)
-    exporter = stage.exporter()
-    stage.pulled(image)
+def test_a_connection_cut_and_taken_up_again_counts_each_byte_once(setup: NodeSetup) -> None:
+    image = setup.push(layers=[4 * MIB, 300_000])
+    setup.registry.throttle(4 * MIB)
+    setup.registry.cut(image.layers[0].digest, after=2 * MIB + 500_000)
+    exporter = setup.exporter()
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
-    assert any(request.offset for request in stage.registry.requests), "nothing was resumed"
+    assert any(request.offset for request in setup.registry.requests), "nothing was resumed"
     assert end.layer_bytes == layer_size(image)
 
 
-def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_stage: Scene) -> None:
-    stage = own_stage
-    image = stage.push(layers=[6 * MIB])
+def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    image = setup.push(layers=[6 * MIB])
     digest = image.layers[0].digest
-    stall = stage.registry.stall(digest, after=3 * MIB + 600_000)
-    exporter = stage.exporter()
-    first = stage.pull(image)
+    stall = setup.registry.stall(digest, after=3 * MIB + 600_000)
+    exporter = setup.exporter()
+    first = setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
     first.cancel()
     failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
     stall.release()
-    stage.registry.throttle(4 * MIB)
-    second = stage.pull(image)
+    setup.registry.throttle(4 * MIB)
+    second = setup.pull(image)
     resumed = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading" and scrape.pull(image).size)
     # Only what was complete counts as cached.
     cached = image.config.size
@@ -65,20 +65,20 @@ def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_stage: Scene) 
     second.wait()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=cached)
-    assert any(request.target == digest and request.offset for request in stage.registry.requests), "not resumed"
+    assert any(request.target == digest and request.offset for request in setup.registry.requests), "not resumed"
     assert end.layer_bytes == layer_size(image)
     assert end.ended == {"failed": 1, "succeeded": 1}
 
 
-def test_an_exporter_started_in_mid_pull_counts_what_it_sees_coming(stage: Scene) -> None:
-    image = stage.push(layers=[6 * MIB, 300_000])
-    stall = stage.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
-    pull = stage.pull(image)
+def test_an_exporter_started_in_mid_pull_counts_what_it_sees_coming(setup: NodeSetup) -> None:
+    image = setup.push(layers=[6 * MIB, 300_000])
+    stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
+    pull = setup.pull(image)
     stall.wait_held()
-    killed = stage.exporter()
+    killed = setup.exporter()
     before = killed.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
     killed.kill()
-    exporter = stage.exporter()
+    exporter = setup.exporter()
     first = exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.downloaded)
     assert first.pull(image).downloaded == before.pull(image).downloaded
     assert first.pull(image).start == before.pull(image).start

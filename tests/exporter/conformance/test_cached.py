@@ -1,17 +1,17 @@
 """What is on the node before a pull is shown as such, and saves bytes."""
 
 from rig.images import MIB, layer
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 
 
-def test_layers_of_an_image_that_is_there_are_cached(stage: Scene) -> None:
+def test_layers_of_an_image_that_is_there_are_cached(setup: NodeSetup) -> None:
     base = layer(2 * MIB, "base that is there before")
-    stage.pulled(stage.push("before", [base]))
-    image = stage.push("after", [base, MIB])
-    stage.registry.throttle(2 * MIB)
-    exporter = stage.exporter()
-    stage.pull(image)
+    setup.pulled(setup.push("before", [base]))
+    image = setup.push("after", [base, MIB])
+    setup.registry.throttle(2 * MIB)
+    exporter = setup.exporter()
+    setup.pull(image)
     running = exporter.wait_until(lambda scrape: (pull := scrape.pull(image)) and pull.layers)
     cached = image.layers[0].size
     assert running.pull(image).cached == cached
@@ -24,11 +24,11 @@ def test_layers_of_an_image_that_is_there_are_cached(stage: Scene) -> None:
     assert end.layer_bytes == image.layers[1].size
 
 
-def test_a_re_pull_of_what_is_there_fetches_nothing(stage: Scene) -> None:
-    image = stage.push(layers=[MIB, 300_000])
-    stage.pulled(image)
-    exporter = stage.exporter()
-    stage.pulled(image)
+def test_a_re_pull_of_what_is_there_fetches_nothing(setup: NodeSetup) -> None:
+    image = setup.push(layers=[MIB, 300_000])
+    setup.pulled(image)
+    exporter = setup.exporter()
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=image.size)
     assert end.pull(image).states == ["cached", "cached"]
@@ -37,13 +37,13 @@ def test_a_re_pull_of_what_is_there_fetches_nothing(stage: Scene) -> None:
     assert end.ended == {"succeeded": 1}
 
 
-def test_a_re_pull_that_waited_for_its_registry_has_not_failed(stage: Scene) -> None:
+def test_a_re_pull_that_waited_for_its_registry_has_not_failed(setup: NodeSetup) -> None:
     """Its lease shows the image for some 20 ms only, after seconds in which it showed nothing."""
-    image = stage.push(layers=[MIB, 300_000])
-    stage.pulled(image)
-    exporter = stage.exporter(idle="200ms")
-    hang = stage.registry.hang(image.repository)
-    pull = stage.pull(image)
+    image = setup.push(layers=[MIB, 300_000])
+    setup.pulled(image)
+    exporter = setup.exporter(idle="200ms")
+    hang = setup.registry.hang(image.repository)
+    pull = setup.pull(image)
     resolving = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
     hang.release()
     pull.wait()
@@ -53,15 +53,15 @@ def test_a_re_pull_that_waited_for_its_registry_has_not_failed(stage: Scene) -> 
     assert (end.ended, end.unresolved) == ({"succeeded": 1}, 0)
 
 
-def test_an_image_removed_and_pulled_again_is_fetched_again(stage: Scene) -> None:
-    image = stage.push(layers=[MIB, 300_000])
-    exporter = stage.exporter()
-    stage.pulled(image)
+def test_an_image_removed_and_pulled_again_is_fetched_again(setup: NodeSetup) -> None:
+    image = setup.push(layers=[MIB, 300_000])
+    exporter = setup.exporter()
+    setup.pulled(image)
     first = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": 1})
     assert first.layer_bytes == layer_size(image)
-    stage.node.remove_image(stage.reference(image))
-    stage.registry.throttle(2 * MIB)
-    stage.pulled(image)
+    setup.node.remove_image(setup.reference(image))
+    setup.registry.throttle(2 * MIB)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": 2})
     check_whole(end.pull(image), image)
     assert end.layer_bytes == 2 * layer_size(image)

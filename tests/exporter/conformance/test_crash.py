@@ -2,27 +2,27 @@
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 
 AFTER = 2 * MIB + 600_000
 
 
-def test_the_ghost_of_a_crash_is_orphaned_and_the_retry_succeeds(own_stage: Scene) -> None:
-    stage = own_stage
-    image = stage.push(layers=[4 * MIB, 300_000])
-    exporter = stage.exporter()
-    crash_in_mid_pull(stage, image, exporter)
+def test_the_ghost_of_a_crash_is_orphaned_and_the_retry_succeeds(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    image = setup.push(layers=[4 * MIB, 300_000])
+    exporter = setup.exporter()
+    crash_in_mid_pull(setup, image, exporter)
     down = exporter.wait_until(lambda scrape: not scrape.up)
     assert down.phase(image) == "downloading", "nobody knows better while containerd is down"
     assert exporter.get("/-/ready").status == 200
-    stage.node.start()
+    setup.node.start()
     ghost = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
     assert ghost.up
     assert ghost.ended == {"orphaned": 1}
     assert ghost.in_progress["downloading"] == 0
 
-    stage.pulled(image)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
     assert end.pull(image).start > ghost.pull(image).end
@@ -30,31 +30,31 @@ def test_the_ghost_of_a_crash_is_orphaned_and_the_retry_succeeds(own_stage: Scen
     assert end.layer_bytes == layer_size(image)
 
 
-def test_a_retry_at_once_after_the_crash_takes_the_ghost_s_place(own_stage: Scene) -> None:
+def test_a_retry_at_once_after_the_crash_takes_the_ghost_s_place(own_setup: NodeSetup) -> None:
     """The kubelet does not wait until the exporter has made up its mind."""
-    stage = own_stage
-    image = stage.push(layers=[4 * MIB, 300_000])
-    exporter = stage.exporter()
-    crash_in_mid_pull(stage, image, exporter)
-    stage.node.start()
-    stage.registry.throttle(MIB)
-    stage.pull(image)
+    setup = own_setup
+    image = setup.push(layers=[4 * MIB, 300_000])
+    exporter = setup.exporter()
+    crash_in_mid_pull(setup, image, exporter)
+    setup.node.start()
+    setup.registry.throttle(MIB)
+    setup.pull(image)
     running = exporter.wait_until(lambda scrape: scrape.ended == {"orphaned": 1})
     exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
     assert running.up
-    stage.registry.throttle(None)
+    setup.registry.throttle(None)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image)
 
 
-def test_an_exporter_started_after_the_crash_shows_the_ghost_as_what_it_is(own_stage: Scene) -> None:
-    stage = own_stage
-    image = stage.push(layers=[4 * MIB, 300_000])
-    crash_in_mid_pull(stage, image)
-    stage.node.start()
-    exporter = stage.exporter()
+def test_an_exporter_started_after_the_crash_shows_the_ghost_as_what_it_is(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    image = setup.push(layers=[4 * MIB, 300_000])
+    crash_in_mid_pull(setup, image)
+    setup.node.start()
+    exporter = setup.exporter()
     seen = exporter.watch(lambda scrape: scrape.phase(image) == "orphaned")
     assert not any(scrape.phase(image) in ("downloading", "unpacking") for scrape in seen), "nobody is pulling"
     ghost = seen[-1]
@@ -63,24 +63,24 @@ def test_an_exporter_started_after_the_crash_shows_the_ghost_as_what_it_is(own_s
     there = sum(layer.downloaded or 0 for layer in ghost.pull(image).layers)
     assert 2 * MIB <= there < image.size
 
-    stage.pulled(image)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image) - there
 
 
-def crash_in_mid_pull(stage: Scene, image: Image, exporter: RunningExporter | None = None) -> None:
+def crash_in_mid_pull(setup: NodeSetup, image: Image, exporter: RunningExporter | None = None) -> None:
     """Crash the daemon when the first layer is half there and the second one whole."""
-    stall = stage.registry.stall(image.layers[0].digest, after=AFTER)
-    stage.pull(image)
+    stall = setup.registry.stall(image.layers[0].digest, after=AFTER)
+    setup.pull(image)
     stall.wait_held()
-    stage.registry.wait_sent(image.layers[1].digest, image.layers[1].size)
-    watcher = exporter or stage.exporter()
+    setup.registry.wait_sent(image.layers[1].digest, image.layers[1].size)
+    watcher = exporter or setup.exporter()
     watcher.wait_until(
         lambda scrape: (pull := scrape.pull(image)) and pull.states[1:] in (["downloaded"], ["unpacking"])
     )
     if exporter is None:
         watcher.close()
-    stage.node.crash()
+    setup.node.crash()
     stall.release()

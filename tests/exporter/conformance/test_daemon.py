@@ -9,8 +9,8 @@ import grpc
 import pytest
 
 from rig.images import MIB
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 from rig.standin import StandIn
 
 STARTED = "pulltrace_containerd_start_time_seconds"
@@ -18,18 +18,18 @@ REAL_DAEMONS = "a real containerd cannot be told to answer late or with errors"
 
 
 @pytest.fixture
-def standin(own_stage: Scene) -> StandIn:
-    if not isinstance(own_stage.node, StandIn):
+def standin(own_setup: NodeSetup) -> StandIn:
+    if not isinstance(own_setup.node, StandIn):
         pytest.skip(REAL_DAEMONS)
-    return own_stage.node
+    return own_setup.node
 
 
-def test_containerd_is_absent_at_the_start_and_comes(own_stage: Scene) -> None:
-    stage = own_stage
-    stage.node.crash()
-    stage.node.socket.unlink()
-    image = stage.push()
-    exporter = stage.exporter(up=False)
+def test_containerd_is_absent_at_the_start_and_comes(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    setup.node.crash()
+    setup.node.socket.unlink()
+    image = setup.push()
+    exporter = setup.exporter(up=False)
     absent = exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
     assert not absent.up
     assert absent.value(STARTED) is None
@@ -37,38 +37,38 @@ def test_containerd_is_absent_at_the_start_and_comes(own_stage: Scene) -> None:
     assert not absent.find("pulltrace_containerd_info")
     assert exporter.get("/-/ready").status == 200
     assert exporter.pulls()["containerd"] == {"up": False}
-    stage.node.start()
+    setup.node.start()
     up = exporter.wait_until(lambda scrape: scrape.up)
-    assert up.by("version", "pulltrace_containerd_info") == {stage.node.version: 1}
-    stage.pulled(image)
+    assert up.by("version", "pulltrace_containerd_info") == {setup.node.version: 1}
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
 
 
-def test_containerd_is_restarted_while_nothing_is_pulled(own_stage: Scene) -> None:
-    stage = own_stage
-    before, after = stage.push("before"), stage.push("after")
-    exporter = stage.exporter()
-    stage.pulled(before)
+def test_containerd_is_restarted_while_nothing_is_pulled(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    before, after = setup.push("before"), setup.push("after")
+    exporter = setup.exporter()
+    setup.pulled(before)
     up = exporter.wait_until(lambda scrape: scrape.phase(before) == "succeeded")
     assert up.value(STARTED) == pytest.approx(time.time(), abs=30)
-    stage.node.crash()
+    setup.node.crash()
     down = exporter.wait_until(lambda scrape: not scrape.up)
     assert down.value(STARTED) is None
     assert down.ended == {"succeeded": 1}
-    stage.node.start()
+    setup.node.start()
     again = exporter.wait_until(lambda scrape: scrape.up)
     assert again.value(STARTED) > up.value(STARTED)
-    stage.pulled(after)
+    setup.pulled(after)
     end = exporter.wait_until(lambda scrape: scrape.phase(after) == "succeeded")
     check_whole(end.pull(after), after)
     assert end.ended == {"succeeded": 2}
     assert end.layer_bytes == layer_size(before, after)
 
 
-def test_a_failing_call_is_counted_said_once_and_got_over(own_stage: Scene, standin: StandIn) -> None:
-    image = own_stage.push()
-    exporter = own_stage.exporter(idle="200ms")
+def test_a_failing_call_is_counted_said_once_and_got_over(own_setup: NodeSetup, standin: StandIn) -> None:
+    image = own_setup.push()
+    exporter = own_setup.exporter(idle="200ms")
     with standin.faults.failing("Leases/List", grpc.StatusCode.RESOURCE_EXHAUSTED, "too many"):
         down = exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") >= 3)
         assert not down.up
@@ -78,17 +78,17 @@ def test_a_failing_call_is_counted_said_once_and_got_over(own_stage: Scene, stan
     assert len(said) == 1, said
     assert "too many" in str(said[0])
     exporter.wait_until(lambda scrape: scrape.up)
-    own_stage.pulled(image)
+    own_setup.pulled(image)
     check_whole(exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded").pull(image), image)
 
 
 @pytest.mark.parametrize("calls", ["Content/*", "Snapshots/*", "Images/*", "Leases/ListResources"])
-def test_calls_that_fail_in_mid_pull_cost_no_byte(own_stage: Scene, standin: StandIn, calls: str) -> None:
-    image = own_stage.push(layers=[3 * MIB, 300_000])
-    own_stage.registry.throttle(MIB)  # longer than the pauses after three failures
-    exporter = own_stage.exporter()
+def test_calls_that_fail_in_mid_pull_cost_no_byte(own_setup: NodeSetup, standin: StandIn, calls: str) -> None:
+    image = own_setup.push(layers=[3 * MIB, 300_000])
+    own_setup.registry.throttle(MIB)  # longer than the pauses after three failures
+    exporter = own_setup.exporter()
     with standin.faults.failing(calls, times=3):
-        pull = own_stage.pull(image)
+        pull = own_setup.pull(image)
         exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     pull.wait()
@@ -97,15 +97,15 @@ def test_calls_that_fail_in_mid_pull_cost_no_byte(own_stage: Scene, standin: Sta
     assert end.layer_bytes == layer_size(image)
 
 
-def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_stage: Scene, standin: StandIn) -> None:
-    image = own_stage.push(layers=[3 * MIB, 300_000])
-    own_stage.registry.throttle(MIB)
+def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_setup: NodeSetup, standin: StandIn) -> None:
+    image = own_setup.push(layers=[3 * MIB, 300_000])
+    own_setup.registry.throttle(MIB)
     unknown = ("Version/*", "Snapshots/*", "Namespaces/*", "Events/*")
     with ExitStack() as stack:
         for calls in unknown:
             stack.enter_context(standin.faults.failing(calls, grpc.StatusCode.UNIMPLEMENTED))
-        exporter = own_stage.exporter(idle="200ms")
-        own_stage.pull(image)
+        exporter = own_setup.exporter(idle="200ms")
+        own_setup.pull(image)
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert end.layer_bytes == layer_size(image)
@@ -113,8 +113,8 @@ def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_stage: S
     assert end.value("pulltrace_containerd_info") is None
 
 
-def test_a_daemon_that_does_not_answer_delays_no_scrape(own_stage: Scene, standin: StandIn) -> None:
-    exporter = own_stage.exporter(idle="200ms")
+def test_a_daemon_that_does_not_answer_delays_no_scrape(own_setup: NodeSetup, standin: StandIn) -> None:
+    exporter = own_setup.exporter(idle="200ms")
     with standin.faults.delaying("Leases/List"):
         began = time.monotonic()
         late = exporter.wait_until(lambda scrape: not scrape.up)
@@ -128,23 +128,23 @@ def test_a_daemon_that_does_not_answer_delays_no_scrape(own_stage: Scene, standi
     exporter.wait_until(lambda scrape: scrape.up)
 
 
-def test_a_slow_daemon_is_read_slowly_and_rightly(own_stage: Scene, standin: StandIn) -> None:
-    image = own_stage.push(layers=[3 * MIB, 300_000])
-    own_stage.registry.throttle(2 * MIB)
-    exporter = own_stage.exporter()
+def test_a_slow_daemon_is_read_slowly_and_rightly(own_setup: NodeSetup, standin: StandIn) -> None:
+    image = own_setup.push(layers=[3 * MIB, 300_000])
+    own_setup.registry.throttle(2 * MIB)
+    exporter = own_setup.exporter()
     with standin.faults.delaying("*", 0.1):
-        own_stage.pull(image)
+        own_setup.pull(image)
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert end.layer_bytes == layer_size(image)
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
 
 
-def test_a_connection_that_breaks_is_made_again(own_stage: Scene, standin: StandIn) -> None:
-    image = own_stage.push(layers=[3 * MIB])
-    own_stage.registry.throttle(2 * MIB)
-    exporter = own_stage.exporter()
-    own_stage.pull(image)
+def test_a_connection_that_breaks_is_made_again(own_setup: NodeSetup, standin: StandIn) -> None:
+    image = own_setup.push(layers=[3 * MIB])
+    own_setup.registry.throttle(2 * MIB)
+    exporter = own_setup.exporter()
+    own_setup.pull(image)
     exporter.wait_until(lambda scrape: scrape.downloaded(image) > MIB)
     standin.drop_connections()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")

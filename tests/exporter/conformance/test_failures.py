@@ -5,27 +5,27 @@ import pytest
 from rig.containerd import RealContainerd
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
+from rig.invariants import check_whole, layer_size
 from rig.node import PullFailed
+from rig.node_setup import NodeSetup
 from rig.processes import run
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
 from rig.standin import StandIn
 
 STATUSES = (401, 404, 500)
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_layer_that_the_registry_refuses_in_the_midst_fails_the_pull(stage: Scene, status: int) -> None:
+def test_a_layer_that_the_registry_refuses_in_the_midst_fails_the_pull(setup: NodeSetup, status: int) -> None:
     """As when a token has expired and the connection broke."""
-    image = stage.push(f"app-{status}", layers=[300_000, 2 * MIB])
+    image = setup.push(f"app-{status}", layers=[300_000, 2 * MIB])
     small, big = image.layers
-    stall = stage.registry.stall(big.digest, after=MIB + 600_000)
-    exporter = stage.exporter()
-    pull = stage.pull(image)
+    stall = setup.registry.stall(big.digest, after=MIB + 600_000)
+    exporter = setup.exporter()
+    pull = setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= small.size + MIB)
-    stage.registry.deny(big.digest, status)
-    stage.registry.cut(big.digest, after=MIB + 600_000)
+    setup.registry.deny(big.digest, status)
+    setup.registry.cut(big.digest, after=MIB + 600_000)
     stall.release()
     with pytest.raises(PullFailed):
         pull.wait()
@@ -40,12 +40,12 @@ def test_a_layer_that_the_registry_refuses_in_the_midst_fails_the_pull(stage: Sc
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_manifest_that_the_registry_refuses_is_a_pull_that_never_had_a_name(stage: Scene, status: int) -> None:
-    image = stage.push(f"app-{status}")
-    stage.registry.deny(image.repository, status)
-    hang = stage.registry.hang(image.repository)
-    exporter = stage.exporter(idle="200ms")
-    pull = stage.pull(image)
+def test_a_manifest_that_the_registry_refuses_is_a_pull_that_never_had_a_name(setup: NodeSetup, status: int) -> None:
+    image = setup.push(f"app-{status}")
+    setup.registry.deny(image.repository, status)
+    hang = setup.registry.hang(image.repository)
+    exporter = setup.exporter(idle="200ms")
+    pull = setup.pull(image)
     resolving = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
     start = resolving.value("pulltrace_oldest_resolving_start_time_seconds")
     now = resolving.value("pulltrace_exporter_time_seconds")
@@ -61,21 +61,21 @@ def test_a_manifest_that_the_registry_refuses_is_a_pull_that_never_had_a_name(st
     assert not end.ended
 
 
-def test_a_refusal_at_once_is_no_news(stage: Scene) -> None:
+def test_a_refusal_at_once_is_no_news(setup: NodeSetup) -> None:
     """It lived less than the second after which a lease without an image counts as a pull."""
-    image = stage.push()
-    stage.registry.deny(image.repository, 404)
-    exporter = stage.exporter(idle="200ms")
-    stage.fails(image)
+    image = setup.push()
+    setup.registry.deny(image.repository, 404)
+    exporter = setup.exporter(idle="200ms")
+    setup.fails(image)
     end = exporter.wait_polled()
     assert (end.unresolved, end.pulls, end.ended) == (0, (), {})
 
 
-def test_a_cancelled_pull_has_failed(stage: Scene) -> None:
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.stall(image.layers[0].digest, after=2 * MIB)
-    exporter = stage.exporter()
-    pull = stage.pull(image)
+def test_a_cancelled_pull_has_failed(setup: NodeSetup) -> None:
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.stall(image.layers[0].digest, after=2 * MIB)
+    exporter = setup.exporter()
+    pull = setup.pull(image)
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
     pull.cancel()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
@@ -84,15 +84,15 @@ def test_a_cancelled_pull_has_failed(stage: Scene) -> None:
     assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
 
 
-def test_a_retry_continues_the_series_of_the_failed_pull(stage: Scene) -> None:
-    image = stage.push(layers=[300_000, 2 * MIB])
-    stage.registry.deny(image.layers[1].digest, 500)
-    exporter = stage.exporter()
-    fail_in_sight(stage, exporter, image)
+def test_a_retry_continues_the_series_of_the_failed_pull(setup: NodeSetup) -> None:
+    image = setup.push(layers=[300_000, 2 * MIB])
+    setup.registry.deny(image.layers[1].digest, 500)
+    exporter = setup.exporter()
+    fail_in_sight(setup, exporter, image)
     failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed").pull(image)
-    stage.registry.allow(image.layers[1].digest)
-    stage.registry.throttle(2 * MIB)
-    stage.pull(image)
+    setup.registry.allow(image.layers[1].digest)
+    setup.registry.throttle(2 * MIB)
+    setup.pull(image)
     again = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading").pull(image)
     assert again.end is None
     assert again.start > failed.end
@@ -100,15 +100,15 @@ def test_a_retry_continues_the_series_of_the_failed_pull(stage: Scene) -> None:
     assert end.ended == {"failed": 1, "succeeded": 1}
 
 
-def test_a_failed_re_pull_of_a_present_image_has_failed(stage: Scene) -> None:
+def test_a_failed_re_pull_of_a_present_image_has_failed(setup: NodeSetup) -> None:
     """The image record is there all the time; it says nothing of a pull that came after it."""
-    image = stage.push(layers=[300_000])
-    exporter = stage.exporter()
-    stage.pulled(image)
+    image = setup.push(layers=[300_000])
+    exporter = setup.exporter()
+    setup.pulled(image)
     exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    lose(stage, image.config.digest)
-    stall = stage.registry.stall(image.config.digest)
-    pull = stage.pull(image)
+    lose(setup, image.config.digest)
+    stall = setup.registry.stall(image.config.digest)
+    pull = setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
     pull.cancel()
@@ -117,34 +117,34 @@ def test_a_failed_re_pull_of_a_present_image_has_failed(stage: Scene) -> None:
     assert end.pull(image).cached == image.layers[0].size
 
 
-def test_a_tag_that_has_moved_fails_without_touching_the_image_that_is_there(stage: Scene) -> None:
-    old = stage.push(layers=[300_000])
-    exporter = stage.exporter()
-    stage.pulled(old)
+def test_a_tag_that_has_moved_fails_without_touching_the_image_that_is_there(setup: NodeSetup) -> None:
+    old = setup.push(layers=[300_000])
+    exporter = setup.exporter()
+    setup.pulled(old)
     exporter.wait_until(lambda scrape: scrape.phase(old) == "succeeded")
-    new = stage.push(layers=[200_000])
-    assert stage.reference(new) == stage.reference(old)
-    stage.registry.deny(new.layers[0].digest, 404)
-    fail_in_sight(stage, exporter, new)
+    new = setup.push(layers=[200_000])
+    assert setup.reference(new) == setup.reference(old)
+    setup.registry.deny(new.layers[0].digest, 404)
+    fail_in_sight(setup, exporter, new)
     end = exporter.wait_until(lambda scrape: scrape.phase(new) == "failed")
     check_whole(end.pull(old), old)
     assert end.ended == {"succeeded": 1, "failed": 1}
     assert end.layer_bytes == layer_size(old)
 
 
-def fail_in_sight(stage: Scene, exporter: RunningExporter, image: Image) -> None:
+def fail_in_sight(setup: NodeSetup, exporter: RunningExporter, image: Image) -> None:
     """Let a pull fail not before the exporter has seen it: on a fast machine it would be over in a moment."""
-    stall = stage.registry.stall(image.config.digest)
-    pull = stage.pull(image)
+    stall = setup.registry.stall(image.config.digest)
+    pull = setup.pull(image)
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
     stall.release()
     with pytest.raises(PullFailed):
         pull.wait()
 
 
-def lose(stage: Scene, digest: str) -> None:
+def lose(setup: NodeSetup, digest: str) -> None:
     """Take a blob out of the store, as a disk's repair does; the image record stays."""
-    node = stage.node
+    node = setup.node
     if isinstance(node, StandIn):
         with node.records.lock:
             del node.records.namespace("k8s.io").blobs[digest]

@@ -1,19 +1,19 @@
 """Images of every kind that registries serve, and every way of naming one."""
 
 from rig.images import MIB, layer
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 
 
-def test_both_families_of_media_types_with_and_without_an_index(stage: Scene) -> None:
+def test_both_families_of_media_types_with_and_without_an_index(setup: NodeSetup) -> None:
     images = [
-        stage.push(f"{'docker' if docker else 'oci'}-{'index' if index else 'manifest'}", docker=docker, index=index)
+        setup.push(f"{'docker' if docker else 'oci'}-{'index' if index else 'manifest'}", docker=docker, index=index)
         for docker in (False, True)
         for index in (False, True)
     ]
-    exporter = stage.exporter()
+    exporter = setup.exporter()
     for image in images:
-        stage.pulled(image)
+        setup.pulled(image)
     end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
     wanted: dict[str, float] = {}
     for image in images:
@@ -23,34 +23,34 @@ def test_both_families_of_media_types_with_and_without_an_index(stage: Scene) ->
     assert end.by("media_type", "pulltrace_downloaded_bytes_total") == wanted
 
 
-def test_a_reference_by_digest(stage: Scene) -> None:
-    image = stage.push(layers=[300_000])
-    reference = image.digest_reference(stage.registry.host)
-    exporter = stage.exporter()
-    stage.pull_reference(reference).wait()
+def test_a_reference_by_digest(setup: NodeSetup) -> None:
+    image = setup.push(layers=[300_000])
+    reference = image.digest_reference(setup.registry.host)
+    exporter = setup.exporter()
+    setup.pull_reference(reference).wait()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert end.pull(image).reference == reference
 
 
-def test_the_registry_is_its_host_without_the_port(stage: Scene) -> None:
-    image = stage.push(layers=[300_000])
-    exporter = stage.exporter()
-    reference = image.reference(stage.registry.local_name)
-    stage.pull_reference(reference).wait()
+def test_the_registry_is_its_host_without_the_port(setup: NodeSetup) -> None:
+    image = setup.push(layers=[300_000])
+    exporter = setup.exporter()
+    reference = image.reference(setup.registry.local_name)
+    setup.pull_reference(reference).wait()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     assert end.pull(image).registry == "localhost"
     assert end.pull(image).reference == reference
     assert end.value("pulltrace_pulls_total", registry="localhost", result="succeeded") == 1
 
 
-def test_a_layer_twice_in_one_manifest_has_two_series_and_counts_once(stage: Scene) -> None:
+def test_a_layer_twice_in_one_manifest_has_two_series_and_counts_once(setup: NodeSetup) -> None:
     twice = layer(MIB + 1, "named twice in one manifest")
-    image = stage.push(layers=[twice, 300_000, twice])
-    stage.registry.throttle(4 * MIB)
-    exporter = stage.exporter()
-    stage.pull(image)
+    image = setup.push(layers=[twice, 300_000, twice])
+    setup.registry.throttle(4 * MIB)
+    exporter = setup.exporter()
+    setup.pull(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert len(end.pull(image).layers) == 3
-    assert end.layer_bytes == layer_size(image) == stage.registry.sent(image.layers[0].digest) + image.layers[1].size
+    assert end.layer_bytes == layer_size(image) == setup.registry.sent(image.layers[0].digest) + image.layers[1].size

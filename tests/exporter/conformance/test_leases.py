@@ -4,23 +4,23 @@ import time
 from pathlib import Path
 
 from rig.images import MIB, build, write_archive
-from rig.sanity import check_whole
-from rig.scene import Scene
+from rig.invariants import check_whole
+from rig.node_setup import NodeSetup
 
 
-def test_an_import_from_an_archive_is_no_pull(stage: Scene, tmp_path: Path) -> None:
+def test_an_import_from_an_archive_is_no_pull(setup: NodeSetup, tmp_path: Path) -> None:
     name = "registry.example/imported:v1"
     archive = write_archive(build("imported", [8 * MIB, 300_000]), tmp_path / "image.tar", name)
-    exporter = stage.exporter(busy="50ms", idle="50ms")
-    stage.node.import_image(archive)
+    exporter = setup.exporter(busy="50ms", idle="50ms")
+    setup.node.import_image(archive)
     end = exporter.wait_polled()
     assert (end.pulls, end.ended, end.unresolved) == ((), {}, 0)
     assert end.total("pulltrace_downloaded_bytes_total") == 0
 
 
-def test_a_held_lease_without_an_image_is_resolving_until_it_goes(stage: Scene) -> None:
-    exporter = stage.exporter(idle="200ms")
-    drop = stage.node.hold_lease("held-for-a-while")
+def test_a_held_lease_without_an_image_is_resolving_until_it_goes(setup: NodeSetup) -> None:
+    exporter = setup.exporter(idle="200ms")
+    drop = setup.node.hold_lease("held-for-a-while")
     held = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
     assert not held.pulls
     drop()
@@ -28,9 +28,9 @@ def test_a_held_lease_without_an_image_is_resolving_until_it_goes(stage: Scene) 
     assert (end.pulls, end.ended, end.unresolved) == ((), {}, 1)
 
 
-def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(stage: Scene) -> None:
-    exporter = stage.exporter(idle="50ms")
-    drop = stage.node.hold_lease("held-for-a-moment")
+def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(setup: NodeSetup) -> None:
+    exporter = setup.exporter(idle="50ms")
+    drop = setup.node.hold_lease("held-for-a-moment")
     seen = exporter.wait_polled()
     drop()
     end = exporter.wait_polled()
@@ -39,12 +39,12 @@ def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(stage: Sce
         assert scrape.in_progress["resolving"] == 0
 
 
-def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_stage: Scene) -> None:
-    stage = own_stage
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.stall(image.layers[0].digest, after=2 * MIB + 600_000)
-    exporter = stage.exporter("--pull.abandoned=2s", idle="200ms")
-    kill = stage.node.client_pull(stage.reference(image))
+def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.stall(image.layers[0].digest, after=2 * MIB + 600_000)
+    exporter = setup.exporter("--pull.abandoned=2s", idle="200ms")
+    kill = setup.node.client_pull(setup.reference(image))
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 2 * MIB)
     kill()
     killed_at = time.time()
@@ -56,17 +56,17 @@ def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_stage: Scene)
     assert exporter.wait_polled().ended == {"orphaned": 1}
 
 
-def test_a_retry_beside_an_abandoned_lease_is_an_ordinary_pull(own_stage: Scene) -> None:
-    stage = own_stage
-    image = stage.push(layers=[2 * MIB, 300_000])
-    stall = stage.registry.stall(image.layers[0].digest, after=MIB + 600_000)
-    exporter = stage.exporter("--pull.abandoned=2s", idle="200ms")
-    kill = stage.node.client_pull(stage.reference(image))
+def test_a_retry_beside_an_abandoned_lease_is_an_ordinary_pull(own_setup: NodeSetup) -> None:
+    setup = own_setup
+    image = setup.push(layers=[2 * MIB, 300_000])
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 600_000)
+    exporter = setup.exporter("--pull.abandoned=2s", idle="200ms")
+    kill = setup.node.client_pull(setup.reference(image))
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
     kill()
     exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
     stall.release()
-    stage.pulled(image)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))

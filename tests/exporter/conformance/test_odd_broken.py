@@ -9,10 +9,10 @@ import pytest
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, OCI, Blob, Image, Layer, build, sha256
+from rig.invariants import check_whole
 from rig.node import PullFailed
+from rig.node_setup import NodeSetup
 from rig.pacing import Stall
-from rig.sanity import check_whole
-from rig.scene import Scene
 
 Spoil = Callable[[dict[str, Any]], bytes]
 
@@ -46,12 +46,12 @@ SPOILS = (cut_short, no_config, no_digests, another_kind, huge)
 
 @pytest.mark.parametrize("index", [False, True], ids=["root", "in-index"])
 @pytest.mark.parametrize("spoil", SPOILS, ids=lambda spoil: spoil.__name__)
-def test_a_manifest_that_is_none_harms_no_other_pull(stage: Scene, spoil: Spoil, *, index: bool) -> None:
+def test_a_manifest_that_is_none_harms_no_other_pull(setup: NodeSetup, spoil: Spoil, *, index: bool) -> None:
     name = f"{spoil.__name__.replace('_', '-')}-{'index' if index else 'root'}"
-    exporter = stage.exporter(idle="200ms")
-    good, stall = stalled(stage, exporter, f"beside-{name}")
-    bad = stage.registry.push(spoiled(f"odd/broken/{name}", spoil, index=index))
-    pull = stage.pull(bad)
+    exporter = setup.exporter(idle="200ms")
+    good, stall = stalled(setup, exporter, f"beside-{name}")
+    bad = setup.registry.push(spoiled(f"odd/broken/{name}", spoil, index=index))
+    pull = setup.pull(bad)
     try:
         pull.wait()
     except PullFailed:
@@ -68,18 +68,18 @@ def test_a_manifest_that_is_none_harms_no_other_pull(stage: Scene, spoil: Spoil,
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
     assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
     # 1.6 writes the tag anew seconds after such a pull's end, which cannot be told from a short re-pull.
-    again = stage.node.name == "containerd-1.6" and succeeded
+    again = setup.node.name == "containerd-1.6" and succeeded
     assert 1 + succeeded <= end.ended["succeeded"] <= 1 + succeeded + again
     assert "orphaned" not in end.ended
 
 
-def test_a_config_that_the_registry_has_not_fails_the_pull(stage: Scene) -> None:
-    exporter = stage.exporter()
-    good, stall = stalled(stage, exporter, "beside")
-    image = stage.push("configless", [300_000, MIB])
-    stage.registry.deny(image.config.digest, 404)
-    hold = stage.registry.stall(image.manifest.digest, after=20)
-    pull = stage.pull(image)
+def test_a_config_that_the_registry_has_not_fails_the_pull(setup: NodeSetup) -> None:
+    exporter = setup.exporter()
+    good, stall = stalled(setup, exporter, "beside")
+    image = setup.push("configless", [300_000, MIB])
+    setup.registry.deny(image.config.digest, 404)
+    hold = setup.registry.stall(image.manifest.digest, after=20)
+    pull = setup.pull(image)
     hold.wait_held()
     hold.release()
     with pytest.raises(PullFailed):
@@ -93,14 +93,14 @@ def test_a_config_that_the_registry_has_not_fails_the_pull(stage: Scene) -> None
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
 
 
-def test_a_layer_of_no_bytes_fails_the_pull_and_nothing_else(stage: Scene) -> None:
+def test_a_layer_of_no_bytes_fails_the_pull_and_nothing_else(setup: NodeSetup) -> None:
     """containerd refuses to fetch what has no size."""
-    exporter = stage.exporter()
-    good, stall = stalled(stage, exporter, "beside")
-    image = stage.push("empty", [300_000, Layer(sha256(b""), "gzip", b"")])
+    exporter = setup.exporter()
+    good, stall = stalled(setup, exporter, "beside")
+    image = setup.push("empty", [300_000, Layer(sha256(b""), "gzip", b"")])
     assert image.layers[1].size == 0
-    hold = stage.registry.stall(image.config.digest)
-    pull = stage.pull(image)
+    hold = setup.registry.stall(image.config.digest)
+    pull = setup.pull(image)
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
     hold.release()
     with pytest.raises(PullFailed):
@@ -126,11 +126,11 @@ def spoiled(repository: str, spoil: Spoil, *, index: bool) -> Image:
     return replace(image, index=Blob.of_json(OCI.index, document), manifest=manifest)
 
 
-def stalled(stage: Scene, exporter: RunningExporter, name: str) -> tuple[Image, Stall]:
+def stalled(setup: NodeSetup, exporter: RunningExporter, name: str) -> tuple[Image, Stall]:
     """A good pull that runs until its stall is released."""
-    image = stage.push(name, [2 * MIB])
-    stall = stage.registry.stall(image.layers[0].digest, after=MIB + 500_000)
-    stage.pull(image)
+    image = setup.push(name, [2 * MIB])
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
+    setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded)
     return image, stall

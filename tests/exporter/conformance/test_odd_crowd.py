@@ -6,9 +6,9 @@ import pytest
 
 from rig.containerd import RealContainerd
 from rig.images import MIB, build, sha256, write_archive
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 from rig.processes import run
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
 from rig.standin import StandIn
 from rig.standin.records import Blob
 
@@ -18,15 +18,15 @@ REAL_PODS, REAL_BLOBS = 200, 1500
 
 
 @pytest.fixture
-def crowded(own_stage: Scene, tmp_path: Path) -> Scene:
+def crowded(own_setup: NodeSetup, tmp_path: Path) -> NodeSetup:
     """A node that is full before the exporter starts."""
-    node = own_stage.node
+    node = own_setup.node
     if isinstance(node, StandIn):
         crowd_standin(node)
     else:
         assert isinstance(node, RealContainerd)
         crowd_real(node, tmp_path)
-    return own_stage
+    return own_setup
 
 
 def crowd_standin(node: StandIn) -> None:
@@ -48,22 +48,22 @@ def crowd_real(node: RealContainerd, folder: Path) -> None:
     run([*node._ctr, "images", "import", "--no-unpack", archive])
 
 
-def test_an_idle_look_is_one_call_and_pulls_are_right_in_a_crowd(crowded: Scene) -> None:
-    stage = crowded
-    exporter = stage.exporter(idle="200ms")
-    if isinstance(stage.node, StandIn):
+def test_an_idle_look_is_one_call_and_pulls_are_right_in_a_crowd(crowded: NodeSetup) -> None:
+    setup = crowded
+    exporter = setup.exporter(idle="200ms")
+    if isinstance(setup.node, StandIn):
         exporter.wait_polled()
-        stage.node.faults.reset()
+        setup.node.faults.reset()
         before = exporter.scrape().total("pulltrace_exporter_poll_duration_seconds_count")
         while (end := exporter.wait_polled()).total("pulltrace_exporter_poll_duration_seconds_count") < before + 6:
             pass
         polls = end.total("pulltrace_exporter_poll_duration_seconds_count") - before
-        calls = dict(stage.node.faults.calls)
+        calls = dict(setup.node.faults.calls)
         assert set(calls) == {"Leases/List"}, "an idle node is asked for nothing else"
         assert polls - 1 <= calls["Leases/List"] <= polls + 2
-    image = stage.push(layers=[2 * MIB, 300_000])
-    stage.registry.throttle(4 * MIB)
-    stage.pulled(image)
+    image = setup.push(layers=[2 * MIB, 300_000])
+    setup.registry.throttle(4 * MIB)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert (end.ended, end.unresolved) == ({"succeeded": 1}, 0)

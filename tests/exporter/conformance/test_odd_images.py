@@ -4,15 +4,15 @@ from dataclasses import replace
 
 from pulltrace_exporter.model.image import OCI_MANIFEST
 from rig.images import MIB, OCI, Blob, Image, build, layer, sha256
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 
 
-def test_zstd_and_uncompressed_layers_beside_gzip(stage: Scene) -> None:
+def test_zstd_and_uncompressed_layers_beside_gzip(setup: NodeSetup) -> None:
     layers = [layer(MIB, "z", "zstd"), layer(400_000, "plain", "none"), layer(300_000, "g", "gzip")]
-    image = stage.push(layers=layers)
-    exporter = stage.exporter()
-    stage.pulled(image)
+    image = setup.push(layers=layers)
+    exporter = setup.exporter()
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     counted = end.by("media_type", "pulltrace_downloaded_bytes_total")
@@ -20,58 +20,58 @@ def test_zstd_and_uncompressed_layers_beside_gzip(stage: Scene) -> None:
     assert end.layer_bytes == layer_size(image)
 
 
-def test_of_several_platforms_only_ours_counts(stage: Scene) -> None:
+def test_of_several_platforms_only_ours_counts(setup: NodeSetup) -> None:
     others = ("linux/arm64", "linux/s390x", "linux/ppc64le", "windows/amd64")
-    image = stage.registry.push(build("odd/several-platforms", [MIB, 300_000], tag="v1", platforms=others))
-    exporter = stage.exporter()
-    stage.pulled(image)
+    image = setup.registry.push(build("odd/several-platforms", [MIB, 300_000], tag="v1", platforms=others))
+    exporter = setup.exporter()
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     assert len(image.others) == 3 * len(others)
-    foreign = sum(stage.registry.sent(blob.digest) for blob in image.others)
+    foreign = sum(setup.registry.sent(blob.digest) for blob in image.others)
     assert foreign == 0, "the node itself fetched more than its platform"
     own = (image.root, image.manifest, image.config, *image.layers)
     assert end.total("pulltrace_downloaded_bytes_total") == sum(blob.size for blob in own)
 
 
-def test_the_same_image_from_a_second_repository_is_another_pull_without_bytes(stage: Scene) -> None:
+def test_the_same_image_from_a_second_repository_is_another_pull_without_bytes(setup: NodeSetup) -> None:
     layers = [layer(MIB, "in two repositories"), layer(300_000, "in two repositories")]
     first, second = (
-        stage.registry.push(build(f"odd/repositories/{name}", layers, tag="v1", platforms=()))
+        setup.registry.push(build(f"odd/repositories/{name}", layers, tag="v1", platforms=()))
         for name in ("first", "second")
     )
     assert first.root == second.root
-    exporter = stage.exporter()
-    stage.pulled(first)
+    exporter = setup.exporter()
+    setup.pulled(first)
     before = exporter.wait_until(lambda scrape: scrape.phase(first) == "succeeded")
-    stage.pulled(second)
+    setup.pulled(second)
     end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": 2})
     check_whole(end.pull(second), second, cached=second.size)
     check_whole(end.pull(first), first)
     assert end.pull(second).states == ["cached", "cached"]
-    assert end.pull(second).reference == stage.reference(second)
+    assert end.pull(second).reference == setup.reference(second)
     assert end.total("pulltrace_cached_bytes_total") == second.size
     counted = "pulltrace_downloaded_bytes_total"
     assert end.total(counted) == before.total(counted)
     assert end.layer_bytes == layer_size(first)
 
 
-def test_two_hundred_layers(stage: Scene) -> None:
-    image = stage.push(layers=[1000 + number for number in range(200)])
-    exporter = stage.exporter()
-    stage.pulled(image)
+def test_two_hundred_layers(setup: NodeSetup) -> None:
+    image = setup.push(layers=[1000 + number for number in range(200)])
+    exporter = setup.exporter()
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=60)
     check_whole(end.pull(image), image)
     assert end.pull(image).counts["unpacked"] == 200
     assert end.layer_bytes == layer_size(image)
 
 
-def test_an_artifact_of_unknown_types_is_counted_by_its_own_media_types(stage: Scene) -> None:
+def test_an_artifact_of_unknown_types_is_counted_by_its_own_media_types(setup: NodeSetup) -> None:
     """The node may refuse to make an image of it; what it fetched until then is told all the same."""
-    image = stage.registry.push(artifact("odd/artifact", [2 * MIB, 300_000]))
-    stall = stage.registry.stall(image.layers[0].digest, after=MIB + 500_000)
-    exporter = stage.exporter()
-    pull = stage.pull(image)
+    image = setup.registry.push(artifact("odd/artifact", [2 * MIB, 300_000]))
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
+    exporter = setup.exporter()
+    pull = setup.pull(image)
     stall.wait_held()
     running = exporter.wait_until(
         lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded == MIB

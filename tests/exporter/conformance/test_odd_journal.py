@@ -13,11 +13,11 @@ import pytest
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
+from rig.invariants import check_whole
 from rig.node import PullFailed
+from rig.node_setup import BUSY, IDLE, NodeSetup
 from rig.processes import Process
 from rig.running import ENVIRONMENT, EXPORTER
-from rig.sanity import check_whole
-from rig.scene import BUSY, IDLE, Scene
 
 PAIR = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S+)')
 NUMBERS = {"layer": int, "bytes": int, "durationSeconds": float}
@@ -53,14 +53,14 @@ def form(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def hire(stage: Scene, form: str, tmp_path: Path) -> Callable[[], RunningExporter]:
+def hire(setup: NodeSetup, form: str, tmp_path: Path) -> Callable[[], RunningExporter]:
     """Starts an exporter that writes its log in this format."""
 
     def start() -> RunningExporter:
         kind = RunningExporter if form == "json" else Logfmt
         flags = (f"--poll.interval={BUSY}", f"--poll.idle-interval={IDLE}")
-        exporter = kind(stage.node.socket, tmp_path / "journal.log", *flags)
-        stage.finally_(exporter.close)
+        exporter = kind(setup.node.socket, tmp_path / "journal.log", *flags)
+        setup.finally_(exporter.close)
         exporter.wait_until(lambda scrape: scrape.up)
         return exporter
 
@@ -80,11 +80,11 @@ def kinds(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
     return Counter((event["event"], event.get("layerDigest", "")) for event in events)
 
 
-def test_each_event_of_a_pull_comes_once(stage: Scene, hire: Hire, form: str) -> None:
+def test_each_event_of_a_pull_comes_once(setup: NodeSetup, hire: Hire, form: str) -> None:
     journalist = hire()
-    image = stage.push(form, [3 * MIB, 300_000, 200_000])
-    stage.registry.throttle(4 * MIB)
-    stage.pulled(image)
+    image = setup.push(form, [3 * MIB, 300_000, 200_000])
+    setup.registry.throttle(4 * MIB)
+    setup.pulled(image)
     end = journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
     journalist.wait_polled()
@@ -102,16 +102,16 @@ def test_each_event_of_a_pull_comes_once(stage: Scene, hire: Hire, form: str) ->
     assert {(event["registry"], event["repository"]) for event in events} == {("127.0.0.1", image.repository)}
     sizes = {event["layer"]: event["bytes"] for event in events if "layer" in event}
     assert sizes == {number: blob.size for number, blob in enumerate(image.layers)}
-    assert events[-1]["reference"] == stage.reference(image)
+    assert events[-1]["reference"] == setup.reference(image)
     assert events[-1]["bytes"] == image.size
     assert events[-1]["durationSeconds"] == pytest.approx(end.pull(image).end - end.pull(image).start, abs=0.01)
 
 
-def test_a_failed_pull_and_its_retry_are_two_stories(stage: Scene, hire: Hire, form: str) -> None:
+def test_a_failed_pull_and_its_retry_are_two_stories(setup: NodeSetup, hire: Hire, form: str) -> None:
     journalist = hire()
-    image = stage.push(form, [2 * MIB, 300_000])
-    stall = stage.registry.stall(image.layers[0].digest, after=MIB + 500_000)
-    pull = stage.pull(image)
+    image = setup.push(form, [2 * MIB, 300_000])
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
+    pull = setup.pull(image)
     journalist.wait_until(
         lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded == MIB
     )
@@ -120,7 +120,7 @@ def test_a_failed_pull_and_its_retry_are_two_stories(stage: Scene, hire: Hire, f
         pull.wait()
     journalist.wait_until(lambda scrape: scrape.phase(image) == "failed")
     stall.release()
-    stage.pulled(image)
+    setup.pulled(image)
     journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     journalist.wait_polled()
     found = kinds(journal(journalist, image))
@@ -136,10 +136,10 @@ def test_a_failed_pull_and_its_retry_are_two_stories(stage: Scene, hire: Hire, f
     assert found["layer.completed", image.layers[1].digest] in (1, 2)
 
 
-def test_a_re_pull_of_what_is_there_has_no_layers_to_tell_of(stage: Scene, hire: Hire, form: str) -> None:
-    image = stage.pulled(stage.push(form, [300_000]))
+def test_a_re_pull_of_what_is_there_has_no_layers_to_tell_of(setup: NodeSetup, hire: Hire, form: str) -> None:
+    image = setup.pulled(setup.push(form, [300_000]))
     journalist = hire()
-    stage.pulled(image)
+    setup.pulled(image)
     journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     journalist.wait_polled()
     assert [event["event"] for event in journal(journalist, image)] == [

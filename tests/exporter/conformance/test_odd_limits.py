@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rig.exporter import RunningExporter
-from rig.scene import Scene, scene
+from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
 from rig.standin import MIB, Layer, StandIn, SyntheticRegistry
 from rig.standin.asking import wait_until
@@ -28,10 +28,10 @@ def source() -> SyntheticRegistry:
 
 
 @pytest.fixture
-def stage(source: SyntheticRegistry, tmp_path: Path) -> Iterator[Scene]:
+def setup(source: SyntheticRegistry, tmp_path: Path) -> Iterator[NodeSetup]:
     with (
         StandIn(Path(tempfile.mkdtemp(prefix="pts-")), source) as node,
-        scene(node, "limits", tmp_path) as opened,
+        node_setup(node, "limits", tmp_path) as opened,
     ):
         yield opened
 
@@ -59,12 +59,12 @@ def until_described(exporter: RunningExporter, layers: int) -> tuple[int, Scrape
     return found
 
 
-def test_more_pulls_than_the_limit_are_counted_and_not_shown(stage: Scene, source: SyntheticRegistry) -> None:
+def test_more_pulls_than_the_limit_are_counted_and_not_shown(setup: NodeSetup, source: SyntheticRegistry) -> None:
     for number in range(12):
         reference = f"registry-{number}.example/team/app:v1"
         source.publish(reference, [Layer(f"{number}", 4 * MIB)], bandwidth=slowly)
-        stage.pull_reference(reference)
-    exporter = stage.exporter("--limit.pulls=5", "--limit.layers=3", "--limit.label-values=4", up=False)
+        setup.pull_reference(reference)
+    exporter = setup.exporter("--limit.pulls=5", "--limit.layers=3", "--limit.label-values=4", up=False)
     _, seen = until_described(exporter, 12)
     assert len(seen.pulls) == 5
     assert sum(len(pull.layers) for pull in seen.pulls) == 3
@@ -79,18 +79,18 @@ def test_more_pulls_than_the_limit_are_counted_and_not_shown(stage: Scene, sourc
 
 @pytest.mark.parametrize("limit", [50, 5000])
 def test_a_hostile_image_costs_a_bounded_number_of_series_and_bytes(
-    stage: Scene, source: SyntheticRegistry, limit: int
+    setup: NodeSetup, source: SyntheticRegistry, limit: int
 ) -> None:
     hostile = "registry.example/hostile:v1"
     publish_hostile(source, hostile)
     source.publish("registry.example/good:v1", [Layer("good", 4 * MIB)], bandwidth=slowly)
-    exporter = stage.exporter(f"--limit.layers={limit}", "--limit.label-values=10", busy="1s")
-    node = stage.node
+    exporter = setup.exporter(f"--limit.layers={limit}", "--limit.label-values=10", busy="1s")
+    node = setup.node
     assert isinstance(node, StandIn)
     node.unpacking.hold()
-    stage.finally_(node.unpacking.release)
-    stage.pull_reference(hostile)
-    stage.pull_reference("registry.example/good:v1")
+    setup.finally_(node.unpacking.release)
+    setup.pull_reference(hostile)
+    setup.pull_reference("registry.example/good:v1")
     size, seen = until_described(exporter, COUNT + 1)
     layers = seen.find("pulltrace_layer_state")
     assert len(layers) == limit

@@ -12,15 +12,15 @@ from pulltrace_exporter.model.image import chain_ids
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.images import KIB, MIB, layer
+from rig.invariants import check_whole, layer_size
 from rig.node import Node
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene, scene
+from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
 from rig.standin import V2_1, Flavour, StandIn
 from rig.standin.asking import wait_until
 
 BUFFER = 512 * KIB
-Configured = Callable[[Flavour, Settings], Scene]
+Configured = Callable[[Flavour, Settings], NodeSetup]
 
 
 @pytest.fixture
@@ -28,13 +28,13 @@ def configured(label: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
     """Makes a node of its own with these settings, said once for the stand-in and once for containerd."""
     with ExitStack() as ends:
 
-        def make(flavour: Flavour, settings: Settings) -> Scene:
+        def make(flavour: Flavour, settings: Settings) -> NodeSetup:
             node: Node
             if label == "standin":
                 node = ends.enter_context(StandIn(short_folder(), flavour=flavour))
             else:
                 node = ends.enter_context(RealContainerd.fresh(label, settings))
-            return ends.enter_context(scene(node, request.function.__name__.replace("_", "-")[5:40], tmp_path))
+            return ends.enter_context(node_setup(node, request.function.__name__.replace("_", "-")[5:40], tmp_path))
 
         yield make
 
@@ -44,15 +44,15 @@ def succeeded(times: int) -> Callable[[Scrape], bool]:
 
 
 def test_a_re_pull_after_the_layers_were_discarded_fetches_nothing(configured: Configured) -> None:
-    stage = configured(replace(V2_1, discards_unpacked_layers=True), Settings(discard_unpacked_layers=True))
-    image = stage.push(layers=[MIB, 300_000])
-    exporter = stage.exporter()
-    stage.pulled(image)
+    setup = configured(replace(V2_1, discards_unpacked_layers=True), Settings(discard_unpacked_layers=True))
+    image = setup.push(layers=[MIB, 300_000])
+    exporter = setup.exporter()
+    setup.pulled(image)
     first = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(first.pull(image), image)
-    discard(stage, [blob.digest for blob in image.layers])
-    again = stage.exporter()
-    stage.pulled(image)
+    discard(setup, [blob.digest for blob in image.layers])
+    again = setup.exporter()
+    setup.pulled(image)
     for each, times in ((again, 1), (exporter, 2)):
         each.wait_until(succeeded(times))
         end = each.wait_polled()
@@ -61,18 +61,18 @@ def test_a_re_pull_after_the_layers_were_discarded_fetches_nothing(configured: C
         assert end.pull(image).states == ["cached", "cached"]
         assert end.total("pulltrace_cached_bytes_total") == image.size
     assert end.layer_bytes == layer_size(image)
-    assert sum(stage.registry.sent(blob.digest) for blob in image.layers) == layer_size(image)
+    assert sum(setup.registry.sent(blob.digest) for blob in image.layers) == layer_size(image)
 
 
 def test_a_discarded_layer_below_a_new_one_is_cached(configured: Configured) -> None:
-    stage = configured(replace(V2_1, discards_unpacked_layers=True), Settings(discard_unpacked_layers=True))
+    setup = configured(replace(V2_1, discards_unpacked_layers=True), Settings(discard_unpacked_layers=True))
     base = layer(MIB, "discarded base")
-    old = stage.pulled(stage.push("old", [base]))
-    discard(stage, [old.layers[0].digest])
-    new = stage.push("new", [base, 2 * MIB])
-    stage.registry.throttle(2 * MIB)
-    exporter = stage.exporter()
-    stage.pull(new)
+    old = setup.pulled(setup.push("old", [base]))
+    discard(setup, [old.layers[0].digest])
+    new = setup.push("new", [base, 2 * MIB])
+    setup.registry.throttle(2 * MIB)
+    exporter = setup.exporter()
+    setup.pull(new)
     running = exporter.wait_until(lambda scrape: (seen := scrape.pull(new)) and seen.layers and seen.downloaded)
     assert running.pull(new).states[0] == "cached"
     end = exporter.wait_until(lambda scrape: scrape.phase(new) == "succeeded")
@@ -82,39 +82,39 @@ def test_a_discarded_layer_below_a_new_one_is_cached(configured: Configured) -> 
 
 def test_layers_fetched_in_chunks_are_counted_to_the_byte(configured: Configured) -> None:
     """What is shown is the contiguous beginning: it stands, and then comes in bursts."""
-    stage = configured(
+    setup = configured(
         replace(V2_1, fetch_buffer=BUFFER), Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4)
     )
-    stage.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
-    image = stage.push(layers=[8 * MIB + 12_345, 300_000])
-    stage.registry.throttle(4 * MIB)
-    exporter = stage.exporter(busy="50ms")
-    stage.pull(image)
+    setup.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
+    image = setup.push(layers=[8 * MIB + 12_345, 300_000])
+    setup.registry.throttle(4 * MIB)
+    exporter = setup.exporter(busy="50ms")
+    setup.pull(image)
     looks = exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(looks[-1].pull(image), image)
     assert looks[-1].layer_bytes == layer_size(image)
     offsets = [seen.layers[0].downloaded for scrape in looks if (seen := scrape.pull(image)) and seen.layers]
     assert len(set(offsets)) > 3, "it did not move"
     big = image.layers[0].digest
-    assert sum(request.target == big and request.method == "GET" for request in stage.registry.requests) > 4
+    assert sum(request.target == big and request.method == "GET" for request in setup.registry.requests) > 4
 
 
 def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(configured: Configured) -> None:
-    stage = configured(
+    setup = configured(
         replace(V2_1, fetch_buffer=BUFFER),
         Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4, gc_interval=3600),
     )
-    stage.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
-    image = stage.push(layers=[6 * MIB])
-    stall = stage.registry.stall(image.layers[0].digest, after=2 * MIB + 100_000)
-    exporter = stage.exporter()
-    first = stage.pull(image)
+    setup.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
+    image = setup.push(layers=[6 * MIB])
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB + 100_000)
+    exporter = setup.exporter()
+    first = setup.pull(image)
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and (seen.downloaded or 0) >= MIB)
     first.cancel()
     exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
     stall.release()
-    stage.registry.throttle(4 * MIB)
-    stage.pulled(image)
+    setup.registry.throttle(4 * MIB)
+    setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
     assert end.layer_bytes == layer_size(image)
@@ -123,12 +123,15 @@ def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(conf
 @pytest.mark.contract
 def test_several_layers_are_unpacked_at_once(tmp_path: Path) -> None:
     """Stand-in: `max_concurrent_unpacks` came with containerd 2.2, which no Debian release has."""
-    with StandIn(short_folder(), flavour=replace(V2_1, unpacks=3)) as node, scene(node, "parallel", tmp_path) as stage:
-        image = stage.push(layers=[300_000, 200_000, 100_000])
-        exporter = stage.exporter()
+    with (
+        StandIn(short_folder(), flavour=replace(V2_1, unpacks=3)) as node,
+        node_setup(node, "parallel", tmp_path) as setup,
+    ):
+        image = setup.push(layers=[300_000, 200_000, 100_000])
+        exporter = setup.exporter()
         node.unpacking.hold()
-        stage.finally_(node.unpacking.release)
-        stage.pull(image)
+        setup.finally_(node.unpacking.release)
+        setup.pull(image)
         seen = exporter.wait_until(lambda scrape: (pull := scrape.pull(image)) and pull.states == ["unpacking"] * 3)
         assert seen.phase(image) == "unpacking"
         assert seen.pull(image).unpacked == 0
@@ -143,12 +146,12 @@ def test_layers_of_a_remote_snapshotter_are_never_fetched(tmp_path: Path, remote
     """Stand-in: remote snapshotters are separate programs (stargz, SOCI, nydus) that need FUSE."""
     known: set[str] = set()
     node = StandIn(short_folder(), snapshotter="stargz", remotely=lambda chain: chain in known)
-    with node, scene(node, "remote", tmp_path) as stage:
-        image = stage.push(layers=[2 * MIB, MIB, 300_000])
+    with node, node_setup(node, "remote", tmp_path) as setup:
+        image = setup.push(layers=[2 * MIB, MIB, 300_000])
         known.update(chain_ids(image.diff_ids)[:remote])
-        stage.registry.throttle(2 * MIB)
-        exporter = stage.exporter()
-        stage.pulled(image)
+        setup.registry.throttle(2 * MIB)
+        exporter = setup.exporter()
+        setup.pulled(image)
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
         spared = sum(blob.size for blob in image.layers[:remote])
         check_whole(end.pull(image), image, cached=spared)
@@ -158,9 +161,9 @@ def test_layers_of_a_remote_snapshotter_are_never_fetched(tmp_path: Path, remote
         assert end.total("pulltrace_cached_bytes_total") == spared
 
 
-def discard(stage: Scene, digests: list[str]) -> None:
+def discard(setup: NodeSetup, digests: list[str]) -> None:
     """Have the layers collected that nothing holds any more."""
-    node = stage.node
+    node = setup.node
     if isinstance(node, StandIn):
         node.collect_garbage()
     assert isinstance(node, StandIn | RealContainerd)

@@ -7,7 +7,7 @@ import pytest
 
 from rig.images import MIB, OCI, Blob, Image, build
 from rig.node import PullFailed
-from rig.scene import Scene
+from rig.node_setup import NodeSetup
 from rig.standin.unpacking import NOBODYS
 
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -23,46 +23,46 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 @each_kind
-def test_the_result_is_the_runtimes_at_each_try(stage: Scene, kind: str) -> None:
-    image = stage.registry.push(odd(kind, [300_000]))
-    exporter = stage.exporter()
-    result = "succeeded" if succeeds(stage, image) else "failed"
+def test_the_result_is_the_runtimes_at_each_try(setup: NodeSetup, kind: str) -> None:
+    image = setup.registry.push(odd(kind, [300_000]))
+    exporter = setup.exporter()
+    result = "succeeded" if succeeds(setup, image) else "failed"
     first = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
     assert first.ended == {result: 1}
     assert first.phase(image) == result
-    assert succeeds(stage, image) == (result == "succeeded")
+    assert succeeds(setup, image) == (result == "succeeded")
     second = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 2)
     assert second.ended == {result: 2}
     assert second.phase(image) == result
 
 
 @pytest.mark.parametrize("kind", REFUSED_BY_CLIENTS)
-def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(stage: Scene, kind: str) -> None:
-    stage.impossible({"containerd-2.1": "the transfer service takes such an image, and no sign tells who pulled it"})
-    stage.impossible({"standin": "it is a containerd 2.1"})
-    image = stage.registry.push(odd(kind, [300_000]))
-    exporter = stage.exporter()
-    stage.node.client_pull(stage.reference(image))
+def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(setup: NodeSetup, kind: str) -> None:
+    setup.impossible({"containerd-2.1": "the transfer service takes such an image, and no sign tells who pulled it"})
+    setup.impossible({"standin": "it is a containerd 2.1"})
+    image = setup.registry.push(odd(kind, [300_000]))
+    exporter = setup.exporter()
+    setup.node.client_pull(setup.reference(image))
     end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
     assert end.ended == {"failed": 1}
 
 
-def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(stage: Scene) -> None:
-    image = stage.registry.push(with_wrong_diff_id(f"odd/{stage.node.name}/wrong-diff-id", [16 * MIB, 16 * MIB]))
-    exporter = stage.exporter(busy="50ms")
-    stage.node.client_pull(stage.reference(image))
+def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(setup: NodeSetup) -> None:
+    image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [16 * MIB, 16 * MIB]))
+    exporter = setup.exporter(busy="50ms")
+    setup.node.client_pull(setup.reference(image))
     end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
     assert end.ended == {"failed": 1}
 
 
-def test_a_layer_that_is_never_fetched_counts_nowhere(stage: Scene) -> None:
+def test_a_layer_that_is_never_fetched_counts_nowhere(setup: NodeSetup) -> None:
     """containerd #11907: an artifact with the empty config, as an image volume; 2.x is content without its layer."""
-    image = stage.registry.push(odd("artifact-of-layers", [9 * MIB, 300_000]))
-    exporter = stage.exporter()
+    image = setup.registry.push(odd("artifact-of-layers", [9 * MIB, 300_000]))
+    exporter = setup.exporter()
     for tries, cached in ((1, 0), (2, image.config.size)):
-        succeeds(stage, image)
+        succeeds(setup, image)
         end = exporter.wait_until(lambda scrape, tries=tries: sum(scrape.ended.values()) == tries)  # type: ignore[misc]
-        assert all(stage.registry.sent(blob.digest) == 0 for blob in image.layers), "the node has fetched it"
+        assert all(setup.registry.sent(blob.digest) == 0 for blob in image.layers), "the node has fetched it"
         seen = end.pull(image)
         assert seen.states == ["waiting", "waiting"]
         assert (seen.size, seen.cached, seen.downloaded) == (image.size, cached, image.config.size - cached)
@@ -72,10 +72,10 @@ def test_a_layer_that_is_never_fetched_counts_nowhere(stage: Scene) -> None:
         assert end.layer_bytes == 0
 
 
-def succeeds(stage: Scene, image: Image) -> bool:
+def succeeds(setup: NodeSetup, image: Image) -> bool:
     """Whether the runtime says that the pull has succeeded."""
     try:
-        stage.pull(image).wait()
+        setup.pull(image).wait()
     except PullFailed:
         return False
     return True

@@ -8,20 +8,20 @@ import pytest
 from rig import needs
 from rig.debian import PROMTOOL
 from rig.images import MIB, file_layer, layer
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup
 from rig.standin import StandIn
 
 REGISTRY = "127.0.0.1"
 RATE = 4 * MIB
 
 
-def test_a_pull_is_shown_layer_by_layer_to_its_end(stage: Scene) -> None:
-    image = stage.push(layers=[6 * MIB, 3 * MIB, 300_000])
-    stage.registry.throttle(RATE)
-    exporter = stage.exporter()
+def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
+    image = setup.push(layers=[6 * MIB, 3 * MIB, 300_000])
+    setup.registry.throttle(RATE)
+    exporter = setup.exporter()
     began = time.time()
-    pull = stage.pull(image)
+    pull = setup.pull(image)
     looks = exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")
     pull.wait()
 
@@ -43,19 +43,19 @@ def test_a_pull_is_shown_layer_by_layer_to_its_end(stage: Scene) -> None:
 
     end = looks[-1].pull(image)
     check_whole(end, image)
-    assert end.reference == stage.reference(image)
+    assert end.reference == setup.reference(image)
     assert end.snapshotter in ("overlayfs", "native")
     assert end.end == pytest.approx(time.time(), abs=1)
     assert looks[-1].ended == {"succeeded": 1}
     assert looks[-1].layer_bytes == layer_size(image)
 
 
-def test_its_stages_are_timed(stage: Scene) -> None:
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.throttle(RATE)
-    exporter = stage.exporter()
+def test_its_stages_are_timed(setup: NodeSetup) -> None:
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.throttle(RATE)
+    exporter = setup.exporter()
     began = time.monotonic()
-    stage.pulled(image)
+    setup.pulled(image)
     took = time.monotonic() - began
     scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     whole = scrape.value("pulltrace_pull_duration_seconds_sum", registry=REGISTRY)
@@ -68,20 +68,20 @@ def test_its_stages_are_timed(stage: Scene) -> None:
     assert active["download"] == pytest.approx(spans["download"], abs=0.3)
 
 
-def test_unpacking_is_a_phase_of_its_own(stage: Scene) -> None:
+def test_unpacking_is_a_phase_of_its_own(setup: NodeSetup) -> None:
     """All bytes are there and the node is still at work, which is no reason to suspect the registry."""
     files = file_layer({f"{number:05}": b"" for number in range(8_000)})
-    image = stage.push(layers=[files, 300_000])
-    exporter = stage.exporter(busy="50ms")
-    if isinstance(stage.node, StandIn):
-        stage.node.unpacking.hold()
-        stage.finally_(stage.node.unpacking.release)
-    stage.pull(image)
+    image = setup.push(layers=[files, 300_000])
+    exporter = setup.exporter(busy="50ms")
+    if isinstance(setup.node, StandIn):
+        setup.node.unpacking.hold()
+        setup.finally_(setup.node.unpacking.release)
+    setup.pull(image)
     scrape = exporter.wait_until(
         lambda scrape: scrape.phase(image) == "unpacking" and scrape.pull(image).states[0] == "unpacking"
     )
-    if isinstance(stage.node, StandIn):
-        stage.node.unpacking.release()
+    if isinstance(setup.node, StandIn):
+        setup.node.unpacking.release()
     pull = scrape.pull(image)
     assert (pull.ratio, pull.eta) == (1, None)
     assert pull.states == ["unpacking", "downloaded"]
@@ -89,20 +89,20 @@ def test_unpacking_is_a_phase_of_its_own(stage: Scene) -> None:
     assert scrape.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 1}
     done = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(done.pull(image), image)
-    assert done.total("pulltrace_active_seconds_total", stage="unpack") > 0
+    assert done.total("pulltrace_active_seconds_total", setup="unpack") > 0
 
 
-def test_v1_pulls_says_the_same(stage: Scene) -> None:
-    image = stage.push(layers=[2 * MIB, 300_000])
-    exporter = stage.exporter()
-    stage.pulled(image)
+def test_v1_pulls_says_the_same(setup: NodeSetup) -> None:
+    image = setup.push(layers=[2 * MIB, 300_000])
+    exporter = setup.exporter()
+    setup.pulled(image)
     scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     seen = scrape.pull(image)
     report = exporter.pulls()
     (pull,) = report["pulls"]
-    assert report["containerd"]["version"] == stage.node.version
+    assert report["containerd"]["version"] == setup.node.version
     assert pull["repositories"] == [image.repository]
-    assert pull["references"][0] == stage.reference(image)
+    assert pull["references"][0] == setup.reference(image)
     shown = ("registry", "repository", "digest", "mediaType", "phase", "requests")
     assert [pull[name] for name in shown] == [
         REGISTRY,
@@ -120,14 +120,14 @@ def test_v1_pulls_says_the_same(stage: Scene) -> None:
     ]
 
 
-def test_promtool_has_nothing_to_say_about_a_scrape_in_mid_pull(stage: Scene) -> None:
+def test_promtool_has_nothing_to_say_about_a_scrape_in_mid_pull(setup: NodeSetup) -> None:
     promtool = needs.program(PROMTOOL)
     cached = layer(300_000, "promtool")
-    stage.pulled(stage.push("base", [cached]))
-    image = stage.push(layers=[cached, 3 * MIB, MIB])
-    stall = stage.registry.stall(image.layers[1].digest, after=2 * MIB)
-    exporter = stage.exporter()
-    stage.pull(image)
+    setup.pulled(setup.push("base", [cached]))
+    image = setup.push(layers=[cached, 3 * MIB, MIB])
+    stall = setup.registry.stall(image.layers[1].digest, after=2 * MIB)
+    exporter = setup.exporter()
+    setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
     body = exporter.get("/metrics").body

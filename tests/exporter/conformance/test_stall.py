@@ -1,12 +1,12 @@
 """A registry that stops sending in mid-layer."""
 
 from rig.images import MIB
-from rig.sanity import check_whole, layer_size
-from rig.scene import Scene, Stalled, stalled_pull
+from rig.invariants import check_whole, layer_size
+from rig.node_setup import NodeSetup, Stalled, stalled_pull
 
 
-def test_a_stall_is_downloading_ever_more_slowly(stage: Scene) -> None:
-    stalled = stalled_pull(stage)
+def test_a_stall_is_downloading_ever_more_slowly(setup: NodeSetup) -> None:
+    stalled = stalled_pull(setup)
     image = stalled.image
     before = stalled.exporter.scrape().pull(image)
     looks = stalled.exporter.watch(lambda scrape: scrape.pull(image).rate < before.rate / 3)

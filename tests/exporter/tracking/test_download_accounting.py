@@ -5,8 +5,8 @@ import pytest
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.view import RegistryMediaType
 from rig.manifests import DOCKER, OCI, REGISTRY, Flavour, Image, a_blob, an_image
-from rig.observations import Exporter
-from rig.toynode import Node
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 

@@ -4,8 +4,8 @@ import pytest
 
 from pulltrace_exporter.tracking.event_log import MAX_EVENTS
 from rig.manifests import a_blob, an_image, for_platforms
-from rig.observations import Exporter
-from rig.toynode import Node
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 

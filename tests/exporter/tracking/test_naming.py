@@ -15,8 +15,8 @@ from pulltrace_exporter.tracking.naming import (
     root_of,
 )
 from rig.manifests import REGISTRY, an_image, digest
-from rig.observations import Exporter
-from rig.toynode import Node
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 

@@ -7,8 +7,8 @@ import pytest
 from pulltrace.model.pull import LayerState
 from pulltrace_exporter.model.image import Descriptor, Manifest
 from rig.manifests import OCI, a_blob, an_image, digest, for_platforms
-from rig.observations import Exporter
-from rig.toynode import Node, Puller
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node, Puller
 
 pytestmark = pytest.mark.unit
 

@@ -6,8 +6,8 @@ from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.model.observation import Intent
 from pulltrace_exporter.tracking.queue import queued, tags, wanted
 from rig.manifests import REGISTRY, an_image, digest
-from rig.observations import Exporter
-from rig.toynode import Node
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 

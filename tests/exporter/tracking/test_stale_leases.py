@@ -3,8 +3,8 @@
 import pytest
 
 from rig.manifests import Image, an_image
-from rig.observations import Exporter
-from rig.toynode import Node, Puller
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node, Puller
 
 pytestmark = pytest.mark.unit
 

@@ -8,8 +8,8 @@ import pytest
 from pulltrace_exporter.model.image import Descriptor, Index, Manifest, Unreadable
 from pulltrace_exporter.model.view import RegistryResult, RegistryStage
 from rig.manifests import OCI, REGISTRY, a_blob, an_image, digest
-from rig.observations import Exporter
-from rig.toynode import Node, Puller
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node, Puller
 
 pytestmark = pytest.mark.unit
 

@@ -26,8 +26,8 @@ from pulltrace_exporter.model.view import Totals
 from pulltrace_exporter.tracking.pull_state import Attempt
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 from rig.manifests import REGISTRY, a_blob, an_image, for_platforms
-from rig.observations import Exporter
-from rig.toynode import OVERLAY, START, Node, Puller
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import OVERLAY, START, Node, Puller
 
 pytestmark = [pytest.mark.unit, pytest.mark.timeout(600)]
 

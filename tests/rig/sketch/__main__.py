@@ -13,9 +13,9 @@ from PIL import Image
 
 from rig import prometheus
 from rig.dashboards import files, panels
-from rig.evening.acts import HOUR_END
-from rig.evening.play import evening
-from rig.evening.tape import played
+from rig.sample_hour.scenario import sample_hour
+from rig.sample_hour.stored_series import stored_hour
+from rig.sample_hour.timelines import HOUR_END
 from rig.sketch.answers import Moment, answers
 from rig.sketch.drawing import figure
 
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     epoch = time.time() // STEP * STEP - HOUR_END
     with tempfile.TemporaryDirectory() as name:
-        data = prometheus.written(prometheus.NEW, played(evening(), epoch, STEP).lines(), Path(name))
+        data = prometheus.written(prometheus.NEW, stored_hour(sample_hour(), epoch, STEP).lines(), Path(name))
         with prometheus.prometheus(data=data, lookback=f"{STEP - 1}s") as server:
             for name, (caption, chosen) in SCENES.items():
                 dashboard = files()[name]

@@ -12,14 +12,14 @@ from urllib.parse import parse_qsl, urlsplit
 
 from rig import pki
 from rig.kubernetes.api import Api, Rule
-from rig.kubernetes.fake.asking import Asked, Denied, authorize, verb
 from rig.kubernetes.fake.faults import Action, Fault, status_body
 from rig.kubernetes.fake.proxying import Proxied, discovery, forward, proxied
-from rig.kubernetes.fake.reading import page, watch
+from rig.kubernetes.fake.reads import page, watch
+from rig.kubernetes.fake.request import Asked, Denied, authorize, verb
 from rig.kubernetes.fake.resources import place
 from rig.kubernetes.fake.server import Handler, Server
 from rig.kubernetes.fake.store import Key, Object, Store
-from rig.kubernetes.fake.writing import do
+from rig.kubernetes.fake.writes import do
 
 
 class FakeCluster:

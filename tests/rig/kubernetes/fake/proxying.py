@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from rig.kubernetes.fake.asking import Asked
 from rig.kubernetes.fake.faults import status_body
+from rig.kubernetes.fake.request import Asked
 from rig.kubernetes.fake.resources import GROUPS, Place
 from rig.kubernetes.fake.server import Handler
 

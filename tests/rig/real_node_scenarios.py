@@ -1,4 +1,4 @@
-"""What goes wrong on a real node, one thing after the other, as the desk sees it. Nothing is imitated."""
+"""What goes wrong on a real node, one thing after the other, as an operator is told of it. Nothing is imitated."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -6,35 +6,35 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from rig.aggregator import RunningAggregator
-from rig.desk import STALE, Desk
 from rig.images import MIB
-from rig.kubernetes.lookout import Lookout, lookout
 from rig.kubernetes.node import RealNode
+from rig.kubernetes.real_node_setup import RealNodeSetup, real_node_setup
+from rig.monitoring import STALE, Monitoring
 
 
-class Workday:
-    """A node, its exporter, the aggregator, and a desk that looks at them. Each step ends as it began."""
+class RealNodeScenarios:
+    """A node, its exporter, the aggregator, and the monitoring that scrapes them. Each step cleans up after itself."""
 
-    def __init__(self, out: Lookout, folder: Path, ends: ExitStack) -> None:
+    def __init__(self, out: RealNodeSetup, folder: Path, ends: ExitStack) -> None:
         self.out = out
         self._numbers = itertools.count(1)
         self.aggregator: RunningAggregator = out.aggregator(*STALE)
-        self.desk = Desk(folder, ends)
+        self.monitoring = Monitoring(folder, ends)
         node = out.node.name
-        self.desk.aim(
+        self.monitoring.aim(
             [(out.exporter.port, {"job": "pulltrace-exporter", "node": node, "pod": "exporter"})],
             [(self.aggregator.port, {"job": "pulltrace-aggregator", "pod": "aggregator"})],
         )
-        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
-        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_containerd_up == 1"))
+        self.monitoring.until(lambda: self.monitoring.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+        self.monitoring.until(lambda: self.monitoring.prometheus.query("pulltrace_containerd_up == 1"))
 
     def missing_image(self) -> None:
         """A pod's image does not exist; the kubelet tries again and again, until the pod is gone."""
         reference = f"{self.out.registry.host}/{self.out.namespace}/nowhere:v1"
         pod = self.out.pod("missing", self.out.container(reference))
-        self.desk.wait_fired("PulltraceImageNotFound")
+        self.monitoring.wait_fired("PulltraceImageNotFound")
         self.out.delete(pod)
-        self.desk.wait_resolved("PulltraceImageNotFound")
+        self.monitoring.wait_resolved("PulltraceImageNotFound")
 
     def stalled_pull(self, look: Callable[[], object] = lambda: None) -> None:
         """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end.
@@ -47,19 +47,19 @@ class Workday:
         first = self.out.pod("stalled", large)
         stall.wait_held()
         second = self.out.pod("behind", small)
-        self.desk.wait_fired("PulltracePullStalled")
-        self.desk.until(lambda: "PulltraceImageQueued" in self.desk.manager.inhibited())
+        self.monitoring.wait_fired("PulltracePullStalled")
+        self.monitoring.until(lambda: "PulltraceImageQueued" in self.monitoring.manager.inhibited())
         look()
         stall.release()
-        self.desk.wait_resolved("PulltracePullStalled")
+        self.monitoring.wait_resolved("PulltracePullStalled")
         for pod in (first, second):
             self.out.wait_running(pod)
             self.out.delete(pod)
 
 
 @contextmanager
-def workday(node: RealNode, folder: Path) -> Iterator[Workday]:
+def real_node_scenarios(node: RealNode, folder: Path) -> Iterator[RealNodeScenarios]:
     """Begin one on a node that runs."""
     with ExitStack() as ends:
-        out = ends.enter_context(lookout(node, "workday", folder))
-        yield Workday(out, folder, ends)
+        out = ends.enter_context(real_node_setup(node, "scenarios", folder))
+        yield RealNodeScenarios(out, folder, ends)

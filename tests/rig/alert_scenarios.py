@@ -11,12 +11,12 @@ from functools import partial
 from pathlib import Path
 
 from rig.chain import Chain
-from rig.desk import Desk
-from rig.hub import HubPod
 from rig.images import MIB, sha256
+from rig.kubernetes.pods import KubeletPod
+from rig.monitoring import Monitoring
 from rig.node import PullFailed, PullRequest
 
-Look = Callable[[Chain, str], None]
+Check = Callable[[Chain, str], None]
 """Called with the chain and the name of what goes on: `ready`, `down`, `trouble`, `cut`,
 `generations`, `calm`."""
 
@@ -55,17 +55,17 @@ BLIND = frozenset({"PulltraceAggregatorBlind", "PulltraceAggregatorAbsent"})
 
 
 @dataclass(slots=True)
-class Play:
+class AlertScenarios:
     """The scenario on a chain, step by step."""
 
     chain: Chain
-    pods: dict[str, HubPod] = field(default_factory=dict)
+    pods: dict[str, KubeletPod] = field(default_factory=dict)
     pulls: list[PullRequest] = field(default_factory=list)
     solve: list[Callable[[], object]] = field(default_factory=list)
 
     @property
-    def desk(self) -> Desk:
-        return self.chain.desk
+    def monitoring(self) -> Monitoring:
+        return self.chain.monitoring
 
     def set_up(self) -> None:
         """Six nodes, an aggregator, and what looks at them."""
@@ -76,7 +76,7 @@ class Play:
         self.chain.add("cut")
         self.chain.aggregate()
         self.chain.target()
-        self.desk.until(lambda: self.desk.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+        self.monitoring.until(lambda: self.monitoring.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
 
     def _intents(self) -> Path:
         """The folder in which a kubelet keeps what it is about to pull: the image of the pod that waits in line."""
@@ -95,7 +95,7 @@ class Play:
             self.chain.registry.throttle(4 * MIB, image.layers[0].digest)
             pod = self.pod(f"ordinary-{number}", "silent", f"{host}.example/{image.repository}:v1")
             self.pulls[-1].wait()
-            self.desk.until(partial(self._is, ended, number))
+            self.monitoring.until(partial(self._is, ended, number))
             pod.pulled()
             pod.runs()
         broken = self.chain.push("team/broken", [MIB])
@@ -104,7 +104,7 @@ class Play:
             self.chain.pull("silent", f"crash.example/{broken.repository}:v1").wait()
 
     def _is(self, expr: str, value: float) -> bool:
-        return [one.value for one in self.desk.prometheus.query(expr)] == [value]
+        return [one.value for one in self.monitoring.prometheus.query(expr)] == [value]
 
     def cause_trouble(self) -> None:
         """All at once, on different nodes and registries, so that nothing silences what is to be heard."""
@@ -121,7 +121,7 @@ class Play:
         """Solve everything."""
         for action in self.solve:
             action()
-        self.desk.meanwhile.clear()
+        self.monitoring.meanwhile.clear()
         self.solve.clear()
 
     def restart_containerd(self) -> None:
@@ -141,16 +141,16 @@ class Play:
         self.pod("alone", "crash", f"silent.example/{alone.repository}:v1")
         self.solve += [hang.release, lambda: self.gone("alone")]
         # What explains the standstill is known before it and outlasts it, or the operator is told of both.
-        self.desk.wait_fired("PulltraceRegistrySlow")
+        self.monitoring.wait_fired("PulltraceRegistrySlow")
         other = self.chain.push("team/other", [16 * MIB])
         stall = self.chain.registry.stall(other.layers[0].digest, after=2 * MIB)
         self.pod("slow-stalled", "stall", f"slow.example/{other.repository}:v1")
-        self.desk.until(lambda: "PulltracePullStalled" in self.desk.manager.inhibited())
+        self.monitoring.until(lambda: "PulltracePullStalled" in self.monitoring.manager.inhibited())
 
         def solve() -> None:
             stall.release()
             stalled = 'ALERTS{alertname="PulltracePullStalled",alertstate="firing"}'
-            self.desk.until(lambda: not self.desk.prometheus.query(stalled))
+            self.monitoring.until(lambda: not self.monitoring.prometheus.query(stalled))
             self.chain.registry.throttle(None, digest)
 
         self.solve.append(solve)
@@ -163,29 +163,29 @@ class Play:
         self.chain.target()
         wanted = len(self.chain.places)
         doubled = "count(count by (node) (pulltrace_exporter_time_seconds) == 2)"
-        self.desk.until(lambda: any(one.value == wanted for one in self.desk.prometheus.query(doubled)))
-        self.desk.until(lambda: len(self.desk.prometheus.query("pulltrace_aggregator_build_info")) == 2)
+        self.monitoring.until(lambda: any(one.value == wanted for one in self.monitoring.prometheus.query(doubled)))
+        self.monitoring.until(lambda: len(self.monitoring.prometheus.query("pulltrace_aggregator_build_info")) == 2)
 
     def blind_and_absent(self) -> None:
         """The aggregators lose their rights, and in the end are gone."""
         for aggregator in self.chain.aggregators:
             aggregator.kill()
         self.chain.aggregators.clear()
-        token = self.chain.hub.cluster.user([])
-        blind = self.chain.hub.kubeconfig(token=token)
+        token = self.chain.cluster.api_server.user([])
+        blind = self.chain.cluster.kubeconfig(token=token)
         self.chain.aggregate(blind, ready=False)
         self.chain.target()
-        self.desk.wait_fired("PulltraceAggregatorBlind")
+        self.monitoring.wait_fired("PulltraceAggregatorBlind")
         self.chain.aggregators.pop().kill()
         self.chain.target()
-        self.desk.wait_fired("PulltraceAggregatorAbsent")
+        self.monitoring.wait_fired("PulltraceAggregatorAbsent")
         self.chain.aggregate()
         self.chain.target()
-        self.desk.wait_resolved(*BLIND)
+        self.monitoring.wait_resolved(*BLIND)
 
-    def pod(self, name: str, place: str, reference: str, *, pull: bool = True) -> HubPod:
+    def pod(self, name: str, place: str, reference: str, *, pull: bool = True) -> KubeletPod:
         """A pod that waits for an image, which its node pulls or has not come to yet."""
-        pod = self.chain.hub.pod(name, reference, node=place)
+        pod = self.chain.cluster.pod(name, reference, node=place)
         pod.pulling()
         self.pods[name] = pod
         if pull:
@@ -265,9 +265,9 @@ class Play:
         self._fails(self.pod("limited-too", "silent", "limited.example/team/limited:v1", pull=False), why)
         self.solve.append(lambda: self.gone(*BROKEN, "limited-too"))
 
-    def _fails(self, pod: HubPod, why: str) -> None:
+    def _fails(self, pod: KubeletPod, why: str) -> None:
         pod.waits("ImagePullBackOff", f'Back-off pulling image "{pod.image}"')
-        self.desk.meanwhile.append(partial(pod.failed, why.format(pod.image)))
+        self.monitoring.meanwhile.append(partial(pod.failed, why.format(pod.image)))
 
     def _cut(self) -> None:
         """One node's exporter is killed, one node is dead and never had any, and one lives without."""
@@ -305,35 +305,35 @@ class Play:
             self.pods.pop(name).delete()
 
 
-def play(chain: Chain, *looks: Look) -> Play:
+def run_alert_scenarios(chain: Chain, *checks: Check) -> AlertScenarios:
     """The whole of it. Each alert that a scenario can cause fires and resolves; `looks` are called in between."""
 
-    def look(name: str) -> None:
-        for each in looks:
+    def check(name: str) -> None:
+        for each in checks:
             each(chain, name)
 
-    scenario = Play(chain)
+    scenario = AlertScenarios(chain)
     scenario.set_up()
-    look("ready")
+    check("ready")
     scenario.go_well()
     scenario.cause_trouble()
-    scenario.desk.wait_fired("PulltraceContainerdUnreachable")
-    look("down")
+    scenario.monitoring.wait_fired("PulltraceContainerdUnreachable")
+    check("down")
     scenario.restart_containerd()
-    scenario.desk.wait_fired(*IN_TROUBLE - {"PulltraceExporterMissing"})
-    scenario.desk.until(lambda: "PulltraceImageQueued" in scenario.desk.manager.inhibited())
-    look("trouble")
+    scenario.monitoring.wait_fired(*IN_TROUBLE - {"PulltraceExporterMissing"})
+    scenario.monitoring.until(lambda: "PulltraceImageQueued" in scenario.monitoring.manager.inhibited())
+    check("trouble")
     scenario.cut()
-    scenario.desk.wait_fired(*IN_TROUBLE)
-    look("cut")
+    scenario.monitoring.wait_fired(*IN_TROUBLE)
+    check("cut")
     scenario.end_trouble()
-    scenario.desk.wait_resolved(*IN_TROUBLE)
+    scenario.monitoring.wait_resolved(*IN_TROUBLE)
     scenario.second_generation()
     scenario.slow_registry()
-    scenario.desk.wait_fired(*LATER)
-    look("generations")
+    scenario.monitoring.wait_fired(*LATER)
+    check("generations")
     scenario.end_trouble()
-    scenario.desk.wait_resolved(*LATER)
+    scenario.monitoring.wait_resolved(*LATER)
     scenario.blind_and_absent()
-    look("calm")
+    check("calm")
     return scenario

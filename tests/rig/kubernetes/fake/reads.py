@@ -4,8 +4,8 @@ import base64
 import json
 import time
 
-from rig.kubernetes.fake.asking import Asked, Denied
 from rig.kubernetes.fake.faults import Exchange, status_object
+from rig.kubernetes.fake.request import Asked, Denied
 from rig.kubernetes.fake.server import PAUSE
 from rig.kubernetes.fake.store import Compacted, Key, Matcher, Object, Store
 

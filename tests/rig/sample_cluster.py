@@ -5,8 +5,8 @@ from functools import cache
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from rig.cluster import START, Cluster
-from rig.views import OCI_INDEX
+from rig.sample_views import OCI_INDEX
+from rig.simulated_cluster import START, Cluster
 
 ODD = 'we"ird\\\n\x00'
 

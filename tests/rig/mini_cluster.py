@@ -12,21 +12,20 @@ from typing import Any
 from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import Reference
 from rig.aggregator import RunningAggregator
-from rig.exporters import FakeExporter
+from rig.fake_exporters import FakeExporter
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.pods import KubeletPod
-from rig.scene import Scene, scene
+from rig.node_setup import NodeSetup, node_setup
+from rig.sample_views import a_pull, a_report, digest
 from rig.standin import StandIn
-from rig.views import a_pull, a_report, digest
 
-HubPod = KubeletPod
 INTERVAL = "100ms"
 IMAGE = "registry.example/team/app:1"
 
 
-class HubNode(FakeExporter):
+class ExporterNode(FakeExporter):
     """The exporter of a node whose clock runs, `ahead` of ours. Change its parts at will."""
 
     def __init__(self, name: str, ahead: float = 0.0) -> None:
@@ -83,19 +82,19 @@ class HubNode(FakeExporter):
         )
 
 
-class Hub:
-    """What a test plays with. All that it starts ends with it."""
+class MiniCluster:
+    """Made by `mini_cluster`. All that it starts ends with it."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:
         self.folder = folder
         self._ends = ends
         self._numbers = itertools.count()
-        self.cluster = ends.enter_context(FakeCluster())
+        self.api_server = ends.enter_context(FakeCluster())
         self.namespace("shop")
 
     @property
     def api(self) -> Api:
-        return self.cluster.api
+        return self.api_server.api
 
     def namespace(self, name: str) -> str:
         self.api.create(objects.namespace(name))
@@ -104,8 +103,8 @@ class Hub:
     def kubeconfig(self, *rules: Rule, token: str = "") -> str:
         """The flag for a new user with these rights, all that the aggregator needs by default."""
         path = self.folder / f"kubeconfig-{next(self._numbers)}"
-        token = token or self.cluster.user(rules or READ_EVERYTHING)
-        path.write_text(kubeconfig(self.cluster.url, self.cluster.ca_file, token=token))
+        token = token or self.api_server.user(rules or READ_EVERYTHING)
+        path.write_text(kubeconfig(self.api_server.url, self.api_server.ca_file, token=token))
         return f"--kubeconfig={path}"
 
     def aggregator(
@@ -123,13 +122,13 @@ class Hub:
         """One more exporter that serves a report."""
         return self._ends.enter_context(FakeExporter().served(config))
 
-    def node(self, name: str = "node-1", *, ahead: float = 0.0, config: Path | None = None) -> HubNode:
+    def node(self, name: str = "node-1", *, ahead: float = 0.0, config: Path | None = None) -> ExporterNode:
         """One more node with its exporter."""
-        node = HubNode(name, ahead)
+        node = ExporterNode(name, ahead)
         self._ends.enter_context(node.served(config))
         return node
 
-    def slice(self, service: str, *nodes: HubNode, namespace: str = "shop") -> list[Object]:
+    def slice(self, service: str, *nodes: ExporterNode, namespace: str = "shop") -> list[Object]:
         """The EndpointSlices of a Service, one for each node: each has a port of its own here."""
         return [
             self.api.create(
@@ -143,12 +142,12 @@ class Hub:
             for node in nodes
         ]
 
-    def stage(self, name: str = "hub") -> Scene:
+    def node_setup(self, name: str = "node") -> NodeSetup:
         """A node with a registry, and exporters as they are shipped."""
         node = self._ends.enter_context(StandIn(Path(tempfile.mkdtemp(prefix="pts-"))))
-        folder = self.folder / f"stage-{next(self._numbers)}"
+        folder = self.folder / f"node-{next(self._numbers)}"
         folder.mkdir()
-        return self._ends.enter_context(scene(node, name, folder))
+        return self._ends.enter_context(node_setup(node, name, folder))
 
     def pod(
         self,
@@ -170,6 +169,6 @@ class Hub:
 
 
 @contextmanager
-def hub(folder: Path) -> Iterator[Hub]:
+def mini_cluster(folder: Path) -> Iterator[MiniCluster]:
     with ExitStack() as ends:
-        yield Hub(folder, ends)
+        yield MiniCluster(folder, ends)

@@ -26,7 +26,7 @@ PATIENCE = 60.0
 """With the kubelet."""
 
 
-class Lookout:
+class RealNodeSetup:
     """What a test plays with. All that it starts, holds back or creates ends with it."""
 
     def __init__(self, node: RealNode, name: str, folder: Path, ends: ExitStack) -> None:
@@ -170,9 +170,9 @@ class Lookout:
 
 
 @contextmanager
-def lookout(node: RealNode, name: str, folder: Path) -> Iterator[Lookout]:
+def real_node_setup(node: RealNode, name: str, folder: Path) -> Iterator[RealNodeSetup]:
     with ExitStack() as ends:
-        yield Lookout(node, name, folder, ends)
+        yield RealNodeSetup(node, name, folder, ends)
 
 
 def _by_container(view: Document) -> dict[tuple[str, str], Document]:

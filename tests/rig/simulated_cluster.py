@@ -1,4 +1,4 @@
-"""A toy of a cluster, in values only: nodes that pull, pods that wait, and the aggregator's core that hears of both.
+"""A cluster simulated in values: nodes that pull, pods that wait, and the aggregator's core that hears of both.
 
 Its clocks differ as much as a test likes: that of each node, that of the API server, and ours.
 """
@@ -39,7 +39,7 @@ def digest(text: str) -> str:
 
 
 @dataclass(eq=False)
-class ToyNode:
+class SimulatedNode:
     """A node with its exporter; the node's clock is `ahead` of ours. Change its parts, then `cluster.tick`."""
 
     cluster: "Cluster"
@@ -134,14 +134,14 @@ class ToyNode:
 
 
 @dataclass(eq=False)
-class ToyPod:
+class SimulatedPod:
     """A pod. What happens to it is told at once, as Pending pods' changes are; events come on their own."""
 
     cluster: "Cluster"
     namespace: str
     name: str
     uid: str
-    node: ToyNode
+    node: SimulatedNode
     created: ServerTime
     uses: dict[tuple[ContainerType, str], ImageUse]
     phase: str = "Pending"
@@ -281,8 +281,8 @@ class Cluster:
         self.node_ahead = node_ahead
         self.limits = limits
         self.numbers = count(1)
-        self.nodes: dict[str, ToyNode] = {}
-        self.pods: list[ToyPod] = []
+        self.nodes: dict[str, SimulatedNode] = {}
+        self.pods: list[SimulatedPod] = []
         self._owns = owns
         self.core = Reconciler(start, limits, owns)
         self.turn = TickResult(View(), (), frozenset(), frozenset())
@@ -310,10 +310,10 @@ class Cluster:
             self.tick()
         return self.view
 
-    def node(self, name: str = "node-1") -> ToyNode:
+    def node(self, name: str = "node-1") -> SimulatedNode:
         """The node of this name."""
         if name not in self.nodes:
-            self.nodes[name] = ToyNode(self, name, self.node_ahead)
+            self.nodes[name] = SimulatedNode(self, name, self.node_ahead)
         return self.nodes[name]
 
     def pod(
@@ -329,7 +329,7 @@ class Cluster:
         more: Mapping[str, str] | None = None,
         ephemeral: Mapping[str, str] | None = None,
         volumes: Mapping[str, str] | None = None,
-    ) -> ToyPod:
+    ) -> SimulatedPod:
         """A pod with the container `app` comes to a node; `told` unless nobody watches it."""
         users = (
             *((ContainerType.INIT, *each) for each in (init or {}).items()),
@@ -348,7 +348,9 @@ class Cluster:
             )
             for kind, user, reference in users
         }
-        pod = ToyPod(self, namespace, name, uid or f"uid-{next(self.numbers)}", self.node(node), self.server_now, uses)
+        pod = SimulatedPod(
+            self, namespace, name, uid or f"uid-{next(self.numbers)}", self.node(node), self.server_now, uses
+        )
         self.pods.append(pod)
         if told:
             pod.tell()

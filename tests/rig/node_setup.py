@@ -1,4 +1,4 @@
-"""A node, a registry and exporters for the time of one test: what a scenario plays with."""
+"""A node, a registry and exporters for the time of one test."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,7 +17,7 @@ BUSY, IDLE = "200ms", "5s"
 """Poll intervals. The one for a node without pulls is the default: it is events that must wake the exporter."""
 
 
-class Scene:
+class NodeSetup:
     """Images have repositories of their own in each test, so that tests may share a node."""
 
     def __init__(self, node: Node, registry: Registry, name: str, folder: Path, ends: ExitStack) -> None:
@@ -92,27 +92,27 @@ class Scene:
 class Stalled:
     """A pull whose registry has stopped sending in mid-layer, and an exporter that has seen it so far."""
 
-    stage: Scene
+    setup: NodeSetup
     exporter: RunningExporter
     image: Image
     stall: Stall
 
 
-def stalled_pull(stage: Scene) -> Stalled:
+def stalled_pull(setup: NodeSetup) -> Stalled:
     """Begin a pull of one layer of 4 MiB, of which something more than 3 come."""
-    image = stage.push(layers=[4 * MIB])
-    stage.registry.throttle(4 * MIB)
-    stall = stage.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
-    exporter = stage.exporter()
-    stage.pull(image)
+    image = setup.push(layers=[4 * MIB])
+    setup.registry.throttle(4 * MIB)
+    stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
+    exporter = setup.exporter()
+    setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
-    return Stalled(stage, exporter, image, stall)
+    return Stalled(setup, exporter, image, stall)
 
 
 @contextmanager
-def scene(node: Node, name: str, folder: Path) -> Iterator[Scene]:
-    """A scene on this node; `name` is part of its repositories."""
+def node_setup(node: Node, name: str, folder: Path) -> Iterator[NodeSetup]:
+    """The setup on this node; `name` is part of its repositories."""
     with ExitStack() as ends:
         registry = ends.enter_context(Registry())
-        yield Scene(node, registry, name, folder, ends)
+        yield NodeSetup(node, registry, name, folder, ends)

@@ -2,8 +2,8 @@
 
 from random import Random
 
-from rig.evening.acts import HOUR_END, Image, Play, PullAct, WaitAct
 from rig.images import MIB
+from rig.sample_hour.timelines import HOUR_END, Image, PullTimeline, Scenario, WaitTimeline
 
 NODES = tuple(f"node-{number:02}" for number in range(1, 13))
 WEB = Image("registry.example", "shop/web", "2.4.1", tuple(size * MIB for size in (29, 112, 4, 61, 187, 1, 2)))
@@ -19,27 +19,27 @@ ROLLOUT = HOUR_END - 420
 """When the rollout of the hour begins, in seconds."""
 
 
-def evening() -> Play:
+def sample_hour() -> Scenario:
     """The hour, seen best at its end."""
-    pulls: list[PullAct] = []
-    waits: list[WaitAct] = []
+    pulls: list[PullTimeline] = []
+    waits: list[WaitTimeline] = []
     _ordinary(pulls, waits)
     _rollout(pulls, waits)
     _queue(pulls, waits)
     _failures(waits)
-    stalled = PullAct("node-05", JOBS, HOUR_END - 400, rate=22 * MIB, stall=(HOUR_END - 391, HOUR_END + 600))
-    ghost = PullAct("node-09", GHOST, HOUR_END - 900, rate=3 * MIB, result="orphaned", ends=HOUR_END - 80)
-    silent = PullAct("node-02", SLOW, HOUR_END - 95, resolve=9999, result="failed")
-    lost = PullAct("node-12", WEB, HOUR_END - 380, rate=0.8 * MIB)
-    slow = PullAct("node-07", WEB, ROLLOUT + 20, rate=0.6 * MIB)
+    stalled = PullTimeline("node-05", JOBS, HOUR_END - 400, rate=22 * MIB, stall=(HOUR_END - 391, HOUR_END + 600))
+    ghost = PullTimeline("node-09", GHOST, HOUR_END - 900, rate=3 * MIB, result="orphaned", ends=HOUR_END - 80)
+    silent = PullTimeline("node-02", SLOW, HOUR_END - 95, resolve=9999, result="failed")
+    lost = PullTimeline("node-12", WEB, HOUR_END - 380, rate=0.8 * MIB)
+    slow = PullTimeline("node-07", WEB, ROLLOUT + 20, rate=0.6 * MIB)
     pulls += [stalled, ghost, silent, lost, slow]
     waits += [
-        WaitAct("batch", "nightly-29384-x7k2p", JOBS, "node-05", HOUR_END - 402, stalled, "stalled", 70),
-        WaitAct("reports", "weekly-0", SLOW, "node-02", HOUR_END - 97, None, "registry", 30),
-        WaitAct("shop", "web-7c9f5d-lost1", WEB, "node-12", HOUR_END - 383, lost, "no_exporter", 200),
-        WaitAct("shop", "web-7c9f5d-slow1", WEB, "node-07", ROLLOUT + 15, slow, "slow_download", 40),
+        WaitTimeline("batch", "nightly-29384-x7k2p", JOBS, "node-05", HOUR_END - 402, stalled, "stalled", 70),
+        WaitTimeline("reports", "weekly-0", SLOW, "node-02", HOUR_END - 97, None, "registry", 30),
+        WaitTimeline("shop", "web-7c9f5d-lost1", WEB, "node-12", HOUR_END - 383, lost, "no_exporter", 200),
+        WaitTimeline("shop", "web-7c9f5d-slow1", WEB, "node-07", ROLLOUT + 15, slow, "slow_download", 40),
     ]
-    return Play(
+    return Scenario(
         NODES,
         pulls,
         waits,
@@ -54,7 +54,7 @@ def evening() -> Play:
     )
 
 
-def _ordinary(pulls: list[PullAct], waits: list[WaitAct]) -> None:
+def _ordinary(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     """Jobs that come and go, with rates that differ by registry and fall for one of them."""
     random = Random(7)
     speeds = {"docker.io": 14.0, "ghcr.io": 31.0, "registry.example": 62.0}
@@ -67,7 +67,7 @@ def _ordinary(pulls: list[PullAct], waits: list[WaitAct]) -> None:
             speed = speeds["docker.io"] * 0.3
         else:
             speed = speeds[image.registry]
-        pull = PullAct(
+        pull = PullTimeline(
             random.choice(NODES[:10]),
             image,
             start,
@@ -78,36 +78,38 @@ def _ordinary(pulls: list[PullAct], waits: list[WaitAct]) -> None:
         pulls.append(pull)
         asked = start - random.choice((0.5, 0.5, 0.7, 12.0, 40.0))
         waits.append(
-            WaitAct(random.choice(("batch", "shop", "mesh")), f"job-{number:03}", image, pull.node, asked, pull)
+            WaitTimeline(random.choice(("batch", "shop", "mesh")), f"job-{number:03}", image, pull.node, asked, pull)
         )
 
 
-def _rollout(pulls: list[PullAct], waits: list[WaitAct]) -> None:
+def _rollout(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     """A new image on ten nodes, two by two."""
     for number, node in enumerate(
         ("node-01", "node-02", "node-04", "node-06", "node-08", "node-10", "node-03", "node-09")
     ):
         start = ROLLOUT + 20 + 44 * number
-        pull = PullAct(
+        pull = PullTimeline(
             node, WEB, start, rate=(2.6 + 0.5 * (number % 3)) * MIB, cached=WEB.layers[0], unpack_rate=4 * MIB
         )
         pulls.append(pull)
         for replica in range(2):
             name = f"web-7c9f5d-{node[-2:]}{'ab'[replica]}"
-            waits.append(WaitAct("shop", name, WEB, node, ROLLOUT + 15 + 40 * number, pull))
+            waits.append(WaitTimeline("shop", name, WEB, node, ROLLOUT + 15 + 40 * number, pull))
 
 
-def _queue(pulls: list[PullAct], waits: list[WaitAct]) -> None:
+def _queue(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     """A large image, and what stands behind it on the same node."""
-    model = PullAct("node-10", MODEL, HOUR_END - 540, rate=9.5 * MIB, requests=2)
+    model = PullTimeline("node-10", MODEL, HOUR_END - 540, rate=9.5 * MIB, requests=2)
     pulls.append(model)
     waits.append(
-        WaitAct("ml", "serve-0", MODEL, "node-10", HOUR_END - 541, model, container="model", container_type="volume")
+        WaitTimeline(
+            "ml", "serve-0", MODEL, "node-10", HOUR_END - 541, model, container="model", container_type="volume"
+        )
     )
-    waits.append(WaitAct("ml", "serve-1", MODEL, "node-10", HOUR_END - 530, model))
-    waits.append(WaitAct("mesh", "gateway-5d8-2m", SIDE, "node-10", HOUR_END - 410, None, "queue"))
+    waits.append(WaitTimeline("ml", "serve-1", MODEL, "node-10", HOUR_END - 530, model))
+    waits.append(WaitTimeline("mesh", "gateway-5d8-2m", SIDE, "node-10", HOUR_END - 410, None, "queue"))
     waits.append(
-        WaitAct(
+        WaitTimeline(
             "batch",
             "import-71-q",
             JOBS,
@@ -121,11 +123,11 @@ def _queue(pulls: list[PullAct], waits: list[WaitAct]) -> None:
     )
 
 
-def _failures(waits: list[WaitAct]) -> None:
+def _failures(waits: list[WaitTimeline]) -> None:
     """Two images that do not come: one for want of a secret, one for a slip of the pen."""
     secret = tuple(HOUR_END - ago for ago in (1500, 1480, 1440, 1360, 1200, 900, 600, 300))
     waits.append(
-        WaitAct(
+        WaitTimeline(
             "books",
             "ledger-0",
             SECRET,
@@ -138,7 +140,7 @@ def _failures(waits: list[WaitAct]) -> None:
     )
     typo = tuple(HOUR_END - ago for ago in (200, 180, 140, 60))
     waits.append(
-        WaitAct(
+        WaitTimeline(
             "shop",
             "web-canary-1",
             TYPO,
@@ -151,7 +153,7 @@ def _failures(waits: list[WaitAct]) -> None:
     )
     limited = tuple(HOUR_END - ago for ago in (2600, 2580, 2540, 2400))
     waits.append(
-        WaitAct(
+        WaitTimeline(
             "batch",
             "nightly-29383-a",
             JOBS,

@@ -1,4 +1,4 @@
-"""An exporter's looks at a toy of a node: each shows the tracker what the adapter would have read."""
+"""An exporter's polls of a simulated node: each gives the tracker what the adapter would have read."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from pulltrace_exporter.model.observation import (
     SnapshotStat,
 )
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
-from rig.toynode import OVERLAY, Held, Node
+from rig.simulated_node import OVERLAY, Held, Node
 
 
 class _Reader:

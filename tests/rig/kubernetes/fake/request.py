@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from rig.kubernetes.api import Rule
 from rig.kubernetes.fake.resources import Place
-from rig.kubernetes.fake.selecting import UnsupportedSelector, matcher
+from rig.kubernetes.fake.selectors import UnsupportedSelector, matcher
 from rig.kubernetes.fake.store import Matcher
 
 

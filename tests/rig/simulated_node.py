@@ -1,4 +1,4 @@
-"""A toy of a node's containerd: it does in values what containerd does when images are pulled."""
+"""A node's containerd simulated in values: what it holds and does when images are pulled."""
 
 from dataclasses import dataclass, field, replace
 

@@ -17,7 +17,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = False
     block_on_close = True
 
-    def __init__(self, owner: "CrudeApi | CrudeExporter") -> None:
+    def __init__(self, owner: "MinimalApi | MinimalExporter") -> None:
         self.owner = owner
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -39,7 +39,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(json.dumps(body).encode())
 
 
-class CrudeApi:
+class MinimalApi:
     """Lists what there is and streams each change to every watch of its resource, whatever is selected."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class CrudeApi:
         self.url = ""
 
     @contextlib.contextmanager
-    def served(self) -> Iterator["CrudeApi"]:
+    def served(self) -> Iterator["MinimalApi"]:
         with _serving(self) as port:
             self.url = f"http://127.0.0.1:{port}"
             try:
@@ -61,7 +61,7 @@ class CrudeApi:
                     changes.put(b"")
 
     def kubeconfig(self, folder: Path) -> str:
-        path = folder / "crude-kubeconfig"
+        path = folder / "minimal-kubeconfig"
         here = {"name": "here"}
         config = {
             "apiVersion": "v1",
@@ -122,7 +122,7 @@ class CrudeApi:
                 changes.put(line)
 
 
-class CrudeExporter:
+class MinimalExporter:
     """Says `document`, always in full."""
 
     def __init__(self, document: Object) -> None:
@@ -130,7 +130,7 @@ class CrudeExporter:
         self.url = ""
 
     @contextlib.contextmanager
-    def served(self) -> Iterator["CrudeExporter"]:
+    def served(self) -> Iterator["MinimalExporter"]:
         with _serving(self) as port:
             self.url = f"http://127.0.0.1:{port}"
             yield self
@@ -140,7 +140,7 @@ class CrudeExporter:
 
 
 @contextlib.contextmanager
-def _serving(owner: CrudeApi | CrudeExporter) -> Iterator[int]:
+def _serving(owner: MinimalApi | MinimalExporter) -> Iterator[int]:
     server = _Server(owner)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()

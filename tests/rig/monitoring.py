@@ -1,4 +1,4 @@
-"""What an operator sits before: Prometheus with our rules, Alertmanager with our routes, and what they are told.
+"""What an operator uses: Prometheus with our rules, Alertmanager with our routes, and a receiver of its notifications.
 
 The rules are those that the chart brings.
 """
@@ -49,7 +49,7 @@ Targets = Iterable[tuple[int, dict[str, str]]]
 """Ports of 127.0.0.1, and the labels that a scrape configuration gives them."""
 
 
-class Desk:
+class Monitoring:
     """Nothing is scraped before `aim`. All that it starts ends with it; durations of the rules are 60 times shorter."""
 
     def __init__(self, folder: Path, ends: ExitStack) -> None:

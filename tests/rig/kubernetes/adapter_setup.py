@@ -36,7 +36,7 @@ INTERVAL = 0.01
 _numbers = itertools.count()
 
 
-class Following:
+class RunningAdapter:
     """One adapter, what it has observed, and what it says of itself."""
 
     def __init__(self, cluster: Cluster, seen: Recorder) -> None:
@@ -73,7 +73,7 @@ class Following:
         return [feed for feed in self.cluster.health.feeds if feed.resource == resource]
 
 
-class Stand:
+class AdapterSetup:
     """What a test needs: a cluster, a proxy before it, a namespace, and any number of adapters."""
 
     def __init__(self, cluster: KubernetesCluster, folder: Path) -> None:
@@ -131,14 +131,14 @@ class Stand:
         kubeconfig: str = "",
         timing: Timing = QUICK,
         sink: Sink | None = None,
-    ) -> Following:
+    ) -> RunningAdapter:
         """Start an adapter; everything in the test's namespace is followed unless something else is chosen."""
         seen = Recorder(sink)
         chosen = tuple(chosen) or selections([self.namespace])
         cluster = Cluster(self.access(rules, kubeconfig), chosen, seen, SystemClock(), timing)
         self._closing.callback(cluster.close)
         cluster.start()
-        return Following(cluster, seen)
+        return RunningAdapter(cluster, seen)
 
     def close(self) -> None:
         """End the adapters, and leave the cluster running for the next test."""

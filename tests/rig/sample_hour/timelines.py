@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rig.images import MIB
-from rig.views import digest
+from rig.sample_views import digest
 
 LINGER = 120.0
 POD_LINGER = 60.0
@@ -36,7 +36,7 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
-class PullAct:
+class PullTimeline:
     """A pull on a node: `rate` bytes per second, nothing between `stall` and its end, and an end."""
 
     node: str
@@ -120,7 +120,7 @@ class PullAct:
 
 
 @dataclass(frozen=True, slots=True)
-class WaitAct:
+class WaitTimeline:
     """A container that waits since `asked` for an image: for its pull, or in vain with failures at some times."""
 
     namespace: str
@@ -128,7 +128,7 @@ class WaitAct:
     image: Image
     node: str
     asked: float
-    pull: PullAct | None = None
+    pull: PullTimeline | None = None
     cause: str = "progressing"
     since: float = 0.0
     failures: tuple[float, ...] = ()
@@ -174,7 +174,7 @@ class WaitAct:
 
 
 @dataclass(frozen=True)
-class Play:
+class Scenario:
     """What happens in the hour.
 
     Nodes in `silent` have no exporter that answers from that time on, those in `down` a containerd that hangs for some
@@ -182,25 +182,25 @@ class Play:
     """
 
     nodes: Sequence[str]
-    pulls: Sequence[PullAct]
-    waits: Sequence[WaitAct]
-    stale: Sequence[tuple[PullAct, str, float]] = ()
+    pulls: Sequence[PullTimeline]
+    waits: Sequence[WaitTimeline]
+    stale: Sequence[tuple[PullTimeline, str, float]] = ()
     silent: tuple[tuple[str, float], ...] = ()
     down: tuple[tuple[str, float, float], ...] = ()
     faulty: tuple[str, float] = ("", FOREVER)
 
     @cached_property
-    def _pulls(self) -> dict[str, list[PullAct]]:
+    def _pulls(self) -> dict[str, list[PullTimeline]]:
         return {node: [pull for pull in self.pulls if pull.node == node] for node in self.nodes}
 
     @cached_property
-    def _waits(self) -> dict[str, list[WaitAct]]:
+    def _waits(self) -> dict[str, list[WaitTimeline]]:
         return {node: [wait for wait in self.waits if wait.node == node] for node in self.nodes}
 
-    def of_node(self, node: str) -> list[PullAct]:
+    def of_node(self, node: str) -> list[PullTimeline]:
         return self._pulls[node]
 
-    def waits_on(self, node: str) -> list[WaitAct]:
+    def waits_on(self, node: str) -> list[WaitTimeline]:
         return self._waits[node]
 
     def answers(self, node: str, t: float) -> bool:

@@ -5,8 +5,8 @@ from itertools import groupby
 
 from pulltrace_exporter.poller import POLL_BUCKETS
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS
-from rig.evening.acts import Play, PullAct
-from rig.views import OCI_INDEX, OCI_LAYER, digest
+from rig.sample_hour.timelines import PullTimeline, Scenario
+from rig.sample_views import OCI_INDEX, OCI_LAYER, digest
 
 Sample = tuple[str, dict[str, str], float]
 STATES = ("waiting", "downloading", "downloaded", "unpacking", "unpacked", "cached")
@@ -14,28 +14,32 @@ MANIFESTS = 4096
 
 
 def exporter(
-    play: Play, node: str, t: float, epoch: float, began: float = 0.0, version: str = "1.0.0"
+    scenario: Scenario, node: str, t: float, epoch: float, began: float = 0.0, version: str = "1.0.0"
 ) -> Iterator[Sample]:
     """What the exporter of a node, started at `began`, shows at a time; the hour begins at `epoch` of Unix."""
-    pulls = play.of_node(node)
+    pulls = scenario.of_node(node)
     shown = {pull.image: pull for pull in pulls if pull.phase(t) not in ("", "resolving")}
     for pull in shown.values():
         yield from _pull(pull, t, epoch)
         yield from _layers(pull, t)
     yield from _node(pulls, t, epoch)
-    yield "pulltrace_containerd_up", {}, int(play.reads(node, t))
-    yield "pulltrace_exporter_last_poll_timestamp_seconds", {}, epoch + play.last_reading(node, t)
-    for image, since in play.line(node, t):
+    yield "pulltrace_containerd_up", {}, int(scenario.reads(node, t))
+    yield "pulltrace_exporter_last_poll_timestamp_seconds", {}, epoch + scenario.last_reading(node, t)
+    for image, since in scenario.line(node, t):
         own = {"registry": image.registry, "repository": image.repository, "reference": image.reference}
         yield "pulltrace_queued_pull_start_time_seconds", own, epoch + since
     yield from _counters(pulls, t, began)
     yield from histogram("pulltrace_exporter_poll_duration_seconds", {}, _polls(node, t, began), POLL_BUCKETS)
-    if not play.reads(node, t):
+    if not scenario.reads(node, t):
         call = {"call": "Leases/List", "code": "UNAVAILABLE"}
-        yield "pulltrace_exporter_poll_errors_total", call, 1 + (t - play.down[0][1]) // 5
-    if node == play.faulty[0] and t > play.faulty[1]:
-        yield "pulltrace_exporter_scrape_errors_total", {"family": "pulltrace_pull_info"}, (t - play.faulty[1]) // 30
-    yield "pulltrace_web_config_last_reload_successful", {}, int(node != play.faulty[0])
+        yield "pulltrace_exporter_poll_errors_total", call, 1 + (t - scenario.down[0][1]) // 5
+    if node == scenario.faulty[0] and t > scenario.faulty[1]:
+        yield (
+            "pulltrace_exporter_scrape_errors_total",
+            {"family": "pulltrace_pull_info"},
+            (t - scenario.faulty[1]) // 30,
+        )
+    yield "pulltrace_web_config_last_reload_successful", {}, int(node != scenario.faulty[0])
     yield "pulltrace_exporter_build_info", {"version": version, "python_version": "3.11.2"}, 1
     yield from _process(40e6 + 1e6 * len(node) + 8e4 * len(pulls), 0.002 * (t - began) + 0.05 * len(pulls))
 
@@ -45,7 +49,7 @@ def _process(memory: float, cpu: float) -> Iterator[Sample]:
     yield "process_cpu_seconds_total", {}, cpu
 
 
-def _pull(pull: PullAct, t: float, epoch: float) -> Iterator[Sample]:
+def _pull(pull: PullTimeline, t: float, epoch: float) -> Iterator[Sample]:
     key, phase, speed = labels(pull), pull.phase(t), pull.speed(t)
     info = {"reference": pull.image.reference, "media_type": OCI_INDEX, "snapshotter": "overlayfs"}
     yield "pulltrace_pull_info", {**key, **info}, 1
@@ -70,7 +74,7 @@ def _pull(pull: PullAct, t: float, epoch: float) -> Iterator[Sample]:
         yield "pulltrace_pull_layers", {**key, "state": state}, states.count(state)
 
 
-def _layers(pull: PullAct, t: float) -> Iterator[Sample]:
+def _layers(pull: PullTimeline, t: float) -> Iterator[Sample]:
     active = sum(state == "downloading" for _, _, state in pull.layers(t))
     for index, (size, there, state) in enumerate(pull.layers(t)):
         own = {"layer": str(index), "layer_digest": digest(f"{pull.image.reference} {index}"), "media_type": OCI_LAYER}
@@ -82,7 +86,7 @@ def _layers(pull: PullAct, t: float) -> Iterator[Sample]:
             yield "pulltrace_layer_bytes_per_second", key, speed / active
 
 
-def _node(pulls: list[PullAct], t: float, epoch: float) -> Iterator[Sample]:
+def _node(pulls: list[PullTimeline], t: float, epoch: float) -> Iterator[Sample]:
     phases = [pull.phase(t) for pull in pulls]
     for phase in ("resolving", "downloading", "unpacking"):
         yield "pulltrace_pulls_in_progress", {"phase": phase}, phases.count(phase)
@@ -96,7 +100,7 @@ def _node(pulls: list[PullAct], t: float, epoch: float) -> Iterator[Sample]:
         yield "pulltrace_exporter_suppressed_series", {"kind": kind}, 0
 
 
-def _counters(pulls: list[PullAct], t: float, began: float) -> Iterator[Sample]:
+def _counters(pulls: list[PullTimeline], t: float, began: float) -> Iterator[Sample]:
     yield (
         "pulltrace_unresolved_pulls_total",
         {},
@@ -108,7 +112,7 @@ def _counters(pulls: list[PullAct], t: float, began: float) -> Iterator[Sample]:
             yield from _registry_counters(registry, known, t, began)
 
 
-def _registry_counters(registry: str, pulls: list[PullAct], t: float, began: float) -> Iterator[Sample]:
+def _registry_counters(registry: str, pulls: list[PullTimeline], t: float, began: float) -> Iterator[Sample]:
     own = {"registry": registry}
     ended = [pull for pull in pulls if began <= pull.end <= t]
     for result in ("succeeded", "failed", "orphaned"):
@@ -149,10 +153,10 @@ def _polls(node: str, t: float, began: float) -> list[float]:
     return [0.002 + 0.0004 * ((index * 7 + len(node)) % 11) for index in range(int((t - began) / 10))]
 
 
-def labels(pull: PullAct) -> dict[str, str]:
+def labels(pull: PullTimeline) -> dict[str, str]:
     """What a pull is known by on its node."""
     return {"registry": pull.image.registry, "repository": pull.image.repository, "digest": pull.image.digest}
 
 
-def _registry(pull: PullAct) -> str:
+def _registry(pull: PullTimeline) -> str:
     return pull.image.registry

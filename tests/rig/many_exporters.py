@@ -1,7 +1,7 @@
-"""Exporters of a whole cluster in one process: `python -m rig.farm PORT [--tls FOLDER] [--still]`.
+"""Exporters of a whole cluster in one process: `python -m rig.many_exporters PORT [--tls FOLDER] [--still]`.
 
 Every address of 127.0.0.0/8 is a node of its own, so that a thousand nodes have a thousand addresses and one port. The
-answers are those of real exporters, of a node with one pull that advances all the time, or stands still. What the farm
+answers are those of real exporters, of a node with one pull that advances all the time, or stands still. What it
 costs should not be felt by what it serves, so there is no HTTP server in it, but just enough of one.
 """
 
@@ -17,9 +17,9 @@ from typing import Final
 
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
-from rig.views import NOW, a_pull, a_report
+from rig.sample_views import NOW, a_pull, a_report
 
-NODE: Final = b"a-node-of-the-farm"
+NODE: Final = b"a-node-of-the-many"
 _SIZE: Final = 10**9
 _PER_ADDRESS_BLOCK: Final = 250
 
@@ -30,7 +30,7 @@ def addresses(count: int) -> Iterator[str]:
         yield f"127.1.{number // _PER_ADDRESS_BLOCK}.{1 + number % _PER_ADDRESS_BLOCK}"
 
 
-class Farm:
+class ManyExporters:
     """The answer of this moment, made once a tenth of a second for all nodes."""
 
     def __init__(self, *, still: bool) -> None:
@@ -64,33 +64,33 @@ class Farm:
 
 
 class _Client(asyncio.Protocol):
-    def __init__(self, farm: Farm) -> None:
-        self._farm = farm
+    def __init__(self, exporters: ManyExporters) -> None:
+        self._exporters = exporters
         self._received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._farm.connections += 1
+        self._exporters.connections += 1
         self._transport = transport
         self._node = transport.get_extra_info("sockname")[0].encode()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._farm.connections -= 1
+        self._exporters.connections -= 1
 
     def data_received(self, data: bytes) -> None:
         self._received += data
         while b"\r\n\r\n" in self._received:
             request, _, self._received = self._received.partition(b"\r\n\r\n")
             if request.startswith(b"GET /statistics"):
-                self._transport.write(self._farm.statistics())
+                self._transport.write(self._exporters.statistics())
                 self._transport.close()
             else:
-                self._transport.write(self._farm.answer(request, self._node))
+                self._transport.write(self._exporters.answer(request, self._node))
 
 
-async def _serve(port: int, tls: ssl.SSLContext | None, farm: Farm) -> None:
+async def _serve(port: int, tls: ssl.SSLContext | None, exporters: ManyExporters) -> None:
     server = await asyncio.get_running_loop().create_server(
-        lambda: _Client(farm), "0.0.0.0", port, ssl=tls, backlog=1024
+        lambda: _Client(exporters), "0.0.0.0", port, ssl=tls, backlog=1024
     )
     sys.stdout.write(f"port {server.sockets[0].getsockname()[1]}\n")
     sys.stdout.flush()
@@ -107,7 +107,7 @@ def main() -> None:
     if arguments.tls:
         tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         tls.load_cert_chain(arguments.tls / "server.crt", arguments.tls / "server.key")
-    asyncio.run(_serve(arguments.port, tls, Farm(still=arguments.still)))
+    asyncio.run(_serve(arguments.port, tls, ManyExporters(still=arguments.still)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The series of a play with their targets' labels, as lines of OpenMetrics that Prometheus takes as its own past."""
+"""The series of a scenario with the labels of their targets, as OpenMetrics that Prometheus loads as its history."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +8,9 @@ from functools import cache
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
-from rig.evening.acts import HOUR_END, Play
-from rig.evening.nodes import Sample, exporter
-from rig.evening.pods import aggregator
+from rig.sample_hour.aggregator_series import aggregator
+from rig.sample_hour.exporter_series import Sample, exporter
+from rig.sample_hour.timelines import HOUR_END, Scenario
 
 FOREIGN: promql.Known = {
     "process_resident_memory_bytes": set(),
@@ -21,7 +21,7 @@ Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 @dataclass(slots=True)
-class Tape:
+class StoredSeries:
     """What Prometheus would have stored: for each series its points."""
 
     cluster: str = ""
@@ -45,24 +45,26 @@ class Tape:
             yield from (f"{text} {value!r} {at:.3f}\n" for at, value in points)
 
 
-def played(play: Play, epoch: float, step: float, *, overlap: float = 0.0, cluster: str = "") -> Tape:
+def stored_hour(
+    scenario: Scenario, epoch: float, step: float, *, overlap: float = 0.0, cluster: str = ""
+) -> StoredSeries:
     """The whole hour. In the last `overlap` seconds every program has a second, newer target beside the first."""
-    tape, until = Tape(cluster), HOUR_END
+    stored, until = StoredSeries(cluster), HOUR_END
     moments = [number * step for number in range(int(until / step) + 1)]
     for t in moments:
-        for node in play.nodes:
-            if play.answers(node, t):
-                tape.record(epoch + t, _exporter_target(node, "old"), exporter(play, node, t, epoch))
-        tape.record(epoch + t, _aggregator_target("old"), aggregator(play, t))
+        for node in scenario.nodes:
+            if scenario.answers(node, t):
+                stored.record(epoch + t, _exporter_target(node, "old"), exporter(scenario, node, t, epoch))
+        stored.record(epoch + t, _aggregator_target("old"), aggregator(scenario, t))
         began = until - overlap
         if overlap and t >= began:
             # What is new sees a little later, as a scrape a moment after the other does.
-            for node in play.nodes:
-                if play.answers(node, t):
-                    new = exporter(play, node, max(t - 3, began), epoch, began, version="1.0.1")
-                    tape.record(epoch + t, _exporter_target(node, "new"), new)
-            tape.record(epoch + t, _aggregator_target("new"), aggregator(play, max(t - 3, began), began, "1.0.1"))
-    return tape
+            for node in scenario.nodes:
+                if scenario.answers(node, t):
+                    new = exporter(scenario, node, max(t - 3, began), epoch, began, version="1.0.1")
+                    stored.record(epoch + t, _exporter_target(node, "new"), new)
+            stored.record(epoch + t, _aggregator_target("new"), aggregator(scenario, max(t - 3, began), began, "1.0.1"))
+    return stored
 
 
 def _exporter_target(node: str, generation: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from typing import Final
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
 from pulltrace.web import Request, Response, matches_etag
-from rig.views import a_report
+from rig.sample_views import a_report
 from rig.web import serving
 
 PULLS_PATH: Final = "/v1/pulls"

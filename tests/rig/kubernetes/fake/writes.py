@@ -1,6 +1,6 @@
 """Creating, changing and deleting objects, and reading one."""
 
-from rig.kubernetes.fake.asking import Asked, Denied
+from rig.kubernetes.fake.request import Asked, Denied
 from rig.kubernetes.fake.resources import Place, created, merged, terminating
 from rig.kubernetes.fake.store import Key, Object, Store
 
