@@ -52,7 +52,7 @@ class _Peers:
 
     def take_kubeconfig(self, values: Values) -> None:
         """Raises ConfigError."""
-        path, context = values[config.KUBECONFIG], values[config.KUBERNETES_CONTEXT]
+        path, context = values[AggregatorConfig.kubeconfig], values[AggregatorConfig.kubernetes_context]
         try:
             self.kube = KubeAccess(source(str(path) if path else None, context or None), self._clock)
         except AccessError as error:
@@ -60,7 +60,7 @@ class _Peers:
 
     def take_http_config(self, values: Values) -> None:
         """Raises ConfigError."""
-        self.exporters = FleetAccess(values[config.EXPORTER_HTTP_CONFIG_FILE], self._clock)
+        self.exporters = FleetAccess(values[AggregatorConfig.exporter_http_config_file], self._clock)
 
 
 def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.Stop) -> None:
@@ -129,5 +129,5 @@ def _scraper(cluster: Cluster, fleet: Fleet, loaded: Callable[[], bool | None]) 
 def _say(settings: AggregatorConfig, port: int, kubernetes: str) -> None:
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=port, kubernetes=kubernetes))
     if settings.exporter_service is None and not settings.exporter_targets:
-        flags = f"{config.EXPORTER_SERVICE.option} or {config.EXPORTER_TARGET.option}"
+        flags = f"{AggregatorConfig.exporter_service.option} or {AggregatorConfig.exporter_targets.option}"
         log.warning("no exporters are known, so that no progress can be shown", extra=logs.fields(missing=flags))

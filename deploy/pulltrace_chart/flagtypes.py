@@ -9,7 +9,7 @@ from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration, parse_size
 from pulltrace_chart import shapes
 from pulltrace_chart.shapes import Schema
-from pulltrace_exporter.config import CONTAINERD_NAMESPACE
+from pulltrace_exporter.config import ExporterConfig
 
 _BY_PARSER: Final[Mapping[Callable[[str], Any], Callable[[], Schema]]] = {
     parse_duration: shapes.duration,
@@ -21,7 +21,7 @@ _MOST: Final = 10**15 - 1
 _BY_NAME: Final[Mapping[str, Schema]] = {
     LOG_LEVEL.name: shapes.one_of(*Level),
     LOG_FORMAT.name: shapes.one_of(*LogFormat),
-    CONTAINERD_NAMESPACE.name: shapes.text(r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$", longest=76),
+    ExporterConfig.containerd_namespace.name: shapes.text(r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$", longest=76),
 }
 
 

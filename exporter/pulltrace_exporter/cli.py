@@ -51,7 +51,11 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _check_socket(values: Values) -> None:
     try:
-        check_socket(_address(values[config.CONTAINERD_ADDRESS]), values.all(config.CONTAINERD_ALLOW_DIRECTORY))
+        address, allowed = (
+            values[ExporterConfig.containerd_address],
+            values[ExporterConfig.containerd_allowed_directories],
+        )
+        check_socket(_address(address), allowed)
     except (UnsafeSocketError, PermissionError) as error:
         raise ConfigError([str(error)]) from error
 

@@ -1,5 +1,7 @@
 """Command line flags as a table: one list of `Flag` gives the parser, the environment, `--help` and a page.
 
+A program declares each of its flags once, as an attribute of its `Settings`.
+
 Flags are written as Prometheus' own programs write them: `--name=value` or `--name value`, `--name` and
 `--no-name` for a switch. Each has an environment variable, over which the flag wins. All that is wrong is
 reported at once, what values lead to included.
@@ -9,7 +11,8 @@ import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from itertools import chain
+from typing import Any, ClassVar, Final, Generic, NamedTuple, Self, TypeVar, overload
 
 from pulltrace.errors import ConfigError
 
@@ -27,9 +30,8 @@ _SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_[0-9
 class Flag(Generic[T]):
     """One flag. `default` is written as a user would write it and goes through `parse` like any value.
 
-    `parse` raises ValueError saying what is wrong with the text, which it names. A `repeated` flag may be
-    given several times, its variable holds values separated by commas, and its default is none at all.
-    `default_help` describes a default that is found at run time.
+    `parse` raises ValueError saying what is wrong with the text, which it names. `default_help` describes a default
+    that is found at run time. As an attribute of `Settings` it is the flag on the class, its value on an instance.
     """
 
     name: str
@@ -41,6 +43,16 @@ class Flag(Generic[T]):
     repeated: bool = False
     switch: bool = False
     default_help: str = ""
+
+    @overload
+    def __get__(self, settings: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, settings: "Settings", owner: type) -> T: ...
+    def __get__(self, settings: "Settings | None", owner: type) -> "Self | T":
+        return self if settings is None else settings.values[self]
+
+    def __set__(self, settings: "Settings", value: T) -> None:
+        raise AttributeError(f"{self.option} is read once, at the start")
 
     @property
     def option(self) -> str:
@@ -56,6 +68,11 @@ class Flag(Generic[T]):
 def switch(name: str, default: bool, help_text: str) -> Flag[bool]:
     """A flag without a value: `--name` turns on, `--no-name` off."""
     return Flag(name, parse_bool, "true" if default else "false", help_text, switch=True)
+
+
+def repeated(name: str, parse: Callable[[str], T], help_text: str, *, metavar: str) -> Flag[tuple[T, ...]]:
+    """A flag that may be given several times. Its variable holds values separated by commas; by default it has none."""
+    return Flag(name, lambda text: (parse(text),), "", help_text, metavar=metavar, repeated=True)
 
 
 def parse_bool(text: str) -> bool:
@@ -79,19 +96,15 @@ class WrongValueError(Exception):
 class Values:
     """The parsed value of each flag of a table; asking for one that is wrong raises WrongValueError."""
 
-    def __init__(self, values: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
     def __getitem__(self, flag: Flag[T]) -> T:
-        """The value of a flag that is given once."""
-        (value,) = self.all(flag)
-        return value
-
-    def all(self, flag: Flag[T]) -> tuple[T, ...]:
-        """The values of a repeated flag, in order."""
+        """The value of a flag; of a repeated one all values, in order."""
         if flag.name not in self._values:
             raise WrongValueError(flag.name)
-        return tuple(self._values[flag.name])
+        value: T = self._values[flag.name]
+        return value
 
 
 Check = Callable[[Values], None]
@@ -114,14 +127,14 @@ class FlagTable:
         `--help` and `--version` are skipped: they are answered before anything is parsed.
         """
         given, problems = self._scan(argv)
-        values = {}
+        values: dict[str, Any] = {}
         for flag in self.flags:
             found = given.get(flag.name) or _from_environment(flag, environ)
             parsed, wrong = _parse_all(flag, found)
             if len(found) > 1 and not flag.repeated:
                 wrong.insert(0, f"{found[1].source}: given more than once")
             if not wrong:
-                values[flag.name] = parsed
+                values[flag.name] = tuple(chain.from_iterable(parsed)) if flag.repeated else parsed[0]
             problems += wrong
         taken = Values(values)
         problems += [problem for check in checks for problem in _complaints(check, taken)]
@@ -174,6 +187,26 @@ class FlagTable:
     def _suggestion(self, form: str) -> str:
         near = difflib.get_close_matches(form, [*self._forms, *HELP, VERSION], n=1)
         return f", did you mean {near[0]}?" if near else ""
+
+
+class Settings:
+    """The values of a program's flags, each of which a subclass declares once as an attribute."""
+
+    table: ClassVar[FlagTable]
+
+    def __init_subclass__(cls) -> None:
+        cls.table = FlagTable(flag for flag in vars(cls).values() if isinstance(flag, Flag))
+
+    def __init__(self, values: Values) -> None:
+        self.values = values
+
+    @classmethod
+    def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
+        """The settings from flags, environment and defaults; raises ConfigError with every problem.
+
+        `checks` look further at them than at their text.
+        """
+        return cls(cls.table.parse(argv, environ, *checks))
 
 
 def answer(argv: Sequence[str], help_text: Callable[[], str], version: Callable[[], str]) -> str | None:

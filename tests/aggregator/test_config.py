@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pulltrace.cli.flags import Flag
 from pulltrace.errors import ConfigError
 from pulltrace.logs import Level, LogFormat
 from pulltrace.web.address import ListenAddress
@@ -17,34 +18,38 @@ pytestmark = pytest.mark.unit
 REPOSITORY = Path(__file__).parents[2]
 
 
+def settings(given: AggregatorConfig) -> dict[str, object]:
+    return {name: getattr(given, name) for name, flag in vars(AggregatorConfig).items() if isinstance(flag, Flag)}
+
+
 def read(*argv: str, **environ: str) -> AggregatorConfig:
     return AggregatorConfig.from_argv(argv, environ)
 
 
 def test_defaults() -> None:
-    assert read() == AggregatorConfig(
-        listen_address=ListenAddress("", 10302),
-        telemetry_path="/metrics",
-        web_config_file=None,
-        log_level=Level.INFO,
-        log_format=LogFormat.LOGFMT,
-        kubeconfig=None,
-        kubernetes_context="",
-        kubernetes_namespaces=(),
-        exporter_service=None,
-        exporter_targets=(),
-        exporter_http_config_file=None,
-        exporter_interval=2.0,
-        exporter_timeout=3.0,
-        exporter_max_requests_per_second=200,
-        stale_no_progress=60.0,
-        stale_unpack=600.0,
-        stale_slow_eta=3600.0,
-        stale_resolving=30.0,
-        stale_exporter=60.0,
-        pod_linger=120.0,
-        shard=Shard(0, 1),
-    )
+    assert settings(read()) == {
+        "listen_address": ListenAddress("", 10302),
+        "telemetry_path": "/metrics",
+        "web_config_file": None,
+        "log_level": Level.INFO,
+        "log_format": LogFormat.LOGFMT,
+        "kubeconfig": None,
+        "kubernetes_context": "",
+        "kubernetes_namespaces": (),
+        "exporter_service": None,
+        "exporter_targets": (),
+        "exporter_http_config_file": None,
+        "exporter_interval": 2.0,
+        "exporter_timeout": 3.0,
+        "exporter_max_requests_per_second": 200,
+        "stale_no_progress": 60.0,
+        "stale_unpack": 600.0,
+        "stale_slow_eta": 3600.0,
+        "stale_resolving": 30.0,
+        "stale_exporter": 60.0,
+        "pod_linger": 120.0,
+        "shard": Shard(0, 1),
+    }
 
 
 def test_every_flag_reaches_its_setting() -> None:
@@ -72,32 +77,32 @@ def test_every_flag_reaches_its_setting() -> None:
         "--pod.linger=6s",
         "--shard=2/3",
     )
-    assert given == AggregatorConfig(
-        listen_address=ListenAddress("::1", 9),
-        telemetry_path="/m",
-        web_config_file=Path("web.yml"),
-        log_level=Level.DEBUG,
-        log_format=LogFormat.JSON,
-        kubeconfig=Path("/etc/kubeconfig"),
-        kubernetes_context="admin@prod",
-        kubernetes_namespaces=("team-a", "team-b"),
-        exporter_service=ServiceName("monitoring", "pulltrace-exporter"),
-        exporter_targets=(
+    assert settings(given) == {
+        "listen_address": ListenAddress("::1", 9),
+        "telemetry_path": "/m",
+        "web_config_file": Path("web.yml"),
+        "log_level": Level.DEBUG,
+        "log_format": LogFormat.JSON,
+        "kubeconfig": Path("/etc/kubeconfig"),
+        "kubernetes_context": "admin@prod",
+        "kubernetes_namespaces": ("team-a", "team-b"),
+        "exporter_service": ServiceName("monitoring", "pulltrace-exporter"),
+        "exporter_targets": (
             Target("node-1", "http", "10.0.0.1", 10301),
             Target("node-2", "https", "fd00::2", 10301),
         ),
-        exporter_http_config_file=Path("http.yml"),
-        exporter_interval=0.5,
-        exporter_timeout=1.0,
-        exporter_max_requests_per_second=7,
-        stale_no_progress=1.0,
-        stale_unpack=2.0,
-        stale_slow_eta=3.0,
-        stale_resolving=4.0,
-        stale_exporter=5.0,
-        pod_linger=6.0,
-        shard=Shard(2, 3),
-    )
+        "exporter_http_config_file": Path("http.yml"),
+        "exporter_interval": 0.5,
+        "exporter_timeout": 1.0,
+        "exporter_max_requests_per_second": 7,
+        "stale_no_progress": 1.0,
+        "stale_unpack": 2.0,
+        "stale_slow_eta": 3.0,
+        "stale_resolving": 4.0,
+        "stale_exporter": 5.0,
+        "pod_linger": 6.0,
+        "shard": Shard(2, 3),
+    }
 
 
 def test_variables_are_named_after_flags() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from pulltrace_chart.rendering import Object
-from pulltrace_exporter.config import KUBELET_INTENTS_DIRECTORY
+from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import KNOWN_SOCKETS
 from rig.chart_values import INTENTS, VARIANTS, Values, each_variant
 from rig.charts import new_helm, notes, of_kind, one, pod_specs
@@ -99,7 +99,7 @@ def test_intents_are_read_only_when_asked_for_and_where_the_program_expects_them
     (container,) = ours(pod_specs(new_helm({}))["pulltrace-exporter"])
     assert argument(container, "kubelet.intents-directory") == ""
     (container,) = ours(pod_specs(new_helm(INTENTS))["pulltrace-exporter"])
-    assert argument(container, "kubelet.intents-directory") == KUBELET_INTENTS_DIRECTORY.default
+    assert argument(container, "kubelet.intents-directory") == ExporterConfig.intents_directory.default
 
 
 @each_variant

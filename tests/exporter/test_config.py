@@ -9,6 +9,7 @@ import pytest
 
 from pulltrace import __version__
 from pulltrace.cli import flag_help
+from pulltrace.cli.flags import Flag
 from pulltrace.errors import ConfigError, PulltraceError
 from pulltrace.logs import Level, LogFormat
 from pulltrace.web.address import ListenAddress
@@ -22,33 +23,38 @@ REPOSITORY = Path(__file__).parents[2]
 DIGITS = "9" * 19
 
 
+def settings(given: ExporterConfig) -> dict[str, object]:
+    names = [name.removeprefix("given_") for name, flag in vars(ExporterConfig).items() if isinstance(flag, Flag)]
+    return {name: getattr(given, name) for name in names}
+
+
 def read(*argv: str, **environ: str) -> ExporterConfig:
     return ExporterConfig.from_argv(argv, environ)
 
 
 def test_defaults() -> None:
-    assert read(NODE_NAME="node-1") == ExporterConfig(
-        listen_address=ListenAddress("", 10301),
-        telemetry_path="/metrics",
-        web_config_file=None,
-        log_level=Level.INFO,
-        log_format=LogFormat.LOGFMT,
-        containerd_address=None,
-        containerd_allowed_directories=(),
-        containerd_namespace="k8s.io",
-        intents_directory=Path("/var/lib/kubelet/image_manager/pulling"),
-        node_name="node-1",
-        poll_interval=1.0,
-        poll_idle_interval=5.0,
-        pull_linger=120.0,
-        pull_abandoned=900.0,
-        collect_layers=True,
-        layer_min_size=0,
-        layer_min_age=30.0,
-        limit_pulls=200,
-        limit_layers=5000,
-        limit_label_values=100,
-    )
+    assert settings(read(NODE_NAME="node-1")) == {
+        "listen_address": ListenAddress("", 10301),
+        "telemetry_path": "/metrics",
+        "web_config_file": None,
+        "log_level": Level.INFO,
+        "log_format": LogFormat.LOGFMT,
+        "containerd_address": None,
+        "containerd_allowed_directories": (),
+        "containerd_namespace": "k8s.io",
+        "intents_directory": Path("/var/lib/kubelet/image_manager/pulling"),
+        "node_name": "node-1",
+        "poll_interval": 1.0,
+        "poll_idle_interval": 5.0,
+        "pull_linger": 120.0,
+        "pull_abandoned": 900.0,
+        "collect_layers": True,
+        "layer_min_size": 0,
+        "layer_min_age": 30.0,
+        "limit_pulls": 200,
+        "limit_layers": 5000,
+        "limit_label_values": 100,
+    }
 
 
 def test_every_flag_reaches_its_setting() -> None:
@@ -75,28 +81,28 @@ def test_every_flag_reaches_its_setting() -> None:
         "--limit.layers=2",
         "--limit.label-values=3",
     )
-    assert given == ExporterConfig(
-        listen_address=ListenAddress("::1", 9),
-        telemetry_path="/m",
-        web_config_file=Path("web.yml"),
-        log_level=Level.DEBUG,
-        log_format=LogFormat.JSON,
-        containerd_address=Path("/run/k3s/containerd/containerd.sock"),
-        containerd_allowed_directories=(Path("/a"), Path("/b")),
-        containerd_namespace="moby",
-        intents_directory=Path("/pulling"),
-        node_name="me",
-        poll_interval=0.1,
-        poll_idle_interval=10.0,
-        pull_linger=0.0,
-        pull_abandoned=3600.0,
-        collect_layers=False,
-        layer_min_size=2**20,
-        layer_min_age=5.0,
-        limit_pulls=1,
-        limit_layers=2,
-        limit_label_values=3,
-    )
+    assert settings(given) == {
+        "listen_address": ListenAddress("::1", 9),
+        "telemetry_path": "/m",
+        "web_config_file": Path("web.yml"),
+        "log_level": Level.DEBUG,
+        "log_format": LogFormat.JSON,
+        "containerd_address": Path("/run/k3s/containerd/containerd.sock"),
+        "containerd_allowed_directories": (Path("/a"), Path("/b")),
+        "containerd_namespace": "moby",
+        "intents_directory": Path("/pulling"),
+        "node_name": "me",
+        "poll_interval": 0.1,
+        "poll_idle_interval": 10.0,
+        "pull_linger": 0.0,
+        "pull_abandoned": 3600.0,
+        "collect_layers": False,
+        "layer_min_size": 2**20,
+        "layer_min_age": 5.0,
+        "limit_pulls": 1,
+        "limit_layers": 2,
+        "limit_label_values": 3,
+    }
 
 
 def test_variables_are_named_after_flags() -> None:

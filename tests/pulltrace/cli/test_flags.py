@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import at_least
-from pulltrace.cli.flags import Check, Flag, FlagTable, Values, answer, switch
+from pulltrace.cli.flags import Check, Flag, FlagTable, Values, answer, repeated, switch
 from pulltrace.errors import ConfigError
 from pulltrace.units import parse_duration
 
 pytestmark = pytest.mark.unit
 
 INTERVAL = Flag("poll.interval", parse_duration, "1s", "How often.", metavar="DURATION")
-DIRECTORY = Flag("allow-directory", Path, "", "One more.", metavar="DIRECTORY", repeated=True)
+DIRECTORY = repeated("allow-directory", Path, "One more.", metavar="DIRECTORY")
 LAYERS = switch("collector.layers", default=True, help_text="Series of layers.")
 LIMIT = Flag("limit", at_least(1), "10", "At most `so` many | no more.", metavar="COUNT")
 NAME = Flag("node.name", str, "", "Who.", metavar="NAME", default_help="`$NODE_NAME`, else the host name")
@@ -32,7 +32,7 @@ def test_defaults_go_through_the_parser() -> None:
     assert values[INTERVAL] == 1.0
     assert values[LAYERS] is True
     assert values[LIMIT] == 10
-    assert values.all(DIRECTORY) == ()
+    assert values[DIRECTORY] == ()
 
 
 @pytest.mark.parametrize("argv", [["--poll.interval=30s"], ["--poll.interval", "30s"]])
@@ -52,7 +52,7 @@ def test_switches(argv: list[str], on: bool) -> None:
 
 def test_a_repeated_flag_keeps_its_order() -> None:
     values = TABLE.parse(["--allow-directory", "/b", "--allow-directory=/a"], {"PULLTRACE_ALLOW_DIRECTORY": "/c"})
-    assert values.all(DIRECTORY) == (Path("/b"), Path("/a"))
+    assert values[DIRECTORY] == (Path("/b"), Path("/a"))
 
 
 def test_the_environment_holds_values_too() -> None:
@@ -63,7 +63,7 @@ def test_the_environment_holds_values_too() -> None:
     }
     values = TABLE.parse([], environ)
     assert values[INTERVAL] == 120.0
-    assert values.all(DIRECTORY) == (Path("/a"), Path("/b"))
+    assert values[DIRECTORY] == (Path("/a"), Path("/b"))
     assert values[LAYERS] is False
 
 
@@ -115,7 +115,7 @@ def too_many(values: Values) -> None:
 
 
 def nobody(values: Values) -> None:
-    if not values.all(DIRECTORY):
+    if not values[DIRECTORY]:
         raise ConfigError(["--allow-directory: none is given", "--node.name: who is it for"])
 
 
