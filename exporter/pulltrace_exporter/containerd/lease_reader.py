@@ -38,6 +38,7 @@ class LeaseReader:
         self._stat_done: set[tuple[str, str]] = set()
         self._parts: set[str] = set()
         self._extracted = False
+        self._configs: dict[str, BlobInfo | None] = {}
 
     @property
     def empty(self) -> bool:
@@ -114,10 +115,12 @@ class LeaseReader:
         self._look_for_parts(client)
         self._stat_done.clear()
         self._read_configs(client)
+        # Only now do they name the snapshotter, if the image was unpacked.
+        self._configs = client.contents(list(self.diff_ids))
         self._stat_snapshots(client, snapshotter)
         self._date_discarded(client)
         if written:
-            self.unpacked = self._is_unpacked(client, version)
+            self.unpacked = self._is_unpacked(version)
 
     def adopt(self, root: BlobInfo) -> None:
         """Take a root for what the lease held, though nobody saw it there."""
@@ -224,16 +227,17 @@ class LeaseReader:
                 if known is not None and layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
                     self._found_snapshots[chain_id] = client.snapshot(known.snapshotter, chain_id)
 
-    def _is_unpacked(self, client: Client, version: str) -> bool | None:
+    def _is_unpacked(self, version: str) -> bool | None:
         """Whether the image is unpacked: its config names the snapshotter from then on.
 
         A client writes the record first. Whoever only fetches, unpacks nothing and makes no snapshot either.
         """
         verdicts = []
         for manifest in self.documents.values():
-            config = manifest.config if isinstance(manifest, Manifest) else None
-            blob = client.content(config.digest) if config is not None else None
-            if not isinstance(manifest, Manifest) or blob is None or blob.digest not in self.diff_ids:
+            if not isinstance(manifest, Manifest) or manifest.config is None:
+                continue
+            blob = self._configs.get(manifest.config.digest)
+            if blob is None:
                 continue
             media_types = [layer.media_type for layer in manifest.layers]
             refused = refuses_to_unpack(version, media_types, len(self.diff_ids[blob.digest]))
@@ -254,7 +258,7 @@ class LeaseReader:
         """
         before = len(self._found_snapshots)
         for config, diff_ids in self.diff_ids.items():
-            content = self._found_blobs.get(config)
+            content = self._configs.get(config) or self._found_blobs.get(config)
             name = next(iter(self._snapshots), (content and content.snapshotter) or snapshotter)
             if (config, name) in self._stat_done or not diff_ids:
                 continue
