@@ -67,7 +67,7 @@ bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
 docs: $(VENV)/ok ## The pages that are generated from tables in code
 	$(BIN)/python -m pulltrace_exporter.config > docs/exporter-flags.md
 	$(BIN)/python -m pulltrace_aggregator.config > docs/aggregator-flags.md
-	$(BIN)/python -m pulltrace_aggregator.diagnosis.blocked_by > docs/verdict.md
+	$(BIN)/python -m pulltrace_aggregator.diagnosis.blocked_by > docs/causes.md
 	{ $(BIN)/python -m pulltrace_exporter.metrics && $(BIN)/python -m pulltrace_aggregator.metrics; } > docs/metrics.md
 
 .PHONY: rules

@@ -113,7 +113,7 @@ def _limits(settings: AggregatorConfig) -> Limits:
         resolving=settings.stale_resolving,
         exporter=settings.stale_exporter,
     )
-    return Limits(stale, settings.pod_linger)
+    return Limits(stale, settings.pod_linger, settings.limit_repositories)
 
 
 def _scraper(cluster: Cluster, fleet: Fleet, loaded: Callable[[], bool | None]) -> Scraper:

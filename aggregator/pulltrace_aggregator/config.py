@@ -165,6 +165,13 @@ class AggregatorConfig(Settings):
         "The pulls of a node whose exporter has not answered for so long are stale. 0s turns it off.",
         metavar="DURATION",
     )
+    limit_repositories = Flag(
+        "limit.repositories",
+        at_least(1),
+        "500",
+        "Repositories that have counters of their own; all others count together as `other`.",
+        metavar="COUNT",
+    )
     pod_linger = Flag(
         "pod.linger",
         parse_duration,

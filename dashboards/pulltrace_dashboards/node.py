@@ -295,7 +295,7 @@ def _pods() -> Panel:
     )
     columns = (
         Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
-        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("cause", "Cause", width=115, words=CAUSES),
         Column("namespace", "Namespace", width=140),
         Column("pod", "Pod", wrap=True, link=TO_POD),
         Column("container", "Container", width=120),

@@ -56,7 +56,7 @@ def page() -> Page:
         ),
         content=(
             band(3, (4, _pods()), (4, _blocked()), (4, _longest()), (4, _stuck_number()), (4, _pulls()), (4, _rate())),
-            band(8, (19, _waits()), (5, _verdicts())),
+            band(8, (19, _waits()), (5, _causes())),
             band(7, (15, _now()), (9, _stuck())),
             band(5, (24, _alerts())),
             Heading(20, "Over time"),
@@ -82,7 +82,7 @@ def _blocked() -> Panel:
     about = About(
         2,
         "Pods blocked",
-        "Pods with an image whose verdict is neither progressing nor queue nor shared layer: "
+        "Pods with an image whose cause is neither progressing nor queue nor shared layer: "
         "something slows or stops it. Good is 0.",
         NOBODY,
     )
@@ -140,15 +140,15 @@ def _waits() -> Panel:
     about = About(
         7,
         "Longest waits, and what blocks them",
-        "The 50 images that pods wait for longest, each with its verdict. Blue goes on by itself, orange is slow, red "
-        "stands still, purple wants somebody to change something. The verdict of a pod and what to do is behind its "
+        "The 50 images that pods wait for longest, each with its cause. Blue goes on by itself, orange is slow, red "
+        "stands still, purple wants somebody to change something. The cause of a pod and what to do is behind its "
         "name.",
         "nobody waits for an image",
     )
     only = f"and on {listed(ROW)} {LONGEST}"
     columns = (
         Column("Value #A", "Waiting", unit="s", width=85, bounds=steps((300, ORANGE), (900, RED))),
-        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("cause", "Cause", width=115, words=CAUSES),
         Column("namespace", "Namespace", width=105),
         Column("pod", "Pod", wrap=True, link=TO_POD),
         Column("image", "Image", wrap=True),
@@ -170,11 +170,11 @@ def _waits() -> Panel:
     )
 
 
-def _verdicts() -> Panel:
+def _causes() -> Panel:
     about = About(
         8,
         "Why images are waited for",
-        "Waiting images by verdict. Good is progressing, and queue during a roll-out. One other bar that stands out is "
+        "Waiting images by cause. Good is progressing, and queue during a roll-out. One other bar that stands out is "
         "one fault with many victims.",
         "nobody waits",
     )
@@ -291,7 +291,7 @@ def _failures() -> Panel:
 def _over_time() -> Panel:
     about = About(
         13,
-        "Images waited for, by verdict",
+        "Images waited for, by cause",
         "How many images pods wait for. A hill after a roll-out is normal; a plateau is not.",
         "nobody waited",
     )

@@ -27,7 +27,7 @@ def page() -> Page:
         question="Why is this pod not running?",
         variables=(variables.datasource(), variables.cluster(), variables.one_namespace(), variables.one_pod()),
         content=(
-            band(3, (5, _verdict()), (5, _phase()), (5, _waited()), (5, _left()), (4, _ahead_number())),
+            band(3, (5, _cause()), (5, _phase()), (5, _waited()), (5, _left()), (4, _ahead_number())),
             band(5, (24, _images())),
             band(9, (8, _advice()), (8, _phases()), (8, _ahead())),
             Heading(20, "How it went"),
@@ -38,10 +38,10 @@ def page() -> Page:
     )
 
 
-def _verdict() -> Panel:
+def _cause() -> Panel:
     about = About(
         1,
-        "Verdict",
+        "Cause",
         "What blocks the pod's images, the nearest cause. Progressing is good: it takes its time. What to do about "
         "each stands at the right.",
         GONE,
@@ -106,7 +106,7 @@ def _images() -> Panel:
         Column("container", "Container", width=120),
         Column("container_type", "Kind", width=80),
         Column("image", "Image", wrap=True),
-        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("cause", "Cause", width=115, words=CAUSES),
         Column("phase", "Phase", width=115, words=POD_PHASES),
         Column("Value #C", "Waiting", unit="s", width=90),
         Column("Value #D", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
@@ -180,12 +180,12 @@ def _advice() -> Panel:
     about = About(
         9,
         "What to do",
-        "The first thing to do about each verdict of this pod; docs/verdict.md has the rest. "
+        "The first thing to do about each cause of this pod; docs/causes.md has the rest. "
         "Where it says to wait, nothing is wrong.",
         "the pod waits for no image",
     )
     columns = (
-        Column("cause", "Verdict", width=115, words=CAUSES),
+        Column("cause", "Cause", width=115, words=CAUSES),
         Column("step", "Next step", wrap=True),
     )
     return rows(about, columns, " or ".join(_step(cause) for cause in CAUSES), hidden=("Value",))

@@ -47,6 +47,7 @@ def test_defaults() -> None:
         "stale_slow_eta": 3600.0,
         "stale_resolving": 30.0,
         "stale_exporter": 60.0,
+        "limit_repositories": 500,
         "pod_linger": 120.0,
         "shard": Shard(0, 1),
     }
@@ -74,6 +75,7 @@ def test_every_flag_reaches_its_setting() -> None:
         "--stale.slow-eta=3s",
         "--stale.resolving=4s",
         "--stale.exporter=5s",
+        "--limit.repositories=8",
         "--pod.linger=6s",
         "--shard=2/3",
     )
@@ -100,6 +102,7 @@ def test_every_flag_reaches_its_setting() -> None:
         "stale_slow_eta": 3.0,
         "stale_resolving": 4.0,
         "stale_exporter": 5.0,
+        "limit_repositories": 8,
         "pod_linger": 6.0,
         "shard": Shard(2, 3),
     }

@@ -41,6 +41,7 @@ CONTRACT = {
     "pulltrace_pod_pull_eta_seconds": ("gauge", POD),
     "pulltrace_pod_pull_waiting_seconds": ("gauge", POD),
     "pulltrace_pod_pull_blocked_by": ("gauge", f"{POD} cause"),
+    "pulltrace_pod_pull_failure": ("gauge", f"{POD} reason"),
     "pulltrace_pull_stale": ("gauge", f"node {IMAGE_LABELS} reason"),
     "pulltrace_node_resolving_stale": ("gauge", "node"),
     "pulltrace_node_exporter_missing": ("gauge", "node"),
@@ -51,6 +52,9 @@ CONTRACT = {
     "pulltrace_pod_pull_duration_seconds": ("histogram", "namespace registry"),
     "pulltrace_pod_pull_queue_seconds": ("histogram", "namespace"),
     "pulltrace_pod_pull_stage_seconds": ("histogram", "namespace stage"),
+    "pulltrace_pod_pull_wait_seconds": ("histogram", "namespace"),
+    "pulltrace_image_downloaded_bytes_total": ("counter", "registry repository"),
+    "pulltrace_image_pulls_total": ("counter", "registry repository result"),
     "pulltrace_aggregator_kubernetes_up": ("gauge", ""),
     "pulltrace_aggregator_watch_restarts_total": ("counter", "resource reason"),
     "pulltrace_aggregator_exporters": ("gauge", "state"),
@@ -188,6 +192,21 @@ def test_an_image_that_has_come_waits_for_nothing() -> None:
     for name in ("waiting_seconds", "blocked_by", "bytes_per_second", "eta_seconds"):
         assert samples(text, f"pulltrace_pod_pull_{name}") == []
     assert values(text, "pulltrace_pod_pull_progress_ratio") == ["1"]
+
+
+def test_why_the_last_attempt_failed_while_it_pauses() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    pod.failed("429 Too Many Requests")
+    for tell in (pod.back_off, None):
+        (sample,) = samples(scrape(cluster.tick()), "pulltrace_pod_pull_failure")
+        assert sample.endswith(',reason="rate_limited"} 1')
+        if tell:
+            tell()
+    cluster.sleep(10)
+    pod.pulling()
+    assert samples(scrape(cluster.tick()), "pulltrace_pod_pull_failure") == []
 
 
 def test_of_a_silent_node_no_present_rate_is_told() -> None:

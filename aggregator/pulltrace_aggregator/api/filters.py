@@ -26,6 +26,7 @@ _POD: Final[Mapping[str, Callable[[PodPull], str]]] = {
     "phase": lambda entry: entry.phase,
     "match": lambda entry: entry.match,
     "blockedBy": lambda entry: entry.cause or "",
+    "failureReason": lambda entry: entry.failure or "",
     "registry": lambda entry: entry.registry,
     "repository": lambda entry: entry.repository,
     "digest": lambda entry: entry.digest,

@@ -61,6 +61,7 @@ def _pod(entry: PodPull, now: float) -> dict[str, object]:
         waitingSeconds=None if entry.phase is PodPhase.PULLED else _age(now, entry.since),
         match=entry.match,
         blockedBy=entry.cause,
+        failureReason=entry.failure,
         behind=presentable(entry.behind) or None,
         pull=None if entry.pull is None else _pull(entry.pull, now),
     )

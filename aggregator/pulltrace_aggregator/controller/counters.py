@@ -6,12 +6,21 @@ from typing import Final
 
 from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
+from pulltrace.model.pull import ENDS, ImageKey
+from pulltrace_aggregator.diagnosis.pull_history import PullChange
 from pulltrace_aggregator.kubelet.event_counts import EventCounter
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import image_name
 from pulltrace_aggregator.model.states import StaleReason
-from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry, StageLabels, Totals
+from pulltrace_aggregator.model.view import (
+    FailureLabels,
+    NamespaceRegistry,
+    PullResult,
+    Repository,
+    StageLabels,
+    Totals,
+)
 from pulltrace_aggregator.pods.image_wait import ImageWait
 
 OTHER: Final = "other"
@@ -23,7 +32,13 @@ DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 class Counters:
     """Mutable inside the reconciler; `totals()` gives an immutable picture."""
 
-    def __init__(self) -> None:
+    def __init__(self, repositories: int) -> None:
+        """So many `repositories` have counters of their own."""
+        self._most_repositories = repositories
+        self._repositories: set[Repository] = set()
+        self._image_bytes: Counter[Repository] = Counter()
+        self._image_pulls: Counter[PullResult] = Counter()
+        self._waits: dict[str, Histogram] = {}
         self._events = EventCounter()
         self._registries: set[str] = set()
         self._failures: Counter[FailureLabels] = Counter()
@@ -38,17 +53,24 @@ class Counters:
         if not times:
             return
         if message.failure is not None:
-            labels = FailureLabels(event.namespace, self._registry(message.image), message.failure.value)
+            labels = FailureLabels(event.namespace, self._registry(_registry_of(message.image)), message.failure.value)
             self._failures[labels] += times
         elif message.kind is Kind.PULLED and event.change is not Change.LISTED:
             self._pull_took(event.namespace, message)
 
-    def became_stale(self, reason: StaleReason) -> None:
-        """Count a pull that got stale."""
-        self._stale[reason.value] += 1
+    def add_pull_change(self, change: PullChange) -> None:
+        """Count what became of a pull on a node."""
+        if change.stale is not None:
+            self._stale[change.stale.value] += 1
+            return
+        repository = self._repository(change.key)
+        self._image_bytes[repository] += change.fetched
+        for result in ENDS:
+            self._image_pulls[PullResult(*repository, result.value)] += result is change.result
 
     def wait_ended(self, namespace: str, wait: ImageWait, ended_at: Monotonic) -> None:
-        """Count the stages of a wait that ended well."""
+        """Count a wait that ended well, and its stages where they are known."""
+        self._waits[namespace] = _observed(self._waits.get(namespace), ended_at - wait.since)
         for stage, seconds in (wait.stages.seconds(ended_at, wait.pulled) or {}).items():
             labels = StageLabels(namespace, stage.value)
             self._stages[labels] = _observed(self._stages.get(labels), seconds)
@@ -61,19 +83,29 @@ class Counters:
             durations=MappingProxyType(dict(self._durations)),
             queues=MappingProxyType(dict(self._queues)),
             stages=MappingProxyType(dict(self._stages)),
+            waits=MappingProxyType(dict(self._waits)),
+            image_bytes=MappingProxyType(dict(self._image_bytes)),
+            image_pulls=MappingProxyType(dict(self._image_pulls)),
         )
 
     def _pull_took(self, namespace: str, message: ImageMessage) -> None:
         if message.pull_seconds is not None:
-            labels = NamespaceRegistry(namespace, self._registry(message.image))
+            labels = NamespaceRegistry(namespace, self._registry(_registry_of(message.image)))
             self._durations[labels] = _observed(self._durations.get(labels), message.pull_seconds)
         if message.waiting_seconds is not None:
             self._queues[namespace] = _observed(self._queues.get(namespace), message.waiting_seconds)
 
-    def _registry(self, image: str) -> str:
-        """The registry to count under: whoever makes a pod can name any; empty for a text that is no reference."""
-        name = image_name(image)
-        registry = name.registry if name else ""
+    def _repository(self, key: ImageKey) -> Repository:
+        """The repository to count under."""
+        repository = Repository(self._registry(key.registry), key.repository)
+        if repository not in self._repositories:
+            if len(self._repositories) >= self._most_repositories or repository.registry == OTHER:
+                return Repository(repository.registry, OTHER)
+            self._repositories.add(repository)
+        return repository
+
+    def _registry(self, registry: str) -> str:
+        """The registry to count under: whoever makes a pod can name any."""
         if registry not in self._registries and len(self._registries) >= MOST_REGISTRIES:
             return OTHER
         self._registries.add(registry)
@@ -82,3 +114,9 @@ class Counters:
 
 def _observed(histogram: Histogram | None, seconds: float) -> Histogram:
     return (histogram or Histogram.empty(DURATION_BUCKETS)).observe(max(seconds, 0.0))
+
+
+def _registry_of(image: str) -> str:
+    """The registry that a reference names; empty for a text that is none."""
+    name = image_name(image)
+    return name.registry if name else ""

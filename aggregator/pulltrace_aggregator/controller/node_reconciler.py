@@ -6,15 +6,15 @@ from typing import Final
 
 from pulltrace.clock import Monotonic
 from pulltrace_aggregator.controller.counters import Counters
-from pulltrace_aggregator.diagnosis.blocked_by import Facts, diagnose
+from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, diagnose
 from pulltrace_aggregator.diagnosis.node_pulls import (
     SlowDownloads,
-    StaleCounts,
     needs_layers,
     node_pulls,
     waits_for_shared_layer,
 )
 from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
+from pulltrace_aggregator.diagnosis.pull_history import PullHistory
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, is_silent, resolving_stale
 from pulltrace_aggregator.join.pull_queue import PullQueue
 from pulltrace_aggregator.join.tag_digests import TagDigests
@@ -57,7 +57,7 @@ class NodeReconciler:
         self._limits = limits
         self._linger = linger
         self._started = started
-        self._stale = StaleCounts(started)
+        self._history = PullHistory(started)
         self._slow = SlowDownloads()
         self._digests = TagDigests()
         self._rates = PeerRates()
@@ -72,7 +72,7 @@ class NodeReconciler:
         """The node is no longer known."""
         self._digests.update(node, ())
         self._rates.update(node, ())
-        self._stale.forget(node)
+        self._history.forget(node)
         self._slow.forget(node)
 
     def count(self, namespace: str, wait: ImageWait) -> None:
@@ -105,8 +105,8 @@ class NodeReconciler:
     def _pulls(self, reading: NodeReading, deadlines: Deadlines, *, silent: bool) -> tuple[NodePull, ...]:
         pulls = node_pulls(reading, self._limits, deadlines, silent=silent)
         pulls = self._slow.without_brief(reading.node, pulls, deadlines)
-        for reason in self._stale.newly_stale(reading, pulls):
-            self._counters.became_stale(reason)
+        for change in self._history.update(reading, pulls):
+            self._counters.add_pull_change(change)
         return pulls
 
     def _advance(self, records: Sequence[PodRecord], node: NodeNow) -> tuple[list[JoinedWait], PullQueue]:
@@ -143,6 +143,7 @@ class NodeReconciler:
             repository=repository,
             digest=digest,
             cause=None if facts is None else diagnose(facts),
+            failure=facts.failure if facts is not None and entry.phase in FAILING else None,
             behind=behind,
             pull=matched,
         )

@@ -20,10 +20,14 @@ from pulltrace_aggregator.pods.store import PodStore, Recheck
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the flags set: when pulls are stale, and how many seconds an image that has come stays."""
+    """What the flags set: when pulls are stale, and how many seconds an image that has come stays.
+
+    So many `repositories` have counters of their own.
+    """
 
     stale: StaleLimits = field(default_factory=StaleLimits)
     pod_linger: float = 120.0
+    repositories: int = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Reconciler:
     ) -> None:
         limits = limits or Limits()
         self._owns = owns
-        self._counters = Counters()
+        self._counters = Counters(limits.repositories)
         self._pods = PodStore(owns)
         self._nodes = NodeReconciler(self._counters, limits.stale, limits.pod_linger, started.monotonic)
         self._readings: dict[str, NodeReading] = {}

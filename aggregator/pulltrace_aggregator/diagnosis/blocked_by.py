@@ -47,11 +47,11 @@ class Rule:
     advice: str
 
 
-_DOWN: Final = (PodPhase.BACKOFF, PodPhase.FAILED)
+FAILING: Final = (PodPhase.BACKOFF, PodPhase.FAILED)
 
 
 def _failed_for(*reasons: FailureReason) -> Callable[[Facts], bool]:
-    return lambda facts: facts.phase in _DOWN and facts.failure in reasons
+    return lambda facts: facts.phase in FAILING and facts.failure in reasons
 
 
 def _left_behind(facts: Facts) -> bool:
@@ -97,7 +97,7 @@ RULES: Final = (
         Cause.BACKOFF,
         "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next."
         " Where all that is known is a pull that was left behind, it is `stalled`.",
-        lambda facts: facts.phase in _DOWN and not _left_behind(facts),
+        lambda facts: facts.phase in FAILING and not _left_behind(facts),
         "Read the pod's events (`kubectl describe pod`). `disk_full`: free the node's image store or enlarge it."
         " `signature`: the image is refused by a policy of the node. `canceled`: the download stood still for"
         " containerd's own time limit, or containerd was restarted; the kubelet tries again by itself.",
@@ -182,17 +182,17 @@ def diagnose(facts: Facts) -> Cause:
 WIDTH: Final = 120
 
 _HEAD: Final = """\
-# The verdict
+# What blocks a waiting image
 
 <!-- Generated from the table of rules by `make docs`: change the table. -->
 
 For every image that a pod waits for, `pulltrace_pod_pull_blocked_by{cause}` gives one cause: that of the first rule
-here that holds. An image that has come has no verdict any more.
+here that holds. An image that has come has no cause any more.
 """
 
 
 def page() -> str:
-    """The reference page of the rules, `docs/verdict.md`."""
+    """The reference page of the rules, `docs/causes.md`."""
     return "\n".join((_HEAD, *(_section(number, rule) for number, rule in enumerate(RULES, 1))))
 
 

@@ -1,10 +1,10 @@
 """The pulls of one node as they are published, and the counting of those that got stale."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
-from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.clock import Monotonic
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, stale_reason
 from pulltrace_aggregator.model.clocks import Deadlines
@@ -100,79 +100,3 @@ class SlowDownloads:
 
 def _is_past_beginning(entry: NodePull, now: Monotonic) -> bool:
     return entry.began_at is not None and now - entry.began_at >= FIRST_MOMENTS
-
-
-@dataclass(slots=True)
-class _Attempt:
-    """`started_at` is on the node's clock as it was told last; `began_at` and `seen_at` are monotonic on ours.
-
-    Of a beginning that is not known yet both are None.
-    """
-
-    started_at: NodeTime | None
-    began_at: Monotonic | None
-    seen_at: Monotonic
-    ended: bool
-    reasons: set[StaleReason]
-
-
-class StaleCounts:
-    """Tells which pulls got stale: each once for each reason, from its beginning to its end."""
-
-    def __init__(self, started: Monotonic) -> None:
-        self._started = started
-        self._nodes: dict[str, dict[ImageKey, _Attempt]] = {}
-
-    def forget(self, node: str) -> None:
-        """The node is no longer known."""
-        self._nodes.pop(node, None)
-
-    def newly_stale(self, reading: NodeReading, pulls: Iterable[NodePull]) -> list[StaleReason]:
-        """The reasons that came up since the last time, of the `pulls` that are shown of a node.
-
-        What was stale when a node was first read may have been counted by an aggregator before this one.
-        """
-        report, answered_at = reading.report, reading.answered_at
-        if report is None or answered_at is None:
-            return []
-        before = self._nodes.get(reading.node)
-        # One that is no longer shown may be again, with the node's next answer.
-        told = {pull.key for pull in report.pulls}
-        now = {key: attempt for key, attempt in (before or {}).items() if key in told}
-        fresh: list[StaleReason] = []
-        for entry in pulls:
-            attempt = now[entry.key] = _attempt(entry, now.get(entry.key), answered_at)
-            if entry.stale is not None and entry.stale not in attempt.reasons:
-                attempt.reasons.add(entry.stale)
-                if before is not None or (attempt.began_at is not None and attempt.began_at >= self._started):
-                    fresh.append(entry.stale)
-        self._nodes[reading.node] = now
-        return fresh
-
-
-def _attempt(entry: NodePull, known: _Attempt | None, answered_at: Monotonic) -> _Attempt:
-    pull, ended = entry.pull, entry.pull.phase.ended
-    if known is None or (known.ended and not ended) or (not known.ended and _is_later(entry, known)):
-        return _Attempt(pull.started_at, entry.began_at, answered_at, ended, set())
-    known.seen_at, known.ended = answered_at, ended
-    if pull.started_at is not None:
-        known.started_at = pull.started_at
-        known.began_at = entry.began_at if known.began_at is None else known.began_at
-    return known
-
-
-def _is_later(entry: NodePull, known: _Attempt) -> bool:
-    """Whether a pull began after a known one of its image, whose end nobody saw.
-
-    A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
-    beginning on without end, but not past the answer before, in which the pull was there already. An age that nobody
-    tells is no beginning.
-    """
-    started_at, began_at = entry.pull.started_at, entry.began_at
-    if started_at is None or began_at is None or known.started_at is None or known.began_at is None:
-        return False
-    return (
-        abs(started_at - known.started_at) > SAME_BEGIN_SECONDS
-        and began_at > known.began_at + SAME_BEGIN_SECONDS
-        and began_at > known.seen_at - SAME_BEGIN_SECONDS
-    )

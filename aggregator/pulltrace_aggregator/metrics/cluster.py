@@ -107,5 +107,26 @@ CLUSTER: Final = Section(
             ("namespace", "stage"),
             lambda scrape: scrape.view.totals.stages.items(),
         ),
+        histograms(
+            "pulltrace_pod_pull_wait_seconds",
+            "Image waits that ended well, from the first evidence to the image being there.",
+            ("namespace",),
+            lambda scrape: (((namespace,), wait) for namespace, wait in scrape.view.totals.waits.items()),
+        ),
+        labelled(
+            "pulltrace_image_downloaded_bytes_total",
+            MetricType.COUNTER,
+            "Bytes that all nodes have fetched for images of the repository; those of a layer that two running pulls"
+            " share count for both. Repositories beyond --limit.repositories are other.",
+            ("registry", "repository"),
+            lambda scrape: scrape.view.totals.image_bytes.items(),
+        ),
+        labelled(
+            "pulltrace_image_pulls_total",
+            MetricType.COUNTER,
+            "Ended pulls of images of the repository on all nodes, each once: succeeded, failed or orphaned.",
+            ("registry", "repository", "result"),
+            lambda scrape: scrape.view.totals.image_pulls.items(),
+        ),
     ),
 )

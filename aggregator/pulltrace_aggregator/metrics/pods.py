@@ -46,6 +46,12 @@ def _blocked_by(scrape: Scrape) -> Iterator[Sample]:
             yield f"{{{row.labels}{_CAUSES[row.pull.cause]}", 1
 
 
+def _failure(scrape: Scrape) -> Iterator[Sample]:
+    for row in scrape.pods:
+        if row.pull.failure is not None:
+            yield f'{{{row.labels},reason="{row.pull.failure}"}}', 1
+
+
 PODS: Final = Section(
     "Pods",
     "One row of series for each image that a container or image volume waits for, and for `--pod.linger` after it has"
@@ -109,10 +115,20 @@ PODS: Final = Section(
             Metric(
                 "pulltrace_pod_pull_blocked_by",
                 MetricType.GAUGE,
-                "The verdict, always 1: the one cause that blocks a waiting image; docs/verdict.md says what to do.",
+                "The one cause that blocks a waiting image, always 1; docs/causes.md says what to do.",
                 (*POD_LABELS, "cause"),
             ),
             _blocked_by,
+        ),
+        Family(
+            Metric(
+                "pulltrace_pod_pull_failure",
+                MetricType.GAUGE,
+                "Why the last attempt failed, always 1; only while the phase is failed or backoff. The reasons are"
+                " those of pulltrace_pod_pull_failures_total.",
+                (*POD_LABELS, "reason"),
+            ),
+            _failure,
         ),
     ),
 )

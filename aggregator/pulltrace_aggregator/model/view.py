@@ -9,7 +9,7 @@ from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import ImageKey, Pull
 from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.exporter import NodeState
-from pulltrace_aggregator.model.states import Cause, MatchKind, PodPhase, StaleReason
+from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase, StaleReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,8 @@ class PodPull:
     """An image that a container or image volume waits for, or that came a short while ago.
 
     `registry`, `repository` and `digest` are those of the matched pull, else what the reference tells. `behind` is the
-    reference at the head of the node's line, for one that is queued. `cause` is None once the image has come.
+    reference at the head of the node's line, for one that is queued. `cause` is None once the image has come;
+    `failure` is why the last attempt failed, while the wait is failed or in back-off.
     """
 
     labels: PodImage
@@ -81,6 +82,7 @@ class PodPull:
     repository: str
     digest: str
     cause: Cause | None = None
+    failure: FailureReason | None = None
     behind: str = ""
     pull: NodePull | None = None
 
@@ -123,6 +125,21 @@ class FailureLabels(NamedTuple):
     reason: str
 
 
+class Repository(NamedTuple):
+    """Labels of what is counted by repository."""
+
+    registry: str
+    repository: str
+
+
+class PullResult(NamedTuple):
+    """Labels of the counter of ended pulls."""
+
+    registry: str
+    repository: str
+    result: str
+
+
 class StageLabels(NamedTuple):
     """Labels of the histogram of stages."""
 
@@ -139,6 +156,9 @@ class Totals:
     durations: Mapping[NamespaceRegistry, Histogram] = field(default_factory=dict)
     queues: Mapping[str, Histogram] = field(default_factory=dict)
     stages: Mapping[StageLabels, Histogram] = field(default_factory=dict)
+    waits: Mapping[str, Histogram] = field(default_factory=dict)
+    image_bytes: Mapping[Repository, int] = field(default_factory=dict)
+    image_pulls: Mapping[PullResult, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What to do about each cause, in a line. docs/verdict.md has more about each."""
+"""What to do about each cause, in a line. docs/causes.md has more about each."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final

@@ -10,7 +10,8 @@ import pulltrace.model.wire
 from pulltrace import __version__
 from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.api.filters import FILTERS, UnknownFilter, filtered
-from pulltrace_aggregator.model.states import Cause, PodPhase, StaleReason
+from pulltrace_aggregator.model.containers import ContainerType
+from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.model.view import View
 from rig.sample_cluster import NOW, ODD, busy_cluster
 from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
@@ -145,6 +146,8 @@ def test_a_pull_is_written_as_the_exporter_writes_it() -> None:
     [
         (PodPhase, ("pod", "phase")),
         (Cause, ("pod", "blockedBy")),
+        (FailureReason, ("pod", "failureReason")),
+        (ContainerType, ("pod", "containerType")),
         (StaleReason, ("pull", "stale")),
     ],
 )
@@ -209,6 +212,7 @@ def test_without_a_filter_everything_is_there() -> None:
         ({"digest": digest(IMAGE)}, (3, 2, 0)),
         ({"match": "exact"}, (2, 0, 0)),
         ({"blockedBy": ("credentials", "queue")}, (3, 0, 0)),
+        ({"failureReason": "unauthorized"}, (1, 0, 0)),
         ({"stale": "exporter_unreachable"}, (1, 1, 0)),
         ({"stale": "orphaned"}, (0, 1, 0)),
         ({"state": "unreachable"}, (0, 0, 1)),
@@ -222,7 +226,7 @@ def test_filters_are_exact_and_repeatable(query: dict[str, Any], expected: tuple
 def test_every_field_of_the_form_can_be_filtered_by() -> None:
     assert set(FILTERS) == {
         *("namespace", "pod", "uid", "container", "containerType", "node", "image", "phase", "match", "blockedBy"),
-        *("registry", "repository", "digest", "stale", "state"),
+        *("registry", "repository", "digest", "stale", "state", "failureReason"),
     }
 
 

@@ -108,3 +108,36 @@ def test_what_changes_of_an_event_that_nobody_saw_begin_is_not_counted() -> None
     cluster.restart(lists=False)
     cluster.observe(replace(seen, change=Change.MODIFIED, count=7))
     assert durations(cluster) == {}
+
+
+def waits(cluster: Cluster) -> dict[str, tuple[int, float]]:
+    found = cluster.tick().totals.waits
+    return {namespace: (histogram.count, histogram.total) for namespace, histogram in found.items()}
+
+
+def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.pass_time(10)
+    pod.failed()
+    pod.status("ErrImagePull")
+    cluster.pass_time(20)
+    assert waits(cluster) == {}
+    pod.pulling()
+    cluster.pass_time(10)
+    pod.pulled()
+    assert waits(cluster) == {"shop": (1, 40.0)}
+    cluster.pass_time(10)
+    pod.run()
+    cluster.relist()
+    assert waits(cluster) == {"shop": (1, 40.0)}
+
+
+def test_an_image_that_was_there_is_no_wait() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.present()
+    pod.run()
+    cluster.pass_time(10)
+    assert waits(cluster) == {}

@@ -51,12 +51,15 @@ def counters(totals: Totals) -> dict[Any, float]:
     named: dict[str, Mapping[Any, float]] = {
         "failures": totals.failures,
         "stale": totals.stale_pulls,
+        "image bytes": totals.image_bytes,
+        "image pulls": totals.image_pulls,
         **{
             name: {key: histogram.count for key, histogram in found.items()}
             for name, found in (
                 ("durations", totals.durations),
                 ("queues", totals.queues),
                 ("stages", totals.stages),
+                ("waits", totals.waits),
             )
         },
     }

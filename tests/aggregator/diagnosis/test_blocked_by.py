@@ -107,7 +107,7 @@ def test_the_nearest_cause(case: Facts, cause: Cause) -> None:
 
 
 def test_the_reference_page_is_the_table() -> None:
-    assert (REPOSITORY / "docs" / "verdict.md").read_text() == page(), "make docs"
+    assert (REPOSITORY / "docs" / "causes.md").read_text() == page(), "make docs"
 
 
 # PeerRates
@@ -234,7 +234,7 @@ def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_p
     assert cause(cluster, pod) is Cause.BACKOFF
 
 
-def test_an_image_that_has_come_has_no_verdict() -> None:
+def test_an_image_that_has_come_has_no_cause() -> None:
     cluster = Cluster()
     pod = cluster.pod()
     pod.pulling()

@@ -1,4 +1,4 @@
-"""Pods on a real node: what they wait for is shown under them, with the right phase and the right verdict."""
+"""Pods on a real node: what they wait for is shown under them, with the right phase and the right cause."""
 
 import pytest
 
@@ -116,7 +116,7 @@ def test_init_containers_wait_before_the_others(out: RealNodeSetup) -> None:
     out.wait_running(pod)
 
 
-def test_a_missing_a_refused_and_a_limited_image_each_has_its_verdict(out: RealNodeSetup) -> None:
+def test_a_missing_a_refused_and_a_limited_image_each_has_its_cause(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     images = {name: out.push(name, MIB) for name in ("refused", "limited")}
     out.registry.deny(images["refused"].repository, 401)
@@ -174,7 +174,7 @@ def test_a_stalled_download_is_told_and_its_recovery_too(out: RealNodeSetup) -> 
     assert not counted_failures(out, aggregator)
 
 
-def test_a_registry_that_does_not_answer_is_the_verdict(out: RealNodeSetup) -> None:
+def test_a_registry_that_does_not_answer_is_the_cause(out: RealNodeSetup) -> None:
     aggregator = out.aggregator("--stale.resolving=2s")
     image = out.push("app", MIB)
     hang = out.registry.hang(image.repository)
