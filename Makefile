@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 WHEEL_VENV := .venv-wheel
 LOWEST_VENV := .venv-lowest
-CODE := pulltrace exporter aggregator kubectl alerts dashboards deploy tests
+CODE := pulltrace exporter aggregator kubectl alerts dashboards demo deploy tests
 # More than there are cores: tests with daemons wait for some of their time, those without for most of it.
 JOBS ?= 3
 LIGHT_JOBS ?= 4
@@ -22,7 +22,7 @@ help: ## What can be made
 
 .PHONY: demo
 demo: $(VENV)/ok ## Watch a cluster's pulls, all of it stand-ins; NODE=1 one node's; REAL=1 (root) a real containerd's
-	@PYTHONPATH=tests $(BIN)/python -m rig.demo $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(NODE)),--node)
+	@PYTHONPATH=tests:demo $(BIN)/python -m pulltrace_demo $(if $(filter 1,$(REAL)),--real) $(if $(filter 1,$(NODE)),--node)
 
 .PHONY: stack
 stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (root), or on stand-ins, to look around

@@ -1,10 +1,15 @@
-"""Programs that tests start: their output kept in a file, their end certain and by process id."""
+"""Programs that tests start: their output kept in a file, their end certain and by process id.
+
+They end as well when whoever started them is killed or hung up: see `rig.watchdog`.
+"""
 
 import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from rig import watchdog
 
 
 class CommandFailed(Exception):
@@ -37,6 +42,7 @@ class Process:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
             )
+        watchdog.guard(self._popen.pid)
 
     @property
     def pid(self) -> int:
@@ -45,28 +51,36 @@ class Process:
     @property
     def status(self) -> int | None:
         """What it ended with, a signal's number negative; None while it runs."""
-        return self._popen.poll()
+        status = self._popen.poll()
+        if status is not None:
+            watchdog.forget(self._popen.pid)
+        return status
 
     def wait(self, timeout: float = 30) -> int:
         """Return its exit status; raises CommandFailed after `timeout` seconds."""
         try:
-            return self._popen.wait(timeout)
+            return self._ended(timeout)
         except subprocess.TimeoutExpired as error:
             raise CommandFailed(f"{self.name} still runs after {timeout} s: {self.tail()}") from error
 
     def kill(self) -> None:
         """End it at once and wait for that. May be called twice."""
         self._popen.kill()
-        self._popen.wait()
+        self._ended(None)
 
     def stop(self, timeout: float = 10) -> int:
         """Ask it to end, wait, and return its exit status; kills it when it does not obey."""
         self._popen.send_signal(signal.SIGTERM)
         try:
-            return self._popen.wait(timeout)
+            return self._ended(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             raise CommandFailed(f"{self.name} ignored SIGTERM for {timeout} s: {self.tail()}") from None
+
+    def _ended(self, timeout: float | None) -> int:
+        status = self._popen.wait(timeout)
+        watchdog.forget(self._popen.pid)
+        return status
 
     def tail(self, size: int = 4000) -> str:
         """The last of what it wrote."""

@@ -19,13 +19,16 @@ from rig.monitoring import Monitoring
 from rig.real_node_scenarios import RealNodeScenarios, real_node_scenarios
 
 
+ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 class Over(Exception):
     """Somebody has asked for the end."""
 
 
 def main() -> int:
     """Play until the end is asked for; status 1 where there can be none."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDS:
         signal.signal(number, _end)
     try:
         for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
@@ -83,13 +86,16 @@ def _tell(message: Message) -> None:
 
 
 def say(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except OSError:
+        return  # the terminal is gone, and SIGHUP ends all of it
 
 
 def _end(*_: object) -> None:
     # Once: a second signal must not break the tidying up.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in ENDS:
         signal.signal(number, signal.SIG_IGN)
     raise Over
 

@@ -175,10 +175,17 @@ def object_path(item: Object) -> str:
 
 
 def kubeconfig(
-    url: str, ca_file: Path, *, token: str = "", token_file: Path | None = None, others: Sequence[str] = ()
+    url: str,
+    ca_file: Path,
+    *,
+    token: str = "",
+    token_file: Path | None = None,
+    others: Sequence[str] = (),
+    namespace: str = "",
 ) -> str:
     """The text of a kubeconfig with the context `here`, and other contexts that lead nowhere."""
     user = {"tokenFile": str(token_file)} if token_file else {"token": token}
+    within = {"namespace": namespace} if namespace else {}
     names = ["here", *others]
     servers = {name: url if name == "here" else "https://127.0.0.1:1" for name in names}
     return json.dumps(
@@ -186,7 +193,7 @@ def kubeconfig(
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "here",
-            "contexts": [{"name": name, "context": {"cluster": name, "user": "test"}} for name in names],
+            "contexts": [{"name": name, "context": {"cluster": name, "user": "test", **within}} for name in names],
             "clusters": [
                 {"name": name, "cluster": {"server": server, "certificate-authority": str(ca_file)}}
                 for name, server in servers.items()

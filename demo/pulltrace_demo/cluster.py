@@ -7,11 +7,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from rig.demo import programs
-from rig.demo.kubelets import NAMESPACE, Kubelet
-from rig.demo.programs import Program
-from rig.demo.shop import MB, Wave
-from rig.demo.stage import UNPACK_SPEED, a_folder
+from pulltrace_demo import installed, programs
+from pulltrace_demo.kubelets import NAMESPACE, Kubelet
+from pulltrace_demo.programs import Program
+from pulltrace_demo.shop import MB, Wave
+from pulltrace_demo.stage import UNPACK_SPEED, a_folder
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, kubeconfig
 from rig.kubernetes.fake import FakeCluster
@@ -22,6 +22,7 @@ MODEL = (31, 900, 4200, 2600, 310, 40)
 SLOW_NODE = "node-3"
 LONGEST_ROUND = 75.0
 REST = 4.0
+NAMESPACES_HINT = ("kubectl pulltrace", "kubectl pulltrace llm-server-0", "kubectl pulltrace node node-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class DemoCluster:
 
     nodes: Nodes
     aggregator: Program
+    exporters: Mapping[str, Program]
+    kubeconfig: Path
 
 
 @contextmanager
@@ -59,7 +62,10 @@ def demo_cluster() -> Iterator[DemoCluster]:
         kubelets = {name: Kubelet(name, standins[name], api.api) for name in NODES}
         for program in (*exporters.values(), aggregator):
             program.wait_ready()
-        yield DemoCluster(Nodes(kubelets, standins, registries), aggregator)
+        installed.install(api, aggregator, exporters)
+        user = folder / "config"
+        user.write_text(kubeconfig(api.url, api.ca_file, token=api.admin_token, namespace=NAMESPACE))
+        yield DemoCluster(Nodes(kubelets, standins, registries), aggregator, exporters, user)
 
 
 def _standin(folder: Path, registry: SyntheticRegistry) -> StandIn:

@@ -1,6 +1,5 @@
 """Exporter and aggregator as a user starts them: processes of their own, known by their flags and web pages only."""
 
-import json
 import socket
 import sys
 import time
@@ -8,7 +7,6 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from rig.processes import CommandFailed, Process
 
@@ -34,17 +32,6 @@ class Program:
             if self._process.status is not None or time.monotonic() > deadline:
                 raise CommandFailed(f"the {self.name} does not answer: {self._process.tail()}")
             time.sleep(0.05)
-
-    def report(self) -> dict[str, Any] | None:
-        """What it says at /v1/pulls; None when there is no answer. Raises CommandFailed when it has ended."""
-        if self._process.status is not None:
-            raise CommandFailed(f"the {self.name} ended with status {self._process.status}: {self._process.tail()}")
-        try:
-            with urllib.request.urlopen(f"{self.url}/v1/pulls", timeout=ANSWER_TIMEOUT) as answer:
-                report: dict[str, Any] = json.load(answer)
-        except (OSError, ValueError):
-            return None
-        return report
 
     def close(self) -> None:
         """End it; returns when it is gone."""

@@ -4,8 +4,8 @@ import random
 import threading
 from collections.abc import Callable, Sequence
 
+from pulltrace_demo.shop import MB
 from rig import images
-from rig.demo.shop import MB
 from rig.registry import Registry
 
 STALL = 15.0

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from rig.demo.shop import Shop
+from pulltrace_demo.shop import Shop
 from rig.node import Node, PullRequest
 
 BETWEEN = 3.0

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pulltrace_demo.play import PlayedNode
+from pulltrace_demo.real_shop import RealShop
+from pulltrace_demo.shop import Shop, SyntheticShop
 from rig import containerd
-from rig.demo.play import PlayedNode
-from rig.demo.real_shop import RealShop
-from rig.demo.shop import Shop, SyntheticShop
 from rig.registry import Registry
 from rig.standin import V2_1, StandIn, SyntheticRegistry
 
