@@ -18,7 +18,6 @@ from rig.kubernetes import node
 from rig.monitoring import Monitoring
 from rig.real_node_scenarios import RealNodeScenarios, real_node_scenarios
 
-
 ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
