@@ -7,6 +7,8 @@ once and in that order; a year has 365 days. Sizes are whole bytes, or whole KiB
 import re
 from typing import Final
 
+from pulltrace.text import shortened
+
 _MILLISECONDS: Final = {
     "y": 365 * 86_400_000,
     "w": 7 * 86_400_000,
@@ -24,6 +26,7 @@ _BYTES: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "": 1}
 _SIZE = re.compile(r"([0-9]+)(KiB|MiB|GiB|)")
 _LARGEST = 2**63 - 1
 _MOST_DIGITS = 19
+_SHOWN = 40
 
 
 def parse_duration(text: str) -> float:
@@ -32,13 +35,13 @@ def parse_duration(text: str) -> float:
         return 0.0
     found = _DURATION.fullmatch(text)
     if not text or found is None:
-        raise ValueError(f"{_cut(text)!r} is no duration: write it like 500ms, 30s or 1m30s")
+        raise ValueError(f"{shortened(text, _SHOWN)!r} is no duration: write it like 500ms, 30s or 1m30s")
     total = sum(
         _integer(number, text, "duration") * size
         for number, size in zip(found.groups(default="0"), _MILLISECONDS.values(), strict=True)
     )
     if total > _LONGEST:
-        raise ValueError(f"duration {_cut(text)!r} is too long")
+        raise ValueError(f"duration {shortened(text, _SHOWN)!r} is too long")
     return total / 1000
 
 
@@ -59,30 +62,16 @@ def parse_size(text: str) -> int:
     """Bytes that `text` means: `4096`, `64KiB`, `10MiB`, `2GiB`. Raises ValueError."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{_cut(text)!r} is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB")
+        raise ValueError(f"{shortened(text, _SHOWN)!r} is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB")
     total = _integer(found[1], text, "size") * _BYTES[found[2]]
     if total > _LARGEST:
-        raise ValueError(f"size {_cut(text)!r} is too large")
+        raise ValueError(f"size {shortened(text, _SHOWN)!r} is too large")
     return total
-
-
-def format_size(size: int) -> str:
-    """The size with the largest unit that keeps it whole: `10MiB`, `1025`."""
-    if size < 0:
-        raise ValueError(f"{size} bytes cannot be written as a size")
-    for unit, factor in _BYTES.items():
-        if size and size % factor == 0:
-            return f"{size // factor}{unit}"
-    return "0"
 
 
 def _integer(digits: str, text: str, kind: str) -> int:
     """The number; absurdly long ones are refused in our words, before Python refuses them in its own."""
     significant = digits.lstrip("0")
     if len(significant) > _MOST_DIGITS:
-        raise ValueError(f"{kind} {_cut(text)!r} is too {'long' if kind == 'duration' else 'large'}")
+        raise ValueError(f"{kind} {shortened(text, _SHOWN)!r} is too {'long' if kind == 'duration' else 'large'}")
     return int(significant or "0")
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= 40 else text[:39] + "…"

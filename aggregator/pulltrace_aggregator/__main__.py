@@ -1,11 +1,11 @@
 """`pulltrace-aggregator`, and `python -m pulltrace_aggregator`."""
 
-from pulltrace.cli import loading
+from pulltrace.cli import startup
 
 
 def main() -> None:
     """Load the aggregator and run it."""
-    loading.heed_signals()
+    startup.exit_on_signals()
     from pulltrace_aggregator import cli
 
     cli.main()

@@ -6,14 +6,14 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pulltrace import logs
-from pulltrace.cli import program
+from pulltrace.cli import program, startup
 from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
 from pulltrace.web import Server
 from pulltrace_aggregator import config
-from pulltrace_aggregator.api.pages import Pages
+from pulltrace_aggregator.api.pages import AggregatorPages
 from pulltrace_aggregator.config import AggregatorConfig
 from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
@@ -29,6 +29,8 @@ from pulltrace_aggregator.loop import Loop
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scraper
 
 log = logging.getLogger(__name__)
+
+LARGE_BYTES = 512 * 1024
 
 
 def main() -> None:
@@ -76,7 +78,7 @@ def _serve(
     settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, peers: _Peers, stop: program.Stop
 ) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
-    program.give_back_large_buffers()
+    startup.return_large_blocks(LARGE_BYTES)
     inbox = Inbox(clock)
     cluster = Cluster(peers.kube, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock)
     fleet = Fleet(
@@ -89,7 +91,7 @@ def _serve(
     )
     loop = Loop(inbox, Reconciler(clock.now(), _limits(settings), settings.shard.owns), cluster, fleet, clock)
     loaded = program.WebConfigState(settings.web_config_file)
-    pages = Pages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
+    pages = AggregatorPages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
     server = Server(settings.listen_address, pages.routes(), settings.web_config_file)
     loaded.server = server
     server.start()

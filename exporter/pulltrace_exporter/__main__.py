@@ -1,11 +1,11 @@
 """`pulltrace-exporter`, and `python -m pulltrace_exporter`."""
 
-from pulltrace.cli import loading
+from pulltrace.cli import startup
 
 
 def main() -> None:
     """Load the exporter and run it."""
-    loading.heed_signals()
+    startup.exit_on_signals()
     from pulltrace_exporter import cli
 
     cli.main()

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from pulltrace import logs
-from pulltrace.cli import heap, program
+from pulltrace.cli import program, startup
 from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
 from pulltrace.web import Server
 from pulltrace_exporter import config
-from pulltrace_exporter.api.pages import Pages
+from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
 from pulltrace_exporter.containerd.source import ContainerdSource
@@ -28,13 +28,14 @@ from pulltrace_exporter.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
+LARGE_BYTES, HEAPS = 64 * 1024, 2
 JOURNAL_PATIENCE_SECONDS = 0.5
 """How long the end of the program waits for a reader of its journal."""
 
 
 def main() -> None:
     """Run the exporter with this process' arguments and environment."""
-    heap.keep_small()
+    startup.return_large_blocks(LARGE_BYTES, HEAPS)
     sys.exit(run(sys.argv[1:], os.environ))
 
 
@@ -106,7 +107,7 @@ def _intervals(settings: ExporterConfig) -> Intervals:
     return Intervals(busy=settings.poll_interval, idle=settings.poll_idle_interval)
 
 
-def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Callable[[], bool | None]) -> Pages:
+def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Callable[[], bool | None]) -> ExporterPages:
     limits = SeriesLimits(
         pulls=settings.limit_pulls,
         layers=settings.limit_layers,
@@ -115,4 +116,4 @@ def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Calla
         layer_min_age=settings.layer_min_age,
     )
     scraper = Scraper(FAMILIES, limits, Process(web_config_loaded=loaded), process_collectors())
-    return Pages(settings.node_name, lambda: poller.view, clock, scraper, settings.telemetry_path)
+    return ExporterPages(settings.node_name, lambda: poller.view, clock, scraper, settings.telemetry_path)

@@ -1,8 +1,7 @@
 """What can go wrong in the exporter. Errors of libraries become one of these at the edge."""
 
 from pulltrace.errors import PulltraceError
-
-LONGEST_DETAIL = 300
+from pulltrace.text import one_line
 
 
 class ExporterError(PulltraceError):
@@ -23,10 +22,5 @@ class ContainerdError(ExporterError):
     def __init__(self, call: str, code: str, detail: object = "") -> None:
         self.call = call
         self.code = code
-        self.detail = _shortened(str(detail))
+        self.detail = one_line(detail)
         super().__init__(f"{call}: {code}: {self.detail}" if self.detail else f"{call}: {code}")
-
-
-def _shortened(detail: str) -> str:
-    line = " ".join(detail.split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

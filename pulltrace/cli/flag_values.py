@@ -7,17 +7,15 @@ import re
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from pulltrace.cli.flags import Flag
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration
 from pulltrace.web.address import ListenAddress
+from pulltrace.web.http import HEALTHY_PATH, LANDING_PATH, PULLS_PATH, READY_PATH
 
 E = TypeVar("E", bound=StrEnum)
-
-OTHER_PATHS: Final = ("/", "/v1/pulls", "/-/healthy", "/-/ready")
-"""What both programs serve beside their telemetry."""
 
 _URL_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
@@ -72,7 +70,7 @@ def telemetry_path(text: str) -> str:
     """The path of a URL that is not taken yet."""
     if not _URL_PATH.fullmatch(text):
         raise ValueError(f"{text!r} is no path of a URL: it begins with / and has no query")
-    if text in OTHER_PATHS:
+    if text in (LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH):
         raise ValueError(f"{text!r} is served already")
     return text
 

@@ -1,7 +1,5 @@
 """What both commands do alike: answer or serve, end with the right status, and end when told to."""
 
-import contextlib
-import ctypes
 import logging
 import signal
 import sys
@@ -22,8 +20,6 @@ log = logging.getLogger(__name__)
 
 EXIT_FAULT: Final = 1
 EXIT_CONFIGURATION: Final = 2
-_M_MMAP_THRESHOLD: Final = -3
-_LARGE_BYTES: Final = 512 * 1024
 
 
 class Stop(threading.Event):
@@ -86,16 +82,6 @@ def _stop_on_signals() -> Stop:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stop.set())
     return stop
-
-
-def give_back_large_buffers() -> None:
-    """Have the C library return each large buffer to the system at once.
-
-    glibc raises the size from which it does so to that of the largest buffer freed so far, so that a few answers of
-    megabytes would stay with the process for good.
-    """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
 
 
 class WebConfigState:

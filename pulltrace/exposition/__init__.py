@@ -4,11 +4,18 @@ prometheus_client makes objects of every sample, which takes ten times as long a
 it serves only the metrics of the process here.
 """
 
-from pulltrace.exposition.formats import TextFormat, choose_format
-from pulltrace.exposition.model import Family, Metric, MetricType, Sample, Section
-from pulltrace.exposition.process import process_collectors
+from pulltrace.exposition.families import (
+    Family,
+    Metric,
+    MetricType,
+    Sample,
+    Section,
+    histogram_samples,
+    label_text,
+    series,
+)
+from pulltrace.exposition.formats import TextFormat, choose_format, process_collectors
 from pulltrace.exposition.render import Exposition, Faults
-from pulltrace.exposition.series import histogram_samples, label_text, series
 
 __all__ = [
     "Exposition",

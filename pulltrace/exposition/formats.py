@@ -1,8 +1,9 @@
-"""Which text format a client is given."""
+"""Which text format a client is given, and what prometheus_client renders in it."""
 
 from enum import Enum
 from typing import Final
 
+from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest as _render_plain
 from prometheus_client.openmetrics.exposition import generate_latest as _render_openmetrics
 from prometheus_client.registry import Collector
@@ -36,6 +37,14 @@ def choose_format(accept: str) -> TextFormat:
     # The most specific range that is there decides.
     wanted = next((plain[name] for name in _PLAIN if name in plain), 0.0)
     return TextFormat.OPENMETRICS if openmetrics and openmetrics >= wanted else TextFormat.PLAIN
+
+
+def process_collectors() -> CollectorRegistry:
+    """A registry of its own with `process_*` and `python_info`."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    return registry
 
 
 def render_collectors(collectors: Collector, form: TextFormat) -> str:

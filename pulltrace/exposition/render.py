@@ -10,8 +10,8 @@ from typing import Final, Generic, TypeVar
 
 from prometheus_client.registry import Collector
 
+from pulltrace.exposition.families import Family, Metric
 from pulltrace.exposition.formats import TextFormat, render_collectors
-from pulltrace.exposition.model import Family, Metric
 from pulltrace.logs import fields
 
 logger = logging.getLogger(__name__)

@@ -61,10 +61,6 @@ class JsonObject:
         """The elements of an array of objects, none where it is absent; raises JsonFault."""
         return (JsonObject(value, path) for path, value in self._elements(key))
 
-    def fault(self, problem: str) -> JsonFault:
-        """A fault of the object itself, to be raised."""
-        return JsonFault(self._path or "$", problem)
-
     def _elements(self, key: str) -> Iterator[tuple[str, object]]:
         path = self._at(key)
         for index, value in enumerate(self.find(key, _array) or ()):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from pulltrace.errors import PulltraceError
+from pulltrace.text import shortened
 
 DOCKER_HUB: Final = "docker.io"
 DEFAULT_TAG: Final = "latest"
@@ -33,8 +34,7 @@ class InvalidReference(PulltraceError):
     def __init__(self, text: str, problem: str) -> None:
         self.text = text
         self.problem = problem
-        shown = text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-        super().__init__(f"invalid image reference {shown!r}: {problem}")
+        super().__init__(f"invalid image reference {_quoted(text)}: {problem}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +79,11 @@ class Reference:
         return f"{self.registry}/{self.repository}"
 
     @property
-    def familiar(self) -> str:
-        """The shortest text that parses to this reference, as people write it: `alpine:3.20`."""
-        if self.registry != DOCKER_HUB:
-            return str(self)
-        official = self.repository.removeprefix(_HUB_OFFICIAL)
-        for short in (official, self.repository):
-            if self._is_written(written := short + self._suffix):
-                return written
-        return str(self)
-
-    @property
     def requested(self) -> Self:
         """What a runtime asks for: the digest without the tag if there is one, else the tag or `latest`."""
         if self.digest:
             return replace(self, tag=None)
         return self if self.tag else replace(self, tag=DEFAULT_TAG)
-
-    def same_repository(self, other: "Reference") -> bool:
-        """Whether both name one repository as containerd tells them apart: ports are not looked at."""
-        return (self.host, self.repository) == (other.host, other.repository)
 
     def __str__(self) -> str:
         return self.name + self._suffix
@@ -107,13 +92,6 @@ class Reference:
     def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         return f"{tag}@{self.digest}" if self.digest else tag
-
-    def _is_written(self, text: str) -> bool:
-        """Whether `text` means this reference: `docker.io/localhost/app` has no shorter form."""
-        try:
-            return Reference.parse(text) == self
-        except InvalidReference:
-            return False
 
 
 class _GrammarError(Exception):
@@ -194,4 +172,4 @@ def _check_digest(digest: str) -> None:
 
 
 def _quoted(part: str) -> str:
-    return repr(part if len(part) <= _SHOWN else part[: _SHOWN - 1] + "…")
+    return repr(shortened(part, _SHOWN))

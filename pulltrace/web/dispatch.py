@@ -9,14 +9,14 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pulltrace.logs import fields
-from pulltrace.web.http import Handler, Request, Response, prefers_gzip, text_response
+from pulltrace.web.http import HEALTHY_PATH, READY_PATH, Handler, Request, Response, prefers_gzip, text_response
 from pulltrace.web.passwords import Passwords, has_credentials
 
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-PROBES: Final = frozenset({"/-/healthy", "/-/ready"})
+PROBES: Final = frozenset({HEALTHY_PATH, READY_PATH})
 """Paths that need no password, and that no slow page delays."""
 
 _METHODS: Final = ("GET", "HEAD")

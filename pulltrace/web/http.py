@@ -7,6 +7,9 @@ from typing import Final
 from urllib.parse import parse_qs, unquote
 
 TEXT: Final = "text/plain; charset=utf-8"
+LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH = "/", "/v1/pulls", "/-/healthy", "/-/ready"
+"""What both programs serve beside their metrics, whose path is a flag."""
+
 _ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
 _QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pulltrace.units import format_duration, format_size, parse_duration, parse_size
+from pulltrace.units import format_duration, parse_duration, parse_size
 
 pytestmark = pytest.mark.unit
 
@@ -113,20 +113,3 @@ def test_what_is_no_size(text: str) -> None:
 def test_sizes_beyond_63_bits() -> None:
     assert parse_size(str(2**63 - 1)) == 2**63 - 1
     assert refusal(parse_size, str(2**63)) == "size '9223372036854775808' is too large"
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(0, "0"), (1025, "1025"), (1024, "1KiB"), (10 * 2**20, "10MiB"), (2**40, "1024GiB")]
-)
-def test_sizes_are_written_with_the_largest_whole_unit(size: int, text: str) -> None:
-    assert format_size(size) == text
-
-
-def test_a_negative_size_cannot_be_written() -> None:
-    with pytest.raises(ValueError, match="-1 bytes cannot be written"):
-        format_size(-1)
-
-
-@given(st.one_of(st.integers(0, 2**63 - 1), st.integers(0, 2**30).map(lambda n: n * 2**20)))
-def test_sizes_round_trip(size: int) -> None:
-    assert parse_size(format_size(size)) == size

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from pulltrace.text import presentable
+from pulltrace.text import one_line
 from pulltrace_aggregator.errors import AggregatorError
 from pulltrace_aggregator.exporters.values import Result
 
@@ -18,13 +18,8 @@ class AskError(FleetError):
 
     def __init__(self, result: Result, detail: object) -> None:
         self.result = result
-        super().__init__(_one_line(detail))
+        super().__init__(one_line(detail, LONGEST_DETAIL))
 
 
 class ConnectionStale(FleetError):
     """A kept connection had ended before anything of the answer came. That says nothing of the exporter: ask again."""
-
-
-def _one_line(text: object) -> str:
-    line = " ".join(presentable(str(text)).split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

@@ -26,7 +26,8 @@ from kubernetes.config import (  # type: ignore[import-untyped]
 from urllib3 import PoolManager
 
 from pulltrace.clock import Clock
-from pulltrace_aggregator.kube.errors import AccessError, one_line
+from pulltrace.text import one_line
+from pulltrace_aggregator.kube.errors import AccessError
 from pulltrace_aggregator.kube.transport import Sockets
 
 IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"

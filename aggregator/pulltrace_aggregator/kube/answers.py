@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from pulltrace.text import one_line
 from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.kube.errors import (
     Expired,
@@ -14,7 +15,6 @@ from pulltrace_aggregator.kube.errors import (
     Throttled,
     Unauthorized,
     WatchFailed,
-    one_line,
 )
 from pulltrace_aggregator.kube.resources import Right
 

@@ -14,10 +14,11 @@ from urllib3.response import BaseHTTPResponse
 
 from pulltrace import __version__
 from pulltrace.clock import Clock
+from pulltrace.text import one_line
 from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.access import Access, Session
 from pulltrace_aggregator.kube.answers import parsed, refusal
-from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable, one_line
+from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable
 from pulltrace_aggregator.kube.resources import Request, Right, one_node, one_pod
 from pulltrace_aggregator.kube.timing import Timing
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen

@@ -1,11 +1,8 @@
 """What can go wrong between the aggregator and the Kubernetes API."""
 
-from typing import ClassVar, Final
+from typing import ClassVar
 
-from pulltrace.text import presentable
 from pulltrace_aggregator.errors import AggregatorError
-
-LONGEST_DETAIL: Final = 300
 
 
 class KubernetesError(AggregatorError):
@@ -117,9 +114,3 @@ class WatchFailed(Refused):
 
     reason = "error_event"
     relist = True
-
-
-def one_line(text: object) -> str:
-    """A stranger's words on one line of at most `LONGEST_DETAIL` characters."""
-    line = " ".join(presentable(str(text)).split())
-    return line if len(line) <= LONGEST_DETAIL else line[: LONGEST_DETAIL - 1] + "…"

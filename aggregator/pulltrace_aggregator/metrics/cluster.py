@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
-from pulltrace.exposition.shapes import LabelValues, histograms, labelled
+from pulltrace.exposition.families import LabelValues, histograms, labelled
 from pulltrace_aggregator.metrics.scrape import NODE_PULL_LABELS, PULL_LABELS, Scrape, node_pull_labels
 
 

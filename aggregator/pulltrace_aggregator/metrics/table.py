@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
-from pulltrace.exposition.shapes import LabelValues, labelled, single
+from pulltrace.exposition.families import LabelValues, labelled, single
 from pulltrace_aggregator.metrics.cluster import CLUSTER
 from pulltrace_aggregator.metrics.pods import PODS
 from pulltrace_aggregator.metrics.scrape import Scrape

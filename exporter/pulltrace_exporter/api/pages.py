@@ -6,22 +6,23 @@ from typing import Final
 
 from pulltrace import __version__
 from pulltrace.clock import Clock, NodeTime
-from pulltrace.exposition import choose_format
+from pulltrace.exposition import TextFormat
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
 from pulltrace.text import presentable
-from pulltrace.web import Handler, Request, Response, matches_etag, text_response
+from pulltrace.web import Request, Response, text_response
+from pulltrace.web.http import PULLS_PATH
+from pulltrace.web.pages import Pages, tagged_json
 from pulltrace_exporter.api.landing import landing_page
 from pulltrace_exporter.metrics import Scraper
 from pulltrace_exporter.model.view import View
 
-PULLS_PATH: Final = "/v1/pulls"
 _LAYERS: Final = "layers"
 _SWITCH: Final[Mapping[tuple[str, ...], bool]] = {("true",): True, ("false",): False}
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class ExporterPages(Pages):
     """The exporter's pages. `view` gives the last view published; it is asked for once for each request."""
 
     node: str
@@ -30,21 +31,9 @@ class Pages:
     scraper: Scraper
     telemetry_path: str = "/metrics"
 
-    def routes(self) -> Mapping[str, Handler]:
-        """Every path with its handler."""
-        return {
-            "/": self.landing,
-            PULLS_PATH: self.pulls,
-            "/-/healthy": self.healthy,
-            "/-/ready": self.ready,
-            self.telemetry_path: self.metrics,
-        }
-
-    def metrics(self, request: Request) -> Response:
-        """A scrape, in the format that the client likes best."""
-        form = choose_format(request.headers.get("accept", ""))
-        body = self.scraper.render(self.view(), self.clock.now().wall, form)
-        return Response(200, body, form.value, {"Vary": "Accept"})
+    def scrape(self, form: TextFormat) -> bytes:
+        """All metrics as text."""
+        return self.scraper.render(self.view(), self.clock.now().wall, form)
 
     def pulls(self, request: Request) -> Response:
         """The node's report as JSON; 304 when nothing but time has passed since the client's last."""
@@ -53,21 +42,11 @@ class Pages:
             return text_response(400, problem)
         layers = _SWITCH[request.query.get(_LAYERS, ("true",))]
         report = self._report()
-        tag = wire.etag(report, layers=layers)
-        headers = {"ETag": tag, "Cache-Control": "no-cache"}
-        if matches_etag(request, tag):
-            return Response(304, headers=headers)
-        return Response(200, wire.encode(report, layers=layers), "application/json", headers)
+        return tagged_json(request, wire.etag(report, layers=layers), lambda: wire.encode(report, layers=layers))
 
-    def healthy(self, _: Request) -> Response:
-        """The process lives, as this answer shows."""
-        return text_response(200, "healthy")
-
-    def ready(self, _: Request) -> Response:
-        """Ready once reading containerd was attempted: one that fails is for the metrics to tell."""
-        if self.view().polls.last_at is None:
-            return text_response(503, "not ready: containerd has not been read yet")
-        return text_response(200, "ready")
+    def unready(self) -> str:
+        """Reading containerd was not attempted yet. Whether it succeeds is for the metrics to tell."""
+        return "containerd has not been read yet" if self.view().polls.last_at is None else ""
 
     def landing(self, _: Request) -> Response:
         """What goes on now, for people."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from pulltrace.exposition.page import section_text
+from pulltrace.exposition.families import section_text
 from pulltrace_exporter.metrics.table import SECTIONS
 
 _HEAD = """\

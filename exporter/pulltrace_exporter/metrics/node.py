@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from pulltrace.exposition import MetricType, Section
-from pulltrace.exposition.shapes import LabelValues, histograms, labelled, single, summaries
+from pulltrace.exposition.families import LabelValues, histograms, labelled, single, summaries
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.metrics.scrape import Scrape
 from pulltrace_exporter.model.view import View

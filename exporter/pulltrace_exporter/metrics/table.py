@@ -3,7 +3,7 @@
 from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
-from pulltrace.exposition.shapes import histograms, labelled, single
+from pulltrace.exposition.families import histograms, labelled, single
 from pulltrace_exporter.metrics.node import NODE
 from pulltrace_exporter.metrics.pulls import LAYERS, PULLS
 from pulltrace_exporter.metrics.scrape import Scrape

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace.cli.program import give_back_large_buffers
+from pulltrace.cli.startup import return_large_blocks
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters import ExporterSeen, Pace, Result
@@ -167,7 +167,7 @@ def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
 
 
 def test_large_answers_leave_no_memory_behind() -> None:
-    give_back_large_buffers()  # as the program does
+    return_large_blocks(512 * 1024)  # as the program does
     nodes = [f"n{number}" for number in range(12)]
     large = RawExporter(says(http(b" " * (LARGEST_BODY - KIB))))
     before = resident()

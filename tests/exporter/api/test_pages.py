@@ -13,7 +13,7 @@ from pulltrace.clock import NodeTime
 from pulltrace.model import wire
 from pulltrace.model.pull import QueuedImage
 from pulltrace.web import Request, Response
-from pulltrace_exporter.api.pages import Pages
+from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from pulltrace_exporter.model.view import View
 from rig.sample_views import NOW, FixedClock, a_layer, a_pull, a_view, an_ended_pull, busy_view, unread_view
@@ -31,7 +31,7 @@ class Node:
         self.view = view
         self.clock = FixedClock()
         scraper = Scraper(FAMILIES, SeriesLimits(), Process())
-        self.routes = Pages("node-1", lambda: self.view, self.clock, scraper, telemetry_path).routes()
+        self.routes = ExporterPages("node-1", lambda: self.view, self.clock, scraper, telemetry_path).routes()
 
     def get(self, target: str, headers: Mapping[str, str] = NO_HEADERS, *, layers: str | None = None) -> Response:
         query = {} if layers is None else {"layers": (layers,)}

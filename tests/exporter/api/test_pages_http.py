@@ -2,7 +2,7 @@ import pytest
 import requests
 
 from pulltrace.model import wire
-from pulltrace_exporter.api.pages import Pages
+from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from rig.sample_views import FixedClock, busy_view
 from rig.web import serving
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.contract
 
 def test_the_pages_are_served_with_all_that_http_offers_them() -> None:
     scraper = Scraper(FAMILIES, SeriesLimits(), Process())
-    pages = Pages("node-1", busy_view, FixedClock(), scraper)
+    pages = ExporterPages("node-1", busy_view, FixedClock(), scraper)
     with serving(pages.routes()) as server, requests.Session() as client:
         url = f"http://127.0.0.1:{server.port}"
         scrape = client.get(f"{url}/metrics", headers={"Accept": "application/openmetrics-text"})

@@ -4,7 +4,7 @@ import ctypes
 
 import pytest
 
-from pulltrace.cli import heap
+from pulltrace.cli import startup
 
 pytestmark = pytest.mark.unit
 
@@ -21,10 +21,10 @@ class Library:
 def test_large_blocks_are_given_back_and_heaps_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
     library = Library()
     monkeypatch.setattr(ctypes, "CDLL", lambda _: library)
-    heap.keep_small()
-    assert library.asked == {heap.M_MMAP_THRESHOLD: 65536, heap.M_TRIM_THRESHOLD: 65536, heap.M_ARENA_MAX: 2}
+    startup.return_large_blocks(65536, arenas=2)
+    assert library.asked == {startup.M_MMAP_THRESHOLD: 65536, startup.M_TRIM_THRESHOLD: 65536, startup.M_ARENA_MAX: 2}
 
 
 def test_another_c_library_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    heap.keep_small()
+    startup.return_large_blocks(65536)
