@@ -11,6 +11,7 @@ import stat
 from itertools import islice
 from pathlib import Path
 
+from pulltrace.clock import NodeTime
 from pulltrace.logs import fields
 from pulltrace_exporter.model.observation import Intent
 
@@ -74,7 +75,7 @@ class IntentFolder:
             return None
         finally:
             os.close(descriptor)
-        return version, Intent(reference, status.st_mtime) if reference else None
+        return version, Intent(reference, NodeTime(status.st_mtime)) if reference else None
 
     def _complain(self, error: OSError) -> None:
         if isinstance(error, FileNotFoundError):

@@ -1,18 +1,15 @@
-"""The exporter's loop: look at containerd, feed the tracker, publish what it makes of it, wait."""
+"""The exporter's loop: read containerd, update the tracker, publish its view, wait."""
 
 import logging
 import math
 import random
 import threading
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from types import MappingProxyType
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, NodeTime
 from pulltrace.logs import fields
-from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.events import Event
@@ -22,14 +19,13 @@ from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 
 log = logging.getLogger(__name__)
 
-POLL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-FIRST_PAUSE_SECONDS = 0.25
-LONGEST_PAUSE_SECONDS = 5.0
-SETTLING_SECONDS = 0.1
-"""How soon to look again while a pull has not shown its image: its labels come a moment after its content."""
-SETTLING_LIMIT_SECONDS = 2.0
-CLOSEST_SECONDS = 0.05
-"""Events come in bursts; after a look, one look serves all that come within this."""
+FIRST_RETRY_SECONDS = 0.25
+LONGEST_RETRY_SECONDS = 5.0
+URGENT_SECONDS = 0.1
+"""How soon to poll again while a pull has not shown its image: its labels come a moment after its content."""
+URGENT_LIMIT_SECONDS = 2.0
+MIN_PAUSE_SECONDS = 0.05
+"""Events come in bursts: one poll serves all that come within this time after the last one."""
 
 
 class Source(Protocol):
@@ -41,8 +37,8 @@ class Source(Protocol):
         ...
 
     @property
-    def settling(self) -> bool:
-        """Whether the next look should come soon."""
+    def urgent(self) -> bool:
+        """Whether the next poll should come soon."""
         ...
 
     def observe(self, ignored: Iterable[str]) -> Observation:
@@ -60,16 +56,16 @@ class Source(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Intervals:
-    """Seconds between looks: while there is a pull, and while there is none."""
+    """Seconds between polls: while there is a pull, and while there is none."""
 
     busy: float
     idle: float
 
 
 class Poller:
-    """Runs in a thread of its own until stopped; the view is replaced as a whole after each look.
+    """Runs in a thread of its own until stopped; the view is replaced as a whole after each poll.
 
-    `intents` gives what the kubelet wants pulled, `write` takes what happened since the last look, if only nothing.
+    `intents` gives what the kubelet wants pulled, `write` gets the events of each poll, be it none.
     """
 
     def __init__(
@@ -91,29 +87,27 @@ class Poller:
         self._write = write
         self._jitter = jitter
         self._stopping = threading.Event()
-        self._durations = Histogram.empty(POLL_BUCKETS)
-        self._errors: Counter[FailedCall] = Counter()
-        self._last_at: float | None = None
         self._failures = 0
-        self._complaint = ""
-        self._settling_since: float | None = None
+        self._last_error = ""
+        self._urgent_since: float | None = None
+        self._valid_until = math.inf
         self._daemon = Daemon()
-        self._stands_until = math.inf
-        self._view = self._compose(tracker.elapse(clock.now()))
+        self._polls = Polls()
+        self._view = tracker.elapse(clock.now()).view
 
     @property
     def view(self) -> View:
-        """What is known, as of the last look."""
+        """What is known, as of the last poll."""
         return self._view
 
     def run(self) -> None:
-        """Look and wait, until `stop`."""
+        """Poll and wait, until `stop`."""
         while not self._stopping.is_set():
             began = self._clock.now().monotonic
             self.poll()
-            due = min(began + self._pause(), self._stands_until)
-            earliest = self._clock.now().monotonic + CLOSEST_SECONDS
-            self._source.wait(max(due - self._clock.now().monotonic, CLOSEST_SECONDS))
+            due = min(began + self._pause(), self._valid_until)
+            earliest = self._clock.now().monotonic + MIN_PAUSE_SECONDS
+            self._source.wait(max(due - self._clock.now().monotonic, MIN_PAUSE_SECONDS))
             self._stopping.wait(max(earliest - self._clock.now().monotonic, 0.0))
 
     def stop(self) -> None:
@@ -122,76 +116,58 @@ class Poller:
         self._source.wake()
 
     def poll(self) -> None:
-        """Look once and publish."""
+        """Poll once and publish."""
         began = self._clock.now()
-        tracked = self._look()
+        tracked = self._track()
         ended = self._clock.now()
-        self._durations = self._durations.observe(ended.monotonic - began.monotonic)
-        self._last_at = ended.wall
-        self._stands_until = ended.monotonic + tracked.stands_for
-        self._view = self._compose(tracked)
-        self._tell(tracked.events)
-
-    def _tell(self, events: Iterable[Event]) -> None:
+        durations = self._polls.durations.observe(ended.monotonic - began.monotonic)
+        self._polls = replace(self._polls, durations=durations, last_at=NodeTime(ended.wall))
+        self._valid_until = ended.monotonic + tracked.valid_seconds
+        self._view = replace(tracked.view, daemon=self._daemon, polls=self._polls)
         try:
-            self._write(events)
-        except Exception:  # a fault of ours in one odd event is no reason to stop looking
-            log.exception("cannot tell what happened")
+            self._write(tracked.events)
+        except Exception:  # an internal error in one odd event must not end the loop
+            log.exception("internal error: events were not written to the journal")
 
-    def _look(self) -> Tracked:
+    def _track(self) -> Tracked:
         try:
-            return self._read()
+            observation = self._source.observe(self._tracker.ignored)
+            tracked = self._tracker.observe(observation, self._clock.now(), self._intents())
         except ContainerdError as error:
-            if not self._stopping.is_set():  # else it was cut short
+            if not self._stopping.is_set():  # else the call was cancelled
                 self._fail(FailedCall(error.call, error.code), error)
         except UnsafeSocketError as error:
             self._fail(FailedCall("connect", "UNSAFE_SOCKET"), error)
         except Exception as error:
-            # A fault of ours in one odd pull: said, counted, and no reason to go blind for all the others.
-            if str(error) != self._complaint:
-                log.exception("cannot make sense of what containerd shows")
+            # An internal error in one odd pull is logged and counted; the other pulls go on.
+            if str(error) != self._last_error:
+                log.exception("internal error: the last poll was dropped")
             self._fail(FailedCall("observe", type(error).__name__), error)
+        else:
+            if self._last_error:
+                log.info("containerd answers again")
+            self._failures, self._last_error, self._daemon = 0, "", observation.daemon
+            return tracked
         return self._tracker.elapse(self._clock.now(), self._intents())
-
-    def _read(self) -> Tracked:
-        observation = self._source.observe(self._tracker.ignored)
-        tracked = self._tracker.observe(observation, self._clock.now(), self._intents())
-        self._succeed(observation)
-        return tracked
-
-    def _succeed(self, observation: Observation) -> None:
-        if self._complaint:
-            log.info("containerd answers again")
-        self._failures, self._complaint = 0, ""
-        self._daemon = observation.daemon
 
     def _fail(self, failed: FailedCall, error: Exception) -> None:
         self._failures += 1
         self._daemon = Daemon()
-        self._errors[failed] += 1
-        if str(error) != self._complaint:  # once per kind, or a dead containerd fills the log
-            self._complaint = str(error)
-            log.warning("containerd cannot be read, trying on", extra=fields(error=error))
+        errors = self._polls.errors
+        self._polls = replace(self._polls, errors={**errors, failed: errors.get(failed, 0) + 1})
+        if str(error) != self._last_error:  # once for each error, else an absent containerd fills the log
+            self._last_error = str(error)
+            log.warning("containerd cannot be read, retrying", extra=fields(error=error))
 
     def _pause(self) -> float:
         if self._failures:
-            pause = min(FIRST_PAUSE_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_PAUSE_SECONDS)
+            pause = min(FIRST_RETRY_SECONDS * 2.0 ** min(self._failures - 1, 10), LONGEST_RETRY_SECONDS)
             return pause * (0.5 + self._jitter() / 2)
-        if self._source.settling:
-            now = self._clock.now().monotonic
-            self._settling_since = now if self._settling_since is None else self._settling_since
-            if now - self._settling_since < SETTLING_LIMIT_SECONDS:
-                return min(SETTLING_SECONDS, self._intervals.busy)
+        if not self._source.urgent:
+            self._urgent_since = None
         else:
-            self._settling_since = None
+            now = self._clock.now().monotonic
+            self._urgent_since = now if self._urgent_since is None else self._urgent_since
+            if now - self._urgent_since < URGENT_LIMIT_SECONDS:
+                return min(URGENT_SECONDS, self._intervals.busy)
         return self._intervals.busy if self._source.busy else self._intervals.idle
-
-    def _compose(self, tracked: Tracked) -> View:
-        return View(
-            pulls=tracked.pulls,
-            resolving=tracked.resolving,
-            queued=tracked.queued,
-            totals=tracked.totals,
-            daemon=self._daemon,
-            polls=Polls(self._durations, MappingProxyType(dict(self._errors)), self._last_at),
-        )

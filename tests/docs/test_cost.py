@@ -9,7 +9,7 @@ from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator import metrics as of_aggregator
 from pulltrace_exporter import metrics as of_exporter
 from pulltrace_exporter.model.view import View
-from pulltrace_exporter.tracking.counters import Ledger
+from pulltrace_exporter.tracking.counters import Counters
 from rig.pages import CHECKOUT
 from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull
 from rig.simulated_cluster import Cluster
@@ -70,19 +70,19 @@ def test_what_a_layer_has() -> None:
 
 def after_pulls_from(registries: int) -> View:
     """An idle node that has pulled images of the usual media types."""
-    ledger = Ledger(100)
+    counters = Counters(100)
     for number in range(registries):
-        ledger.ended(f"r{number}.example", Phase.SUCCEEDED)
-        ledger.took(f"r{number}.example", dict.fromkeys(("resolve", "download", "unpack"), 1.0))
+        counters.add_ended(f"r{number}.example", Phase.SUCCEEDED)
+        counters.add_durations(f"r{number}.example", dict.fromkeys(("resolve", "download", "unpack"), 1.0))
         for kind in ("index", "manifest", "config", "layer"):
-            ledger.downloaded(f"r{number}.example", kind, 1)
-    return a_view(totals=ledger.totals())
+            counters.add_downloaded(f"r{number}.example", kind, 1)
+    return a_view(totals=counters.totals())
 
 
 def test_what_a_registry_has() -> None:
-    ledger = Ledger(100)
-    ledger.meet("registry.example")
-    known = series(a_view(totals=ledger.totals())) - IDLE
+    counters = Counters(100)
+    counters.add_registry("registry.example")
+    known = series(a_view(totals=counters.totals())) - IDLE
     used = series(after_pulls_from(1)) - IDLE
     page = PAGE.replace("\n", " ")
     assert f"adds {len(known)} series" in page

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.kubelet import MAX_FILE_BYTES, MAX_FILES, IntentFolder
 from pulltrace_exporter.model.observation import Intent
-from pulltrace_exporter.tracking.queue import queued, tags, wanted
+from pulltrace_exporter.tracking.queue import parse_intents, queued, references_of
 
 pytestmark = pytest.mark.unit
 
@@ -35,8 +36,8 @@ def test_images_come_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -
     intend(tmp_path, "registry.example/second:2", at=2000)
     intend(tmp_path, "registry.example/first:1", at=1000)
     assert IntentFolder(tmp_path).intents() == (
-        Intent("registry.example/first:1", 1000.0),
-        Intent("registry.example/second:2", 2000.0),
+        Intent("registry.example/first:1", NodeTime(1000.0)),
+        Intent("registry.example/second:2", NodeTime(2000.0)),
     )
 
 
@@ -118,11 +119,11 @@ def test_a_folder_that_cannot_be_read_is_said_once(tmp_path: Path, caplog: pytes
 
 
 def waiting(*images: str) -> list[Intent]:
-    return [Intent(image, 1000.0 + number) for number, image in enumerate(images)]
+    return [Intent(image, NodeTime(1000.0 + number)) for number, image in enumerate(images)]
 
 
 def test_images_without_a_pull_are_queued_with_their_tags() -> None:
-    images = queued(wanted(waiting("registry.example:5000/team/app:v1", "busybox")), [], 0)
+    images = queued(parse_intents(waiting("registry.example:5000/team/app:v1", "busybox")), [], 0)
     assert [(image.registry, image.repository, image.reference, image.since) for image in images] == [
         ("registry.example", "team/app", "registry.example:5000/team/app:v1", 1000.0),
         ("docker.io", "library/busybox", "busybox", 1001.0),
@@ -130,28 +131,28 @@ def test_images_without_a_pull_are_queued_with_their_tags() -> None:
 
 
 def test_a_running_pull_takes_the_oldest_intent_for_its_repository() -> None:
-    line = wanted(waiting("app:v1", "app:v2", "other:v1"))
+    line = parse_intents(waiting("app:v1", "app:v2", "other:v1"))
     left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
     assert [image.reference for image in left] == ["app:v2", "other:v1"]
 
 
 def test_a_running_pull_takes_the_intent_with_its_digest_first() -> None:
-    line = wanted(waiting("app:v1", f"app@{OTHER_ROOT}", f"app@{ROOT}"))
+    line = parse_intents(waiting("app:v1", f"app@{OTHER_ROOT}", f"app@{ROOT}"))
     left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
     assert [image.reference for image in left] == ["app:v1", f"app@{OTHER_ROOT}"]
 
 
 def test_the_oldest_images_left_are_those_whose_registry_has_not_answered() -> None:
-    left = queued(wanted(waiting("slow:v1", "next:v1")), [], 1)
+    left = queued(parse_intents(waiting("slow:v1", "next:v1")), [], 1)
     assert [image.reference for image in left] == ["next:v1"]
 
 
 def test_a_tag_is_known_only_when_one_intent_can_be_meant() -> None:
     key = ImageKey("docker.io", "library/app", ROOT)
-    assert tags(wanted(waiting("app:v1", "other:v1")), key) == ("app:v1",)
-    assert tags(wanted(waiting("app:v1", "app:v2")), key) == ()
-    assert tags(wanted(waiting(f"app@{OTHER_ROOT}")), key) == ()
+    assert references_of(parse_intents(waiting("app:v1", "other:v1")), key) == ("app:v1",)
+    assert references_of(parse_intents(waiting("app:v1", "app:v2")), key) == ()
+    assert references_of(parse_intents(waiting(f"app@{OTHER_ROOT}")), key) == ()
 
 
 def test_an_intent_that_is_no_reference_is_passed_over() -> None:
-    assert [item.intent.reference for item in wanted(waiting("UPPER/Case:!", "app"))] == ["app"]
+    assert [item.intent.reference for item in parse_intents(waiting("UPPER/Case:!", "app"))] == ["app"]

@@ -11,7 +11,7 @@ from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.image import Descriptor, Manifest
 from pulltrace_exporter.model.observation import BlobInfo, Intent, Lease, Observation
 from pulltrace_exporter.model.view import FailedCall
-from pulltrace_exporter.poller import CLOSEST_SECONDS, Intervals, Poller
+from pulltrace_exporter.poller import MIN_PAUSE_SECONDS, Intervals, Poller
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 
 pytestmark = pytest.mark.unit
@@ -40,7 +40,7 @@ class FakeSource:
 
     def __init__(self, clock: ManualClock, *looks: Observation | Exception, took: float = 0.0) -> None:
         self.busy = False
-        self.settling = False
+        self.urgent = False
         self.waits: list[float] = []
         self.poller: Poller | None = None
         self._clock = clock
@@ -104,12 +104,12 @@ def test_the_time_of_the_look_is_part_of_the_interval(clock: ManualClock) -> Non
 
 def test_looks_that_take_longer_than_the_interval_leave_containerd_a_moment(clock: ManualClock) -> None:
     source = FakeSource(clock, *[NOTHING] * 2, took=7.0)
-    assert pauses(source, clock) == [CLOSEST_SECONDS] * 2
+    assert pauses(source, clock) == [MIN_PAUSE_SECONDS] * 2
 
 
 def test_a_pull_without_an_image_yet_is_looked_at_again_soon_but_not_for_ever(clock: ManualClock) -> None:
     source = FakeSource(clock, *[NOTHING] * 24)
-    source.busy = source.settling = True
+    source.busy = source.urgent = True
     waits = pauses(source, clock)
     assert waits[:20] == [0.1] * 20
     assert waits[21:] == [1.0] * 3
@@ -117,7 +117,7 @@ def test_a_pull_without_an_image_yet_is_looked_at_again_soon_but_not_for_ever(cl
 
 def test_a_shorter_interval_is_kept_while_a_pull_settles(clock: ManualClock) -> None:
     source = FakeSource(clock, NOTHING)
-    source.busy = source.settling = True
+    source.busy = source.urgent = True
     assert pauses(source, clock, busy=0.06) == [0.06]
 
 
@@ -151,10 +151,10 @@ def test_a_complaint_is_logged_once_until_it_changes_or_is_over(
     unsafe = UnsafeSocketError("anybody may be answering there")
     a_poller(FakeSource(clock, REFUSED, REFUSED, unsafe, unsafe, NOTHING, NOTHING, REFUSED), clock).run()
     assert [(record.levelname, record.getMessage()) for record in logs.records] == [
-        ("WARNING", "containerd cannot be read, trying on"),
-        ("WARNING", "containerd cannot be read, trying on"),
+        ("WARNING", "containerd cannot be read, retrying"),
+        ("WARNING", "containerd cannot be read, retrying"),
         ("INFO", "containerd answers again"),
-        ("WARNING", "containerd cannot be read, trying on"),
+        ("WARNING", "containerd cannot be read, retrying"),
     ]
     assert "anybody may be answering there" in str(vars(logs.records[1]))
 
@@ -222,11 +222,11 @@ def test_what_was_known_stays_while_containerd_cannot_be_read(clock: ManualClock
 
 def test_the_kubelets_queue_is_read_while_containerd_cannot_be(clock: ManualClock) -> None:
     tracker = Tracker(clock.now(), linger=120, abandoned=900, label_values=100)
-    queue = [Intent("registry.example/team/app:v1", START.wall)]
+    queue = [Intent("registry.example/team/app:v1", NodeTime(START.wall))]
     poller = Poller(FakeSource(clock, *[REFUSED] * 3), tracker, Intervals(1.0, 5.0), clock, intents=lambda: queue)
     poller.poll()
     assert [image.reference for image in poller.view.queued] == ["registry.example/team/app:v1"]
-    queue[:] = [Intent("registry.example/team/other:v1", START.wall)]
+    queue[:] = [Intent("registry.example/team/other:v1", NodeTime(START.wall))]
     poller.poll()
     assert [image.reference for image in poller.view.queued] == ["registry.example/team/other:v1"]
 
@@ -245,7 +245,7 @@ def a_pull() -> Observation:
     """A lease that has fetched the manifest of its image."""
     root, config = "sha256:" + "a" * 64, "sha256:" + "b" * 64
     source = ("registry.example", "team/app")
-    content = BlobInfo(root, 500, START.wall - 1, sources=(source,), children=frozenset({config}))
+    content = BlobInfo(root, 500, NodeTime(START.wall - 1), sources=(source,), children=frozenset({config}))
     manifest = Manifest("application/vnd.oci.image.manifest.v1+json", Descriptor(config, 100, ""), ())
-    lease = Lease("pull", START.wall - 2, contents={root: content}, ingests=frozenset({config}))
+    lease = Lease("pull", NodeTime(START.wall - 2), contents={root: content}, ingests=frozenset({config}))
     return Observation(UP, leases=(lease,), documents={root: manifest})

@@ -92,7 +92,7 @@ def a_view(*pulls: Pull, **changes: Any) -> View:
         queued=(),
         totals=Totals(),
         daemon=Daemon(up=True, version="2.1.9", started_at=NodeTime(NOW - 86_400)),
-        polls=Polls(Histogram.empty(POLL_BOUNDS), last_at=NOW - 0.5),
+        polls=Polls(Histogram.empty(POLL_BOUNDS), last_at=NodeTime(NOW - 0.5)),
     )
     return replace(view, **changes)
 
@@ -119,7 +119,7 @@ def busy_view() -> View:
         polls=Polls(
             Histogram(POLL_BOUNDS, (3, 40, 2, 0, 1), 1.75),
             {FailedCall("Leases/List", "UNAVAILABLE"): 2, FailedCall("Content/Info", "DEADLINE_EXCEEDED"): 1},
-            NOW - 0.5,
+            NodeTime(NOW - 0.5),
         ),
     )
 

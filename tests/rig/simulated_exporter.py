@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Self
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Layer, Pull
 from pulltrace_exporter.model.image import Manifest, chain_ids
 from pulltrace_exporter.model.observation import (
@@ -15,6 +16,7 @@ from pulltrace_exporter.model.observation import (
     Snapshots,
     SnapshotStat,
 )
+from pulltrace_exporter.model.view import View
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 from rig.simulated_node import OVERLAY, Held, Node
 
@@ -71,7 +73,7 @@ class _Reader:
         lease = self.close(node)
         found = [content for content in (*lease.contents.values(), *lease.found_blobs.values()) if content]
         came = [content.created_at for content in found if content.created_at > before]
-        return replace(lease, created_at=min(came, default=max(node.records[root].values())))
+        return replace(lease, created_at=NodeTime(min(came, default=max(node.records[root].values()))))
 
     def _stat_blobs(self, node: Node, contents: Iterable[str]) -> None:
         """Look once for all that a manifest names."""
@@ -91,7 +93,7 @@ class _Reader:
     def _lease(self) -> Lease:
         return Lease(
             self._id,
-            self._held.created_at,
+            NodeTime(self._held.created_at),
             dict(self._contents),
             self._ingests,
             self._snapshots,
@@ -107,7 +109,7 @@ class Exporter:
     def __init__(self, node: Node, *, linger: float = 120.0, abandoned: float = 900.0, label_values: int = 100) -> None:
         self.node = node
         self.tracker = Tracker(node.now, linger=linger, abandoned=abandoned, label_values=label_values)
-        self.shown: Tracked = self.tracker.elapse(node.now)
+        self.tracked: Tracked = self.tracker.elapse(node.now)
         self._readers: dict[str, _Reader] = {}
         self._looked_at = node.now.wall
         self._connected_to: float | None = None
@@ -115,15 +117,15 @@ class Exporter:
     def look(self, after: float = 1.0, *intents: str) -> Self:
         """Look once, so many seconds after the last look; the kubelet says that it wants the intents."""
         self.node.sleep(after)
-        wanted = [Intent(reference, self.node.now.wall) for reference in intents]
-        self.shown = self.tracker.observe(self._observe(), self.node.now, wanted)
+        wanted = [Intent(reference, NodeTime(self.node.now.wall)) for reference in intents]
+        self.tracked = self.tracker.observe(self._observe(), self.node.now, wanted)
         return self
 
     def miss(self, after: float = 1.0) -> Self:
         """containerd cannot be read."""
         self.node.sleep(after)
         self._connected_to = None
-        self.shown = self.tracker.elapse(self.node.now)
+        self.tracked = self.tracker.elapse(self.node.now)
         return self
 
     def watch(self, seconds: float, every: float = 1.0) -> Self:
@@ -170,10 +172,14 @@ class Exporter:
             for name, held in node.leases.items()
             if name not in ignored
         }
-        bare = (Lease(name, held.created_at) for name, held in node.leases.items() if name in ignored)
+        bare = (Lease(name, NodeTime(held.created_at)) for name, held in node.leases.items() if name in ignored)
         return (*(reader.read(node) for reader in self._readers.values()), *bare)
 
     # What the last look shows
+
+    @property
+    def shown(self) -> View:
+        return self.tracked.view
 
     @property
     def pull(self) -> Pull:
@@ -217,4 +223,4 @@ class Exporter:
 
 
 def _records(names: dict[str, float]) -> tuple[ImageRecord, ...]:
-    return tuple(ImageRecord(name, updated_at) for name, updated_at in names.items())
+    return tuple(ImageRecord(name, NodeTime(updated_at)) for name, updated_at in names.items())

@@ -40,7 +40,7 @@ class Node:
         self.leases: dict[str, Held] = {}
         self.contents: dict[str, BlobInfo] = {}
         self.ingests: dict[str, Ingest] = {}
-        self.chains: dict[str, float] = {}
+        self.chains: dict[str, NodeTime] = {}
         self.records: dict[str, dict[str, float]] = {}
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
@@ -89,7 +89,7 @@ class Node:
         """A blob is committed, unless it is there; then it bears the image's repository."""
         document = self.documents.get(blob.digest)
         known = self.contents.get(blob.digest)
-        content = known or BlobInfo(blob.digest, blob.size, self.now.wall)
+        content = known or BlobInfo(blob.digest, blob.size, NodeTime(self.now.wall))
         if labelled:
             sources = {*content.sources, (image.registry, image.repository)}
             children = frozenset(child.digest for child in document.references) if document else frozenset()
@@ -126,7 +126,7 @@ class Puller:
 
     def ingest(self, blob: Descriptor, offset: int) -> None:
         """So many bytes of any blob are there."""
-        now = self.node.now.wall
+        now = NodeTime(self.node.now.wall)
         known = self.node.ingests.get(blob.digest)
         self.node.ingests[blob.digest] = Ingest(blob.digest, offset, known.started_at if known else now, now)
         self.held.ingests.add(blob.digest)
@@ -150,7 +150,7 @@ class Puller:
             chain = self.image.chain[position]
             self.held.extracting.discard(chain)
             self.held.committed.add(chain)
-            self.node.chains.setdefault(chain, self.node.now.wall)
+            self.node.chains.setdefault(chain, NodeTime(self.node.now.wall))
 
     def complete(self, *, unpack: bool = True) -> None:
         """Everything that is left to do is done."""

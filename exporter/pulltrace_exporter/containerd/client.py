@@ -10,6 +10,7 @@ from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.experimental import ChannelOptions
 
+from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.api import (
     content_pb2,
     content_pb2_grpc,
@@ -105,7 +106,7 @@ class Client:
         answer = self._find("Version/Version", self._version.Version, Empty(), absent=("UNIMPLEMENTED",))
         return "" if answer is None else str(answer.version)
 
-    def leases(self) -> dict[str, float]:
+    def leases(self) -> dict[str, NodeTime]:
         """The leases that may be pulls: their start (Unix time) by their id."""
         request = leases_pb2.ListRequest(filters=[PULL_LEASE_FILTER])
         answer = self._call("Leases/List", self._leases.List, request)
@@ -232,9 +233,9 @@ def digest_of_ref(ref: str) -> str:
     return digest if separator and ":" in digest else ""
 
 
-def seconds(timestamp: Timestamp) -> float:
+def seconds(timestamp: Timestamp) -> NodeTime:
     """Unix time."""
-    return timestamp.seconds + timestamp.nanos / 1e9
+    return NodeTime(timestamp.seconds + timestamp.nanos / 1e9)
 
 
 def _answer_to(call: "grpc.Future[Any]") -> Callable[..., Any]:

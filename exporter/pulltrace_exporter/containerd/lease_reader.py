@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.containerd.quirks import refuses_to_unpack
@@ -71,7 +72,7 @@ class LeaseReader:
         """The lease as it was last read."""
         return Lease(
             self.id,
-            self.created_at,
+            NodeTime(self.created_at),
             dict(self._contents),
             self._ingests,
             self._snapshots,

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
@@ -40,7 +41,7 @@ class Observer:
         return bool(self._readers) or self._inferred_pulls.pending
 
     @property
-    def settling(self) -> bool:
+    def urgent(self) -> bool:
         """Whether some lease has not shown its image yet, or a pull that nobody saw is to be looked into."""
         return self._inferred_pulls.pending or any(not reader.settled for reader in self._readers.values())
 
@@ -80,7 +81,7 @@ class Observer:
         return replace(observation, leases=(*observation.leases, *others), reconnected=reconnected)
 
     def _examine(
-        self, client: Client, daemon: Daemon, watched: dict[str, float], gone: list[LeaseReader], now: float
+        self, client: Client, daemon: Daemon, watched: dict[str, NodeTime], gone: list[LeaseReader], now: float
     ) -> tuple[dict[str, LeaseReader], Observation]:
         ingests = client.ingests()
         readers = self._read(client, watched, ingests, now)
@@ -118,7 +119,7 @@ class Observer:
                 self._looks.forget(reader.created_at)
 
     def _read(
-        self, client: Client, watched: dict[str, float], ingests: dict[str, Ingest], now: float
+        self, client: Client, watched: dict[str, NodeTime], ingests: dict[str, Ingest], now: float
     ) -> dict[str, LeaseReader]:
         readers = {}
         for lease_id, created_at in watched.items():

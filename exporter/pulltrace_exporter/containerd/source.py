@@ -52,9 +52,9 @@ class ContainerdSource:
         return self._observer.busy or self._clock.now().monotonic - self._connected_at < DEAF_SECONDS
 
     @property
-    def settling(self) -> bool:
+    def urgent(self) -> bool:
         """Whether a pull has not shown yet which image it is for, so that the next look should come soon."""
-        return self._observer.settling
+        return self._observer.urgent
 
     def observe(self, ignored: Iterable[str]) -> Observation:
         """Read the node once; `ignored` are leases known to be nobody's.

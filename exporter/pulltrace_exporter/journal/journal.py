@@ -21,7 +21,7 @@ class Journal:
     def _entry(self, event: Event) -> dict[str, object]:
         entry: dict[str, object] = {
             "ts": timestamp(event.at),
-            "event": event.happening.value,
+            "event": event.kind.value,
             "node": self._node,
             "registry": event.key.registry,
             "repository": event.key.repository,

@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey
 
 
-class Happening(StrEnum):
+class EventKind(StrEnum):
     """The kinds of events; each comes once in the life of a pull or of a layer."""
 
     PULL_STARTED = "pull.started"
@@ -29,14 +30,14 @@ class LayerLabels:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened at `at`, Unix time on the node's clock.
+    """One thing that happened at `at`.
 
     `size` is in bytes: of the image once its manifest is read, of the layer for a layer's events; `seconds` how long
     the pull or the layer's download took, known at its end.
     """
 
-    happening: Happening
-    at: float
+    kind: EventKind
+    at: NodeTime
     key: ImageKey
     reference: str = ""
     size: int | None = None

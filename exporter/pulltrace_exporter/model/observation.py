@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.model.image import Document
 
@@ -18,7 +19,7 @@ class BlobInfo:
 
     digest: str
     size: int
-    created_at: float
+    created_at: NodeTime
     sources: tuple[tuple[str, str], ...] = ()
     children: frozenset[str] = frozenset()
     snapshotter: str = ""
@@ -26,12 +27,12 @@ class BlobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """A blob being written: `offset` bytes are there. An ingest outlives the pull that began it."""
+    """A blob being written: `downloaded` bytes are there. An ingest outlives the pull that began it."""
 
     digest: str
-    offset: int
-    started_at: float
-    updated_at: float
+    downloaded: int
+    started_at: NodeTime
+    updated_at: NodeTime
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class SnapshotStat:
     """
 
     snapshotter: str
-    created_at: float | None
+    created_at: NodeTime | None
     local: bool = True
 
 
@@ -66,7 +67,7 @@ class Lease:
     """
 
     id: str
-    created_at: float
+    created_at: NodeTime
     contents: Mapping[str, BlobInfo | None] = field(default_factory=dict)
     ingests: frozenset[str] = frozenset()
     snapshots: Mapping[str, Snapshots] = field(default_factory=dict)
@@ -85,7 +86,7 @@ class ImageRecord:
     """An image by name in containerd; `updated_at` moves each time a pull of that name succeeds."""
 
     name: str
-    updated_at: float
+    updated_at: NodeTime
     root: str = ""
 
 
@@ -113,7 +114,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An image that the kubelet is pulling or about to pull; `since` is Unix time on this node."""
+    """An image that the kubelet is pulling or about to pull; `since` is when it was written."""
 
     reference: str
-    since: float
+    since: NodeTime

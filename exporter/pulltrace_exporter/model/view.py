@@ -8,6 +8,9 @@ from pulltrace.clock import NodeTime
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import Daemon, Pull, QueuedImage
 
+POLL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+"""Seconds that a poll takes."""
+
 
 class RegistryMediaType(NamedTuple):
     """Labels of the counter of downloaded bytes."""
@@ -64,20 +67,20 @@ class FailedCall(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Polls:
-    """How reading containerd went, since the exporter's start. `last_at` is Unix time of the last poll."""
+    """How reading containerd went, since the exporter's start; `last_at` is when the last poll ended."""
 
-    durations: Histogram
+    durations: Histogram = field(default_factory=lambda: Histogram.empty(POLL_BUCKETS))
     errors: Mapping[FailedCall, int] = field(default_factory=dict)
-    last_at: float | None = None
+    last_at: NodeTime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything a scrape needs; `resolving` holds the start (Unix time) of pulls without a name yet."""
+    """Everything a scrape needs; `resolving` holds the start of pulls without a name yet."""
 
     pulls: tuple[Pull, ...]
     resolving: tuple[NodeTime, ...]
     queued: tuple[QueuedImage, ...]
     totals: Totals
-    daemon: Daemon
-    polls: Polls
+    daemon: Daemon = field(default_factory=Daemon)
+    polls: Polls = field(default_factory=Polls)

@@ -1,105 +1,152 @@
-"""How much of each blob is on the node, and how much of that came over the network while we watched."""
+"""How much of each blob is on the node, how fast it comes, and how much of it came while the exporter watched."""
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace_exporter.model.observation import BlobInfo, Ingest
-from pulltrace_exporter.tracking.rate import Rate
 
 REMEMBERED_INGESTS = 4096
 CLOCK_DRIFT_SECONDS = 0.1
+
+WINDOW_SECONDS = 10.0
+LIMIT_SECONDS = 60.0
+MIN_SPAN_SECONDS = 0.2
+"""Over less, two polls say more of when they happened than of the rate."""
+
+
+class Rate:
+    """Bytes per second over the last 10 s or the last two advances, whichever is longer, 60 s at most.
+
+    Only advances are kept, and each is dropped once, so that neither adding nor asking walks the history.
+    Two advances are needed for slow downloads: containerd's offset moves in steps of 1 MiB, and at 50 kB/s a
+    fixed window of 10 s would see nothing most of the time.
+    """
+
+    __slots__ = ("_samples", "_value")
+
+    def __init__(self, at: Monotonic, value: int) -> None:
+        self._samples: deque[tuple[float, int]] = deque([(at, value)])
+        self._value = value
+
+    def advance(self, at: Monotonic, value: int) -> None:
+        """Record that `value` was reached; anything not larger is no advance."""
+        if value > self._value:
+            self._value = value
+            self._samples.append((at, value))
+
+    def per_second(self, at: Monotonic) -> float | None:
+        """The rate now; None while too little time was seen."""
+        samples = self._samples
+        earliest = at - LIMIT_SECONDS
+        start = at - WINDOW_SECONDS
+        if len(samples) > 1:
+            start = max(min(start, samples[-2][0]), earliest)
+        while len(samples) > 1 and samples[1][0] <= start:
+            samples.popleft()
+        base_at, base = samples[0]
+        base_at = max(base_at, start)  # since the base nothing advanced until the span began
+        if at - base_at < MIN_SPAN_SECONDS:
+            return None
+        return (self._value - base) / (at - base_at)
 
 
 class Blob:
     """One blob, shared by all pulls that name it: a node fetches a blob once, whoever asked for it.
 
-    `have` is the highest number of bytes seen on the node, `completed` the monotonic time at which all were seen.
+    `downloaded` is the highest number of bytes seen on the node, `completed_at` when all of them were seen, `started`
+    when its download was first seen. `ingest_updated_at` moves even while the offset of the ingest stands still.
     """
 
-    __slots__ = ("begun", "complete", "completed", "digest", "have", "media_type", "moved", "rate", "registry", "size")
+    __slots__ = (
+        "complete",
+        "completed_at",
+        "digest",
+        "downloaded",
+        "ingest_updated_at",
+        "media_type",
+        "rate",
+        "registry",
+        "size",
+        "started",
+    )
 
     def __init__(self, digest: str, size: int, media_type: str, registry: str) -> None:
         self.digest = digest
         self.size = size
         self.media_type = media_type
         self.registry = registry
-        self.have = 0
+        self.downloaded = 0
         self.complete = False
-        self.completed = 0.0
+        self.completed_at = Monotonic(0.0)
         self.rate: Rate | None = None
-        self.begun: Instant | None = None
-        self.moved: float = 0.0
-        """`updated_at` of its ingest: it can move although the offset stands still."""
+        self.started: Instant | None = None
+        self.ingest_updated_at = NodeTime(0.0)
 
-    def watch(self, since: float, have: int) -> None:
-        """Begin to measure its rate: at the monotonic time `since` it had `have` bytes."""
+    def measure(self, since: Monotonic) -> None:
+        """Begin to measure its rate: since then it has had what is downloaded now."""
         if self.rate is None:
-            self.rate = Rate(since, have)
+            self.rate = Rate(since, self.downloaded)
 
-    def reach(self, have: int, at: float) -> int:
-        """Take note of `have` bytes at the monotonic time `at`; returns by how much that is more than before."""
-        have = min(have, self.size)
-        if have <= self.have:
+    def advance(self, at: Monotonic, downloaded: int) -> int:
+        """Record how many bytes are there; returns how many of them are new."""
+        downloaded = min(downloaded, self.size)
+        if downloaded <= self.downloaded:
             return 0
-        grown = have - self.have
-        self.have = have
+        new = downloaded - self.downloaded
+        self.downloaded = downloaded
         if self.rate is not None:
-            self.rate.advance(at, have)
-        return grown
+            self.rate.advance(at, downloaded)
+        return new
 
-    def complete_at(self, at: float) -> int:
-        """Take note that all of it is there, since the monotonic time `at`; returns how much that is more."""
-        grown = self.reach(self.size, at)
-        self.complete, self.completed = True, at
-        return grown
+    def finish(self, at: Monotonic) -> int:
+        """Record that all of it is there; returns how many bytes are new."""
+        new = self.advance(at, self.size)
+        self.complete, self.completed_at = True, at
+        return new
 
-    def is_older_than(self, content: BlobInfo, now: Instant) -> bool:
-        """Whether all of it was there before `content` came: it was deleted since, and fetched again."""
-        age = now.wall - content.created_at
-        return self.complete and 0.0 <= age < now.monotonic - self.completed - CLOCK_DRIFT_SECONDS
+    def is_older_than(self, info: BlobInfo, now: Instant) -> bool:
+        """Whether all of it was there before `info` was created: it was deleted since, and fetched again."""
+        age = now.wall - info.created_at
+        return self.complete and 0.0 <= age < now.monotonic - self.completed_at - CLOCK_DRIFT_SECONDS
 
-    def bytes_per_second(self, at: float) -> float | None:
+    def bytes_per_second(self, at: Monotonic) -> float | None:
         """The present rate; None once the blob is complete and while it is unknown."""
-        if self.complete or self.rate is None:
-            return None
-        return self.rate.per_second(at)
+        return None if self.complete or self.rate is None else self.rate.per_second(at)
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    started_at: float
-    have: int
+class _Unfinished:
+    started_at: NodeTime
+    downloaded: int
 
 
-class LeftIngests:
+class UnfinishedIngests:
     """How far ingests were when the pull that fed them ended, so that a resumption counts only what is new.
 
-    Bounded: of the oldest beyond the bound, resumed bytes that came while nobody looked go uncounted.
+    Bounded to `REMEMBERED_INGESTS`. For older ones, resumed bytes that came between two polls go uncounted.
     """
 
     def __init__(self) -> None:
-        self._left: OrderedDict[str, _Left] = OrderedDict()
+        self._ingests: OrderedDict[str, _Unfinished] = OrderedDict()
 
-    def leave(self, ingest: Ingest, have: int) -> None:
-        """Remember an unfinished ingest of which `have` bytes are accounted for."""
-        self._left[ingest.digest] = _Left(ingest.started_at, have)
-        self._left.move_to_end(ingest.digest)
-        if len(self._left) > REMEMBERED_INGESTS:
-            self._left.popitem(last=False)
+    def remember(self, ingest: Ingest, downloaded: int) -> None:
+        """Keep an unfinished ingest of which so many bytes are accounted for."""
+        self._ingests[ingest.digest] = _Unfinished(ingest.started_at, downloaded)
+        self._ingests.move_to_end(ingest.digest)
+        if len(self._ingests) > REMEMBERED_INGESTS:
+            self._ingests.popitem(last=False)
 
-    def resume(self, ingest: Ingest) -> int | None:
-        """How much of this very ingest is accounted for; None for one never seen before."""
-        left = self._left.get(ingest.digest)
-        if left is None or left.started_at != ingest.started_at:
-            return None
-        return left.have
+    def resumed(self, ingest: Ingest) -> int | None:
+        """How many bytes of this very ingest are accounted for; None for one never seen before."""
+        known = self._ingests.get(ingest.digest)
+        return known.downloaded if known and known.started_at == ingest.started_at else None
 
-    def accounted(self, digest: str) -> int:
-        """How much of a blob is accounted for that was completed while nobody looked."""
-        left = self._left.get(digest)
-        return left.have if left else 0
+    def downloaded(self, digest: str) -> int:
+        """How many bytes of a blob are accounted for that was completed between two polls."""
+        known = self._ingests.get(digest)
+        return known.downloaded if known else 0
 
     def forget(self, digest: str) -> None:
         """The blob is complete."""
-        self._left.pop(digest, None)
+        self._ingests.pop(digest, None)

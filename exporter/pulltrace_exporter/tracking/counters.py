@@ -9,28 +9,29 @@ from pulltrace.model.pull import ENDS, Phase
 from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, RegistryStage, Spent, Totals
 
 OTHER = "other"
+MAX_REFUSED = 100_000
 DURATION_BUCKETS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 """Seconds, from a re-pull of what is there to the largest images. Few: each costs a series per node and registry."""
 
 
-class Names:
+class LabelLimit:
     """The first `limit` values of a label as they are, every later one as `other`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._names: set[str] = set()
+        self._values: set[str] = set()
         self._refused: set[int] = set()
 
-    def admit(self, name: str) -> str:
+    def admit(self, value: str) -> str:
         """The value to count under."""
-        if name in self._names:
-            return name
-        if len(self._names) < self._limit:
-            self._names.add(name)
-            return name
-        # By hash, and no more than a bounded number: the names are as long and as many as an image likes.
-        if len(self._refused) < 100_000:
-            self._refused.add(hash(name))
+        if value in self._values:
+            return value
+        if len(self._values) < self._limit:
+            self._values.add(value)
+            return value
+        # By hash, and a bounded number: the values are as long and as many as an image likes.
+        if len(self._refused) < MAX_REFUSED:
+            self._refused.add(hash(value))
         return OTHER
 
     @property
@@ -39,12 +40,12 @@ class Names:
         return len(self._refused)
 
 
-class Ledger:
-    """Mutable inside the tracker; `totals()` gives the immutable picture of it."""
+class Counters:
+    """Mutable inside the tracker; `totals()` gives an immutable copy."""
 
     def __init__(self, label_values: int) -> None:
-        self._registries = Names(label_values)
-        self._media_types = Names(label_values)
+        self._registries = LabelLimit(label_values)
+        self._media_types = LabelLimit(label_values)
         self._pulls: Counter[RegistryResult] = Counter()
         self._unresolved = 0
         self._durations: dict[str, Histogram] = {}
@@ -52,9 +53,8 @@ class Ledger:
         self._active: dict[RegistryStage, float] = {}
         self._downloaded: Counter[RegistryMediaType] = Counter()
         self._cached: Counter[str] = Counter()
-        self._picture: Totals | None = None
 
-    def meet(self, registry: str) -> None:
+    def add_registry(self, registry: str) -> None:
         """Begin the counters of a registry at 0: a counter that appears with its first increment hides it."""
         registry = self._registries.admit(registry)
         for result in ENDS:
@@ -62,19 +62,17 @@ class Ledger:
         for stage in ("download", "unpack"):
             self._active.setdefault(RegistryStage(registry, stage), 0.0)
         self._cached[registry] += 0
-        self._picture = None
 
-    def ended(self, registry: str, result: Phase) -> None:
+    def add_ended(self, registry: str, result: Phase) -> None:
         """Count a request for an image that ended."""
-        self.meet(registry)
+        self.add_registry(registry)
         self._pulls[RegistryResult(self._registries.admit(registry), result.value)] += 1
 
-    def unresolved(self) -> None:
+    def add_unresolved(self) -> None:
         """Count a lease that ended without naming an image."""
         self._unresolved += 1
-        self._picture = None
 
-    def took(self, registry: str, stages: Mapping[str, float]) -> None:
+    def add_durations(self, registry: str, stages: Mapping[str, float]) -> None:
         """Observe a succeeded pull: the seconds of each of its stages, and all together."""
         registry = self._registries.admit(registry)
         histogram = self._durations.get(registry) or Histogram.empty(DURATION_BUCKETS)
@@ -82,9 +80,8 @@ class Ledger:
         for stage, seconds in stages.items():
             spent = self._stages.get(key := RegistryStage(registry, stage), Spent())
             self._stages[key] = Spent(spent.seconds + seconds, spent.times + 1)
-        self._picture = None
 
-    def active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
+    def add_active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
         """Add an interval: registry, stage, and how long of it each pull was in that stage.
 
         Pulls that are counted together are active together: their time is that of the longest, not the sum.
@@ -95,31 +92,26 @@ class Ledger:
             longest[key] = max(longest.get(key, 0.0), seconds)
         for key, seconds in longest.items():
             self._active[key] = self._active.get(key, 0.0) + seconds
-            self._picture = None
 
-    def downloaded(self, registry: str, media_type: str, size: int) -> None:
+    def add_downloaded(self, registry: str, media_type: str, size: int) -> None:
         """Add bytes that came over the network."""
         key = RegistryMediaType(self._registries.admit(registry), self._media_types.admit(media_type))
         self._downloaded[key] += size
-        self._picture = None
 
-    def cached(self, registry: str, size: int) -> None:
+    def add_cached(self, registry: str, size: int) -> None:
         """Add bytes that a pull found already there."""
         self._cached[self._registries.admit(registry)] += size
-        self._picture = None
 
     def totals(self) -> Totals:
-        """An immutable picture; the same object while nothing changed."""
-        if self._picture is None:
-            self._picture = Totals(
-                pulls=MappingProxyType(dict(self._pulls)),
-                unresolved_pulls=self._unresolved,
-                durations=MappingProxyType(dict(self._durations)),
-                stages=MappingProxyType(dict(self._stages)),
-                active_seconds=MappingProxyType(dict(self._active)),
-                downloaded_bytes=MappingProxyType(dict(self._downloaded)),
-                cached_bytes=MappingProxyType(dict(self._cached)),
-                suppressed_registries=self._registries.refused,
-                suppressed_media_types=self._media_types.refused,
-            )
-        return self._picture
+        """An immutable copy."""
+        return Totals(
+            pulls=MappingProxyType(dict(self._pulls)),
+            unresolved_pulls=self._unresolved,
+            durations=MappingProxyType(dict(self._durations)),
+            stages=MappingProxyType(dict(self._stages)),
+            active_seconds=MappingProxyType(dict(self._active)),
+            downloaded_bytes=MappingProxyType(dict(self._downloaded)),
+            cached_bytes=MappingProxyType(dict(self._cached)),
+            suppressed_registries=self._registries.refused,
+            suppressed_media_types=self._media_types.refused,
+        )

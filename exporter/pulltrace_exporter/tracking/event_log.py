@@ -1,67 +1,62 @@
-"""Notes what happens, once each, until it is taken out to be written down."""
+"""Collects what happens to pulls and layers, each event once, until the poller writes it down."""
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, NodeTime
 from pulltrace.model.pull import Phase
-from pulltrace_exporter.model.events import Event, Happening, LayerLabels
+from pulltrace_exporter.model.events import Event, EventKind, LayerLabels
 from pulltrace_exporter.tracking.blob import Blob
-from pulltrace_exporter.tracking.pull_state import Attempt
+from pulltrace_exporter.tracking.pull_state import PullState
 
 MAX_EVENTS = 10_000
-"""Of one observation: an image may name tens of thousands of layers, and each would have a line."""
+"""Of one poll: an image may name tens of thousands of layers, and each would have a line."""
 
 _ENDS = {
-    Phase.SUCCEEDED: Happening.PULL_SUCCEEDED,
-    Phase.FAILED: Happening.PULL_FAILED,
-    Phase.ORPHANED: Happening.PULL_ORPHANED,
+    Phase.SUCCEEDED: EventKind.PULL_SUCCEEDED,
+    Phase.FAILED: EventKind.PULL_FAILED,
+    Phase.ORPHANED: EventKind.PULL_ORPHANED,
 }
 
 
-class Chronicle:
-    """What began before the exporter did has no beginning here: it was told by the exporter before, if at all."""
+class EventLog:
+    """The events since the last poll. A pull that was running when the exporter started has no start event."""
 
     def __init__(self) -> None:
         self._events: list[Event] = []
 
-    def take(self) -> tuple[Event, ...]:
-        """What was noted since this was last asked."""
+    def drain(self) -> tuple[Event, ...]:
+        """The events since the last call."""
         events, self._events = tuple(self._events), []
         return events
 
-    def started(self, attempt: Attempt, now: Instant) -> None:
+    def started(self, pull: PullState, now: Instant) -> None:
         """A pull's image is known."""
-        if not attempt.inherited:
-            self._note(attempt, Happening.PULL_STARTED, now)
+        if not pull.inherited:
+            self._add(pull, EventKind.PULL_STARTED, now)
 
-    def resolved(self, attempt: Attempt, now: Instant) -> None:
+    def resolved(self, pull: PullState, now: Instant) -> None:
         """A pull's manifest was read."""
-        if not attempt.inherited:
-            self._note(attempt, Happening.PULL_RESOLVED, now, size=attempt.size)
+        if not pull.inherited:
+            self._add(pull, EventKind.PULL_RESOLVED, now, size=pull.size)
 
-    def ended(self, attempt: Attempt, reason: str, now: Instant) -> None:
+    def ended(self, pull: PullState, reason: str, now: Instant) -> None:
         """The last request of a pull ended."""
-        self._note(
-            attempt,
-            _ENDS[attempt.phase],
-            now,
-            size=attempt.size if attempt.described else None,
-            seconds=now.monotonic - attempt.started.monotonic,
-            reason=reason,
-        )
+        size = pull.size if pull.has_manifest else None
+        seconds = now.monotonic - pull.started.monotonic
+        self._add(pull, _ENDS[pull.phase], now, size=size, seconds=seconds, reason=reason)
 
-    def layer_started(self, attempt: Attempt, blob: Blob, now: Instant) -> None:
+    def layer_started(self, pull: PullState, blob: Blob, now: Instant) -> None:
         """A layer's download is under way."""
-        self._note(attempt, Happening.LAYER_STARTED, now, size=blob.size, layer=_labels(attempt, blob))
+        self._add(pull, EventKind.LAYER_STARTED, now, size=blob.size, layer=_labels(pull, blob))
 
-    def layer_completed(self, attempt: Attempt, blob: Blob, now: Instant) -> None:
+    def layer_completed(self, pull: PullState, blob: Blob, now: Instant) -> None:
         """A layer is on the node."""
-        seconds = now.monotonic - (blob.begun or now).monotonic
-        labels = _labels(attempt, blob)
-        self._note(attempt, Happening.LAYER_COMPLETED, now, size=blob.size, seconds=seconds, layer=labels)
+        seconds = now.monotonic - (blob.started or now).monotonic
+        layer = _labels(pull, blob)
+        self._add(pull, EventKind.LAYER_COMPLETED, now, size=blob.size, seconds=seconds, layer=layer)
 
-    def _note(
+    def _add(
         self,
-        attempt: Attempt,
-        happening: Happening,
+        pull: PullState,
+        kind: EventKind,
         now: Instant,
         *,
         size: int | None = None,
@@ -70,10 +65,10 @@ class Chronicle:
         layer: LayerLabels | None = None,
     ) -> None:
         if len(self._events) < MAX_EVENTS:
-            reference = next(iter(attempt.references), "")
-            self._events.append(Event(happening, now.wall, attempt.key, reference, size, seconds, reason, layer))
+            reference = next(iter(pull.references), "")
+            self._events.append(Event(kind, NodeTime(now.wall), pull.key, reference, size, seconds, reason, layer))
 
 
-def _labels(attempt: Attempt, blob: Blob) -> LayerLabels:
-    position = attempt.positions[blob.digest]
-    return LayerLabels(position, blob.digest, attempt.slots[position].media_type)
+def _labels(pull: PullState, blob: Blob) -> LayerLabels:
+    position = pull.positions[blob.digest]
+    return LayerLabels(position, blob.digest, pull.layers[position].media_type)

@@ -1,83 +1,126 @@
-"""One request for an image: a lease, followed from the observation that first shows it."""
+"""One request for an image: a lease, followed from the poll that first shows it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Self
 
 from pulltrace.clock import Instant, Monotonic
-from pulltrace_exporter.model.observation import Ingest, Lease, Snapshots
-from pulltrace_exporter.tracking.naming import Source
-from pulltrace_exporter.tracking.pull_state import Attempt
-from pulltrace_exporter.tracking.stamps import Since
+from pulltrace.model.pull import ImageKey
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
+from pulltrace_exporter.tracking.naming import Source, choose_image
+from pulltrace_exporter.tracking.poll import Poll, Since, shifted
+from pulltrace_exporter.tracking.pull_state import PullState
+
+LABELS_SECONDS = 2.0
+"""How long a root's labels may still change: containerd adds the source label last."""
+
+RESOLVING_SECONDS = 1.0
+"""A lease that holds nothing is a resolving pull only from this age on: container starts hold one for a moment."""
 
 
-class Signature(NamedTuple):
-    """Everything of a lease that moves while somebody is pulling; `moving` holds (digest, offset, updated_at)."""
+class Activity(NamedTuple):
+    """Everything of a lease that moves while somebody is pulling; `ingests` holds (digest, bytes, updated_at)."""
 
     contents: frozenset[str]
     snapshots: tuple[tuple[str, Snapshots], ...]
-    moving: frozenset[tuple[str, int, float]]
+    ingests: frozenset[tuple[str, int, float]]
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class LeaseState:
     """What is known of one lease.
 
-    `started` is the lease's creation, `changed` when anything of it last moved. `inherited` says that it was
-    under way when the exporter started: what is there already was not fetched before our eyes, which were opened
-    at `watched`. `since` is the lease's creation for comparison with other stamps of containerd.
+    `started` is the lease's creation, `since` the same for comparison with containerd's other stamps. `changed` is
+    when anything of it last moved. `inherited` says that it was there before the exporter started; then what is on
+    the node by `observed_from` is not counted.
     """
 
     id: str
     started: Instant
     since: Since
-    watched: Instant
+    observed_from: Instant
     changed: Instant
     inherited: bool
-    signature: Signature
-    attempt: Attempt | None = None
+    activity: Activity
+    pull: PullState | None = None
     root: str | None = None
     root_seen: Instant | None = None
-    before: frozenset[Source] = frozenset()
+    sources_before: frozenset[Source] = frozenset()
     nameless: bool = True
 
     @classmethod
-    def begin(cls, lease: Lease, now: Instant, signature: Signature, *, inherited: bool) -> Self:
+    def begin(cls, lease: Lease, poll: Poll, *, inherited: bool) -> Self:
         """A lease seen for the first time."""
+        now = poll.now
         age = max(now.wall - lease.created_at, 0.0)
         # A creation in the future is one before the clock was stepped back.
         started = Instant(min(lease.created_at, now.wall), Monotonic(now.monotonic - age))
         since = Since(lease.created_at, started.wall)
-        return cls(lease.id, started, since, now if inherited else started, now, inherited, signature)
+        activity = activity_of(lease, poll.seen.ingests)
+        return cls(lease.id, started, since, now if inherited else started, now, inherited, activity)
 
-    def note(self, signature: Signature, now: Instant) -> None:
-        """Take note of what the lease holds now."""
-        if signature != self.signature:
-            self.signature = signature
-            self.changed = now
+    def update(self, lease: Lease, poll: Poll) -> bool:
+        """Record what the lease holds now; returns whether its contents changed."""
+        activity = activity_of(lease, poll.seen.ingests)
+        grown = activity.contents != self.activity.contents
+        if activity != self.activity:
+            self.activity, self.changed = activity, poll.now
+        self.nameless &= lease.nameless
+        return grown
+
+    def choose_image(
+        self, root: BlobInfo, lease: Lease, poll: Poll, others: Iterable["LeaseState"], *, final: bool
+    ) -> ImageKey | None:
+        """The image that this lease pulls, None while that can still change; `final`: the lease is gone."""
+        waited = poll.now.monotonic - (self.root_seen or poll.now).monotonic >= LABELS_SECONDS
+        # containerd labels the root before it goes on to what the root names.
+        passed = len(lease.contents) > 1 or bool(lease.ingests) or bool(lease.snapshots)
+        alone = all(other is self or other.root != root.digest for other in others)
+        return choose_image(
+            root,
+            self.sources_before,
+            fresh=alone and self.since.covers(root.created_at, poll.now),
+            final=final or waited or passed,
+            intents=[item.reference for item in poll.intents],
+            records=self.written_records(root.digest, poll) if final else (),
+        )
+
+    def written_records(self, root: str, poll: Poll) -> list[ImageRecord]:
+        """The records of a root that were written while the lease was there: its success."""
+        records = poll.seen.images.get(root, ())
+        return [record for record in records if self.since.covers(record.updated_at, poll.now)]
 
     def age(self, now: Instant) -> float:
         """Seconds since the lease was created."""
         return max(now.monotonic - self.started.monotonic, 0.0)
 
+    def is_resolving(self, now: Instant) -> bool:
+        """Whether it is a pull whose registry has not answered."""
+        return self.nameless and self.age(now) > RESOLVING_SECONDS
+
+    def idle_seconds(self, now: Instant) -> float:
+        """Seconds since anything of it moved, or of its pull: a second request holds nothing while the first works."""
+        last = self.changed.monotonic
+        return now.monotonic - (last if self.pull is None else max(last, self.pull.progressed.monotonic))
+
     def shift(self, seconds: float) -> None:
         """Move all wall-clock times, because the wall clock was stepped."""
-        self.started = Instant(self.started.wall + seconds, self.started.monotonic)
-        self.watched = Instant(self.watched.wall + seconds, self.watched.monotonic)
-        self.changed = Instant(self.changed.wall + seconds, self.changed.monotonic)
+        self.started = shifted(self.started, seconds)
+        self.observed_from = shifted(self.observed_from, seconds)
+        self.changed = shifted(self.changed, seconds)
         self.since = self.since.shifted(seconds)
 
 
-def signature_of(lease: Lease, ingests: Mapping[str, Ingest], claimed: frozenset[str] = frozenset()) -> Signature:
-    """The present signature of a lease.
+def activity_of(lease: Lease, ingests: Mapping[str, Ingest], claimed: frozenset[str] = frozenset()) -> Activity:
+    """The present activity of a lease.
 
-    `claimed` are digests that other leases download: the retry after a crash takes the ghost's ingests over, so
-    that their advance says nothing of the ghost.
+    `claimed` are digests that other leases download: the retry after a crash takes over the ingests of the stale
+    lease, so their progress says nothing of that one.
     """
-    ours = [ingests[digest] for digest in lease.ingests - claimed if digest in ingests]
-    return Signature(
+    own = [ingests[digest] for digest in lease.ingests - claimed if digest in ingests]
+    return Activity(
         frozenset(lease.contents),
         tuple(sorted(lease.snapshots.items(), key=itemgetter(0))),
-        frozenset((ingest.digest, ingest.offset, ingest.updated_at) for ingest in ours),
+        frozenset((ingest.digest, ingest.downloaded, ingest.updated_at) for ingest in own),
     )

@@ -8,12 +8,10 @@ from pulltrace.model.reference import InvalidReference, Reference
 from pulltrace_exporter.model.image import Document
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 
-SETTLE_SECONDS = 2.0
-"""How long a root's labels may still change: containerd appends the source label last."""
-
 REMEMBERED_ROOTS = 1024
 
 Source = tuple[str, str]
+"""Registry host and repository."""
 
 
 def root_of(lease: Lease, documents: Mapping[str, Document]) -> BlobInfo | None:
@@ -22,38 +20,35 @@ def root_of(lease: Lease, documents: Mapping[str, Document]) -> BlobInfo | None:
     Only an index or a manifest has children, so a layer is never taken for a root, not even one that its
     manifest no longer refers to by label (`discard_unpacked_layers`).
     """
-    described = [content for content in lease.contents.values() if content is not None]
-    named = _named(described, documents)
-    roots = [content for content in described if content.children and content.digest not in named]
-    if not roots:
-        return None
-    return min(roots, key=lambda content: (not content.sources, content.created_at, content.digest))
+    named = _named(lease, documents)
+    roots = [info for info in lease.contents.values() if info and info.children and info.digest not in named]
+    return min(roots, key=lambda info: (not info.sources, info.created_at, info.digest), default=None)
 
 
 def is_below(digest: str, lease: Lease, documents: Mapping[str, Document]) -> bool:
     """Whether something in the lease refers to `digest`: an import may bring a pulled manifest before its index."""
-    return digest in _named((content for content in lease.contents.values() if content is not None), documents)
+    return digest in _named(lease, documents)
 
 
 class Repositories:
-    """Chooses the repository of a root that several repositories share; remembers what roots bore before."""
+    """Remembers which sources roots had, to know the one that a pull adds; bounded to `REMEMBERED_ROOTS`."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, frozenset[Source]] = OrderedDict()
+        self._sources: OrderedDict[str, frozenset[Source]] = OrderedDict()
 
-    def known(self, root: BlobInfo) -> frozenset[Source]:
-        """What the root bore when it was last remembered, else what it bears now."""
-        return self._known.get(root.digest, frozenset(root.sources))
+    def sources_before(self, root: BlobInfo) -> frozenset[Source]:
+        """The root's sources when it was last remembered, else those that it has now."""
+        return self._sources.get(root.digest, frozenset(root.sources))
 
     def remember(self, root: BlobInfo) -> None:
-        """Keep what the root bears for the pulls to come."""
-        self._known[root.digest] = frozenset(root.sources)
-        self._known.move_to_end(root.digest)
-        if len(self._known) > REMEMBERED_ROOTS:
-            self._known.popitem(last=False)
+        """Keep the root's sources for the pulls to come."""
+        self._sources[root.digest] = frozenset(root.sources)
+        self._sources.move_to_end(root.digest)
+        if len(self._sources) > REMEMBERED_ROOTS:
+            self._sources.popitem(last=False)
 
 
-def choose(
+def choose_image(
     root: BlobInfo,
     before: frozenset[Source],
     *,
@@ -64,26 +59,22 @@ def choose(
 ) -> ImageKey | None:
     """The image that a pull of `root` is for, None while that can still change.
 
-    `before` is what the root bore before this lease; `fresh` that the root came to the node with this lease;
-    `final` that nothing will be appended any more. In order: the source added since the lease began, the name
+    `before` is what sources the root had before this lease; `fresh` that the root came to the node with this lease;
+    `final` that no source will be added any more. In order: the source added since the lease began, the name
     that its success wrote, the kubelet's intent, the only source, the first.
     """
     sources = root.sources
-    if not sources:
-        return None
     added = [source for source in sources if source not in before]
     if fresh and len(sources) == 1:
         added = list(sources)
     if len(added) == 1:
-        return _key(added[0], root)
-    if not final:
+        return ImageKey(*added[0], root.digest)
+    if not sources or not final:
         return None
     candidates = added or list(sources)
-    for reference in [*_references(records), *intents]:
-        wanted = (reference.host, reference.repository)
-        if wanted in candidates:
-            return _key(wanted, root)
-    return _key(candidates[0], root)
+    written = (_reference(record.name) for record in records)
+    wanted = [(reference.host, reference.repository) for reference in (*written, *intents) if reference]
+    return ImageKey(*next((source for source in wanted if source in candidates), candidates[0]), root.digest)
 
 
 def matching_references(key: ImageKey, records: Iterable[ImageRecord]) -> tuple[str, ...]:
@@ -102,23 +93,15 @@ def image_of(record: ImageRecord, root: str) -> ImageKey | None:
     return None if reference is None else ImageKey(reference.host, reference.repository, root)
 
 
-def _named(described: Iterable[BlobInfo], documents: Mapping[str, Document]) -> set[str]:
+def _named(lease: Lease, documents: Mapping[str, Document]) -> set[str]:
+    """What the contents of a lease refer to, by label or in their text."""
     named: set[str] = set()
-    for content in described:
-        named |= content.children
-        document = documents.get(content.digest)
-        if document is not None:
-            named.update(reference.digest for reference in document.references)
+    for info in lease.contents.values():
+        if info is not None:
+            named |= info.children
+            document = documents.get(info.digest)
+            named.update(reference.digest for reference in (document.references if document else ()))
     return named
-
-
-def _key(source: Source, root: BlobInfo) -> ImageKey:
-    return ImageKey(source[0], source[1], root.digest)
-
-
-def _references(records: Iterable[ImageRecord]) -> list[Reference]:
-    parsed = (_reference(record.name) for record in records)
-    return [reference for reference in parsed if reference is not None]
 
 
 def _reference(name: str) -> Reference | None:

@@ -1,17 +1,57 @@
-"""One observation with its circumstances, as it is handed from one part of the tracker to the next."""
+"""One poll as the parts of the tracker hand it on, and how containerd's stamps compare when a clock is stepped."""
 
 from dataclasses import dataclass
+from typing import Self
 
-from pulltrace.clock import Instant
+from pulltrace.clock import Instant, NodeTime
 from pulltrace_exporter.model.observation import Observation
-from pulltrace_exporter.tracking.queue import Wanted
+from pulltrace_exporter.tracking.queue import ImageIntent
+
+CLOCK_STEP_SECONDS = 1.0
+"""Smaller differences between the wall clock and the monotonic clock are drift."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What was seen `now`; `previous` is when the node was last seen, None the first time."""
+class Poll:
+    """What was seen at `now`; `previous` is when the node was last seen, None at the first poll."""
 
     seen: Observation
     now: Instant
-    intents: tuple[Wanted, ...] = ()
+    intents: tuple[ImageIntent, ...] = ()
     previous: Instant | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """A moment: `stamp` as containerd wrote it, `earliest` the lowest that the clock can say of it now."""
+
+    stamp: float
+    earliest: float
+
+    def covers(self, stamp: NodeTime, now: Instant) -> bool:
+        """Whether what bears `stamp` may have come at this moment or after it."""
+        if stamp > now.wall:  # it was there before the clock was set back; so was this moment, or it came later
+            return stamp >= self.stamp > now.wall
+        return stamp >= self.earliest
+
+    def shifted(self, seconds: float) -> Self:
+        """The same moment after a clock step: what came before a step forward bears the old, lower times."""
+        return type(self)(self.stamp, self.earliest + min(seconds, 0.0))
+
+
+class WallClock:
+    """Finds out when the wall clock is stepped, by the monotonic clock."""
+
+    def __init__(self, now: Instant) -> None:
+        self._offset = now.wall - now.monotonic
+
+    def step(self, now: Instant) -> float:
+        """By how many seconds the wall clock was stepped since the last call; 0.0 for drift."""
+        step = now.wall - now.monotonic - self._offset
+        self._offset += step
+        return step if abs(step) >= CLOCK_STEP_SECONDS else 0.0
+
+
+def shifted(instant: Instant, seconds: float) -> Instant:
+    """The same moment on a wall clock that was stepped by so many seconds."""
+    return Instant(instant.wall + seconds, instant.monotonic)

@@ -3,16 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from pulltrace.clock import Instant, NodeTime
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
 from pulltrace_exporter.model.observation import Snapshots, SnapshotStat
-from pulltrace_exporter.tracking.blob import Blob
-from pulltrace_exporter.tracking.rate import Rate
-from pulltrace_exporter.tracking.stamps import Since
+from pulltrace_exporter.tracking.blob import Blob, Rate
+from pulltrace_exporter.tracking.poll import Since, shifted
 
 
 @dataclass(slots=True)
-class Slot:
+class ManifestLayer:
     """A position in the manifest. Several positions may name one blob; each has a chain ID of its own.
 
     `media_type` is what this manifest says: another one may call the same blob otherwise. `lowest` has no layer below.
@@ -22,30 +21,29 @@ class Slot:
     blob: Blob
     media_type: str
     lowest: bool
-    chain: str | None = None
+    chain_id: str | None = None
     state: LayerState = LayerState.WAITING
-    shown: Layer | None = None
+    published: Layer | None = None
 
 
 @dataclass(eq=False)
-class Attempt:
+class PullState:
     """One or more concurrent requests for one image, from the first lease to the last.
 
-    `inherited` says that it began before the exporter did; `watched` is when it began before our eyes, `since` what
-    came with it has to be compared with.
+    `started` is the oldest lease's start, `since` the same for comparison with containerd's stamps, `resolved_at` the
+    seconds from there to the registry's answer, `downloaded_at` when all bytes were there. `inherited` says that the
+    pull began before the exporter did, which has observed it from `observed_from` on.
 
-    `started` is the oldest lease's start, `resolved_at` the seconds from there to the registry's answer,
-    `downloaded_at` the monotonic time at which all bytes were there. `cached` holds the digests of what was on the
-    node before, `documents` those of index and manifests that were taken in, `positions` the first position of each
-    layer, `found_snapshots` the snapshots that were there when they were asked for, `configs` the slots
-    that wait for each config's chain IDs.
+    `cached` holds the digests of what was on the node before, `documents` those of index and manifests that were
+    added, `document_blobs` their blobs, `positions` the first position of each layer, `found_snapshots` the snapshots
+    that were there when they were asked for, `without_chain_ids` the layers that wait for the chain IDs of each config.
     """
 
     key: ImageKey
     started: Instant
     progressed: Instant
     since: Since
-    watched: Instant
+    observed_from: Instant
     inherited: bool = False
     repositories: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
@@ -54,89 +52,31 @@ class Attempt:
     phase: Phase = Phase.DOWNLOADING
     ended: Instant | None = None
     resolved_at: float | None = None
-    downloaded_at: float | None = None
+    downloaded_at: Monotonic | None = None
     leases: set[str] = field(default_factory=set)
     documents: set[str] = field(default_factory=set)
-    positions: dict[str, int] = field(default_factory=dict)
-    configs: dict[str, list[list[Slot]]] = field(default_factory=dict)
-    slots: list[Slot] = field(default_factory=list)
+    document_blobs: dict[str, Blob] = field(default_factory=dict)
     blobs: dict[str, Blob] = field(default_factory=dict)
-    envelope: dict[str, Blob] = field(default_factory=dict)
+    layers: list[ManifestLayer] = field(default_factory=list)
+    positions: dict[str, int] = field(default_factory=dict)
+    without_chain_ids: dict[str, list[list[ManifestLayer]]] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
+    downloading: set[str] = field(default_factory=set)
+    extracting: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
     found_snapshots: dict[str, SnapshotStat] = field(default_factory=dict)
-    extracting: set[str] = field(default_factory=set)
-    fetching: set[str] = field(default_factory=set)
     rate: Rate | None = None
-    shown: Pull | None = None
+    published: Pull | None = None
 
     @property
-    def counted(self) -> Since:
-        """From when on what comes is fetched before our eyes."""
-        return Since(self.watched.wall, self.watched.wall) if self.inherited else self.since
+    def counted_since(self) -> Since:
+        """From when on what comes is counted as downloaded."""
+        return Since(self.observed_from.wall, self.observed_from.wall) if self.inherited else self.since
 
     @property
-    def described(self) -> bool:
+    def has_manifest(self) -> bool:
         """Whether a manifest was read, so that sizes are known."""
         return bool(self.blobs)
-
-    def take_chains(self, config: str, chains: tuple[str, ...]) -> None:
-        """Give each slot of a config its chain ID; a config with too few leaves the rest without."""
-        for slots in self.configs.pop(config, ()):
-            for slot, chain in zip(slots, chains, strict=False):
-                slot.chain = chain
-
-    def take_snapshots(self, node: Snapshots) -> bool:
-        """Take in what the node's leases hold of snapshotters; returns whether a layer of this image was committed."""
-        chains = {slot.chain for slot in self.slots if slot.chain is not None}
-        self.extracting = chains & node.extracting
-        new = (chains & node.committed) - self.committed
-        self.committed |= new
-        return bool(new)
-
-    def take_found_snapshots(self, chains: Mapping[str, SnapshotStat]) -> None:
-        """Take in which snapshots were there when the image was looked up; each is there from then on."""
-        for slot in self.slots:
-            chain = chains.get(slot.chain) if slot.chain else None
-            if slot.chain is not None and chain is not None and chain.created_at is not None:
-                self.snapshotter = self.snapshotter or chain.snapshotter
-                self.committed.add(slot.chain)
-                self.found_snapshots[slot.chain] = chain
-
-    def is_committed(self, digest: str) -> bool:
-        """Whether a layer is unpacked, wherever in the manifest it stands."""
-        return any(slot.blob.digest == digest and slot.chain in self.committed for slot in self.slots)
-
-    def end(self, result: Phase, now: Instant) -> None:
-        """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""
-        if result is Phase.SUCCEEDED and self.snapshotter:
-            self.committed.update(slot.chain for slot in self.slots if slot.chain)
-        self.phase, self.ended, self.shown = result, now, None
-        self.settle()
-
-    def active_between(self, since: Instant, now: Instant) -> list[tuple[str, float]]:
-        """How long of an interval it was in the stages `download` and `unpack`, in seconds."""
-        begin = max(since.monotonic, self.started.monotonic + (self.resolved_at or 0.0))
-        end = now.monotonic if self.ended is None else min(now.monotonic, self.ended.monotonic)
-        if end <= begin:
-            return []
-        turn = end if self.downloaded_at is None else min(max(self.downloaded_at, begin), end)
-        return [("download", turn - begin), ("unpack", end - turn)]
-
-    def settle(self) -> bool:
-        """Bring the layers' states and the phase up to date; returns whether any of them changed."""
-        changed = False
-        below_committed = False
-        for slot in self.slots:
-            state = self._state(slot, below_committed or slot.lowest)
-            below_committed = slot.chain in self.committed
-            if state is not slot.state:
-                slot.state, slot.shown, changed = state, None, True
-        if not self.phase.ended:
-            phase = Phase.UNPACKING if self.described and self.complete else Phase.DOWNLOADING
-            changed |= phase is not self.phase
-            self.phase = phase
-        return changed
 
     @property
     def complete(self) -> bool:
@@ -151,15 +91,81 @@ class Attempt:
     @property
     def downloaded(self) -> int:
         """Bytes on the node of what was not there before."""
-        return sum(blob.have for blob in self.blobs.values() if blob.digest not in self.cached)
+        return sum(blob.downloaded for blob in self.blobs.values() if blob.digest not in self.cached)
 
-    def show(self, at: float) -> Pull:
-        """The pull as others see it at the monotonic time `at`."""
-        if self.ended is not None and self.shown is not None:
-            return self.shown
-        described = self.described
+    def set_chain_ids(self, config: str, chain_ids: tuple[str, ...]) -> None:
+        """Give each layer of a config its chain ID; a config with too few leaves the rest without."""
+        for layers in self.without_chain_ids.pop(config, ()):
+            for layer, chain_id in zip(layers, chain_ids, strict=False):
+                layer.chain_id = chain_id
+
+    def is_committed(self, digest: str) -> bool:
+        """Whether a layer is unpacked, wherever in the manifest it stands."""
+        return any(layer.blob.digest == digest and layer.chain_id in self.committed for layer in self.layers)
+
+    def update_snapshots(self, node: Snapshots) -> bool:
+        """Record what the node's leases hold of snapshotters; returns whether a layer of this image was committed."""
+        chain_ids = {layer.chain_id for layer in self.layers if layer.chain_id is not None}
+        self.extracting = chain_ids & node.extracting
+        new = (chain_ids & node.committed) - self.committed
+        self.committed |= new
+        return bool(new)
+
+    def add_found_snapshots(self, found: Mapping[str, SnapshotStat]) -> None:
+        """Record which snapshots were there when the image was looked up; each is there from then on."""
+        for layer in self.layers:
+            stat = found.get(layer.chain_id) if layer.chain_id else None
+            if layer.chain_id is not None and stat is not None and stat.created_at is not None:
+                self.snapshotter = self.snapshotter or stat.snapshotter
+                self.committed.add(layer.chain_id)
+                self.found_snapshots[layer.chain_id] = stat
+
+    def update_states(self) -> bool:
+        """Bring the layers' states and the phase up to date; returns whether any of them changed."""
+        changed = False
+        below_committed = False
+        for layer in self.layers:
+            state = self._state(layer, below_committed or layer.lowest)
+            below_committed = layer.chain_id in self.committed
+            if state is not layer.state:
+                layer.state, layer.published, changed = state, None, True
+        if not self.phase.ended:
+            phase = Phase.UNPACKING if self.has_manifest and self.complete else Phase.DOWNLOADING
+            changed |= phase is not self.phase
+            self.phase = phase
+        return changed
+
+    def end(self, result: Phase, now: Instant) -> None:
+        """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""
+        if result is Phase.SUCCEEDED and self.snapshotter:
+            self.committed.update(layer.chain_id for layer in self.layers if layer.chain_id)
+        self.phase, self.ended, self.published = result, now, None
+        self.update_states()
+
+    def stage_seconds(self, now: Instant) -> dict[str, float]:
+        """How long an ended pull was in each of its stages; together the whole time."""
+        whole = now.monotonic - self.started.monotonic
+        resolve = min(self.resolved_at or 0.0, whole)
+        downloaded = whole if self.downloaded_at is None else self.downloaded_at - self.started.monotonic
+        download = min(max(downloaded - resolve, 0.0), whole - resolve)
+        return {"resolve": resolve, "download": download, "unpack": whole - resolve - download}
+
+    def active_between(self, since: Instant, now: Instant) -> list[tuple[str, float]]:
+        """How long of an interval it was in the stages `download` and `unpack`, in seconds."""
+        begin = max(since.monotonic, self.started.monotonic + (self.resolved_at or 0.0))
+        end = now.monotonic if self.ended is None else min(now.monotonic, self.ended.monotonic)
+        if end <= begin:
+            return []
+        turn = end if self.downloaded_at is None else min(max(self.downloaded_at, begin), end)
+        return [("download", turn - begin), ("unpack", end - turn)]
+
+    def publish(self, at: Monotonic) -> Pull:
+        """The pull as others see it."""
+        if self.ended is not None and self.published is not None:
+            return self.published
+        known = self.has_manifest
         running = self.ended is None
-        self.shown = Pull(
+        self.published = Pull(
             key=self.key,
             repositories=self.repositories,
             references=self.references,
@@ -167,79 +173,71 @@ class Attempt:
             snapshotter=self.snapshotter,
             phase=self.phase,
             requests=len(self.leases) if running else 0,
-            size=self.size if described else None,
-            cached=sum(self.blobs[digest].size for digest in self.cached) if described else None,
-            downloaded=self.downloaded if described else None,
-            unpacked=self._unpacked_bytes() if described else None,
+            size=self.size if known else None,
+            cached=sum(self.blobs[digest].size for digest in self.cached) if known else None,
+            downloaded=self.downloaded if known else None,
+            unpacked=self._unpacked_bytes() if known else None,
             bytes_per_second=self.rate.per_second(at) if running and self.rate else None,
             started_at=NodeTime(self.started.wall),
             ended_at=NodeTime(self.ended.wall) if self.ended else None,
             last_progress_at=NodeTime(self.progressed.wall),
-            layers=tuple(self._layer(slot, at, running=running) for slot in self.slots),
+            layers=tuple(self._publish_layer(layer, at, running=running) for layer in self.layers),
         )
-        return self.shown
+        return self.published
 
     def shift(self, seconds: float) -> None:
         """Move all wall-clock times, because the wall clock was stepped."""
-        self.started = _shifted(self.started, seconds)
-        self.watched = _shifted(self.watched, seconds)
+        self.started = shifted(self.started, seconds)
+        self.observed_from = shifted(self.observed_from, seconds)
         self.since = self.since.shifted(seconds)
-        self.progressed = _shifted(self.progressed, seconds)
-        self.ended = _shifted(self.ended, seconds) if self.ended else None
-        self.shown = None
+        self.progressed = shifted(self.progressed, seconds)
+        self.ended = shifted(self.ended, seconds) if self.ended else None
+        self.published = None
 
-    def _state(self, slot: Slot, below_committed: bool) -> LayerState:
-        blob = slot.blob
-        cached = blob.digest in self.cached
+    def _state(self, layer: ManifestLayer, below_committed: bool) -> LayerState:
+        cached = layer.blob.digest in self.cached
+        if not cached and not layer.blob.complete:
+            return LayerState.DOWNLOADING if layer.blob.digest in self.downloading else LayerState.WAITING
         # Leases are read one after the other: another's may show a layer unpacked whose bytes are still on their way.
-        if slot.chain is not None and slot.chain in self.committed and (cached or blob.complete):
+        if layer.chain_id is not None and layer.chain_id in self.committed:
             return LayerState.CACHED if cached else LayerState.UNPACKED
-        if cached or blob.complete:
-            if self._unpacking(slot, below_committed):
-                return LayerState.UNPACKING
-            return LayerState.CACHED if cached else LayerState.DOWNLOADED
-        return LayerState.DOWNLOADING if blob.digest in self.fetching else LayerState.WAITING
+        if self._is_unpacking(layer, below_committed):
+            return LayerState.UNPACKING
+        return LayerState.CACHED if cached else LayerState.DOWNLOADED
 
-    def _unpacking(self, slot: Slot, below_committed: bool) -> bool:
+    def _is_unpacking(self, layer: ManifestLayer, below_committed: bool) -> bool:
         # Its extract snapshot says so, also where several layers are applied at once (containerd 2.2). In order,
         # the next one above what is committed is at work once snapshots of this pull exist at all.
-        if slot.chain is None or self.ended is not None:
-            return slot.state is LayerState.UNPACKING
-        if slot.chain in self.extracting:
-            return True
-        return below_committed and bool(self.extracting or self.committed)
+        if layer.chain_id is None or self.ended is not None:
+            return layer.state is LayerState.UNPACKING
+        return layer.chain_id in self.extracting or (below_committed and bool(self.extracting or self.committed))
 
     def _unpacked_bytes(self) -> int:
-        pending = {slot.blob.digest for slot in self.slots if not self._unpacked(slot)}
-        sizes = {slot.blob.digest: slot.blob.size for slot in self.slots}
+        pending = {layer.blob.digest for layer in self.layers if not self._is_unpacked(layer)}
+        sizes = {layer.blob.digest: layer.blob.size for layer in self.layers}
         return sum(size for digest, size in sizes.items() if digest not in pending)
 
-    def _unpacked(self, slot: Slot) -> bool:
-        return slot.state is LayerState.UNPACKED or (
-            slot.state is LayerState.CACHED and slot.chain is not None and slot.chain in self.committed
+    def _is_unpacked(self, layer: ManifestLayer) -> bool:
+        return layer.state is LayerState.UNPACKED or (
+            layer.state is LayerState.CACHED and layer.chain_id is not None and layer.chain_id in self.committed
         )
 
-    def _layer(self, slot: Slot, at: float, *, running: bool) -> Layer:
-        blob = slot.blob
+    def _publish_layer(self, layer: ManifestLayer, at: Monotonic, *, running: bool) -> Layer:
+        blob = layer.blob
         cached = blob.digest in self.cached
-        downloaded = 0 if cached else blob.have
+        downloaded = 0 if cached else blob.downloaded
         rate = blob.bytes_per_second(at) if running and not cached else None
-        shown = slot.shown
-        if shown is None or shown.downloaded != downloaded or shown.bytes_per_second != rate:
-            shown = slot.shown = Layer(
-                slot.index, blob.digest, slot.media_type, blob.size, downloaded, rate, slot.state
+        known = layer.published
+        if known is None or known.downloaded != downloaded or known.bytes_per_second != rate:
+            known = layer.published = Layer(
+                layer.index, blob.digest, layer.media_type, blob.size, downloaded, rate, layer.state
             )
-        return shown
+        return known
 
 
-def blobs_of(attempts: Iterable[Attempt]) -> set[str]:
-    """The digests of all blobs that any of the attempts names."""
+def blobs_of(pulls: Iterable[PullState]) -> set[str]:
+    """The digests of all blobs that any of the pulls names."""
     digests: set[str] = set()
-    for attempt in attempts:
-        digests |= attempt.blobs.keys()
-        digests |= attempt.envelope.keys()
+    for pull in pulls:
+        digests |= pull.blobs.keys() | pull.document_blobs.keys()
     return digests
-
-
-def _shifted(instant: Instant, seconds: float) -> Instant:
-    return Instant(instant.wall + seconds, instant.monotonic)

@@ -5,44 +5,46 @@ from dataclasses import dataclass
 
 from pulltrace.clock import Instant
 from pulltrace.model.pull import Daemon
-from pulltrace_exporter.model.observation import Lease, Observation
-from pulltrace_exporter.tracking.lease_state import Signature, signature_of
+from pulltrace_exporter.model.observation import Lease
+from pulltrace_exporter.tracking.lease_state import Activity, activity_of
+from pulltrace_exporter.tracking.poll import Poll
 
 CONFIRM_SECONDS = 2.0
-"""Wall clocks step on fresh nodes, so that a start time alone does not condemn a lease: it must also stand still."""
+"""Wall clocks step on fresh nodes, so a start time alone is no proof: the lease must also stand still for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     since: Instant
-    signature: Signature
+    activity: Activity
 
 
-class Ghosts:
-    """Suspects each lease older than the daemon that the first observation of a connection shows, and no other."""
+class StaleLeases:
+    """Suspects each lease older than the daemon that the first poll of a connection shows, and no other."""
 
     def __init__(self) -> None:
         self._suspects: dict[str, _Suspect] = {}
 
     @property
     def suspected(self) -> frozenset[str]:
-        """Leases not yet judged."""
+        """Leases of which it is not known yet."""
         return frozenset(self._suspects)
 
-    def judge(self, seen: Observation, ignored: frozenset[str], now: Instant) -> list[str]:
-        """The leases that are now known to be ghosts."""
+    def confirm(self, poll: Poll, ignored: frozenset[str]) -> list[str]:
+        """The leases that are now known to be stale."""
+        seen, now = poll.seen, poll.now
         leases = {lease.id: lease for lease in seen.leases if lease.id not in ignored}
         candidates = _older_than(seen.daemon, leases, now) if seen.reconnected else frozenset()
         suspects = (self._suspects.keys() | candidates) & leases.keys()
-        claimed = _ingests(leases, without=suspects)
         others = [lease for key, lease in leases.items() if key not in suspects]
+        claimed = frozenset[str]().union(*(lease.ingests for lease in others))
         wanted = _wanted((*others, *_begun_after(seen.daemon, (*seen.ended, *seen.inferred))))
         kept: dict[str, _Suspect] = {}
         confirmed = []
         for lease_id in sorted(suspects):
-            signature = signature_of(leases[lease_id], seen.ingests, claimed)
-            suspect = self._suspects.get(lease_id) or _Suspect(now, signature)
-            if not _still(signature, suspect.signature):
+            activity = activity_of(leases[lease_id], seen.ingests, claimed)
+            suspect = self._suspects.get(lease_id) or _Suspect(now, activity)
+            if not _stands_still(activity, suspect.activity):
                 continue  # it moves: a live pull under a clock that was stepped
             # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
             retried = bool(wanted & _wanted([leases[lease_id]]))
@@ -54,12 +56,10 @@ class Ghosts:
         return confirmed
 
 
-def _still(now: Signature, before: Signature) -> bool:
-    # Ingests that a live lease has taken over leave the moving part; those that stay must not have moved.
-    return (now.contents, now.snapshots) == (
-        before.contents,
-        before.snapshots,
-    ) and now.moving <= before.moving
+def _stands_still(now: Activity, before: Activity) -> bool:
+    # Ingests that a live lease has taken over are left out by now; those that stay must not have moved.
+    same = now.contents == before.contents and now.snapshots == before.snapshots
+    return same and now.ingests <= before.ingests
 
 
 def _older_than(daemon: Daemon, leases: Mapping[str, Lease], now: Instant) -> frozenset[str]:
@@ -72,14 +72,10 @@ def _begun_after(daemon: Daemon, leases: Iterable[Lease]) -> list[Lease]:
     return [lease for lease in leases if daemon.started_at is not None and lease.created_at >= daemon.started_at]
 
 
-def _wanted(leases: Iterable[Lease]) -> frozenset[str]:
+def _wanted(leases: Iterable[Lease]) -> set[str]:
     """The blobs that some leases are downloading, and the indexes and manifests that say which."""
     wanted: set[str] = set()
     for lease in leases:
         wanted |= lease.ingests
-        wanted.update(digest for digest, content in lease.contents.items() if content is not None and content.children)
-    return frozenset(wanted)
-
-
-def _ingests(leases: Mapping[str, Lease], without: frozenset[str] | set[str]) -> frozenset[str]:
-    return frozenset().union(*(lease.ingests for key, lease in leases.items() if key not in without))
+        wanted.update(digest for digest, info in lease.contents.items() if info is not None and info.children)
+    return wanted

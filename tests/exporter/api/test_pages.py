@@ -136,7 +136,7 @@ def test_ready_once_containerd_was_tried() -> None:
     response = node.get("/-/ready")
     assert response.status == 503
     assert response.body == b"not ready: containerd has not been read yet\n"
-    node.view = replace(node.view, polls=replace(node.view.polls, last_at=NOW))
+    node.view = replace(node.view, polls=replace(node.view.polls, last_at=NodeTime(NOW)))
     assert node.get("/-/ready").status == 200
 
 
@@ -199,7 +199,7 @@ def test_the_landing_page_tells_what_goes_on(node: Node) -> None:
 def test_the_landing_page_of_an_idle_and_of_a_blind_node() -> None:
     assert "No image is being pulled." in Page(Node(a_view()).get("/")).text
     assert "containerd has not been read yet." in Page(Node(unread_view()).get("/")).text
-    tried = replace(unread_view(), polls=replace(unread_view().polls, last_at=NOW))
+    tried = replace(unread_view(), polls=replace(unread_view().polls, last_at=NodeTime(NOW)))
     assert "containerd cannot be read: the exporter's log says why." in Page(Node(tried).get("/")).text
 
 

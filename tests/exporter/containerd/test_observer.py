@@ -87,7 +87,7 @@ class FakeContainerd:
         children = frozenset(PARTS if digest == ROOT else ())
         sources = ((HOST, REPOSITORY),)
         snapshotter = "overlayfs" if self.unpacked and digest == digest_of(CONFIG) else ""
-        return BlobInfo(digest, len(data), created_at, sources, children, snapshotter)
+        return BlobInfo(digest, len(data), NodeTime(created_at), sources, children, snapshotter)
 
     def other_namespaces(self) -> list[str]:
         return ["moby"]
@@ -99,14 +99,14 @@ class FakeContainerd:
         return SnapshotStat(snapshotter, None)
 
     def image(self, name: str) -> ImageRecord | None:
-        return ImageRecord(name, self.records[name], ROOT) if name in self.records else None
+        return ImageRecord(name, NodeTime(self.records[name]), ROOT) if name in self.records else None
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         self._fail_for("Images/List")
         return tuple(self.images_since(0.0)) if root == ROOT else ()
 
     def images_since(self, moment: float) -> list[ImageRecord]:
-        return [ImageRecord(name, at, ROOT) for name, at in self.records.items() if at >= moment]
+        return [ImageRecord(name, NodeTime(at), ROOT) for name, at in self.records.items() if at >= moment]
 
     def _fail_for(self, call: str) -> None:
         if call == self.failing:
@@ -124,8 +124,8 @@ class Watcher:
         self._reconnected = True
 
     @property
-    def settling(self) -> bool:
-        return self._observer.settling
+    def urgent(self) -> bool:
+        return self._observer.urgent
 
     def look(self, at: float, *written: ImageWrite) -> Observation:
         self._now = NOW + at
@@ -186,7 +186,7 @@ def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContai
     containerd.fetch(NOW - 60)
     writes = [containerd.write(TAG, 1 + number / 100) for number in range(120)]
     told = [len(watcher.look(3, *writes).inferred)]
-    while watcher.settling:
+    while watcher.urgent:
         told.append(len(watcher.look(3 + len(told) / 10).inferred))
     assert sum(told) == len(writes)
     assert max(told) < len(writes) / 2

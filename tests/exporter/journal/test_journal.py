@@ -8,23 +8,24 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.logs import LogFormat
 from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.journal.journal import Journal
-from pulltrace_exporter.model.events import Event, Happening, LayerLabels
+from pulltrace_exporter.model.events import Event, EventKind, LayerLabels
 
 pytestmark = pytest.mark.unit
 
 KEY = ImageKey("registry.example", "team/app", "sha256:" + "a" * 64)
 LAYER = LayerLabels(3, "sha256:" + "b" * 64, "application/vnd.oci.image.layer.v1.tar+gzip")
 EVENTS = (
-    Event(Happening.PULL_STARTED, 1_700_000_000.0, KEY),
-    Event(Happening.PULL_RESOLVED, 1_700_000_000.5, KEY, size=1000),
-    Event(Happening.LAYER_STARTED, 1_700_000_001.0, KEY, size=600, layer=LAYER),
-    Event(Happening.LAYER_COMPLETED, 1_700_000_002.0, KEY, size=600, seconds=1.0, layer=LAYER),
-    Event(Happening.PULL_SUCCEEDED, 1_700_000_003.0, KEY, "registry.example/team/app:v1", 1000, 3.0),
-    Event(Happening.PULL_FAILED, 1_700_000_004.0, KEY, seconds=1.25),
-    Event(Happening.PULL_ORPHANED, 1_700_000_005.0, KEY, seconds=9.0, reason="abandoned"),
+    Event(EventKind.PULL_STARTED, NodeTime(1_700_000_000.0), KEY),
+    Event(EventKind.PULL_RESOLVED, NodeTime(1_700_000_000.5), KEY, size=1000),
+    Event(EventKind.LAYER_STARTED, NodeTime(1_700_000_001.0), KEY, size=600, layer=LAYER),
+    Event(EventKind.LAYER_COMPLETED, NodeTime(1_700_000_002.0), KEY, size=600, seconds=1.0, layer=LAYER),
+    Event(EventKind.PULL_SUCCEEDED, NodeTime(1_700_000_003.0), KEY, "registry.example/team/app:v1", 1000, 3.0),
+    Event(EventKind.PULL_FAILED, NodeTime(1_700_000_004.0), KEY, seconds=1.25),
+    Event(EventKind.PULL_ORPHANED, NodeTime(1_700_000_005.0), KEY, seconds=9.0, reason="abandoned"),
 )
 
 
@@ -43,7 +44,7 @@ def test_each_event_is_one_json_line_that_its_schema_accepts() -> None:
     validator = jsonschema.Draft202012Validator(journal_schema())
     for line in lines:
         validator.validate(line)
-    assert {line["event"] for line in lines} == {happening.value for happening in Happening}
+    assert {line["event"] for line in lines} == {happening.value for happening in EventKind}
 
 
 def test_a_layer_is_named_with_its_pull() -> None:

@@ -21,7 +21,7 @@ def exporter(node: Node) -> Exporter:
 
 
 def told(exporter: Exporter) -> list[str]:
-    return [event.happening.value + (f" {event.layer.index}" if event.layer else "") for event in exporter.shown.events]
+    return [event.kind.value + (f" {event.layer.index}" if event.layer else "") for event in exporter.tracked.events]
 
 
 def test_a_pull_and_its_layers_are_told_as_they_go(node: Node, exporter: Exporter) -> None:
@@ -38,7 +38,7 @@ def test_a_pull_and_its_layers_are_told_as_they_go(node: Node, exporter: Exporte
     pull.finish(0)
     pull.fetch(1, 1)
     assert told(exporter.look()) == ["layer.completed 0", "layer.started 1"]
-    assert [event.seconds for event in exporter.shown.events] == [pytest.approx(2), None]
+    assert [event.seconds for event in exporter.tracked.events] == [pytest.approx(2), None]
     pull.run()
     assert told(exporter.look()) == ["layer.completed 1", "pull.succeeded"]
     assert told(exporter.look()) == []
@@ -107,7 +107,7 @@ def test_a_retry_tells_of_the_layer_again_and_times_its_own_part(node: Node, exp
     assert told(exporter.look(0.1)) == ["pull.started", "pull.resolved", "layer.started 0"]
     retry.finish(0)
     assert told(exporter.look(2)) == ["layer.completed 0"]
-    assert [event.seconds for event in exporter.shown.events] == [pytest.approx(2)]
+    assert [event.seconds for event in exporter.tracked.events] == [pytest.approx(2)]
 
 
 def test_a_layer_that_another_pull_goes_on_with_has_one_beginning(node: Node, exporter: Exporter) -> None:
@@ -131,7 +131,7 @@ def test_the_reference_is_told_from_the_start_on_when_the_kubelet_says_it(node: 
     pull.resolve()
     exporter.look(0.1, image.reference)
     assert told(exporter) == ["pull.started", "pull.resolved"]
-    assert {event.reference for event in exporter.shown.events} == {image.reference}
+    assert {event.reference for event in exporter.tracked.events} == {image.reference}
 
 
 def test_a_pull_by_another_tag_is_not_told_by_the_tag_of_the_one_before(node: Node, exporter: Exporter) -> None:
@@ -143,7 +143,7 @@ def test_a_pull_by_another_tag_is_not_told_by_the_tag_of_the_one_before(node: No
     exporter.look()
     node.pull(image).resolve()
     exporter.look(0.1, image.reference)
-    assert {event.reference for event in exporter.shown.events} == {image.reference}
+    assert {event.reference for event in exporter.tracked.events} == {image.reference}
 
 
 def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Exporter) -> None:
@@ -180,7 +180,7 @@ def test_an_orphan_says_why(node: Node, exporter: Exporter) -> None:
     reasons = []
     for _ in range(5):
         exporter.look()
-        reasons += [(event.happening.value, event.reason) for event in exporter.shown.events]
+        reasons += [(event.kind.value, event.reason) for event in exporter.tracked.events]
 
     assert reasons == [("pull.orphaned", "containerd crashed")]
 
@@ -192,4 +192,4 @@ def test_a_hostile_image_does_not_fill_the_journal(node: Node, exporter: Exporte
     pull.finish(*range(MAX_EVENTS))
     exporter.look(0.1)
 
-    assert len(exporter.shown.events) == MAX_EVENTS
+    assert len(exporter.tracked.events) == MAX_EVENTS

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey
 from pulltrace.model.reference import Reference
 from pulltrace_exporter.model.image import Descriptor, Document, Index, Unreadable
@@ -9,7 +10,7 @@ from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 from pulltrace_exporter.tracking.naming import (
     REMEMBERED_ROOTS,
     Repositories,
-    choose,
+    choose_image,
     image_of,
     matching_references,
     root_of,
@@ -26,11 +27,11 @@ KEY = ImageKey(REGISTRY, "a", ROOT)
 
 
 def content(name: str = "root", *sources: tuple[str, str], children: tuple[str, ...] = ("child",)) -> BlobInfo:
-    return BlobInfo(digest(name), 10, 1.0, sources, frozenset(digest(child) for child in children))
+    return BlobInfo(digest(name), 10, NodeTime(1.0), sources, frozenset(digest(child) for child in children))
 
 
 def lease(*contents: BlobInfo | None) -> Lease:
-    return Lease("lease", 1.0, {found.digest: found for found in contents if found})
+    return Lease("lease", NodeTime(1.0), {found.digest: found for found in contents if found})
 
 
 # The root
@@ -67,7 +68,7 @@ def test_of_two_roots_the_one_from_a_registry_counts() -> None:
 
 
 def test_a_lease_without_described_contents_has_no_root() -> None:
-    assert root_of(Lease("lease", 1.0, {ROOT: None}), {}) is None
+    assert root_of(Lease("lease", NodeTime(1.0), {ROOT: None}), {}) is None
     assert root_of(lease(), {}) is None
 
 
@@ -82,13 +83,13 @@ def chosen(
     intents: tuple[str, ...] = (),
     records: tuple[str, ...] = (),
 ) -> tuple[str, str] | None:
-    key = choose(
+    key = choose_image(
         content("root", *sources),
         frozenset(before),
         fresh=fresh,
         final=final,
         intents=[Reference.parse(intent) for intent in intents],
-        records=[ImageRecord(record, 1.0) for record in records],
+        records=[ImageRecord(record, NodeTime(1.0)) for record in records],
     )
     return (key.registry, key.repository) if key else None
 
@@ -133,8 +134,8 @@ def test_roots_are_remembered_in_a_bounded_number() -> None:
     for number in range(REMEMBERED_ROOTS):
         repositories.remember(content(f"root {number}", A))
 
-    assert repositories.known(content("first", A, B)) == {A, B}  # forgotten: what it bears now
-    assert repositories.known(content("root 7", A, B)) == {A}
+    assert repositories.sources_before(content("first", A, B)) == {A, B}  # forgotten: what it bears now
+    assert repositories.sources_before(content("root 7", A, B)) == {A}
 
 
 # Records
@@ -151,7 +152,7 @@ def test_references_are_the_names_in_the_images_own_repository_those_with_a_tag_
         f"{REGISTRY}/a:1",
     ]
 
-    found = matching_references(KEY, [ImageRecord(name, 1.0) for name in names])
+    found = matching_references(KEY, [ImageRecord(name, NodeTime(1.0)) for name in names])
 
     assert found == (f"{REGISTRY}/a:1", f"{REGISTRY}:5000/a:2", f"{REGISTRY}/a@{ROOT}")
 
@@ -167,7 +168,7 @@ def test_references_are_the_names_in_the_images_own_repository_those_with_a_tag_
     ],
 )
 def test_a_record_is_named_after_an_image(name: str, image: ImageKey | None) -> None:
-    assert image_of(ImageRecord(name, 1.0), ROOT) == image
+    assert image_of(ImageRecord(name, NodeTime(1.0)), ROOT) == image
 
 
 # Seen from outside

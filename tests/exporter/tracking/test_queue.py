@@ -2,9 +2,10 @@
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.model.observation import Intent
-from pulltrace_exporter.tracking.queue import queued, tags, wanted
+from pulltrace_exporter.tracking.queue import parse_intents, queued, references_of
 from rig.manifests import REGISTRY, an_image, digest
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node
@@ -16,12 +17,12 @@ A = ImageKey(REGISTRY, "team/a", ROOT)
 
 
 def waiting(*references: str, running: tuple[ImageKey, ...] = (), resolving: int = 0) -> list[str]:
-    intents = wanted(Intent(reference, 1.0 + number) for number, reference in enumerate(references))
+    intents = parse_intents(Intent(reference, NodeTime(1.0 + number)) for number, reference in enumerate(references))
     return [image.reference for image in queued(intents, running, resolving)]
 
 
 def test_an_intent_that_no_pull_serves_is_queued_as_it_was_written() -> None:
-    (image,) = queued(wanted([Intent(f"{REGISTRY}:5000/team/a:1", 7.0)]), (), 0)
+    (image,) = queued(parse_intents([Intent(f"{REGISTRY}:5000/team/a:1", NodeTime(7.0))]), (), 0)
 
     assert (image.registry, image.repository, image.reference, image.since) == (
         REGISTRY,
@@ -54,11 +55,11 @@ def test_pulls_whose_registry_has_not_answered_are_the_oldest_that_are_left() ->
 
 
 def test_a_tag_is_known_only_when_one_intent_alone_can_be_it() -> None:
-    one, two = Intent(f"{REGISTRY}/team/a:1", 1.0), Intent(f"{REGISTRY}/team/a:2", 2.0)
+    one, two = Intent(f"{REGISTRY}/team/a:1", NodeTime(1.0)), Intent(f"{REGISTRY}/team/a:2", NodeTime(2.0))
 
-    assert tags(wanted([one]), A) == (one.reference,)
-    assert tags(wanted([one, two]), A) == ()
-    assert tags(wanted([Intent("alpine", 1.0)]), A) == ()
+    assert references_of(parse_intents([one]), A) == (one.reference,)
+    assert references_of(parse_intents([one, two]), A) == ()
+    assert references_of(parse_intents([Intent("alpine", NodeTime(1.0))]), A) == ()
 
 
 def test_a_running_pull_bears_the_tag_that_the_kubelet_asked_for_and_others_wait() -> None:

@@ -343,7 +343,7 @@ def test_an_import_that_brings_a_pulled_manifest_before_its_index_is_no_pull_in_
 
     assert exporter.shown.pulls == ()
     assert exporter.results == {}
-    assert exporter.tracker._fetching._blobs == {}
+    assert exporter.tracker._downloads._blobs == {}
 
 
 def test_a_pull_whose_index_is_described_after_its_manifest_is_one_pull_of_the_index(node: Node) -> None:

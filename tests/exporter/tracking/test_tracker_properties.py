@@ -22,9 +22,9 @@ from pulltrace_exporter.model.observation import (
     Snapshots,
     SnapshotStat,
 )
-from pulltrace_exporter.model.view import Totals
-from pulltrace_exporter.tracking.pull_state import Attempt
-from pulltrace_exporter.tracking.tracker import Tracked, Tracker
+from pulltrace_exporter.model.view import Totals, View
+from pulltrace_exporter.tracking.pull_state import PullState
+from pulltrace_exporter.tracking.tracker import Tracker
 from rig.manifests import REGISTRY, a_blob, an_image, for_platforms
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import OVERLAY, START, Node, Puller
@@ -102,9 +102,9 @@ class Checked:
     def __init__(self, tracker: Tracker) -> None:
         self.tracker = tracker
         self._counters: dict[Any, float] = {}
-        self._downloaded: dict[Attempt, int] = {}
+        self._downloaded: dict[PullState, int] = {}
 
-    def check(self, answer: Tracked, now: Instant, leases: int) -> None:
+    def check(self, answer: View, now: Instant, leases: int) -> None:
         assert len({pull.key for pull in answer.pulls}) == len(answer.pulls)
         for pull in answer.pulls:
             check_pull(pull, now)
@@ -117,9 +117,9 @@ class Checked:
         self._counters = grown
 
     def _check_growth(self, pull: Pull) -> None:
-        attempt = self.tracker._attempts[pull.key]
-        assert (pull.downloaded or 0) >= self._downloaded.get(attempt, 0)
-        self._downloaded[attempt] = pull.downloaded or 0
+        state = self.tracker._pulls[pull.key]
+        assert (pull.downloaded or 0) >= self._downloaded.get(state, 0)
+        self._downloaded[state] = pull.downloaded or 0
 
 
 # Any observation, possible or not
@@ -144,8 +144,8 @@ class Noise:
         self.random = random.Random(seed)
         self.now = now
 
-    def time(self) -> float:
-        return self.now + self.random.choice((-4000.0, -500.0, -5.0, -1.0, -0.5, 0.0, 0.5, 4000.0))
+    def time(self) -> NodeTime:
+        return NodeTime(self.now + self.random.choice((-4000.0, -500.0, -5.0, -1.0, -0.5, 0.0, 0.5, 4000.0)))
 
     def some(self, items: list[Any]) -> list[Any]:
         return self.random.sample(items, self.random.randint(0, min(len(items), 6)))
@@ -171,7 +171,7 @@ class Noise:
             contents[root] = self.content(root)
         return Lease(
             name,
-            created_at,
+            NodeTime(created_at),
             contents if self.random.random() < 0.8 else {},
             frozenset(self.some(DIGESTS)),
             self.snapshots(),
@@ -184,7 +184,7 @@ class Noise:
         ingests = (Ingest(digest, random.randint(0, 7000), self.time(), self.time()) for digest in self.some(DIGESTS))
         names = [f"{registry}/{repository}:1" for registry, repository in SOURCES] + ["sha256:odd"]
         return Observation(
-            Daemon(True, "2", random.choice((None, NodeTime(self.now - 90_000), NodeTime(self.time())))),
+            Daemon(True, "2", random.choice((None, NodeTime(self.now - 90_000), self.time()))),
             leases=tuple(self.lease(name, created_at) for name, created_at in listed.items()),
             ended=tuple(self.lease(name, self.time()) for name in sorted(gone) if random.random() < 0.7),
             inferred=tuple(self.lease(f"glimpse {number}", self.time()) for number in self.some([1, 2])),
@@ -220,20 +220,21 @@ def test_no_order_of_observations_makes_the_tracker_say_what_cannot_be(steps: li
         if kind == "step":
             now = Instant(now.wall + noise.random.choice((-4000.0, -5.0, 5.0, 4000.0)), now.monotonic)
         if kind == "elapse":
-            checked.check(tracker.elapse(now), now, len(listed))
+            checked.check(tracker.elapse(now).view, now, len(listed))
             continue
         before = set(listed)
         listed = {name: listed.get(name, noise.time()) for name in noise.some(["p", "q", "r", "s", "t"])}
-        intents = [Intent(f"{REGISTRY}/team/a:{number}", now.wall) for number in range(noise.random.randint(0, 2))]
+        tags = range(noise.random.randint(0, 2))
+        intents = [Intent(f"{REGISTRY}/team/a:{tag}", NodeTime(now.wall)) for tag in tags]
         seen = noise.observation(listed, before - set(listed))
-        checked.check(tracker.observe(seen, now, intents), now, len(listed))
+        checked.check(tracker.observe(seen, now, intents).view, now, len(listed))
     tracker.observe(Observation(Daemon(True)), now)
     later = Instant(now.wall + LINGER, Monotonic(now.monotonic + LINGER))
-    assert tracker.elapse(later).pulls == ()
-    assert tracker.elapse(later).resolving == ()
+    assert tracker.elapse(later).view.pulls == ()
+    assert tracker.elapse(later).view.resolving == ()
     assert tracker.ignored == frozenset()
-    assert tracker._fetching._blobs == {}
-    assert tracker._requests == {}
+    assert tracker._downloads._blobs == {}
+    assert tracker._leases == {}
 
 
 # Any order of what containerd does: every byte counts once
@@ -289,7 +290,7 @@ class Pulls(RuleBasedStateMachine):
         theirs = any(blob.digest in other.held.ingests for other in self.running if other is not pull)
         if blob.size and not theirs and blob.digest not in self.node.contents:
             known = self.node.ingests.get(blob.digest)
-            if known is not None and known.offset > blob.size * part // 10:
+            if known is not None and known.downloaded > blob.size * part // 10:
                 self.look(0.05)  # what is thrown away before anybody saw it is not counted
             pull.ingest(blob, blob.size * part // 10)
 
@@ -345,7 +346,7 @@ class Pulls(RuleBasedStateMachine):
     def _came(self) -> int:
         """Bytes that came over the network, those of an ingest that began anew once."""
         for blob in self.node.ingests.values():
-            self.highest[blob.digest] = max(blob.offset, self.highest.get(blob.digest, 0))
+            self.highest[blob.digest] = max(blob.downloaded, self.highest.get(blob.digest, 0))
         for digest in self.node.contents:
             self.highest.pop(digest, None)
         return sum(content.size for content in self.node.contents.values()) + sum(self.highest.values())

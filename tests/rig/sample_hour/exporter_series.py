@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import groupby
 
-from pulltrace_exporter.poller import POLL_BUCKETS
+from pulltrace_exporter.model.view import POLL_BUCKETS
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS
 from rig.sample_hour.timelines import PullTimeline, Scenario
 from rig.sample_views import OCI_INDEX, OCI_LAYER, digest
