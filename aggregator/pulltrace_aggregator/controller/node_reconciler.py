@@ -122,7 +122,7 @@ class NodeReconciler:
 
     def _is_told(self, wait: ImageWait, deadlines: Deadlines) -> bool:
         """Whether a wait has ended and nothing more is to be told of it."""
-        if wait.ended_at is None or wait.counted:
+        if wait.ended_at is None or wait.counted or not wait.confirmed:
             return False
         return wait.pulled is not None or wait.since < self._started or deadlines.reached(wait.ended_at + EVENT_SECONDS)
 

@@ -120,8 +120,9 @@ def _advance(
         wait = None
     if wait is not None and match.pull is not None:
         wait.match, wait.pull = match.kind, match.pull
-        if wait.ended_at is None and match.pull.pull.phase is Phase.SUCCEEDED:
-            wait.end(now)
+        succeeded = match.pull.pull.phase is Phase.SUCCEEDED and not container.is_refused(match.pull)
+        if wait.ended_at is None and succeeded:
+            wait.end(now, confirmed=False)
             container.pulled_at = now
             node.deadlines.reached(now + linger)
     return wait
@@ -182,7 +183,7 @@ def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
     pull = entry.match.pull
     if entry.wait.ended_at is not None:
         return PodPhase.PULLED
-    if pull is not None and pull.running:
+    if pull is not None and pull.running and not entry.container.is_refused(pull):
         return _RUNNING[pull.pull.phase]
     if not entry.container.trying or _is_over(entry, node):
         return entry.container.failing_phase

@@ -24,8 +24,9 @@ class ImageWait:
 
     `since` is when it began, as far as one can tell, and `opened_at` when it was first seen. `pull` is the last one
     that was matched to it. `ended_at` is when the image came: by an event `Pulled`, which is `pulled`, by the
-    container's status, or with its pull. `counted` means that its stages were, or never will be. `guessed` means that
-    `since` is the pod's creation, for want of anything better.
+    container's status, or with its pull, which is not `confirmed`: the kubelet may still refuse it to this pod.
+    `counted` means that its stages were, or never will be. `guessed` means that `since` is the pod's creation, for want
+    of anything better.
     """
 
     since: Monotonic
@@ -35,6 +36,7 @@ class ImageWait:
     pull: NodePull | None = None
     ended_at: Monotonic | None = None
     pulled: ImageMessage | None = None
+    confirmed: bool = False
     counted: bool = False
     guessed: bool = False
 
@@ -49,9 +51,9 @@ class ImageWait:
         """Whether a list told of it, and nobody has looked at its node since."""
         return self.counted and self.stages.phase is PodPhase.UNKNOWN
 
-    def end(self, now: Monotonic, pulled: ImageMessage | None = None) -> None:
+    def end(self, now: Monotonic, pulled: ImageMessage | None = None, *, confirmed: bool = True) -> None:
         """The image is there."""
-        self.ended_at, self.pulled = now, pulled
+        self.ended_at, self.pulled, self.confirmed = now, pulled, confirmed
 
     def enter(self, phase: PodPhase, now: Monotonic) -> None:
         """The wait is in this phase from now on; in its last one since it ended."""
@@ -111,8 +113,9 @@ class ContainerImage:
 
     @property
     def _is_requested(self) -> bool:
-        past = max(self.present_at, self.pulled_at)
-        return self.events.requested and (past == NEVER or self.events.pulling.arrived > past)
+        past, events = max(self.present_at, self.pulled_at), self.events
+        latest = max(events.pulling.arrived, events.failed.arrived, events.backed_off.arrived)
+        return events.requested and (past == NEVER or latest > past)
 
     @property
     def _is_missing(self) -> bool:
@@ -131,6 +134,21 @@ class ContainerImage:
         if self.status is ImageStatus.MISSING:
             return self.events.trying and self.events.pulling.arrived >= self.status_at
         return not self.events.failing
+
+    def is_refused(self, pull: NodePull) -> bool:
+        """Whether the kubelet said that this container's attempt failed while that pull went on, or after it.
+
+        Then the pull is another pod's: it tells how far the image is on the node, not whether this pod may have it.
+        """
+        events, started_at, began_at = self.events, pull.pull.started_at, pull.began_at
+        if self.trying or started_at is None or began_at is None:
+            return False
+        if self.status is ImageStatus.MISSING and self.status_at >= began_at:
+            return True
+        if not pull.timed:
+            return events.failing and max(events.failed.arrived, events.backed_off.arrived) >= began_at
+        # Events have whole seconds. In case of doubt the failure came later.
+        return events.failing and max(events.failed.node, events.backed_off.node) + 1.0 > started_at
 
     @property
     def failing_phase(self) -> PodPhase:

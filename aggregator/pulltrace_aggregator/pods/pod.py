@@ -109,10 +109,12 @@ class PodRecord:
             wait.end(now, message)
             if wait.only_listed and event.stamp.arrived == NEVER:
                 container.wait = None  # one list shows its beginning and its end
+        elif wait is not None and message.kind is Kind.PRESENT:
+            wait.confirmed = True
         elif message.kind is Kind.PULLED and event.stamp.arrived > NEVER:
             took = message.pull_seconds if message.total_seconds is None else message.total_seconds
             if wait is not None and wait.pulled is None and wait.ended_at is not None:
-                wait.pulled = message  # who said so first has no figures
+                wait.pulled, wait.confirmed = message, True  # who said so first has no figures
             elif wait is None or wait.ended_at is not None:
                 container.wait = ImageWait.begin(Monotonic(now - (took or 0.0)), now)
                 container.wait.end(now, message)
@@ -122,7 +124,9 @@ class PodRecord:
         wait, events = container.wait, container.events
         if container.waits(watched=self.watched):
             since = container.since(self.created, now)
-            if wait is None or wait.ended_at is not None:
+            if wait is not None and wait.ended_at is not None and not wait.confirmed:
+                wait.ended_at = None  # the pull was fine, and the kubelet says that this pod still lacks the image
+            elif wait is None or wait.ended_at is not None:
                 wait = container.wait = ImageWait.begin(since, now)
                 wait.guessed = not events.requested and container.status_at == NEVER
                 # Where the time went before we looked nobody knows.
@@ -132,8 +136,9 @@ class PodRecord:
                 # A list of events that comes after that of the pods tells when it was asked for.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
-        elif wait is not None and wait.ended_at is None and container.status is ImageStatus.PRESENT:
-            wait.end(now)
+        elif wait is not None and container.status is ImageStatus.PRESENT:
+            wait.confirmed = True
+            wait.ended_at = now if wait.ended_at is None else wait.ended_at
 
     def _meant(self, user: ImageUser, message: ImageMessage) -> list[ContainerImage]:
         """The containers that an event is about; one that is not known yet begins with it."""

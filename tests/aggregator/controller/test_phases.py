@@ -368,3 +368,92 @@ def test_a_silent_node_keeps_what_was_known_and_tells_nothing_of_what_is_new() -
     cluster.pass_time(1)
     assert phases(cluster)["new"] is PodPhase.QUEUED
     assert not cluster.status_of().missing
+
+
+# The kubelet's word about this pod outranks any pull
+
+
+def refuse(pod: SimulatedPod, by: str) -> None:
+    if by != "status":
+        pod.failed("unexpected status: 401 Unauthorized")
+    if by != "events":
+        pod.status("ErrImagePull", "unexpected status: 401 Unauthorized")
+
+
+@pytest.mark.parametrize("by", ["events", "status", "both"])
+@pytest.mark.parametrize("read_first", [True, False])
+def test_a_pod_that_may_not_have_the_image_that_another_ones_pull_brought(by: str, read_first: bool) -> None:
+    cluster = Cluster()
+    node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    node.pull()
+    cluster.pass_time(5)
+    second.pulling()
+    cluster.pass_time(5)
+    node.end()
+    if read_first:
+        assert phases(cluster) == {"first": PodPhase.PULLED, "second": PodPhase.PULLED}
+    cluster.sleep(1)
+    refuse(second, by)
+    assert phases(cluster)["second"] is PodPhase.FAILED
+    assert (second.row().cause, second.row().failure) == (Cause.CREDENTIALS, FailureReason.UNAUTHORIZED)
+    for _ in range(3):
+        cluster.pass_time(10)
+        if by != "status":
+            second.back_off()
+        if by != "events":
+            second.status("ImagePullBackOff", "unexpected status: 401 Unauthorized")
+        assert phases(cluster)["second"] is PodPhase.BACKOFF
+        cluster.pass_time(10)
+        second.pulling()
+        cluster.pass_time(1)
+        assert phases(cluster)["second"] is not PodPhase.PULLED
+        cluster.pass_time(1)
+        refuse(second, by)
+        assert phases(cluster)["second"] is PodPhase.FAILED
+        assert second.row().cause is Cause.CREDENTIALS
+
+
+def test_a_wait_that_a_failure_reopens_stays_one_wait() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    node.pull()
+    cluster.pass_time(10)
+    node.end()
+    cluster.pass_time(5)
+    refuse(pod, "both")
+    cluster.pass_time(30)
+    since = pod.row().since
+    assert cluster.view.totals.waits == {}
+    pod.pulling()
+    cluster.pass_time(5)
+    pod.pulled()
+    cluster.tick()
+    assert pod.row().since == since
+    assert {name: (found.count, found.total) for name, found in cluster.view.totals.waits.items()} == {
+        "shop": (1, 50.0)
+    }
+
+
+def test_a_pod_in_back_off_does_not_download_what_another_ones_pull_fetches() -> None:
+    cluster = Cluster()
+    node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    node.pull()
+    cluster.pass_time(5)
+    second.pulling()
+    cluster.pass_time(1)
+    refuse(second, "both")
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.FAILED}
+
+
+def test_an_image_whose_pull_ended_counts_when_nobody_says_that_the_pod_may_not_have_it() -> None:
+    cluster = Cluster(Limits(pod_linger=20))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().pull()
+    cluster.pass_time(10)
+    cluster.node().end()
+    cluster.pass_time(21)
+    assert [found.count for found in cluster.view.totals.waits.values()] == [1]
