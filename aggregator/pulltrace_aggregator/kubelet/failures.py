@@ -1,7 +1,9 @@
 """Why a pull failed, told from the words of kubelet, runtime and registry: one ordered table of rules.
 
-The words are nobody's contract. They were collected from containerd 1.6 to 2.1 and from the larger registries, and what
-no rule knows is `other`. Nothing of a text goes into the answer.
+The words are nobody's contract. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
+Windows, and the larger registries; `tests/aggregator/data` has them with their sources. A rule has the form of a text
+where there is one: whatever address, number or system error stands in it. What no rule knows is `other`. Nothing of a
+text goes into the answer.
 """
 
 import re
@@ -20,6 +22,22 @@ class Rule:
     patterns: tuple[str, ...]
 
 
+def _http(status: str) -> str:
+    """How an HTTP status is told: `code [manifests 1]: 429 Too…`, `HTTP 429 response`, `Status 429 trying to pull`."""
+    written = rf"\bhttp (?:status(?: code)?:? |error )?{status}\b"
+    behind = rf"(?<!exit )\bstatus(?: ?code)?\b(?:(?!\b[1-5]\d\d\b)[^\n]){{0,120}}?\b{status}\b"
+    return rf": {status} [a-z]|{written}|{behind}"
+
+
+_CLAUSE: Final = r"(?:[^:\n]|:(?!\s))*"
+"""The text between two colons with a space behind."""
+_ABSENT: Final = r"(?:not found|does(?: not|n't) exist)\b"
+_OF_A_REGISTRY: Final = (
+    "manifest|tag|repository|repo|image|artifact|name|reference|blob|content|platform|project|package|page|resource"
+    "|remote"
+)
+_CALLS: Final = "connect|bind|socket|[gs]etsockopt"
+
 RULES: Final = (
     Rule(
         FailureReason.KUBELET_RATE_LIMIT,
@@ -33,14 +51,14 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.INVALID_NAME,
-        "refused as a name before anybody was asked, or by the registry as one",
+        "refused as a name before anybody was asked, or by the registry as one; a digest alone may be another's",
         (
             "invalid reference format",
             "(?:couldn't|failed to) parse image (?:name|reference)",
-            "invalid checksum digest",
-            "unsupported digest algorithm",
             "repository name must be (?:lowercase|canonical)",
             r"\bname[ _]invalid\b",
+            r"\bshort[- ]name (?:mode is enforcing|resolution enforced)",
+            r"\bshort-name \S+ did not resolve",
         ),
     ),
     Rule(
@@ -50,12 +68,18 @@ RULES: Final = (
             "SignatureValidationFailed",
             "source image rejected",
             "image verifier .*(?:blocked pull|returned error)",
+            r"(?<!certificate )(?<!certificate is )\bnot signed\b",
         ),
     ),
     Rule(
         FailureReason.DISK_FULL,
         "before the rules for the place where it happened",
-        ("no space left on device", "disk quota exceeded"),
+        (
+            "no space left on device",
+            "disk quota exceeded",
+            "not enough space on the disk",
+            "less than minimum required [0-9]+ free data blocks",
+        ),
     ),
     Rule(
         FailureReason.CANCELED,
@@ -89,7 +113,7 @@ RULES: Final = (
         "before refusals: some registries answer 403 and say in words that it is too much",
         (
             r"\btoo ?many ?requests\b",
-            r": 429\b",
+            _http("429"),
             "rate[- ]?limit",
             "(?:rate|data limit|quota) exceeded",
         ),
@@ -101,7 +125,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.TIMEOUT,
-        "no answer in time, in Go's words",
+        "no answer in time, in Go's words and in those of Windows",
         (
             "i/o timeout",
             "TLS handshake timeout",
@@ -109,7 +133,9 @@ RULES: Final = (
             "timeout awaiting response headers",
             r"exceeded while (?:awaiting headers|reading body)",
             "request canceled while waiting for connection",
-            "connection timed out",
+            r"\btimed out\b",
+            "did not properly respond|has failed to respond",
+            _http("408"),
         ),
     ),
     Rule(
@@ -121,10 +147,13 @@ RULES: Final = (
         FailureReason.REGISTRY_UNAVAILABLE,
         "no connection, one that broke, or a status 5xx; also of the server that hands out tokens",
         (
-            r"status[^:\n]*: 5\d\d\b",
+            _http(r"5\d\d"),
             "internal server error|bad gateway|service unavailable|gateway time-?out",
+            rf"\bdial tcp[46]? \S+ (?:{_CALLS}): ",
+            r"\bread tcp \S+ read: ",
+            r"\bwrite tcp \S+ write: ",
+            r"\b(?:connectex(?: tcp)?|wsarecv|wsasend): ",
             "connection (?:refused|reset)",
-            "broken pipe",
             "no route to host|network is unreachable",
             r"\b(?:unexpected )?EOF\b",
             "server closed idle connection|client connection lost|transport connection broken",
@@ -138,28 +167,45 @@ RULES: Final = (
         FailureReason.UNAUTHORIZED,
         "before absence: what may not be seen is often said not to exist. `permission denied` alone is a file's",
         (
-            r": 40[137]\b",
+            _http("40[137]"),
             "unauthorized|unauthenticated",
             r"\bforbidden\b",
             r"(?<!permission )\bdenied\b",
             "authorization failed",
             "failed to authorize",
             "authorization token has expired",
-            "authentication required",
-            "no basic auth credentials",
+            "(?:authentication|login) required",
+            r"\bbasic auth(?:entication)?\b",
             "incorrect username or password",
+            r"\bDockerConfig(?:Json|Entry)?\b",
+        ),
+    ),
+    Rule(
+        FailureReason.OTHER,
+        "what is absent is the node's own, or it is there and no manifest; the words before `not found` tell",
+        (
+            r"\b(?:image|content) store\b",
+            r"\bcontent digest\b",
+            r"\b(?:lease|snapshot|snapshotter|namespace|ingest|runtime handler)\b",
+            r"\bexecutable file\b",
+            r"\bbyte manifest\b",
         ),
     ),
     Rule(
         FailureReason.NOT_FOUND,
         "no such repository, tag, digest or platform",
         (
-            r"\bnot found\b",
-            "(?:name|manifest)[ _]unknown",
-            "does not exist",
+            _http("404"),
+            rf"\b(?:{_OF_A_REGISTRY})\b{_CLAUSE}(?::\s)?{_ABSENT}",
+            # A reference alone, or nothing, stands before it.
+            rf"(?:^|[:=]\s)(?:(?:…|\S+[:@]\S+):?\s)?{_ABSENT}",
+            r"\b(?:name|manifest|blob)[ _]unknown\b",
+            r"\bunknown (?:blob|manifest|image)\b",
+            r"\bno such (?:image|manifest)\b",
             "not known to the registry",
-            "no match for platform",
-            "code = NotFound",
+            "no match(?:ing manifest)? for",
+            r"\bno image found in (?:manifest list|image index)\b",
+            r"\barchitecture mismatch\b|does not match the specified platform",
         ),
     ),
 )
@@ -182,11 +228,16 @@ def classify(error: str) -> FailureReason:
 
     Names in the text do not count: an image may be called `denied` and a host `timeout`.
     """
-    text = _WORD.sub(_without_names, error[:LONGEST])
+    text = without_names(error)
     return next((reason for reason, pattern in _COMPILED if pattern.search(text)), FailureReason.OTHER)
 
 
-def _without_names(found: re.Match[str]) -> str:
+def without_names(error: str) -> str:
+    """The words that count, `…` for each name."""
+    return _WORD.sub(_without_name, error[:LONGEST])
+
+
+def _without_name(found: re.Match[str]) -> str:
     """References, addresses and paths hold a slash; the colon that ends one of them belongs to the sentence."""
     before, _, name = found[0].rpartition(" ")
     if not before and ("/" not in name or name in _PHRASES):

@@ -233,6 +233,7 @@ def test_what_waiting_containers_say(reason: str, text: str, message: ImageMessa
     ("reason", "failure"),
     [
         (RAW, FailureReason.DISK_FULL),
+        ("json: cannot unmarshal array into Go struct field DockerConfigJson.auths", FailureReason.UNAUTHORIZED),
         ("rpc error: code = NotFound desc = a/b:c: not found", FailureReason.NOT_FOUND),
         ("failed to record image pull intent: permission denied", FailureReason.OTHER),
     ],
