@@ -86,7 +86,7 @@ def _root(alerts: Iterable[str]) -> Schema:
         commonAnnotations=texts(),
         exporter=_exporter(),
         aggregator=_aggregator(),
-        rbac=obj(create=BOOLEAN),
+        rbac=obj(create=BOOLEAN, viewer=obj(create=BOOLEAN, aggregateToView=BOOLEAN, exporters=BOOLEAN)),
         networkPolicy=_network_policy(),
         monitors=obj(
             enabled=SWITCH, labels=shapes.labels(), annotations=texts(), exporter=_scrape(), aggregator=_scrape()

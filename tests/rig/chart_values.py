@@ -138,6 +138,10 @@ VARIANTS: Final[dict[str, Values]] = {
     },
     "namespaced": {"aggregator": {"namespaces": ["team-a", "team-b"]}},
     "annotated": {"scrapeAnnotations": True},
+    "viewer": {
+        "rbac": {"viewer": {"create": True, "aggregateToView": True, "exporters": True}},
+        "networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"]}},
+    },
     "grafana-operator": {**KPS, "dashboards": {"mode": "operator", "folder": "Images", "namespace": "grafana"}},
     "exporter-only": {"aggregator": OFF},
     "aggregator-only": {"exporter": OFF, "aggregator": {"exporterService": "nodes/other-exporter"}},

@@ -14,12 +14,13 @@ TIMEOUT = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a user may do; in one namespace, or in all of them with None."""
+    """What a user may do; in one namespace, or in all of them with None; to objects of these names, or to all."""
 
     verbs: tuple[str, ...]
     resource: str
     group: str = ""
     namespace: str | None = None
+    names: tuple[str, ...] = ()
 
 
 READ = ("get", "list", "watch")

@@ -56,4 +56,4 @@ def authorize(user: str, rules: tuple[Rule, ...] | None, asked: Asked) -> None:
 def _allows(rule: Rule, asked: Asked) -> bool:
     where = asked.where
     same = (rule.resource, rule.group) == (where.resource, where.group) and asked.verb in rule.verbs
-    return same and rule.namespace in (None, where.namespace)
+    return same and rule.namespace in (None, where.namespace) and (not rule.names or where.name in rule.names)

@@ -1,0 +1,139 @@
+"""The role for users of `kubectl pulltrace`: off unless asked for, and exactly what the client needs."""
+
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pulltrace_chart.rendering import Object
+from rig import needs
+from rig.chart_values import Values
+from rig.charts import new_helm, of_kind, one
+from rig.client_world import NAMESPACE, SERVICE, Answering, World, aggregator, exporter, pull, wait, world
+from rig.kubernetes import objects, real
+from rig.kubernetes.api import Api, Rule
+
+LAYER = {"index": 0, "digest": "sha256:0", "sizeBytes": 9, "downloadedBytes": 3, "state": "downloading"}
+
+
+def viewer(shards: int = 1, **more: bool) -> Object:
+    values: Values = {
+        "namespaceOverride": NAMESPACE,
+        "aggregator": {"shards": shards},
+        "rbac": {"viewer": {"create": True, **more}},
+    }
+    return one(new_helm(values), "ClusterRole", "-viewer")
+
+
+def rules(role: Object) -> Iterator[Rule]:
+    for rule in role["rules"]:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                yield Rule(tuple(rule["verbs"]), resource, group, None, tuple(rule.get("resourceNames", ())))
+
+
+@pytest.fixture
+def cluster() -> Iterator[World]:
+    with tempfile.TemporaryDirectory(prefix="ptv-") as folder, world(Path(folder)) as made:
+        made.cluster.api.create(objects.pod("shop", "web"))
+        made.exporter("node-1", Answering(exporter("node-1", pull("web", layers=[LAYER]))))
+        yield made
+
+
+def shards(count: int) -> Iterable[Answering]:
+    return [Answering(aggregator([wait("web", pull=pull("web"))])) for _ in range(count)]
+
+
+@pytest.mark.unit
+def test_there_is_none_unless_it_is_asked_for() -> None:
+    roles = of_kind(new_helm({}), "ClusterRole")
+    assert [each["metadata"]["name"].endswith("-viewer") for each in roles] == [False]
+
+
+@pytest.mark.unit
+def test_it_is_given_to_everybody_who_may_view_only_where_that_is_wanted() -> None:
+    label = "rbac.authorization.k8s.io/aggregate-to-view"
+    assert label not in viewer()["metadata"]["labels"]
+    assert viewer(aggregateToView=True)["metadata"]["labels"][label] == "true"
+
+
+@pytest.mark.unit
+def test_it_gives_no_right_to_write_and_reaches_nothing_but_the_aggregator() -> None:
+    for role in (viewer(), viewer(shards=3)):
+        assert {verb for rule in rules(role) for verb in rule.verbs} == {"get", "list"}
+        proxied = [rule for rule in rules(role) if rule.resource.endswith("/proxy")]
+        assert proxied
+        assert all(name.removeprefix("https:").startswith(SERVICE) for rule in proxied for name in rule.names)
+        assert all(rule.names for rule in proxied)
+
+
+@pytest.mark.unit
+def test_network_policies_let_the_api_server_in_where_its_addresses_are_known() -> None:
+    values: dict[str, Any] = {"networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"]}}}
+    peer = {"ipBlock": {"cidr": "192.0.2.1/32"}}
+    for viewing, known in ((False, False), (True, True)):
+        policy = one(new_helm({**values, "rbac": {"viewer": {"create": viewing}}}), "NetworkPolicy", "-aggregator")
+        assert (peer in policy["spec"]["ingress"][0]["from"]) is known
+
+
+@pytest.mark.contract
+@pytest.mark.parametrize("count", [1, 2])
+def test_the_client_works_with_these_rights(cluster: World, count: int) -> None:
+    cluster.aggregator(*shards(count))
+    cluster.log_in(cluster.cluster.user(rules(viewer(count))))
+    done = cluster.client("web")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "layers are not known: you may not get pods/proxy" in done.stdout
+    cluster.log_in(cluster.cluster.user(rules(viewer(count, exporters=True))))
+    done = cluster.client("web")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "LAYER" in done.stdout
+
+
+@pytest.mark.contract
+def test_the_client_misses_each_of_them(cluster: World) -> None:
+    cluster.aggregator(*shards(1))
+    wanted = ("services", "pods", "services/proxy")
+    for missing in wanted:
+        cluster.log_in(cluster.cluster.user(rule for rule in rules(viewer()) if rule.resource != missing))
+        done = cluster.client("web")
+        assert done.returncode == 1
+        assert missing in done.stderr
+
+
+@pytest.mark.integration
+def test_a_real_api_server_gives_these_rights_and_no_more() -> None:
+    if reason := real.reason_missing():
+        needs.miss(reason)
+    with real.RealCluster() as running:
+        running.api.create(objects.namespace(NAMESPACE))
+        role = running.api.create(viewer())
+        subject = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": "user"}
+        meta = {"namespace": NAMESPACE, "name": "user"}
+        running.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+        group = "rbac.authorization.k8s.io"
+        reference = {"apiGroup": group, "kind": "ClusterRole", "name": role["metadata"]["name"]}
+        binding = {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "user"}}
+        running.api.create({**binding, "roleRef": reference, "subjects": [subject]})
+        user = Api(running.url, running.api.token(NAMESPACE, "user"), running.ca_file)
+        try:
+            granted = [f"{SERVICE}:10302", f"https:{SERVICE}:10302"]
+            assert all(may_proxy(user, "services", name) for name in granted)
+            assert not any(may_proxy(user, "services", name) for name in ("other:80", f"{SERVICE}:9999"))
+            assert not may_proxy(user, "pods", "web")
+        finally:
+            user.close()
+
+
+def may_proxy(user: Api, resource: str, name: str) -> bool:
+    where = {"namespace": NAMESPACE, "verb": "get", "resource": resource, "subresource": "proxy", "name": name}
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "metadata": {},
+        "spec": {"resourceAttributes": where},
+    }
+    answer = user._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    return bool(answer["status"]["allowed"])
