@@ -1,6 +1,7 @@
 """The counters: what happened since the aggregator's start, with a bound on the labels that pods can make up."""
 
 from collections import Counter
+from collections.abc import Callable
 from types import MappingProxyType
 from typing import Final
 
@@ -8,7 +9,7 @@ from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import ENDS, ImageKey
 from pulltrace_aggregator.diagnosis.pull_history import PullChange
-from pulltrace_aggregator.kubelet.event_counts import EventCounter
+from pulltrace_aggregator.kubelet.event_counts import EventCounter, UnnamedFailures
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.image_names import image_name
@@ -40,6 +41,7 @@ class Counters:
         self._image_pulls: Counter[PullResult] = Counter()
         self._waits: dict[str, Histogram] = {}
         self._events = EventCounter()
+        self._unnamed = UnnamedFailures()
         self._registries: set[str] = set()
         self._failures: Counter[FailureLabels] = Counter()
         self._stale: Counter[str] = Counter({reason.value: 0 for reason in StaleReason})
@@ -47,16 +49,25 @@ class Counters:
         self._queues: dict[str, Histogram] = {}
         self._stages: dict[StageLabels, Histogram] = {}
 
-    def add_event(self, event: EventSeen) -> None:
-        """Count what a kubelet's event tells: a failure, or how long a pull took. A list adds no duration."""
+    def add_event(self, event: EventSeen, image: str) -> None:
+        """Count what a kubelet's event tells of an image: a failure, or how long a pull took. A list adds no duration.
+
+        The `image` is empty where it is not known yet: `add_pod` may tell it.
+        """
         times, message = self._events.count(event), event.message
         if not times:
             return
-        if message.failure is not None:
-            labels = FailureLabels(event.namespace, self._registry(_registry_of(message.image)), message.failure.value)
-            self._failures[labels] += times
+        if message.failure is not None and image:
+            self._failed(event, times, image)
+        elif message.failure is not None:
+            self._unnamed.add(event, times)
         elif message.kind is Kind.PULLED and event.change is not Change.LISTED:
             self._pull_took(event.namespace, message)
+
+    def add_pod(self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]) -> None:
+        """Count the failures that a pod has named by what is known of it now."""
+        for event, times, image in self._unnamed.named(namespace, pod, image_of):
+            self._failed(event, times, image)
 
     def add_pull_change(self, change: PullChange) -> None:
         """Count what became of a pull on a node."""
@@ -87,6 +98,11 @@ class Counters:
             image_bytes=MappingProxyType(dict(self._image_bytes)),
             image_pulls=MappingProxyType(dict(self._image_pulls)),
         )
+
+    def _failed(self, event: EventSeen, times: int, image: str) -> None:
+        if (reason := event.message.failure) is not None:
+            labels = FailureLabels(event.namespace, self._registry(_registry_of(image)), reason.value)
+            self._failures[labels] += times
 
     def _pull_took(self, namespace: str, message: ImageMessage) -> None:
         if message.pull_seconds is not None:

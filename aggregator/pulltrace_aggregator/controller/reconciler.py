@@ -67,9 +67,11 @@ class Reconciler:
 
         `server_ahead` is by how many seconds the API server's clock is ahead of ours: its stamps become ages with it.
         """
-        if isinstance(seen, EventSeen) and self._owns(seen.node):
-            self._counters.add_event(seen)
         self._pods.observe(seen, Moment(now, server_ahead))
+        if isinstance(seen, EventSeen) and self._owns(seen.node):
+            self._counters.add_event(seen, self._pods.image_of(seen))
+        elif isinstance(seen, PodSeen):
+            self._counters.add_pod(seen.namespace, seen.name, self._pods.image_of)
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, now: Instant, server_ahead: float = 0.0) -> None:
         """Take in the answer to a recheck: the pod that bears the name now, None where there is none."""

@@ -5,6 +5,7 @@ counts is growth that was seen. Counts are a lower bound: the kubelet drops even
 """
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +13,9 @@ from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import Kind
 
 LIMIT: Final = 20_000
-_COUNTED: Final = (Kind.PULLED, Kind.FAILED)
+MOST_UNNAMED: Final = 1000
+MOST_OF_ONE_POD: Final = 20
+_COUNTED: Final = (Kind.PULLED, Kind.FAILED, Kind.ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,7 @@ class _Known:
 
 
 class EventCounter:
-    """Turns events, listed and watched, into increments. It counts those of pulls that succeeded or failed.
+    """Turns events, listed and watched, into increments. It counts those of pulls that succeeded or may have failed.
 
     An event that a list shows first is a baseline: it happened before. One that a watch adds counts in full, and each
     growth of a known one by its difference, also when a later list shows it. An event is known by its name, since the
@@ -67,3 +70,32 @@ class EventCounter:
 def _baseline(event: EventSeen) -> int:
     """What an event had counted before it was first seen: all of it, unless a watch shows it as new."""
     return 0 if event.change is Change.ADDED else event.count
+
+
+class UnnamedFailures:
+    """Failures whose events name no image. Which one it was, or whether it was one at all, the pod itself has to tell.
+
+    Its watch may be a little behind that of the events. The latest `limit` pods are remembered.
+    """
+
+    def __init__(self, limit: int = MOST_UNNAMED) -> None:
+        self._limit = limit
+        self._waiting: OrderedDict[tuple[str, str], list[tuple[EventSeen, int]]] = OrderedDict()
+
+    def add(self, event: EventSeen, times: int) -> None:
+        """An event tells of so many failures."""
+        self._waiting.setdefault((event.namespace, event.pod), []).append((event, times))
+        self._waiting.move_to_end((event.namespace, event.pod))
+        if len(self._waiting) > self._limit:
+            self._waiting.popitem(last=False)
+
+    def named(
+        self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]
+    ) -> Iterator[tuple[EventSeen, int, str]]:
+        """Those of a pod whose image is known now, with the image; each once."""
+        waiting = self._waiting.pop((namespace, pod), [])
+        for event, times in waiting[-MOST_OF_ONE_POD:]:
+            if image := image_of(event):
+                yield event, times, image
+            else:
+                self.add(event, times)

@@ -8,7 +8,7 @@ from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, 
 from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
 from pulltrace_aggregator.model.cluster import EventSeen, ImageUse, PodSeen
 from pulltrace_aggregator.model.containers import ContainerType, ImageUser
-from pulltrace_aggregator.model.image_message import ImageMessage, Kind
+from pulltrace_aggregator.model.image_message import ImageMessage, Kind, same_error
 from pulltrace_aggregator.model.image_names import same_image
 from pulltrace_aggregator.pods.image_wait import ContainerImage, ContainerKey, ImageWait
 from pulltrace_aggregator.pods.pull_events import PullEvent
@@ -85,6 +85,14 @@ class PodRecord:
         event = PullEvent.of(seen, moment)
         changes = [self._add_event(each, event, moment.monotonic) for each in self._meant(seen.user, seen.message)]
         return any(changes)
+
+    def image_of(self, event: EventSeen) -> str:
+        """The image of an event that names none: that of its container, unless the status tells of another error."""
+        user, message = event.user, event.message
+        container = self.containers.get((user.type, user.name, "")) if user and not message.combined else None
+        if container is None or (message.kind is Kind.ERROR and not same_error(message, container.waiting)):
+            return ""
+        return container.image
 
     def give_up(self, now: Monotonic) -> None:
         """Nobody can tell how its open waits ended: they are no more, and what was told so far begins none."""

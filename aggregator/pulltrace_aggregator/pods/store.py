@@ -113,6 +113,11 @@ class PodStore:
             case _:
                 pass
 
+    def image_of(self, event: EventSeen) -> str:
+        """The image that an event is about; empty while it is not known, or may be about something else."""
+        record = self._pods.get(event.pod_uid)
+        return event.message.image or (record.image_of(event) if record else "")
+
     def _observe_pod(self, pod: PodSeen, moment: Moment) -> None:
         if pod.uid in self._deleted or not pod.node or not self._owns(pod.node):
             return

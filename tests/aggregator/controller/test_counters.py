@@ -141,3 +141,40 @@ def test_an_image_that_was_there_is_no_wait() -> None:
     pod.run()
     cluster.pass_time(10)
     assert waits(cluster) == {}
+
+
+RAW = "failed to record image pull intent: write /var/lib/kubelet/image_manager/pulling: no space left on device"
+
+
+@pytest.mark.parametrize("status_first", [True, False])
+def test_an_error_that_the_status_tells_too_is_a_failure_of_the_image(status_first: bool) -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    if status_first:
+        pod.status(RAW, RAW)
+    pod.event("Failed", f"Error: {RAW}")
+    if not status_first:
+        pod.status(RAW, RAW)
+    assert failures(cluster) == {FailureLabels("shop", "registry.example", "disk_full"): 1}
+    pod.event("Failed", f"Error: {RAW}")
+    assert set(failures(cluster).values()) == {2}
+
+
+def test_an_error_of_a_later_step_is_no_failure_of_the_image() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.event("Failed", "Error: failed to create containerd task: not found")
+    pod.status("CreateContainerError", "failed to create containerd task: not found")
+    pod.status(RAW, RAW)
+    assert failures(cluster) == {}
+
+
+@pytest.mark.parametrize("known_first", [True, False])
+def test_a_failure_without_an_image_counts_under_the_registry_of_its_container(known_first: bool) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(told=known_first)
+    pod.event(
+        "InspectFailed", 'Failed to inspect image "": rpc error: code = Unknown desc = short name mode is enforcing'
+    )
+    pod.tell()
+    assert failures(cluster) == {FailureLabels("shop", "registry.example", "invalid_name"): 1}

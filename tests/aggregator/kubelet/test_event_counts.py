@@ -126,11 +126,6 @@ def test_combined_events_count_what_their_latest_message_says(counter: EventCoun
     assert [counter.count(each) for each in steps] == [1, 0, 1, 0, 1]
 
 
-def test_starts_of_containers_are_no_pulls(counter: EventCounter) -> None:
-    message = "Error: failed to create containerd task: OCI runtime create failed: not found"
-    assert counter.count(event(ADDED, message=message)) == 0
-
-
 def test_memory_is_bounded() -> None:
     counter = EventCounter(limit=2)
     names = [f"web.{number}" for number in range(3)]
