@@ -120,6 +120,11 @@ class Puller:
             self.node.diff_ids[config.digest] = diff_ids
             self._commit(config)
 
+    def find_manifest(self) -> None:
+        """Index and manifest come, and the config not yet."""
+        for descriptor, _ in self.image.documents:
+            self._commit(descriptor)
+
     def fetch(self, position: int, offset: int) -> None:
         """So many bytes of a layer are there; a resumed or restarted ingest stays the same one."""
         self.ingest(self.image.layers[position], offset)

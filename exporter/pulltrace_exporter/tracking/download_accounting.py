@@ -50,6 +50,8 @@ class DownloadAccounting:
         """Bring running pulls up to what the node shows now."""
         leases = {lease.id: lease for lease in (*poll.seen.ended, *live)}
         node = _node_contents(leases.values(), poll.seen.ended)
+        for pull in running:
+            self._decide(pull, [leases[lease_id] for lease_id in pull.leases & leases.keys()])
         moved = {digest for pull in running for digest in self._advance_blobs(pull, node, poll)}
         for pull in running:
             for lease_id in pull.leases & leases.keys():
@@ -122,9 +124,11 @@ class DownloadAccounting:
         digest = descriptor.digest
         info = lease.found_blobs.get(digest)
         blob = self._blobs.get(digest)
-        absent = info is None and digest not in lease.contents
-        # What came while this pull ran, for another one, may be unpacked and discarded by now: it served both.
-        gone = absent and blob is not None and blob.complete and blob.completed_at < pull.started.monotonic
+        gone = info is None and digest not in lease.contents and blob is not None and blob.complete
+        if gone and blob is not None and blob.completed_at >= pull.started.monotonic:
+            # It came for another pull, and was unpacked and discarded, or is about to come here too. If it was unpacked
+            # while this pull ran, it served both.
+            pull.undecided[digest] = blob
         if blob is None or gone or (info is not None and blob.is_older_than(info, poll.now)):
             # New, or known but deleted from the node since: then it is fetched again.
             blob = self._blobs[digest] = Blob(digest, descriptor.size, descriptor.media_type, pull.key.registry)
@@ -159,7 +163,7 @@ class DownloadAccounting:
         """Bring a pull's unfinished blobs up to date; yields those that moved."""
         at = poll.now.monotonic
         for digest, blob in pull.blobs.items():
-            if blob.complete or digest in pull.cached:
+            if blob.complete or digest in pull.cached or digest in pull.undecided:
                 continue
             ingest = poll.seen.ingests.get(digest)
             if digest in node.contents:
@@ -174,11 +178,26 @@ class DownloadAccounting:
                     blob.ingest_updated_at = ingest.updated_at
                     yield digest
 
+    def _decide(self, pull: PullState, leases: Sequence[Lease]) -> None:
+        """Decide for blobs that came for another pull whether they serve this one, if its own leases show it."""
+        for digest in list(pull.undecided):
+            if any(digest in lease.contents for lease in leases):
+                self._share(pull, digest)
+            elif any(digest in lease.ingests for lease in leases):
+                del pull.undecided[digest]  # it is fetched again
+
+    def _share(self, pull: PullState, digest: str) -> None:
+        blob = self._blobs[digest] = pull.undecided.pop(digest)
+        pull.blobs[digest] = blob
+        for layer in pull.layers:
+            if layer.blob.digest == digest:
+                layer.blob, layer.published = blob, None
+
     def _advance_pull(self, pull: PullState, node: "_NodeContents", now: Instant, *, moved: bool) -> None:
         # A layer that another pull unpacks is unpacked for this one too, which holds no snapshot of it.
         moved |= pull.update_snapshots(node.snapshots)
         pull.downloading = {digest for digest in pull.blobs if digest in node.ingests}
-        self._mark_remote(pull, now)
+        self._add_unpacked(pull, now)
         moved |= pull.update_states()
         if pull.rate is not None:
             pull.rate.advance(now.monotonic, pull.downloaded)
@@ -187,15 +206,22 @@ class DownloadAccounting:
         if moved:
             pull.progressed = now
 
-    def _mark_remote(self, pull: PullState, now: Instant) -> None:
-        """A remote snapshotter commits a layer that was never fetched: for the pull it was there."""
+    def _add_unpacked(self, pull: PullState, now: Instant) -> None:
+        """Add layers that are unpacked and were not fetched for this pull.
+
+        What was unpacked before it began was there, whatever became of the blob since. So was, for the pull, what a
+        remote snapshotter commits.
+        """
         for layer in pull.layers:
             blob = layer.blob
             untouched = not blob.downloaded and not blob.complete and blob.digest not in pull.downloading
             if layer.chain_id not in pull.committed or not untouched or blob.digest in pull.cached:
                 continue
             if not pull.since.covers(_unpacked_at(pull, blob), now):
+                pull.undecided.pop(blob.digest, None)
                 self._mark_cached(pull, blob)
+            elif blob.digest in pull.undecided:
+                self._share(pull, blob.digest)
 
     def _complete_unseen(self, pull: PullState, blob: Blob, now: Instant) -> None:
         """The pull has succeeded: this blob was fetched since the last poll, or was never needed, or never came.

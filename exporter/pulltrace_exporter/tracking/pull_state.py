@@ -34,9 +34,10 @@ class PullState:
     seconds from there to the registry's answer, `downloaded_at` when all bytes were there. `inherited` says that the
     pull began before the exporter did, which has observed it from `observed_from` on.
 
-    `cached` holds the digests of what was on the node before, `documents` those of index and manifests that were
-    added, `document_blobs` their blobs, `positions` the first position of each layer, `found_snapshots` the snapshots
-    that were there when they were asked for, `without_chain_ids` the layers that wait for the chain IDs of each config.
+    `cached` holds the digests of what was on the node before, `undecided` the blobs that came for another pull about
+    when this one began, `documents` the digests of index and manifests that were added, `document_blobs` their blobs,
+    `positions` the first position of each layer, `found_snapshots` the snapshots that were there when they were asked
+    for, `without_chain_ids` the layers that wait for the chain IDs of each config.
     """
 
     key: ImageKey
@@ -61,6 +62,7 @@ class PullState:
     positions: dict[str, int] = field(default_factory=dict)
     without_chain_ids: dict[str, list[list[ManifestLayer]]] = field(default_factory=dict)
     cached: set[str] = field(default_factory=set)
+    undecided: dict[str, Blob] = field(default_factory=dict)
     downloading: set[str] = field(default_factory=set)
     extracting: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)

@@ -80,6 +80,18 @@ def test_a_discarded_layer_below_a_new_one_is_cached(configured: Configured) -> 
     assert end.layer_bytes == new.layers[1].size
 
 
+def test_a_base_that_was_pulled_a_moment_ago_is_cached_whatever_is_collected_meanwhile(configured: Configured) -> None:
+    stage = configured(replace(V2_1, discards_unpacked_layers=True), Settings(discard_unpacked_layers=True))
+    exporter = stage.exporter()
+    for number in range(5):
+        base = [layer(2 * MIB, f"base {number}"), layer(50_000, f"base {number}")]
+        old = stage.pulled(stage.push(f"old-{number}", base))
+        new = stage.pulled(stage.push(f"new-{number}", [*base, 300_000]))
+        end = exporter.wait_until(lambda scrape, new=new: scrape.phase(new) == "succeeded")  # type: ignore[misc]
+        check_whole(end.pull(new), new, cached=layer_size(old))
+        assert end.pull(new).states == ["cached", "cached", "unpacked"]
+
+
 def test_layers_fetched_in_chunks_are_counted_to_the_byte(configured: Configured) -> None:
     """What is shown is the contiguous beginning: it stands, and then comes in bursts."""
     setup = configured(

@@ -119,7 +119,88 @@ def test_pulling_what_is_there_again_between_two_looks_is_a_pull_that_found_ever
     assert exporter.pull.cached == 3100
 
 
+@pytest.mark.parametrize("config_seen_late", [False, True])
+def test_a_layer_that_was_unpacked_before_the_pull_began_is_cached_though_it_was_discarded_unseen(
+    node: Node, exporter: Exporter, *, config_seen_late: bool
+) -> None:
+    """`discard_unpacked_layers`: a base and right after it an image on top of it, both between two polls."""
+    base = (a_blob("base", 5000), a_blob("small", 10))
+    old, new = an_image("team/old", base), an_image("team/new", (*base, 400))
+    first = node.pull(old)
+    first.resolve()
+    exporter.look(0.1)
+    first.complete()
+    first.succeed()
+    node.sleep(0.05)
+    second = node.pull(new)
+    node.sleep(0.05)
+    discard(node, old)
+    if config_seen_late:
+        second.find_manifest()
+        exporter.look(0.1)
+        assert exporter.pulls["team/new"].downloaded == 0
+    second.resolve()
+    exporter.look(0.1)
+    shown = exporter.pulls["team/new"]
+    assert [layer.state for layer in shown.layers[:2]] == ["cached", "cached"]
+    assert (shown.cached, shown.downloaded) == (5010, 100)
+    second.finish(2)
+    second.unpack(2)
+    second.succeed()
+    exporter.look()
+    assert exporter.pulls["team/new"].cached == 5010
+    assert exporter.found == 5010
+    assert layer_bytes(exporter) == 5410
+
+
+def test_a_layer_that_was_unpacked_and_discarded_while_the_pull_ran_served_both(node: Node, exporter: Exporter) -> None:
+    base = (a_blob("base", 5000), a_blob("small", 10))
+    old, new = an_image("team/old", base), an_image("team/new", (*base, 400))
+    first, second = node.pull(old), node.pull(new)
+    first.resolve()
+    exporter.look(0.1)
+    first.complete()
+    exporter.look(0.1)
+    first.succeed()
+    discard(node, old)
+    second.resolve()
+    exporter.look(0.1)
+    shown = exporter.pulls["team/new"]
+    assert [layer.state for layer in shown.layers] == ["unpacked", "unpacked", "waiting"]
+    assert (shown.cached, shown.downloaded) == (0, 5110)
+    assert layer_bytes(exporter) == 5010
+
+
+def test_a_layer_that_is_fetched_again_although_it_is_unpacked_counts_again(node: Node, exporter: Exporter) -> None:
+    """`ctr` fetches all that is not in the store."""
+    base = a_blob("base", 5000)
+    base = a_blob("base", 5000)
+    first, second = node.pull(an_image("team/old", (base,))), node.pull(an_image("team/new", (base, 400)))
+    first.resolve()
+    exporter.look(0.1)
+    first.complete()
+    exporter.look(0.1)
+    first.succeed()
+    discard(node, first.image)
+    second.find_manifest()
+    exporter.look(0.1)
+    second.resolve()
+    second.fetch(0, 1000)
+    exporter.look(0.1)
+    assert exporter.pulls["team/new"].downloaded == 1100
+    second.complete()
+    exporter.look(0.1)
+    assert layer_bytes(exporter) == 10_400
+
+
+def discard(node: Node, image: Image) -> None:
+    """Its layers are collected, now that they are unpacked."""
+    for layer in image.layers:
+        del node.contents[layer.digest]
+
+
 def test_layers_of_another_image_are_cached_and_their_bytes_saved(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 5000)
     base = a_blob("base", 5000)
     node.pulled(an_image("team/old", (base, 10)))
     image = an_image("team/new", (base, 400))
