@@ -19,8 +19,7 @@ from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
 from pulltrace_exporter.containerd.source import ContainerdSource
 from pulltrace_exporter.errors import UnsafeSocketError
-from pulltrace_exporter.journal.journal import Journal
-from pulltrace_exporter.journal.nonblocking_writer import Outlet, standard_output
+from pulltrace_exporter.journal import Journal, NonblockingWriter, standard_output
 from pulltrace_exporter.kubelet import IntentFolder
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from pulltrace_exporter.poller import Intervals, Poller
@@ -70,14 +69,14 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     clock = SystemClock()
     address = _address(settings.containerd_address)
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
-    outlet = Outlet(standard_output(), clock)
+    journal = NonblockingWriter(standard_output(), clock)
     poller = Poller(
         source,
         _tracker(settings, clock),
         _intervals(settings),
         clock,
         intents=IntentFolder(settings.intents_directory).intents,
-        write=Journal(settings.node_name, settings.log_format, outlet.write).write,
+        write=Journal(settings.node_name, journal.write).write,
     )
     loaded = program.WebConfigState(settings.web_config_file)
     server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
@@ -89,7 +88,7 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     poller.stop()
     source.cancel()
     polling.join()
-    outlet.close(JOURNAL_PATIENCE_SECONDS)
+    journal.close(JOURNAL_PATIENCE_SECONDS)
     source.close()
     server.stop()
 

@@ -334,9 +334,9 @@ def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
     scraper = Scraper(FAMILIES, SeriesLimits(), PROCESS)
     for _ in range(2):
         scraper.render(view_of_layers(2, 10), NOW, TextFormat.PLAIN)
-    assert len(scraper._rows._texts) == 22
+    assert len(scraper._labels) == 22
     scraper.render(a_view(a_pull()), NOW, TextFormat.PLAIN)
-    assert len(scraper._rows._texts) == 2
+    assert len(scraper._labels) == 2
 
 
 def test_what_is_remembered_changes_no_answer() -> None:

@@ -5,8 +5,7 @@ from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section, label_text
 from pulltrace.model.pull import Layer, LayerState, Pull
-from pulltrace_exporter.metrics.rows import LAYER_LABELS, PULL_LABELS
-from pulltrace_exporter.metrics.scrape import Scrape
+from pulltrace_exporter.metrics.scrape import LAYER_LABELS, PULL_LABELS, Scrape
 
 _INFO_LABELS: Final = ("reference", "media_type", "snapshotter")
 _STATE_LABELS: Final = {state: f',state="{state}"}}' for state in LayerState}

@@ -1,12 +1,130 @@
-"""The table of all metrics of the exporter."""
+"""The table of all metrics of the exporter. Those of pulls and layers have a module of their own."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
-from pulltrace.exposition.families import histograms, labelled, single
-from pulltrace_exporter.metrics.node import NODE
+from pulltrace.exposition.families import LabelValues, histograms, labelled, single, summaries
+from pulltrace.model.pull import Phase
 from pulltrace_exporter.metrics.pulls import LAYERS, PULLS
 from pulltrace_exporter.metrics.scrape import Scrape
+from pulltrace_exporter.model.view import View
+
+
+def _in_progress(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    view = scrape.view
+    if not _was_read(view):
+        return ()
+    phases = Counter(pull.phase for pull in view.pulls)
+    return (
+        (("resolving",), len(view.resolving)),
+        ((Phase.DOWNLOADING,), phases[Phase.DOWNLOADING]),
+        ((Phase.UNPACKING,), phases[Phase.UNPACKING]),
+    )
+
+
+def _was_read(view: View) -> bool:
+    """Whether containerd ever answered: before that nobody knows that no pull runs."""
+    return view.daemon.up or bool(view.daemon.version) or bool(view.pulls) or bool(view.resolving)
+
+
+def _queued(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
+    return (((image.registry, image.repository, image.reference), image.since) for image in scrape.queued)
+
+
+NODE: Final = Section(
+    "Node",
+    "What runs on the node, and what was counted since the exporter's start. Counters have no limit but"
+    " `--limit.label-values`: registries and media types beyond it are counted as `other`.",
+    (
+        labelled(
+            "pulltrace_pulls_in_progress",
+            MetricType.GAUGE,
+            "Running pulls: resolving (the registry has not answered yet), downloading, unpacking.",
+            ("phase",),
+            _in_progress,
+        ),
+        single(
+            "pulltrace_oldest_resolving_start_time_seconds",
+            MetricType.GAUGE,
+            "Unix time of the start of the oldest pull whose registry has not answered; absent without one.",
+            lambda scrape: min(scrape.view.resolving, default=None),
+        ),
+        labelled(
+            "pulltrace_queued_pull_start_time_seconds",
+            MetricType.GAUGE,
+            "Unix time since when an image stands in the kubelet's queue, from its pull intents.",
+            ("registry", "repository", "reference"),
+            _queued,
+        ),
+        labelled(
+            "pulltrace_pulls_total",
+            MetricType.COUNTER,
+            "Ended pulls by result: succeeded, failed or orphaned.",
+            ("registry", "result"),
+            lambda scrape: scrape.view.totals.pulls.items(),
+        ),
+        single(
+            "pulltrace_unresolved_pulls_total",
+            MetricType.COUNTER,
+            "Pulls that ended without ever naming an image: the registry did not answer, or refused.",
+            lambda scrape: scrape.view.totals.unresolved_pulls,
+        ),
+        histograms(
+            "pulltrace_pull_duration_seconds",
+            "Time that succeeded pulls took, from the request to the end.",
+            ("registry",),
+            lambda scrape: (((name,), histogram) for name, histogram in scrape.view.totals.durations.items()),
+        ),
+        summaries(
+            "pulltrace_pull_stage_seconds",
+            "Parts of the time that succeeded pulls took: resolve, download, unpack. They add up to the whole.",
+            ("registry", "stage"),
+            lambda scrape: scrape.view.totals.stages.items(),
+        ),
+        labelled(
+            "pulltrace_active_seconds_total",
+            MetricType.COUNTER,
+            "Time with at least one pull in download or unpack; bytes rate by this rate is a registry's speed.",
+            ("registry", "stage"),
+            lambda scrape: scrape.view.totals.active_seconds.items(),
+        ),
+        labelled(
+            "pulltrace_downloaded_bytes_total",
+            MetricType.COUNTER,
+            "Bytes that came over the network into the content store, each once, resumed ones not again.",
+            ("registry", "media_type"),
+            lambda scrape: scrape.view.totals.downloaded_bytes.items(),
+        ),
+        labelled(
+            "pulltrace_cached_bytes_total",
+            MetricType.COUNTER,
+            "Bytes that pulls found already on the node.",
+            ("registry",),
+            lambda scrape: (((name,), count) for name, count in scrape.view.totals.cached_bytes.items()),
+        ),
+        single(
+            "pulltrace_containerd_up",
+            MetricType.GAUGE,
+            "Whether the last poll of containerd succeeded, 1 or 0; absent before the first one is over.",
+            lambda scrape: None if scrape.view.polls.last_at is None else int(scrape.view.daemon.up),
+        ),
+        labelled(
+            "pulltrace_containerd_info",
+            MetricType.GAUGE,
+            "Version of containerd, always 1.",
+            ("version",),
+            lambda scrape: [((version,), 1)] if (version := scrape.view.daemon.version) else [],
+        ),
+        single(
+            "pulltrace_containerd_start_time_seconds",
+            MetricType.GAUGE,
+            "Unix time of containerd's start on the node's clock.",
+            lambda scrape: scrape.view.daemon.started_at,
+        ),
+    ),
+)
 
 
 def _web_config_loaded(scrape: Scrape) -> int | None:

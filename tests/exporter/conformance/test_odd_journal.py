@@ -1,11 +1,8 @@
-"""The journal of real pulls, in both formats: each event exactly once, and as its schema has it."""
+"""The journal of real pulls: each event exactly once, and as its schema has it."""
 
 import json
-import re
 from collections import Counter
-from collections.abc import Callable, Iterator
 from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -15,56 +12,9 @@ from rig.exporter import RunningExporter
 from rig.images import MIB, Image
 from rig.invariants import check_whole
 from rig.node import PullFailed
-from rig.node_setup import BUSY, IDLE, NodeSetup
-from rig.processes import Process
-from rig.running import ENVIRONMENT, EXPORTER
+from rig.node_setup import NodeSetup
 
-PAIR = re.compile(r'([\w.-]+)=("(?:[^"\\]|\\.)*"|\S+)')
-NUMBERS = {"layer": int, "bytes": int, "durationSeconds": float}
 SCHEMA = json.loads(resources.files("pulltrace_exporter").joinpath("schema/journal.schema.json").read_text())
-
-Hire = Callable[[], RunningExporter]
-
-
-class Logfmt(RunningExporter):
-    """Writes logfmt, and is read so."""
-
-    def __init__(self, socket: Path, log: Path, *flags: str) -> None:
-        self.log = log
-        self._last = None
-        places = (f"--containerd.address={socket}", f"--containerd.allow-directory={socket.parent}")
-        web = ("--web.listen-address=127.0.0.1:0", "--log.format=logfmt")
-        self.process = Process((*EXPORTER, *places, *web, *flags), log, ENVIRONMENT)
-        try:
-            self.port = self._wait_for_port()
-        except BaseException:
-            self.process.kill()
-            raise
-
-    def logged(self) -> Iterator[dict[str, Any]]:
-        for line in self.log.read_text().splitlines():
-            pairs = {key: json.loads(text) if text[0] == '"' else text for key, text in PAIR.findall(line)}
-            yield {key: NUMBERS.get(key, str)(value) for key, value in pairs.items()}
-
-
-@pytest.fixture(params=["json", "logfmt"])
-def form(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def hire(setup: NodeSetup, form: str, tmp_path: Path) -> Callable[[], RunningExporter]:
-    """Starts an exporter that writes its log in this format."""
-
-    def start() -> RunningExporter:
-        kind = RunningExporter if form == "json" else Logfmt
-        flags = (f"--poll.interval={BUSY}", f"--poll.idle-interval={IDLE}")
-        exporter = kind(setup.node.socket, tmp_path / "journal.log", *flags)
-        setup.finally_(exporter.close)
-        exporter.wait_until(lambda scrape: scrape.up)
-        return exporter
-
-    return start
 
 
 def journal(exporter: RunningExporter, image: Image) -> list[dict[str, Any]]:
@@ -80,9 +30,9 @@ def kinds(events: list[dict[str, Any]]) -> Counter[tuple[str, str]]:
     return Counter((event["event"], event.get("layerDigest", "")) for event in events)
 
 
-def test_each_event_of_a_pull_comes_once(setup: NodeSetup, hire: Hire, form: str) -> None:
-    journalist = hire()
-    image = setup.push(form, [3 * MIB, 300_000, 200_000])
+def test_each_event_of_a_pull_comes_once(setup: NodeSetup) -> None:
+    journalist = setup.exporter()
+    image = setup.push(layers=[3 * MIB, 300_000, 200_000])
     setup.registry.throttle(4 * MIB)
     setup.pulled(image)
     end = journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
@@ -107,9 +57,9 @@ def test_each_event_of_a_pull_comes_once(setup: NodeSetup, hire: Hire, form: str
     assert events[-1]["durationSeconds"] == pytest.approx(end.pull(image).end - end.pull(image).start, abs=0.01)
 
 
-def test_a_failed_pull_and_its_retry_are_two_stories(setup: NodeSetup, hire: Hire, form: str) -> None:
-    journalist = hire()
-    image = setup.push(form, [2 * MIB, 300_000])
+def test_a_failed_pull_and_its_retry_are_two_stories(setup: NodeSetup) -> None:
+    journalist = setup.exporter()
+    image = setup.push(layers=[2 * MIB, 300_000])
     stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
     pull = setup.pull(image)
     journalist.wait_until(
@@ -136,9 +86,9 @@ def test_a_failed_pull_and_its_retry_are_two_stories(setup: NodeSetup, hire: Hir
     assert found["layer.completed", image.layers[1].digest] in (1, 2)
 
 
-def test_a_re_pull_of_what_is_there_has_no_layers_to_tell_of(setup: NodeSetup, hire: Hire, form: str) -> None:
-    image = setup.pulled(setup.push(form, [300_000]))
-    journalist = hire()
+def test_a_re_pull_of_what_is_there_has_no_layers_to_tell_of(setup: NodeSetup) -> None:
+    image = setup.pulled(setup.push(layers=[300_000]))
+    journalist = setup.exporter()
     setup.pulled(image)
     journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     journalist.wait_polled()

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from pulltrace.clock import SystemClock
-from pulltrace_exporter.journal.nonblocking_writer import Outlet
+from pulltrace_exporter.journal import NonblockingWriter
 
 pytestmark = pytest.mark.unit
 
@@ -34,8 +34,8 @@ def a_pipe() -> Iterator[tuple[int, int]]:
         yield reader, writer
 
 
-def an_outlet(descriptor: int, capacity: int = 100_000) -> Outlet:
-    return Outlet(descriptor, SystemClock(), capacity)
+def a_journal(descriptor: int, capacity: int = 100_000) -> NonblockingWriter:
+    return NonblockingWriter(descriptor, SystemClock(), capacity)
 
 
 def take(reader: int) -> str:
@@ -44,12 +44,12 @@ def take(reader: int) -> str:
     return os.read(reader, size).decode() if size else ""
 
 
-def drain(reader: int, outlet: Outlet) -> str:
+def drain(reader: int, journal: NonblockingWriter) -> str:
     """All that is read from looks that write nothing new, until nothing comes."""
     came = ""
     while piece := take(reader):
         came += piece
-        outlet.write()
+        journal.write()
     return came
 
 
@@ -65,10 +65,10 @@ def fields(record: logging.LogRecord) -> dict[str, Any]:
 def test_lines_come_out_whole_and_in_order_when_the_reader_takes_its_time(caplog: pytest.LogCaptureFixture) -> None:
     lines = [f"{number:099d}\n" for number in range(500)]
     with a_pipe() as (reader, writer):
-        outlet = an_outlet(writer)
+        journal = a_journal(writer)
         for line in lines:
-            outlet.write(line)
-        assert drain(reader, outlet) == "".join(lines)
+            journal.write(line)
+        assert drain(reader, journal) == "".join(lines)
     assert said(caplog) == []
 
 
@@ -76,29 +76,29 @@ def test_more_than_the_pipe_holds_goes_to_a_reader_that_reads() -> None:
     with a_pipe() as (reader, writer):
         program = "import sys; sys.exit(len(sys.stdin.buffer.read(50_000)) != 50_000)"
         with subprocess.Popen([sys.executable, "-c", program], stdin=reader) as process:
-            outlet = an_outlet(writer)
-            outlet.write(LINE * 500)
-            outlet.close(10)
+            journal = a_journal(writer)
+            journal.write(LINE * 500)
+            journal.close(10)
             assert process.wait(10) == 0
 
 
 def test_what_waits_is_written_before_the_end() -> None:
     with a_pipe() as (reader, writer):
-        outlet = an_outlet(writer)
-        outlet.write(LINE * 60)
+        journal = a_journal(writer)
+        journal.write(LINE * 60)
         came = take(reader)
-        outlet.close(10)
+        journal.close(10)
         assert came + take(reader) == LINE * 60
 
 
 def test_a_reader_that_stands_still_costs_lines_and_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     with a_pipe() as (reader, writer):
-        outlet = an_outlet(writer, capacity=5000)
+        journal = a_journal(writer, capacity=5000)
         for _ in range(200):
-            outlet.write(LINE * 5)
+            journal.write(LINE * 5)
         assert said(caplog) == [FULL]
-        came = drain(reader, outlet)
-        outlet.write("after\n")
+        came = drain(reader, journal)
+        journal.write("after\n")
         assert take(reader) == "after\n"
     assert said(caplog) == [FULL, AGAIN]
     assert set(came.splitlines(keepends=True)) == {LINE}
@@ -109,19 +109,19 @@ def test_a_reader_that_is_gone_is_said_once(caplog: pytest.LogCaptureFixture) ->
     reader, writer = os.pipe()
     os.close(reader)
     with os.fdopen(writer, "wb"):
-        outlet = an_outlet(writer)
+        journal = a_journal(writer)
         for _ in range(3):
-            outlet.write(LINE)
-        outlet.close(10)
+            journal.write(LINE)
+        journal.close(10)
     assert said(caplog) == [FULL]
 
 
 def test_a_descriptor_that_does_not_block_loses_nothing() -> None:
     with a_pipe() as (reader, writer):
         os.set_blocking(writer, False)
-        outlet = an_outlet(writer)
-        outlet.write(LINE * 200)
-        assert drain(reader, outlet) == LINE * 200
+        journal = a_journal(writer)
+        journal.write(LINE * 200)
+        assert drain(reader, journal) == LINE * 200
 
 
 def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,19 +136,19 @@ def test_a_line_that_was_cut_off_spoils_no_other(tmp_path: Path, monkeypatch: py
         return write(descriptor, data[:150])
 
     with file.open("wb") as stream:
-        outlet = an_outlet(stream.fileno())
+        journal = a_journal(stream.fileno())
         monkeypatch.setattr(os, "write", little_room)
-        outlet.write(LINE * 3)
-        outlet.write(LINE)
+        journal.write(LINE * 3)
+        journal.write(LINE)
         monkeypatch.setattr(os, "write", write)
-        outlet.write("after\n")
+        journal.write("after\n")
     assert file.read_text().splitlines() == [LINE.strip(), "x" * 50, "after"]
 
 
 @pytest.mark.parametrize("text", ["\u00fc\n", "\udcff\n"])
 def test_no_character_ends_it(text: str) -> None:
     with a_pipe() as (reader, writer):
-        outlet = an_outlet(writer)
-        outlet.write(text)
-        outlet.write(LINE)
+        journal = a_journal(writer)
+        journal.write(text)
+        journal.write(LINE)
         assert take(reader).endswith("\n" + LINE)

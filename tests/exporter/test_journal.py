@@ -1,4 +1,4 @@
-"""The journal: one line for each event, valid by its schema, in both formats of the logs."""
+"""The journal: one line for each event, valid by its schema."""
 
 import io
 import json
@@ -9,9 +9,8 @@ import jsonschema
 import pytest
 
 from pulltrace.clock import NodeTime
-from pulltrace.logs import LogFormat
 from pulltrace.model.pull import ImageKey
-from pulltrace_exporter.journal.journal import Journal
+from pulltrace_exporter.journal import Journal
 from pulltrace_exporter.model.events import Event, EventKind, LayerLabels
 
 pytestmark = pytest.mark.unit
@@ -33,22 +32,22 @@ def journal_schema() -> Any:
     return json.loads(resources.files("pulltrace_exporter").joinpath("schema/journal.schema.json").read_text())
 
 
-def written(form: LogFormat, *events: Event) -> list[str]:
+def written(*events: Event) -> list[str]:
     stream = io.StringIO()
-    Journal("node-1", form, stream.write).write(events)
+    Journal("node-1", stream.write).write(events)
     return stream.getvalue().splitlines()
 
 
 def test_each_event_is_one_json_line_that_its_schema_accepts() -> None:
-    lines = [json.loads(line) for line in written(LogFormat.JSON, *EVENTS)]
+    lines = [json.loads(line) for line in written(*EVENTS)]
     validator = jsonschema.Draft202012Validator(journal_schema())
     for line in lines:
         validator.validate(line)
-    assert {line["event"] for line in lines} == {happening.value for happening in EventKind}
+    assert {line["event"] for line in lines} == {kind.value for kind in EventKind}
 
 
 def test_a_layer_is_named_with_its_pull() -> None:
-    (line,) = written(LogFormat.JSON, EVENTS[3])
+    (line,) = written(EVENTS[3])
     assert json.loads(line) == {
         "ts": "2023-11-14T22:13:22.000Z",
         "event": "layer.completed",
@@ -64,12 +63,6 @@ def test_a_layer_is_named_with_its_pull() -> None:
     }
 
 
-def test_logfmt_has_the_same_keys() -> None:
-    (line,) = written(LogFormat.LOGFMT, EVENTS[4])
-    keys = [word.partition("=")[0] for word in line.split(" ")]
-    assert keys == list(json.loads(written(LogFormat.JSON, EVENTS[4])[0]))
-
-
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -83,10 +76,10 @@ def test_logfmt_has_the_same_keys() -> None:
     ],
 )
 def test_the_schema_refuses_mistakes(wrong: dict[str, object]) -> None:
-    line = json.loads(written(LogFormat.JSON, EVENTS[4])[0]) | wrong
+    line = json.loads(written(EVENTS[4])[0]) | wrong
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.Draft202012Validator(journal_schema()).validate(line)
 
 
 def test_nothing_is_written_when_nothing_happens() -> None:
-    assert written(LogFormat.JSON) == []
+    assert written() == []
