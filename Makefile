@@ -84,9 +84,9 @@ dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
 chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifests
 	@PYTHONPATH=deploy $(BIN)/python -m pulltrace_chart
 
-.PHONY: sketches
-sketches: $(VENV)/ok ## The sketches of the dashboards in the docs, from a made-up hour
-	@PYTHONPATH=tests:alerts:dashboards $(BIN)/python -W ignore -m rig.sketch
+.PHONY: screenshots
+screenshots: $(VENV)/ok ## The dashboards' pictures in the docs, by Grafana's packages in Chromium; REVIEW=folder: all cases
+	@PYTHONPATH=tests:alerts:dashboards $(BIN)/python -m rig.screenshots $(REVIEW)
 
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code

@@ -80,7 +80,7 @@ def _reached() -> Panel:
     about = About(
         4,
         "Exporters not reached",
-        "Nodes that did not answer the aggregator's last question. Good is 0: causes of those nodes are guesses.",
+        "Nodes that did not answer the aggregator's last question. Good is 0: causes on those nodes are guesses.",
         NO_AGGREGATOR,
     )
     where = f'{CLUSTER}, state="unreachable"'

@@ -28,6 +28,7 @@ from pulltrace_dashboards.promql import (
     rate,
     running,
     short,
+    short_image,
     tagged,
 )
 
@@ -139,7 +140,7 @@ def _pulls() -> Panel:
         "nothing is pulled",
     )
     columns = (
-        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("repository", "Image", link=TO_IMAGE),
         Column("tag", "Tag", width=90),
         Column("registry", "Registry", width=140),
         Column("phase", "Phase", width=110, words=PULL_PHASES),
@@ -182,9 +183,9 @@ def _layers() -> Panel:
         "nothing is pulled, or the exporter runs with --no-collector.layers",
     )
     columns = (
-        Column("repository", "Image", wrap=True),
+        Column("repository", "Image"),
         Column("layer", "Layer", width=65),
-        Column("media_type", "Media type", wrap=True),
+        Column("media_type", "Media type", width=320),
         Column("layer_digest", "Digest", width=120),
         Column("Value #B", "Size", unit="bytes", width=100),
         Column("Value #C", "Progress", unit="percentunit", width=180, bar=True, decimals=0),
@@ -278,7 +279,7 @@ def _line() -> Panel:
         "no line known",
     )
     columns = (
-        Column("reference", "Image", wrap=True),
+        Column("reference", "Image"),
         Column("Value", "In line for", unit="s", width=110),
     )
     by = (*ONE, "registry", "repository", "reference")
@@ -297,18 +298,18 @@ def _pods() -> Panel:
         Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
         Column("cause", "Cause", width=115, words=CAUSES),
         Column("namespace", "Namespace", width=140),
-        Column("pod", "Pod", wrap=True, link=TO_POD),
+        Column("pod", "Pod", link=TO_POD),
         Column("container", "Container", width=120),
-        Column("image", "Image", wrap=True),
+        Column("short", "Image"),
     )
     waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
     cause = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), NODE)
     return rows(
         about,
         columns,
-        waits,
+        short_image(waits),
         cause,
-        hidden=("node", "container_type", "Value #B"),
+        hidden=("node", "container_type", "image", "Value #B"),
         sort="Waiting",
     )
 

@@ -19,6 +19,7 @@ from pulltrace_dashboards.promql import (
     one,
     rate,
     running,
+    short_image,
     tagged,
 )
 
@@ -141,31 +142,30 @@ def _waits() -> Panel:
         7,
         "Longest waits, and what blocks them",
         "The 50 images that pods wait for longest, each with its cause. Blue goes on by itself, orange is slow, red "
-        "stands still, purple wants somebody to change something. The cause of a pod and what to do is behind its "
-        "name.",
+        "stands still, purple needs somebody to change something. What to do is behind the name of the pod.",
         "nobody waits for an image",
     )
     only = f"and on {listed(ROW)} {LONGEST}"
     columns = (
         Column("Value #A", "Waiting", unit="s", width=85, bounds=steps((300, ORANGE), (900, RED))),
         Column("cause", "Cause", width=115, words=CAUSES),
+        Column("pod", "Pod", link=TO_POD),
+        Column("short", "Image"),
+        Column("Value #D", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
+        Column("Value #E", "Time left", unit="s", width=85),
+        Column("node", "Node", width=105, link=TO_NODE),
         Column("namespace", "Namespace", width=105),
-        Column("pod", "Pod", wrap=True, link=TO_POD),
-        Column("image", "Image", wrap=True),
-        Column("node", "Node", width=110, link=TO_NODE),
         Column("phase", "Phase", width=105, words=POD_PHASES),
-        Column("Value #D", "Progress", unit="percentunit", width=120, bar=True, decimals=0),
-        Column("Value #E", "Time left", unit="s", width=90),
     )
     return rows(
         about,
         columns,
-        LONGEST,
+        short_image(LONGEST),
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, only),
         one("pulltrace_pod_pull_phase", ROW, ("phase",), PODS, only),
         latest("pulltrace_pod_pull_progress_ratio", ROW, PODS, only),
         latest("pulltrace_pod_pull_eta_seconds", ROW, PODS, only),
-        hidden=("container", "container_type", "Value #B", "Value #C"),
+        hidden=("container", "container_type", "image", "Value #B", "Value #C"),
         sort="Waiting",
     )
 
@@ -199,10 +199,10 @@ def _now() -> Panel:
     info = latest("pulltrace_pod_pull_info", ("cluster", "namespace", "pod", *IMAGE[1:]), f"{PODS}, {INFO}")
     still = f"pulltrace_pod_pull_waiting_seconds{{{PODS}}}"
     columns = (
-        Column("repository", "Image", wrap=True, link=TO_IMAGE),
-        Column("tag", "Tag", width=80),
-        Column("registry", "Registry", width=130),
-        Column("Value #A", "Nodes", width=60),
+        Column("repository", "Image", link=TO_IMAGE),
+        Column("tag", "Tag", width=70),
+        Column("registry", "Registry", width=125),
+        Column("Value #A", "Nodes", width=75),
         Column("Value #B", "Unpacking", width=85),
         Column("Value #C", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
         Column("Value #D", "Rate", unit="binBps", width=85),
@@ -235,7 +235,7 @@ def _stuck() -> Panel:
     columns = (
         Column("reason", "Reason", width=120, words=STALE),
         Column("node", "Node", width=100, link=TO_NODE),
-        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("repository", "Image", link=TO_IMAGE),
         Column("registry", "Registry", width=120),
     )
     stale = one("pulltrace_pull_stale", PULL, ("reason",), PULLS)

@@ -308,6 +308,8 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
         ("thresholds", column.bounds.build() if column.bounds else None),
         ("mappings", _mappings(column)),
         ("custom.cellOptions", _cell(column)),
+        # Grafana 13 has it here, older ones in the options of the cell.
+        ("custom.wrapText", True if column.wrap else None),
         ("min", 0 if column.bar else None),
         ("max", 1 if column.bar and column.unit == "percentunit" else None),
     ]

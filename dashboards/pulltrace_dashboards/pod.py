@@ -85,7 +85,7 @@ def _left() -> Panel:
 def _ahead_number() -> Panel:
     about = About(
         5,
-        "Images in line on its node",
+        "Images in line",
         "Images in the kubelet's line on the pod's node, its own included. Good is nothing or 1: by default a "
         "node pulls one image at a time.",
         "nothing",
@@ -105,7 +105,7 @@ def _images() -> Panel:
     columns = (
         Column("container", "Container", width=120),
         Column("container_type", "Kind", width=80),
-        Column("image", "Image", wrap=True),
+        Column("image", "Image"),
         Column("cause", "Cause", width=115, words=CAUSES),
         Column("phase", "Phase", width=115, words=POD_PHASES),
         Column("Value #C", "Waiting", unit="s", width=90),
@@ -154,10 +154,10 @@ def _ahead() -> Panel:
         "its node pulls nothing",
     )
     columns = (
-        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("repository", "Image", link=TO_IMAGE),
         Column("phase", "Phase", width=100, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=85, bar=True, decimals=0),
-        Column("Value #C", "Time left", unit="s", width=80),
+        Column("Value #B", "Progress", unit="percentunit", width=80, bar=True, decimals=0),
+        Column("Value #C", "Time left", unit="s", width=95),
     )
     where = f'{CLUSTER}, phase=~"downloading|unpacking"'
     return rows(
@@ -257,7 +257,7 @@ def _elsewhere() -> Panel:
     )
     own = f"and on (cluster, registry, repository) {INFO}"
     columns = (
-        Column("repository", "Image", wrap=True, link=TO_IMAGE),
+        Column("repository", "Image", link=TO_IMAGE),
         Column("tag", "Tag", width=80),
         Column("node", "Node", width=115, link=TO_NODE),
         Column("phase", "Phase", width=100, words=PULL_PHASES),

@@ -21,6 +21,8 @@ LAYER: Final = (*PULL, "layer", "layer_digest", "media_type")
 RUNNING: Final = 'phase=~"downloading|unpacking"'
 TAG: Final = "[^@]*:([^/:@]+)"
 """The tag of a reference, and not its port or digest."""
+SHORT_IMAGE: Final = "(?:(?:.*/)?([^/]+/[^/@]+)|([^/@]+))(@[^:]+:.{8})?.*"
+"""Two parts of a path with the tag, and as much of a digest as a person compares."""
 SHORT_DIGEST: Final = "[^:]+:(.{12}).*"
 """As much of a digest as tells images apart, and fits a column."""
 
@@ -64,6 +66,14 @@ def tagged(reference: str, image: str, by: tuple[str, ...]) -> str:
     own = f'label_replace({reference}, "tag", "$1", "reference", "{TAG}")'
     asked = f'label_replace(topk by {listed(by)} (1, {image}), "tag", "$1", "image", "{TAG}")'
     return f"{own} or on {listed(by)} {asked}"
+
+
+def short_image(expression: str) -> str:
+    """The expression with the label `short`: the end of an image's name, which tells it from others in a narrow column.
+
+    A table wraps text at spaces, and the name of an image has none.
+    """
+    return f'label_replace({expression}, "short", "$1$2$3", "image", "{SHORT_IMAGE}")'
 
 
 def short(expression: str, label: str) -> str:

@@ -49,7 +49,7 @@ def _registries() -> Panel:
         NONE,
     )
     columns = (
-        Column("registry", "Registry", wrap=True),
+        Column("registry", "Registry"),
         Column("Value #A", "Fetched", unit="bytes", width=110),
         Column("Value #B", "From cache", unit="bytes", width=110),
         Column("Value #C", "Speed", unit="binBps", width=120),
@@ -90,11 +90,11 @@ def _rollouts() -> Panel:
         "no image was pulled",
     )
     columns = (
-        Column("repository", "Image", wrap=True),
+        Column("repository", "Image"),
         Column("tag", "Tag", width=100),
         Column("registry", "Registry", width=160),
         Column("Value #C", "Done", unit="percentunit", width=150, bar=True, decimals=0),
-        Column("Value #A", "Nodes begun", width=110),
+        Column("Value #A", "Nodes begun", width=125),
         Column("Value #H", "Nodes in line", width=110),
         Column("Value #B", "Nodes done", width=100),
         Column("Value #D", "Pulling now", width=105),
@@ -231,8 +231,8 @@ def _peers() -> Panel:
         "no node pulls these images now",
     )
     columns = (
-        Column("node", "Node", wrap=True, link=TO_NODE),
-        Column("repository", "Image", wrap=True),
+        Column("node", "Node", link=TO_NODE),
+        Column("repository", "Image"),
         Column("registry", "Registry", width=170),
         Column("phase", "Phase", width=120, words=PULL_PHASES),
         Column("Value #B", "Progress", unit="percentunit", width=170, bar=True, decimals=0),

@@ -26,3 +26,8 @@ NOTHING_HERE: Final[Mapping[str, str]] = {
     "registry/2E": "a pull whose image was named and that failed; the story has those that fail before",
 }
 """Queries that stay empty in this hour, and what would fill them."""
+
+
+def scene(dashboard: str, panel: int) -> Chosen:
+    """What is chosen so that a panel shows something."""
+    return next((NEEDS[key] for key in NEEDS if key[:-1] == f"{dashboard}/{panel}"), FIRST[dashboard])

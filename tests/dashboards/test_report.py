@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from dashboards.scenes import FIRST, NEEDS
+from dashboards.scenes import scene
 from pulltrace_aggregator.diagnosis.blocked_by import RULES
 from pulltrace_dashboards import look
 from rig import grafana, prometheus
-from rig.dashboards import Json, files, panels, queries, substituted
-from rig.grafana import Question
+from rig.dashboards import Json, files, panels
+from rig.grafana import STEP, Question
 from rig.prometheus import Prometheus
 from rig.sample_hour.scenario import sample_hour
 from rig.sample_hour.stored_series import stored_hour
@@ -18,7 +18,6 @@ from rig.sample_hour.timelines import HOUR_END
 
 pytestmark = pytest.mark.integration
 
-STEP = 30
 CLUSTER = "east"
 NO_COLOURS = ("rgba(0,0,0,0)", "#00000000")
 OPTIONAL_COLUMNS = {"Cluster"}
@@ -53,15 +52,7 @@ def empty() -> dict[str, Json]:
 
 
 def _asked(name: str, panel: Json, server: Prometheus, end: float) -> Question:
-    key = f"{name}/{panel['id']}"
-    chosen = next((NEEDS[need] for need in NEEDS if need.rstrip("ABCDEFGHIJ") == key), FIRST[name])
-    answers = {}
-    for query in (one for one in queries(name, files()[name]) if one.panel_id == panel["id"]):
-        expr = substituted(query.expr, {"cluster": CLUSTER, **chosen}, int(HOUR_END), 4 * STEP)
-        asked = server.query(expr, end) if query.instant else server.query_range(expr, end - HOUR_END, end, STEP)
-        answers[query.ref] = asked
-    built_in = {"datasource": "prometheus", "__from": "0", "__to": "1"}
-    return Question(panel, answers, {**built_in, "cluster": CLUSTER, **chosen})
+    return grafana.question(server, name, panel, {"cluster": CLUSTER, **scene(name, panel["id"])}, end)
 
 
 def test_every_column_of_a_table_is_in_the_data(shown: dict[str, Json]) -> None:

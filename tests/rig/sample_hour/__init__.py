@@ -1,4 +1,4 @@
-"""An hour of a made-up cluster as Prometheus would have stored it: what dashboards and their sketches are tried on.
+"""An hour of a made-up cluster as Prometheus would have stored it: what dashboards and their pictures are tried on.
 
 `timelines` describes one pull and one wait as functions of time; `scenario` says what happens in the hour;
 `exporter_series` and `aggregator_series` turn it into the series of both programs; `stored_series` adds the labels of

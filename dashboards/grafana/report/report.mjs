@@ -1,10 +1,10 @@
-// node report.cjs PACKAGES THEME FILE: reads panels with the answers of Prometheus from the file, and writes what
+// node report.mjs PACKAGES THEME FILE: reads panels with the answers of Prometheus from the file, and writes what
 // Grafana's own code makes of them: transformations, field overrides, value mappings, units, colours and links. No drawing, no browser.
-'use strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createRequire } from 'node:module';
+import { frames } from '../frames.mjs';
 
-const fs = require('node:fs');
-const path = require('node:path');
-const { createRequire } = require('node:module');
 const [packages, mode, file] = process.argv.slice(2);
 const grafana = createRequire(path.join(packages, 'package.json'))('@grafana/data');
 
@@ -42,58 +42,6 @@ const PROPERTIES = new grafana.Registry(() => [
     shouldApply: () => true,
   })),
 ]);
-
-function field(name, type, values, more = {}) {
-  return { name, type, values, config: {}, ...more };
-}
-
-/** A label set as the frame of a table: a field for each label, sorted, then the value. */
-function tableFrame(target, result, several) {
-  const labels = [...new Set(result.flatMap((series) => Object.keys(series.metric)))].sort();
-  const value = several ? `Value #${target.refId}` : 'Value';
-  return {
-    refId: target.refId,
-    length: result.length,
-    fields: [
-      field('Time', grafana.FieldType.time, result.map((series) => series.values.at(-1)[0] * 1000)),
-      ...labels.map((label) => field(label, grafana.FieldType.string, result.map((series) => series.metric[label] ?? ''))),
-      field(value, grafana.FieldType.number, result.map((series) => number(series.values.at(-1)[1]))),
-    ],
-  };
-}
-
-function number(text) {
-  return { inf: Infinity, '-inf': -Infinity }[text] ?? Number(text);
-}
-
-/** A series over time, named by the legend of its query. */
-function seriesFrame(target, series) {
-  const named = (target.legendFormat || '').replace(/\{\{(\w+)\}\}/g, (_, label) => series.metric[label] ?? '');
-  const own = Object.entries(series.metric).map(([label, value]) => `${label}="${value}"`);
-  const config = { displayNameFromDS: named || `{${own.join(', ')}}` };
-  return {
-    refId: target.refId,
-    length: series.values.length,
-    fields: [
-      field('Time', grafana.FieldType.time, series.values.map(([time]) => time * 1000)),
-      field('Value', grafana.FieldType.number, series.values.map(([, value]) => number(value)), {
-        labels: series.metric,
-        config,
-      }),
-    ],
-  };
-}
-
-function frames(panel, answers) {
-  const several = panel.targets.length > 1;
-  return panel.targets.flatMap((target) => {
-    const result = answers[target.refId] ?? [];
-    if (target.format === 'table') {
-      return result.length ? [tableFrame(target, result, several)] : [];
-    }
-    return result.map((series) => seriesFrame(target, series));
-  });
-}
 
 function replaced(text, variables, scoped) {
   return text.replace(/\$\{(\w[\w.]*)(?::(\w+))?\}|\$(\w+)/g, (whole, braced, format, plain) => {

@@ -14,10 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from rig import debian, needs
+from rig.dashboards import files, queries, substituted
 from rig.processes import CommandFailed, run
-from rig.prometheus import Series
+from rig.prometheus import Prometheus, Series
+from rig.sample_hour.timelines import HOUR_END
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[2] / "dashboards/grafana/report"
+STEP = 30
+"""Seconds between the points of the sample hour."""
+RATE_INTERVAL = 4 * STEP
 Json = dict[str, Any]
 
 
@@ -43,27 +48,39 @@ class Question:
         }
 
 
-def packages() -> Path:
-    """The folder with the installed packages. Skips the test, or fails it with CI=true, where they cannot be had."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = debian.cache_folder() / "npm" / f"grafana-{hashlib.sha256(lock).hexdigest()[:12]}"
+def question(server: Prometheus, name: str, panel: Json, chosen: Mapping[str, str], end: float) -> Question:
+    """A panel with what the sample hour that ends at `end` answers to its queries, as Grafana would ask them."""
+    answers = {}
+    for query in (one for one in queries(name, files()[name]) if one.panel_id == panel["id"]):
+        expr = substituted(query.expr, chosen, int(HOUR_END), RATE_INTERVAL)
+        step = HOUR_END / panel.get("maxDataPoints", HOUR_END / STEP)
+        asked = server.query(expr, end) if query.instant else server.query_range(expr, end - HOUR_END, end, step)
+        answers[query.ref] = asked
+    built_in = {"datasource": "prometheus", "__from": "0", "__to": "1", "cluster": ""}
+    return Question(panel, answers, {**built_in, **chosen})
+
+
+def packages(project: Path = HERE) -> Path:
+    """The folder with a project's installed packages. Skips or fails the test where they cannot be had."""
+    lock = (project / "package-lock.json").read_bytes()
+    folder = debian.cache_folder() / "npm" / f"grafana-{project.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with debian._locked(folder.parent / "grafana.lock"):
         if not folder.exists():
             try:
-                _install(folder)
+                _install(project, folder)
             except (CommandFailed, FileNotFoundError) as error:
-                needs.miss(f"@grafana/data of npm: {error}")
+                needs.miss(f"packages of {project.name} from npm: {error}")
     return folder
 
 
-def _install(folder: Path) -> None:
+def _install(project: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="incoming-") as name:
         incoming = Path(name) / "project"
         incoming.mkdir()
-        for file in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / file, incoming)
-        run(["npm", "ci", "--ignore-scripts", "--silent", "--no-audit", "--no-fund"], timeout=600, cwd=incoming)
+        for file in (".npmrc", "package.json", "package-lock.json"):
+            shutil.copy(project / file, incoming)
+        run(["npm", "ci", "--loglevel", "error"], timeout=600, cwd=incoming)
         incoming.rename(folder)
 
 
@@ -72,6 +89,10 @@ def reports(questions: Sequence[Question], theme: str = "dark") -> list[Json]:
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump([question.as_json() for question in questions], file)
         file.flush()
-        answer = run([needs.node(), HERE / "report.cjs", packages(), theme, file.name], timeout=100)
+        answer = run([needs.node(), HERE / "report.mjs", packages(), theme, file.name], timeout=100)
     found: list[Json] = json.loads(answer)
     return found
+
+
+if __name__ == "__main__":
+    print(f"@grafana/data of npm: in {packages()}")  # noqa: T201
