@@ -20,11 +20,10 @@ from pulltrace_aggregator.model.cluster import (
     ImageUse,
     Listed,
     Observed,
-    PodGone,
     PodSeen,
     RunState,
 )
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 
@@ -146,6 +145,8 @@ class SimulatedPod:
     uses: dict[tuple[ContainerType, str], ImageUse]
     phase: str = "Pending"
     terminating: bool = False
+    static_uid: str = ""
+    daemonset: str = ""
     events: dict[tuple[str, str, str, str], EventSeen] = field(default_factory=dict)
 
     @property
@@ -160,6 +161,8 @@ class SimulatedPod:
             self.created,
             self.terminating,
             tuple(self.uses.values()),
+            self.static_uid,
+            self.daemonset,
         )
 
     def tell(self) -> None:
@@ -184,13 +187,13 @@ class SimulatedPod:
     def leave(self, *, phase: str = "Running") -> None:
         """The pod is no longer Pending, so that it is no longer watched."""
         self.phase = phase
-        self.cluster.observe(PodGone(self.namespace, self.name, self.uid, self.terminating))
+        self.cluster.observe(self.seen.gone)
 
     def delete(self, *, terminating: bool = True) -> None:
         """It is deleted, by force unless `terminating`."""
         self.phase = "gone"
         self.terminating = terminating
-        self.cluster.observe(PodGone(self.namespace, self.name, self.uid, terminating))
+        self.cluster.observe(self.seen.gone)
 
     # Events
 
@@ -214,6 +217,10 @@ class SimulatedPod:
     def back_off(self, container: str = "app", **options: Any) -> EventSeen:
         return self.event("BackOff", f'Back-off pulling image "{self._image(container)}"', container, **options)
 
+    def sandbox_failed(self, image: str, error: str = "no such luck", **options: Any) -> EventSeen:
+        text = f'failed to get sandbox image "{image}": failed to pull image "{image}": {error}'
+        return self.event("FailedCreatePodSandBox", f"Failed to create pod sandbox: {text}", SANDBOX.name, **options)
+
     def event(
         self, reason: str, message: str, container: str = "app", *, change: Change | None = None, age: float = 0.0
     ) -> EventSeen:
@@ -228,7 +235,7 @@ class SimulatedPod:
             name=before.name if before else f"{self.name}.{next(cluster.numbers):x}",
             uid=before.uid if before else f"event-{next(cluster.numbers)}",
             pod=self.name,
-            pod_uid=self.uid,
+            pod_uid=self.seen.event_uid,
             user=user,
             node=self.node.name,
             reason=reason,
@@ -260,6 +267,8 @@ class SimulatedPod:
         return self.uses[self._key(container)].image
 
     def _user(self, container: str) -> ImageUser:
+        if container == SANDBOX.name:
+            return SANDBOX
         kind, name = self._key(container)
         return ImageUser(kind, "" if kind is ContainerType.VOLUME else name)
 
@@ -325,6 +334,8 @@ class Cluster:
         node: str = "node-1",
         uid: str = "",
         told: bool = True,
+        static_uid: str = "",
+        daemonset: str = "",
         init: Mapping[str, str] | None = None,
         more: Mapping[str, str] | None = None,
         ephemeral: Mapping[str, str] | None = None,
@@ -351,6 +362,7 @@ class Cluster:
         pod = SimulatedPod(
             self, namespace, name, uid or f"uid-{next(self.numbers)}", self.node(node), self.server_now, uses
         )
+        pod.static_uid, pod.daemonset = static_uid, daemonset
         self.pods.append(pod)
         if told:
             pod.tell()

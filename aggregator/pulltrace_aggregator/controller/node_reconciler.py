@@ -135,7 +135,7 @@ class NodeReconciler:
             labels=PodImage(
                 record.namespace, record.name, container.user.name, container.user.type, record.node, container.image
             ),
-            uid=record.uid,
+            uid=record.api_uid or record.uid,
             phase=entry.phase,
             since=entry.wait.since,
             match=entry.match.kind if matched is None else entry.wait.match,

@@ -62,7 +62,7 @@ def pod(item: Object) -> PodSeen | None:
         created_at=_created_at(item),
         terminating=known.terminating,
         uses=(*_containers(item), *_volumes(item)),
-        static_uid=_text(_object(_object(item, "metadata"), "annotations"), MIRROR_ANNOTATION),
+        static_uid=known.static_uid,
         daemonset=_daemonset(item),
     )
 
@@ -92,7 +92,8 @@ def pod_gone(item: Object) -> PodGone | None:
     if not identity or not identity[2]:
         return None
     terminating = bool(_text(_object(item, "metadata"), "deletionTimestamp"))
-    return PodGone(*identity, terminating)
+    static_uid = _text(_object(_object(item, "metadata"), "annotations"), MIRROR_ANNOTATION)
+    return PodGone(*identity, terminating, static_uid)
 
 
 def event(item: Object, change: Change) -> EventSeen | None:

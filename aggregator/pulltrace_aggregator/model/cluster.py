@@ -56,7 +56,12 @@ class PodSeen:
     @property
     def gone(self) -> "PodGone":
         """What is to be said when it is found to be no longer there."""
-        return PodGone(self.namespace, self.name, self.uid, self.terminating)
+        return PodGone(self.namespace, self.name, self.uid, self.terminating, self.static_uid)
+
+    @property
+    def event_uid(self) -> str:
+        """The uid that the kubelet's events about it bear."""
+        return self.static_uid or self.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,12 @@ class PodGone:
     name: str
     uid: str
     terminating: bool = False
+    static_uid: str = ""
+
+    @property
+    def event_uid(self) -> str:
+        """The uid that the kubelet's events about it bear."""
+        return self.static_uid or self.uid
 
 
 class Change(StrEnum):

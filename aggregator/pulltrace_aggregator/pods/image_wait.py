@@ -7,7 +7,7 @@ from pulltrace_aggregator.kubelet.container_status import ImageStatus, image_sta
 from pulltrace_aggregator.kubelet.messages import parse_waiting
 from pulltrace_aggregator.model.clocks import NEVER
 from pulltrace_aggregator.model.cluster import ImageUse, RunState
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason, MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull
@@ -115,7 +115,9 @@ class ContainerImage:
     def _is_requested(self) -> bool:
         past, events = max(self.present_at, self.pulled_at), self.events
         latest = max(events.pulling.arrived, events.failed.arrived, events.backed_off.arrived)
-        return events.requested and (past == NEVER or latest > past)
+        # Nothing tells when a pause image is asked for; that it came is told by what follows.
+        asked = events.failing if self.user == SANDBOX else events.requested
+        return asked and (past == NEVER or latest > past)
 
     @property
     def _is_missing(self) -> bool:
@@ -176,6 +178,8 @@ class ContainerImage:
         """When the wait that events or status show began. `created` is the pod's creation."""
         if self.events.requested:
             return self.events.requested_at
+        if self.user == SANDBOX:
+            return self.events.failing_since
         # A status that was there when the pod was first seen may be as old as the pod.
         return now if self.status_at > NEVER else created
 

@@ -2,16 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from pulltrace.clock import Monotonic
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, with_volumes
 from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
 from pulltrace_aggregator.model.cluster import EventSeen, ImageUse, PodSeen
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind, same_error
 from pulltrace_aggregator.model.image_names import same_image
 from pulltrace_aggregator.pods.image_wait import ContainerImage, ContainerKey, ImageWait
 from pulltrace_aggregator.pods.pull_events import PullEvent
+
+_SANDBOX: Final[ContainerKey] = (SANDBOX.type, SANDBOX.name, "")
 
 
 @dataclass(slots=True, eq=False)
@@ -21,7 +24,8 @@ class PodRecord:
     `watched` pods are Pending, and each change of their status is told. Of the others events tell, and a recheck now
     and then: one is due at `recheck_at`. `confirmed` is False while nobody can say that the pod is still there,
     `listed` when that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones
-    with an image still awaited.
+    with an image still awaited. `uid` is the one that its events bear, `api_uid` the one that the API shows, empty
+    while that is not known: they differ for a static pod.
     """
 
     namespace: str
@@ -29,6 +33,7 @@ class PodRecord:
     uid: str
     node: str
     added_at: Monotonic
+    api_uid: str = ""
     created: Monotonic = NEVER
     watched: bool = False
     confirmed: bool = True
@@ -70,12 +75,16 @@ class PodRecord:
         self.reached = reached(uses)
         before, self.containers = self.containers, {}
         changed = False
+        sandbox = before.get(_SANDBOX)
+        if sandbox is not None and sandbox.wait is not None:
+            self.containers[_SANDBOX] = sandbox  # no status tells of it
         for use in uses:
             container = _kept(before, use)
             self.containers[container.key] = container
             if container.update(use, moment.monotonic):
                 changed = True
                 self._update_wait(container, moment.monotonic)
+        self._end_sandbox(moment.monotonic)
         return changed or before.keys() != self.containers.keys()
 
     def add_event(self, seen: EventSeen, moment: Moment) -> bool:
@@ -84,6 +93,7 @@ class PodRecord:
             return False
         event = PullEvent.of(seen, moment)
         changes = [self._add_event(each, event, moment.monotonic) for each in self._meant(seen.user, seen.message)]
+        self._end_sandbox(moment.monotonic)
         return any(changes)
 
     def image_of(self, event: EventSeen) -> str:
@@ -99,6 +109,21 @@ class PodRecord:
         for container in self.containers.values():
             if container.wait is not None and container.wait.ended_at is None:
                 container.wait, container.pulled_at = None, now
+
+    def _end_sandbox(self, now: Monotonic) -> None:
+        """The pause image is there when the kubelet goes on with what needs it: the images of containers."""
+        sandbox = self.containers.get(_SANDBOX)
+        if sandbox is None or sandbox.wait is None or (sandbox.wait.ended_at is not None and sandbox.wait.confirmed):
+            return
+        failed = sandbox.events.failed
+        others = [each for each in self.containers.values() if each is not sandbox]
+        if any(
+            each.events.latest > failed.node
+            or (each.status is not ImageStatus.UNKNOWN and each.status_at > failed.arrived)
+            for each in others
+        ):
+            sandbox.present_at, sandbox.wait.confirmed = now, True
+            sandbox.wait.ended_at = now if sandbox.wait.ended_at is None else sandbox.wait.ended_at
 
     def _add_event(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> bool:
         before = container.events

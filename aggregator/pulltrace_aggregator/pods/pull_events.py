@@ -59,6 +59,7 @@ class PullEvents:
     """The latest event of each kind.
 
     `first_pulling_on_node`, `first_pulling_at` and `last_pulling_at` are those of the event `Pulling`, see `PullEvent`.
+    `failing_since` is when the first of the failures in a row happened.
     """
 
     pulling: Stamp = _NO_EVENT
@@ -68,6 +69,7 @@ class PullEvents:
     pulled: Stamp = _NO_EVENT
     failed: Stamp = _NO_EVENT
     backed_off: Stamp = _NO_EVENT
+    failing_since: Monotonic = NEVER
     failure: FailureReason | None = None
 
     def after(self, event: PullEvent) -> "PullEvents":
@@ -80,10 +82,11 @@ class PullEvents:
             case Kind.BACK_OFF:
                 return self._after_back_off(event.stamp)
             case Kind.FAILED:
-                return self._after_failure(event.stamp, event.message.failure)
+                return self._after_failure(event.stamp, event.message.failure, event.first_at)
             case Kind.NOT_STARTED:
                 # The second event of a failed attempt: the first one, unless it was dropped, has told why.
-                return self._after_failure(event.stamp, self.failure if self.failed.node >= self.pulling.node else None)
+                failure = self.failure if self.failed.node >= self.pulling.node else None
+                return self._after_failure(event.stamp, failure, event.first_at)
             case _:
                 return self
 
@@ -101,10 +104,11 @@ class PullEvents:
     def _after_back_off(self, stamp: Stamp) -> "PullEvents":
         return replace(self, backed_off=stamp) if stamp > self.backed_off else self
 
-    def _after_failure(self, stamp: Stamp, failure: FailureReason | None) -> "PullEvents":
+    def _after_failure(self, stamp: Stamp, failure: FailureReason | None, first_at: Monotonic) -> "PullEvents":
         # Of two events of one second the one that tells why counts, whichever comes first.
         newer = stamp > self.failed or (failure is not None and stamp.node == self.failed.node)
-        return replace(self, failed=stamp, failure=failure) if newer else self
+        since = self.failing_since if self.failing else first_at
+        return replace(self, failed=stamp, failure=failure, failing_since=since) if newer else self
 
     @property
     def requested(self) -> bool:
@@ -125,6 +129,11 @@ class PullEvents:
     def failing(self) -> bool:
         """Whether the last attempt failed, and the image has not come since."""
         return max(self.failed.node, self.backed_off.node) > self.pulled.node and not self.trying
+
+    @property
+    def latest(self) -> NodeTime:
+        """When anything happened last."""
+        return max(self.pulling.node, self.pulled.node, self.failed.node, self.backed_off.node)
 
     @property
     def backing_off(self) -> bool:

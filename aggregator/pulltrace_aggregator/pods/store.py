@@ -48,7 +48,7 @@ _NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A pod that is to be read from the API, whatever its phase."""
+    """A pod that is to be read from the API, whatever its phase. `uid` is the one that its events bear."""
 
     namespace: str
     name: str
@@ -119,38 +119,41 @@ class PodStore:
         return event.message.image or (record.image_of(event) if record else "")
 
     def _observe_pod(self, pod: PodSeen, moment: Moment) -> None:
+        uid = pod.event_uid
         if pod.uid in self._deleted or not pod.node or not self._owns(pod.node):
             return
         if pod.terminating:
-            self._displace(pod.namespace, pod.name, pod.uid)
-            self._delete(pod.uid)
+            self._displace(pod.namespace, pod.name, uid)
+            self._delete(pod)
             return
         if pod.phase not in _WATCHED:
             self._observe_leave(pod, moment)
             return
-        record = self._pods.get(pod.uid)
+        record = self._pods.get(uid)
         if record is None or record.node != pod.node:
-            record = self._add(PodRecord(pod.namespace, pod.name, pod.uid, pod.node, moment.monotonic))
+            record = self._add(PodRecord(pod.namespace, pod.name, uid, pod.node, moment.monotonic))
         self._name(record)
+        record.api_uid = pod.uid
         record.created = moment.of(pod.created_at)
         record.watched = record.confirmed = True
         record.recheck_at, record.left_at = FOREVER, None
-        self._unwatched.pop(pod.uid, None)
+        self._unwatched.pop(uid, None)
+        self._deleted.pop(uid, None)  # of the static pod this is a new mirror
         if record.update(pod, moment):
             self._changed.add(record.node)
 
     def _observe_leave(self, pod: PodSeen, moment: Moment) -> None:
         """A server that knows no selectors shows what a pod is after it was Pending."""
-        record = self._pods.get(pod.uid)
+        record = self._pods.get(pod.event_uid)
         if record is not None:
             self._leave(record, moment.monotonic)
-            self.rechecked(Recheck(pod.namespace, pod.name, pod.uid), pod, moment)
+            self.rechecked(Recheck(pod.namespace, pod.name, pod.event_uid), pod, moment)
 
     def _observe_gone(self, pod: PodGone, now: Monotonic) -> None:
         """A pod left the phase Pending, or it was deleted; one that had left before is deleted."""
-        record = self._pods.get(pod.uid)
+        record = self._pods.get(pod.event_uid)
         if pod.terminating or (record is not None and not record.watched):
-            self._delete(pod.uid)
+            self._delete(pod)
         elif record is not None:
             self._leave(record, now)
 
@@ -224,9 +227,10 @@ class PodStore:
         record = self._pods.get(recheck.uid)
         if record is None or record.watched:
             return
-        if found is None or found.uid != recheck.uid or found.terminating:
-            self._delete(recheck.uid)
+        if found is None or found.event_uid != recheck.uid or found.terminating:
+            self._delete_uid(recheck.uid)
             return
+        record.api_uid = found.uid
         self._confirm(record, moment.monotonic)
         record.created = moment.of(found.created_at)
         just_left, record.left_at = record.left_at is not None, None
@@ -275,7 +279,7 @@ class PodStore:
         """Another pod that bore the name is gone: there is one of a name at a time."""
         before = self._uids.get((namespace, name), uid)
         if before != uid:
-            self._delete(before)
+            self._delete_uid(before)
 
     def _add(self, record: PodRecord) -> PodRecord:
         if (before := self._pods.get(record.uid)) is not None:
@@ -284,13 +288,17 @@ class PodStore:
         self._nodes.setdefault(record.node, {})[record.uid] = record
         return record
 
-    def _delete(self, uid: str) -> None:
+    def _delete(self, pod: PodSeen | PodGone) -> None:
+        self._delete_uid(pod.event_uid)
+        self._deleted[pod.uid] = None
+
+    def _delete_uid(self, uid: str) -> None:
         """The pod is deleted, and whatever still comes of it is old."""
         record = self._pods.get(uid)
         if record is not None:
             self._forget(record)
         self._deleted[uid] = None
-        if len(self._deleted) > MOST_DELETED:
+        while len(self._deleted) > MOST_DELETED:
             self._deleted.popitem(last=False)
 
     def _forget(self, record: PodRecord) -> None:

@@ -5,7 +5,7 @@ import pytest
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, RunState
 from pulltrace_aggregator.model.containers import ContainerType
-from pulltrace_aggregator.model.states import MatchKind, PodPhase
+from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase
 from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
@@ -482,3 +482,100 @@ def test_what_is_told_by_a_list_again_changes_nothing() -> None:
     assert cluster.tick().pods == before
     assert pod.events
     assert all(event.change is not Change.LISTED for event in pod.events.values())
+
+
+# Static pods
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["pod-first", "event-first"])
+def test_events_of_a_static_pod_bear_the_uid_that_its_mirror_names(told: bool) -> None:
+    cluster = Cluster()
+    pod = cluster.pod(static_uid="f00d", told=told)
+    pod.pulling()
+    if not told:
+        cluster.tick(answer=False)
+        pod.tell()
+    cluster.tick()
+    assert (pod.row().phase, pod.row().uid) == (PodPhase.QUEUED, pod.uid)
+    pod.pulled()
+    pod.run()
+    cluster.tick()
+    assert pod.row().phase is PodPhase.PULLED
+    pod.delete()
+    assert cluster.tick().pods == ()
+    again = cluster.pod(static_uid="f00d")
+    again.pulling()
+    cluster.tick()
+    assert again.row().uid == again.uid
+
+
+def test_a_static_pod_that_is_not_pending_is_rechecked_by_its_name() -> None:
+    cluster = Cluster()
+    pod = cluster.pod(static_uid="f00d", told=False)
+    pod.phase = "Running"
+    pod.pulling()
+    cluster.tick()
+    assert [row.uid for row in cluster.view.pods] == ["f00d"]
+    cluster.pass_time(602, each=2)
+    assert pod.row().phase is PodPhase.QUEUED
+
+
+# The pause image
+
+PAUSE = "registry.example/pause:3.10"
+
+
+def test_a_pod_whose_pause_image_cannot_be_pulled_waits_for_it() -> None:
+    cluster = Cluster()
+    cluster.node()
+    pod = cluster.pod()
+    cluster.pass_time(5)
+    pod.sandbox_failed(PAUSE, "unexpected status: 401 Unauthorized")
+    cluster.pass_time(10)
+    pod.status("ContainerCreating")
+    cluster.tick()
+    row = pod.row("POD")
+    assert (row.labels.container_type, row.labels.image) == (ContainerType.SANDBOX, PAUSE)
+    assert (row.phase, row.cause, row.failure) == (PodPhase.FAILED, Cause.CREDENTIALS, FailureReason.UNAUTHORIZED)
+    assert cluster.now.monotonic - row.since == 10
+    pod.sandbox_failed(PAUSE, "unexpected status: 401 Unauthorized")
+    cluster.tick()
+    assert pod.row("POD").since == row.since
+
+
+def test_the_retry_of_a_pause_image_shows_its_pull_and_ends_with_it() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.sandbox_failed(PAUSE)
+    cluster.pass_time(15)
+    node.pull(PAUSE, known=True)
+    cluster.tick()
+    assert pod.row("POD").phase is PodPhase.DOWNLOADING
+    cluster.pass_time(5)
+    node.end(PAUSE)
+    cluster.tick()
+    assert (pod.row("POD").phase, pod.row("POD").cause) == (PodPhase.PULLED, None)
+
+
+@pytest.mark.parametrize("by", ["event", "status"])
+def test_a_pause_image_is_there_when_the_pods_own_images_are_asked_for(by: str) -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.sandbox_failed(PAUSE)
+    cluster.pass_time(15)
+    if by == "event":
+        pod.pulling()
+    else:
+        pod.status("ErrImagePull")
+    cluster.tick()
+    assert pod.row("POD").phase is PodPhase.PULLED
+    assert pod.row().phase is not PodPhase.PULLED
+    cluster.pass_time(200)
+    assert [row.labels.container for row in pod.rows] == ["app"]
+
+
+def test_a_sandbox_that_fails_for_another_reason_is_no_wait() -> None:
+    cluster = Cluster()
+    pod = cluster.pod()
+    pod.event("FailedCreatePodSandBox", "Failed to create pod sandbox: no more addresses", "POD")
+    assert cluster.tick().pods == ()
