@@ -137,7 +137,7 @@ def _pulls() -> Panel:
         "Pulls",
         "The pulls of this node, ended ones for two minutes more. Cached is what was here before, requests is how "
         "many asked for the same image at once: one download for all.",
-        "nothing is pulled",
+        "nothing is pulled, or its exporter is not scraped",
     )
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
@@ -180,7 +180,7 @@ def _layers() -> Panel:
         "Layers of the running pulls",
         "Every layer that is not cached, in the manifest's order. containerd downloads a few at a time (three by "
         "default) and unpacks them in order: one large layer at the front holds up all behind it.",
-        "nothing is pulled, or the exporter runs with --no-collector.layers",
+        "nothing is pulled, or its exporter is not scraped or runs with --no-collector.layers",
     )
     columns = (
         Column("repository", "Image"),
@@ -292,7 +292,7 @@ def _pods() -> Panel:
         14,
         "Pods that wait here",
         "Who waits on this node, for what, and why. The longest first.",
-        "no pod waits here",
+        "no pod waits here, or no aggregator is scraped",
     )
     columns = (
         Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),

@@ -98,9 +98,9 @@ def _longest() -> Panel:
         "Longest wait",
         "How long the image that is waited for longest has been waited for. Good is below what your largest image "
         "takes; from 5 minutes on it is orange, from 15 minutes on red.",
-        "nobody waits",
+        NOBODY,
     )
-    return number(about, f"max({SEEN})", "s", bounds=steps((300, ORANGE), (900, RED)))
+    return number(about, known_by(f"max({SEEN})", SEES), "s", bounds=steps((300, ORANGE), (900, RED)))
 
 
 def _stuck_number() -> Panel:
@@ -143,7 +143,7 @@ def _waits() -> Panel:
         "Longest waits, and what blocks them",
         "The 50 images that pods wait for longest, each with its cause. Blue goes on by itself, orange is slow, red "
         "stands still, purple needs somebody to change something. What to do is behind the name of the pod.",
-        "nobody waits for an image",
+        "nobody waits for an image, or no aggregator is scraped",
     )
     only = f"and on {listed(ROW)} {LONGEST}"
     columns = (
@@ -176,7 +176,7 @@ def _causes() -> Panel:
         "Why images are waited for",
         "Waiting images by cause. Good is progressing, and queue during a roll-out. One other bar that stands out is "
         "one fault with many victims.",
-        "nobody waits",
+        "nobody waits, or no aggregator",
     )
     causes = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, FITS)
     line = Line(f"sort_desc(count by (cause) ({causes}))", "{{cause}}")
@@ -189,7 +189,7 @@ def _now() -> Panel:
         "Pulled now",
         "Images that nodes download or unpack now: on how many, how far on average, how fast together, when the last "
         "node has all bytes, and how many pods wait for them.",
-        "nothing is pulled",
+        "nothing is pulled, or no exporter is scraped",
     )
     nodes = "count by (cluster, registry, repository, digest)"
     unpacking = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase="unpacking"')
@@ -230,7 +230,7 @@ def _stuck() -> Panel:
         "Stuck pulls",
         "Each pull that is stale, with the one reason: no bytes for a minute, unpack stands still, would take more "
         "than an hour, left behind by a crash, no answer from the node. Good is an empty table.",
-        "nothing is stuck",
+        "nothing is stuck, or no aggregator is scraped",
     )
     columns = (
         Column("reason", "Reason", width=120, words=STALE),
