@@ -89,7 +89,7 @@ def test_unpacking_is_a_phase_of_its_own(setup: NodeSetup) -> None:
     assert scrape.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 1}
     done = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(done.pull(image), image)
-    assert done.total("pulltrace_active_seconds_total", setup="unpack") > 0
+    assert done.total("pulltrace_active_seconds_total", stage="unpack") > 0
 
 
 def test_v1_pulls_says_the_same(setup: NodeSetup) -> None:
