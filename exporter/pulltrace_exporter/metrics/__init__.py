@@ -1,7 +1,6 @@
 """The exporter's metrics: one table, and the reading of a view through it. The contract is docs/metrics.md."""
 
-from pulltrace_exporter.metrics.scrape import Process, Scrape, Scraper
-from pulltrace_exporter.metrics.selection import SeriesLimits
+from pulltrace_exporter.metrics.scrape import Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.table import FAMILIES, SECTIONS
 
 __all__ = ["FAMILIES", "SECTIONS", "Process", "Scrape", "Scraper", "SeriesLimits"]

@@ -1,15 +1,22 @@
 """Families of pulls and of their layers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section, label_text
+from pulltrace.exposition.families import LabelValues
 from pulltrace.model.pull import Layer, LayerState, Pull
 from pulltrace_exporter.metrics.scrape import LAYER_LABELS, PULL_LABELS, Scrape
 
 _INFO_LABELS: Final = ("reference", "media_type", "snapshotter")
 _STATE_LABELS: Final = {state: f',state="{state}"}}' for state in LayerState}
 _FETCHING: Final = (LayerState.WAITING, LayerState.DOWNLOADING)
+
+
+def _gauge(
+    name: str, help_text: str, labels: LabelValues, samples: Callable[[Scrape], Iterable[Sample]]
+) -> Family[Scrape]:
+    return Family(Metric(name, MetricType.GAUGE, help_text, labels), samples)
 
 
 def _pull_gauge(name: str, help_text: str, value: Callable[[Pull], float | None]) -> Family[Scrape]:
@@ -21,14 +28,13 @@ def _pull_gauge(name: str, help_text: str, value: Callable[[Pull], float | None]
             if number is not None:
                 yield row.series, number
 
-    return Family(Metric(name, MetricType.GAUGE, help_text, PULL_LABELS), samples)
+    return _gauge(name, help_text, PULL_LABELS, samples)
 
 
 def _layer_gauge(name: str, help_text: str, value: Callable[[Layer], float]) -> Family[Scrape]:
-    def samples(scrape: Scrape) -> list[Sample]:
-        return [(row.series, value(row.layer)) for row in scrape.layers]
-
-    return Family(Metric(name, MetricType.GAUGE, help_text, LAYER_LABELS), samples)
+    return _gauge(
+        name, help_text, LAYER_LABELS, lambda scrape: [(row.series, value(row.layer)) for row in scrape.layers]
+    )
 
 
 def _info(scrape: Scrape) -> Iterator[Sample]:
@@ -51,16 +57,8 @@ def _layer_counts(scrape: Scrape) -> Iterator[Sample]:
                 yield f"{{{labels}{_STATE_LABELS[state]}", count
 
 
-def _rate(pull: Pull) -> float | None:
-    return None if pull.phase.ended else pull.bytes_per_second
-
-
-def _eta(pull: Pull) -> float | None:
-    return None if pull.phase.ended else pull.eta_seconds
-
-
-def _ended_at(pull: Pull) -> float | None:
-    return pull.ended_at if pull.phase.ended else None
+def _while_running(value: Callable[[Pull], float | None]) -> Callable[[Pull], float | None]:
+    return lambda pull: None if pull.phase.ended else value(pull)
 
 
 def _layer_rates(scrape: Scrape) -> Iterator[Sample]:
@@ -79,22 +77,16 @@ PULLS: Final = Section(
     " its port, `digest` is that of the index, or of the manifest where there is no index. The series are there while"
     " the pull runs and for `--pull.linger` after its end. Beyond `--limit.pulls` ended pulls go first.",
     (
-        Family(
-            Metric(
-                "pulltrace_pull_info",
-                MetricType.GAUGE,
-                "Attributes of a pull, always 1; the reference has its tag once that is known, and is empty before.",
-                (*PULL_LABELS, *_INFO_LABELS),
-            ),
+        _gauge(
+            "pulltrace_pull_info",
+            "Attributes of a pull, always 1; the reference has its tag once that is known, and is empty before.",
+            (*PULL_LABELS, *_INFO_LABELS),
             _info,
         ),
-        Family(
-            Metric(
-                "pulltrace_pull_phase",
-                MetricType.GAUGE,
-                "Present phase of a pull, always 1: downloading, unpacking, succeeded, failed or orphaned.",
-                (*PULL_LABELS, "phase"),
-            ),
+        _gauge(
+            "pulltrace_pull_phase",
+            "Present phase of a pull, always 1: downloading, unpacking, succeeded, failed or orphaned.",
+            (*PULL_LABELS, "phase"),
             _phase,
         ),
         _pull_gauge(
@@ -125,12 +117,12 @@ PULLS: Final = Section(
         _pull_gauge(
             "pulltrace_pull_bytes_per_second",
             "Present rate of the download; absent while unknown and once the pull has ended.",
-            _rate,
+            _while_running(lambda pull: pull.bytes_per_second),
         ),
         _pull_gauge(
             "pulltrace_pull_eta_seconds",
             "Time until all bytes are there at the present rate; absent without a rate and once they are there.",
-            _eta,
+            _while_running(lambda pull: pull.eta_seconds),
         ),
         _pull_gauge(
             "pulltrace_pull_start_time_seconds",
@@ -140,20 +132,17 @@ PULLS: Final = Section(
         _pull_gauge(
             "pulltrace_pull_end_time_seconds",
             "Unix time of the pull's end on the node's clock; absent before.",
-            _ended_at,
+            lambda pull: pull.ended_at if pull.phase.ended else None,
         ),
         _pull_gauge(
             "pulltrace_pull_last_progress_timestamp_seconds",
             "Unix time on the node's clock of the last byte or layer.",
             lambda pull: pull.last_progress_at,
         ),
-        Family(
-            Metric(
-                "pulltrace_pull_layers",
-                MetricType.GAUGE,
-                "Layers of a pull in each state: waiting, downloading, downloaded, unpacking, unpacked, cached.",
-                (*PULL_LABELS, "state"),
-            ),
+        _gauge(
+            "pulltrace_pull_layers",
+            "Layers of a pull in each state: waiting, downloading, downloaded, unpacking, unpacked, cached.",
+            (*PULL_LABELS, "state"),
             _layer_counts,
         ),
         _pull_gauge(
@@ -177,22 +166,16 @@ LAYERS: Final = Section(
             "Bytes of the layer that are on the node and were not there before: 0 for a cached one.",
             lambda layer: layer.downloaded,
         ),
-        Family(
-            Metric(
-                "pulltrace_layer_bytes_per_second",
-                MetricType.GAUGE,
-                "Present rate of the layer's download; absent while unknown and once it is complete.",
-                LAYER_LABELS,
-            ),
+        _gauge(
+            "pulltrace_layer_bytes_per_second",
+            "Present rate of the layer's download; absent while unknown and once it is complete.",
+            LAYER_LABELS,
             _layer_rates,
         ),
-        Family(
-            Metric(
-                "pulltrace_layer_state",
-                MetricType.GAUGE,
-                "Present state of a layer, always 1: waiting, downloading, downloaded, unpacking, unpacked or cached.",
-                (*LAYER_LABELS, "state"),
-            ),
+        _gauge(
+            "pulltrace_layer_state",
+            "Present state of a layer, always 1: waiting, downloading, downloaded, unpacking, unpacked or cached.",
+            (*LAYER_LABELS, "state"),
             _layer_states,
         ),
     ),
