@@ -20,8 +20,7 @@ from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.exporters import Access as FleetAccess
 from pulltrace_aggregator.exporters import Discovery, Fleet, Pace
 from pulltrace_aggregator.inbox import Inbox
-from pulltrace_aggregator.kube.access import Access as KubeAccess
-from pulltrace_aggregator.kube.access import source
+from pulltrace_aggregator.kube.access import ApiAccess, source
 from pulltrace_aggregator.kube.cluster import Cluster
 from pulltrace_aggregator.kube.errors import AccessError
 from pulltrace_aggregator.kube.resources import selections
@@ -46,7 +45,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 class _Peers:
     """How the API server and the exporters are asked; made while the configuration is read, to name all its faults."""
 
-    kube: KubeAccess
+    kube: ApiAccess
     exporters: FleetAccess
 
     def __init__(self, clock: Clock) -> None:
@@ -56,7 +55,7 @@ class _Peers:
         """Raises ConfigError."""
         path, context = values[AggregatorConfig.kubeconfig], values[AggregatorConfig.kubernetes_context]
         try:
-            self.kube = KubeAccess(source(str(path) if path else None, context or None), self._clock)
+            self.kube = ApiAccess(source(str(path) if path else None, context or None), self._clock)
         except AccessError as error:
             raise ConfigError([str(error)]) from error
 

@@ -12,8 +12,8 @@ from pulltrace.logs import fields
 from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, Rechecked
+from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
-from pulltrace_aggregator.kube.health import Health
 from pulltrace_aggregator.model.cluster import PodSeen, SliceGone, SliceSeen
 from pulltrace_aggregator.model.view import View
 from pulltrace_aggregator.pods.store import Recheck

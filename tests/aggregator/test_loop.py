@@ -12,7 +12,8 @@ from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox
-from pulltrace_aggregator.kube.health import FeedState, Health, Stage
+from pulltrace_aggregator.kube.cluster import Health
+from pulltrace_aggregator.kube.reflector import Stage, WatchState
 from pulltrace_aggregator.loop import Loop
 from pulltrace_aggregator.model.cluster import PodSeen, SliceSeen
 from pulltrace_aggregator.model.exporter import NodeReading
@@ -34,7 +35,7 @@ class Kubernetes:
 
     def __init__(self) -> None:
         self.together = threading.Barrier(1)
-        self.health = Health((FeedState("pods", "pods"), FeedState("events Pulling", "events")))
+        self.health = Health((WatchState("pods", "pods"), WatchState("events Pulling", "events")))
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         self.together.wait(10)
@@ -75,8 +76,8 @@ def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so()
     setup = AdapterSetup()
     setup.loop.step()
     assert "pods, events Pulling" in setup.loop.published.unready
-    complete = FeedState("pods", "pods", Stage.WATCHING, complete=True)
-    refused = FeedState("events Pulling", "events", Stage.REFUSED, "the right to list events is missing")
+    complete = WatchState("pods", "pods", Stage.WATCHING, complete=True)
+    refused = WatchState("events Pulling", "events", Stage.REFUSED, "the right to list events is missing")
     setup.kubernetes.health = Health((complete, refused))
     setup.loop.step()
     assert setup.loop.published.unready == (
@@ -86,14 +87,14 @@ def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so()
     setup.kubernetes.health = Health((complete, later))
     setup.loop.step()
     assert (setup.loop.published.unready, setup.loop.published.problems) == ("", (refused.problem,))
-    setup.kubernetes.health = Health((FeedState("pods", "pods", Stage.FAILING, "gone"),))
+    setup.kubernetes.health = Health((WatchState("pods", "pods", Stage.FAILING, "gone"),))
     setup.loop.step()
     assert (setup.loop.published.unready, setup.loop.published.problems) == ("", ("gone",))
 
 
 def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -> None:
     setup = AdapterSetup()
-    setup.kubernetes.health = Health((FeedState("pods", "pods", Stage.WATCHING, complete=True),))
+    setup.kubernetes.health = Health((WatchState("pods", "pods", Stage.WATCHING, complete=True),))
     for _ in range(MOST_AT_ONCE):
         setup.inbox.receive(ExporterGone("nobody"))
     setup.inbox.receive(setup.toy.pod().pulling())

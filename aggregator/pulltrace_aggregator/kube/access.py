@@ -58,7 +58,7 @@ def source(kubeconfig: str | None = None, context: str | None = None) -> Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class ApiSession:
     """What a request is sent with; `generation` tells one set of credentials from the next.
 
     `anonymous` says that there is neither a token nor a client certificate.
@@ -71,7 +71,7 @@ class Session:
     anonymous: bool
 
 
-class Access:
+class ApiAccess:
     """Hands out sessions. Safe for use by several threads."""
 
     def __init__(self, load: Load, clock: Clock) -> None:
@@ -94,14 +94,14 @@ class Access:
         """Whether `close` was called."""
         return self._sockets.closed
 
-    def session(self) -> Session:
+    def session(self) -> ApiSession:
         """With a token that is as fresh as its file; raises AccessError."""
         with self._lock:
             headers = self._headers()
             anonymous = not headers and not self._configuration.cert_file
-            return Session(self._generation, self.host.rstrip("/"), self._pool, headers, anonymous)
+            return ApiSession(self._generation, self.host.rstrip("/"), self._pool, headers, anonymous)
 
-    def renew(self, refused: Session) -> bool:
+    def renew(self, refused: ApiSession) -> bool:
         """Read everything anew since the server refused a session; returns whether another try is worth it.
 
         Raises AccessError; the old credentials are kept then.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException
 from typing import Final
@@ -16,11 +17,18 @@ from pulltrace import __version__
 from pulltrace.clock import Clock
 from pulltrace.text import one_line
 from pulltrace_aggregator.kube import decode
-from pulltrace_aggregator.kube.access import Access, Session
-from pulltrace_aggregator.kube.answers import parsed, refusal
-from pulltrace_aggregator.kube.errors import Cut, InvalidAnswer, NotFound, Silent, Stopped, Unreachable
+from pulltrace_aggregator.kube.access import ApiAccess, ApiSession
+from pulltrace_aggregator.kube.errors import (
+    Cut,
+    InvalidAnswer,
+    NotFound,
+    Silent,
+    Stopped,
+    Unreachable,
+    parsed,
+    refusal,
+)
 from pulltrace_aggregator.kube.resources import Request, Right, one_node, one_pod
-from pulltrace_aggregator.kube.timing import Timing
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen
 
 LARGEST_ANSWER: Final = 256 * 1024 * 1024
@@ -39,10 +47,35 @@ HEADERS: Final = {
 }
 
 
-class Client:
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How long the adapter waits for what, in seconds. The defaults are for a cluster."""
+
+    connect: float = 5.0
+    answer: float = 30.0
+    """For the first byte of an answer, and between two."""
+    whole_answer: float = 60.0
+    """For an answer that is no watch."""
+    watch: float = 150.0
+    """That a watch is asked to last, a quarter more or less so that not all end at once."""
+    long_watch: float = 1200.0
+    """The same for what has no bookmarks: a quiet watch has to be listed anew when it has ended."""
+    grace: float = 10.0
+    """Beyond the end that a watch was asked for, before it counts as silent."""
+    at_once: float = 1.0
+    """A watch that ends sooner was not let last."""
+    first_pause: float = 0.5
+    longest_pause: float = 10.0
+    refused_pause: float = 60.0
+    """After an answer that only a person can change: a missing right, a missing API."""
+    longest_asked_pause: float = 120.0
+    """The most that a Retry-After is followed."""
+
+
+class ApiClient:
     """Makes requests, from several threads at once. Ended by `Access.close`, after which all raise Stopped."""
 
-    def __init__(self, access: Access, timing: Timing, clock: Clock) -> None:
+    def __init__(self, access: ApiAccess, timing: Timing, clock: Clock) -> None:
         self._access = access
         self._timing = timing
         self._clock = clock
@@ -100,7 +133,7 @@ class Client:
             body = response.read(LARGEST_COMPLAINT, decode_content=False)
         raise refusal(request.right, response.status, response.headers, body)
 
-    def _sent(self, request: Request, session: Session, patience: float) -> BaseHTTPResponse:
+    def _sent(self, request: Request, session: ApiSession, patience: float) -> BaseHTTPResponse:
         url = f"{session.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
         with self._translated(request.right):
             return session.pool.request(
@@ -158,7 +191,7 @@ class Client:
         self._server_ahead = theirs.timestamp() - self._clock.now().wall
 
 
-def _is_refused(status: int, session: Session) -> bool:
+def _is_refused(status: int, session: ApiSession) -> bool:
     """Whether it is who we are that was refused: without credentials the server asks for rights, not for them."""
     return status == UNAUTHORIZED or (status == FORBIDDEN and session.anonymous)
 

@@ -4,13 +4,11 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-from pulltrace_aggregator.kube.answers import error_event, parsed
-from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.decode import Object
-from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError
+from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, error_event, parsed
 from pulltrace_aggregator.kube.resources import Request, Selection
-from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Seen, Sink
+from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver, Seen
 
 ANY_VERSION: Final = "0"
 """Where to go on from after a list without a version: the server begins with what there is."""
@@ -34,16 +32,16 @@ class ListWatch:
 
     def __init__(
         self,
-        client: Client,
+        client: ApiClient,
         selection: Selection,
-        sink: Sink,
+        receiver: Receiver[Observed],
         progress: Progress,
         timing: Timing,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self._client = client
         self._selection = selection
-        self._sink = sink
+        self._receiver = receiver
         self._progress = progress
         self._timing = timing
         self._jitter = jitter
@@ -78,14 +76,14 @@ class ListWatch:
             for page in self._pages():
                 version = version or _version(page)
                 for item in _items(page):
-                    self._take(self._selection.seen(item, Change.LISTED))
+                    self._report(self._selection.seen(item, Change.LISTED))
         except BaseException:
             # What the rest of the list would have shown is not gone.
             self._known = {**before, **self._known}
             raise
         for uid in before.keys() - self._known.keys():
-            self._sink.receive(before[uid])
-        self._sink.receive(Listed(self._selection.resource, self._selection.namespace, self._selection.detail))
+            self._receiver.receive(before[uid])
+        self._receiver.receive(Listed(self._selection.resource, self._selection.namespace, self._selection.detail))
         self._resource_version = version or ANY_VERSION
 
     def _pages(self) -> Iterator[Object]:
@@ -121,24 +119,24 @@ class ListWatch:
         # First, so that an object which we cannot handle does not come for ever.
         self._resource_version = _version(item) or self._resource_version
         if kind in _CHANGES:
-            self._take(self._selection.seen(item, _CHANGES[kind]))
+            self._report(self._selection.seen(item, _CHANGES[kind]))
         elif kind == "DELETED":
-            self._drop(self._selection.gone(item))
+            self._report_gone(self._selection.gone(item))
         elif kind != "BOOKMARK":
             raise InvalidAnswer(f"{request.right}: a change of an unknown type")
 
-    def _take(self, seen: Seen | None) -> None:
+    def _report(self, seen: Seen | None) -> None:
         if seen is None:
             return
         if self._selection.remembered:
             self._known[_key(seen)] = seen.gone
-        self._sink.receive(seen)
+        self._receiver.receive(seen)
 
-    def _drop(self, gone: Gone | None) -> None:
+    def _report_gone(self, gone: Gone | None) -> None:
         if gone is None:
             return
         self._known.pop(_key(gone), None)
-        self._sink.receive(gone)
+        self._receiver.receive(gone)
 
 
 def _key(one: Seen | Gone) -> str:

@@ -3,59 +3,85 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
 from types import MappingProxyType
 
 from pulltrace.clock import Clock
 from pulltrace.logs import fields
-from pulltrace_aggregator.kube.client import Client
-from pulltrace_aggregator.kube.complaints import Complaint, Complaints
+from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.errors import (
     Cut,
     Expired,
-    Fault,
     Forbidden,
+    InternalError,
     KubernetesError,
     NotFound,
     Stopped,
     Throttled,
 )
-from pulltrace_aggregator.kube.health import FeedState, Stage
 from pulltrace_aggregator.kube.listwatch import ListWatch
 from pulltrace_aggregator.kube.resources import Selection
-from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.model.cluster import Sink
+from pulltrace_aggregator.model.cluster import Observed, Receiver
+from pulltrace_aggregator.problem_log import ProblemLog
 
 log = logging.getLogger(__name__)
 
 
-class Feed:
+class Stage(Enum):
+    """Where the list and watch of a selection stands."""
+
+    STARTING = "starting"
+    LISTED = "listed"
+    WATCHING = "watching"
+    FAILING = "failing"
+    REFUSED = "refused"
+    """Only a person can help: a right is missing, or the server lacks the API. Tried again slowly."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchState:
+    """Of one selection. `problem` says what is wrong, empty when nothing is.
+
+    `complete` means that a list has come to its end once, so that what there was at the start is known. `restarts`
+    counts the ends of watches by reason; that a watch comes to the end that was asked for is no restart.
+    """
+
+    name: str
+    resource: str
+    stage: Stage = Stage.STARTING
+    problem: str = ""
+    complete: bool = False
+    restarts: Mapping[str, int] = field(default_factory=dict)
+
+
+class Reflector:
     """Runs in a thread of its own until `stopping` is set and the client's access is closed."""
 
     def __init__(
         self,
-        client: Client,
+        client: ApiClient,
         selection: Selection,
-        sink: Sink,
-        complaints: Complaints,
+        receiver: Receiver[Observed],
+        problems: ProblemLog,
         stopping: threading.Event,
         timing: Timing,
         clock: Clock,
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        self._following = ListWatch(client, selection, sink, self, timing, jitter)
-        self._complaints = complaints
+        self._following = ListWatch(client, selection, receiver, self, timing, jitter)
+        self._problems = problems
         self._stopping = stopping
         self._timing = timing
         self._clock = clock
         self._jitter = jitter
         self._failures = 0
         self._expired = False
-        self._state = FeedState(selection.name, selection.resource)
+        self._state = WatchState(selection.name, selection.resource)
 
     @property
-    def state(self) -> FeedState:
+    def state(self) -> WatchState:
         """Replaced as a whole with each change."""
         return self._state
 
@@ -77,7 +103,7 @@ class Feed:
             # A fault of ours, in one odd object maybe: said, counted, and no reason to go blind for all the others.
             log.exception("cannot handle what the API server sent", extra=fields(watch=self._state.name))
             self._following.forget()
-            return self._failed(Fault(f"{self._state.name}: {type(error).__name__}"), began)
+            return self._failed(InternalError(f"{self._state.name}: {type(error).__name__}"), began)
         if self._lasted(began) < self._timing.at_once:
             return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
         self._failures, self._expired = 0, False
@@ -89,7 +115,7 @@ class Feed:
 
     def watching(self) -> None:
         """The server has accepted the watch."""
-        self._complaints.withdraw(self._state.name)
+        self._problems.works(self._state.name, watch=self._state.name)
         self._state = replace(self._state, stage=Stage.WATCHING, problem="")
 
     def _lasted(self, began: float) -> float:
@@ -107,7 +133,12 @@ class Feed:
         # A version that is too old is no problem, unless there is one already.
         problem = self._state.problem if isinstance(error, Expired) else str(error)
         if refused or (self._failures > 1 and not mended):  # what is mended at once is nothing to talk about
-            self._complaints.make(self._state.name, Complaint(str(error) if refused else error.reason, str(error)))
+            self._problems.failed(
+                self._state.name,
+                str(error) if refused else error.reason,
+                watch=self._state.name,
+                error=str(error),
+            )
         stage = Stage.REFUSED if refused else Stage.FAILING
         self._state = replace(self._state, stage=stage, problem=problem, restarts=MappingProxyType(counts))
         return 0.0 if mended else self._pause(error)

@@ -62,8 +62,8 @@ class Sockets:
     def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
         """What a PoolManager makes its pools with, so that all their sockets are kept in sight."""
         return {
-            "http": partial(self._pool, HTTPConnectionPool, _Plain),
-            "https": partial(self._pool, HTTPSConnectionPool, _Tls),
+            "http": partial(self._pool, HTTPConnectionPool, _HttpConnection),
+            "https": partial(self._pool, HTTPSConnectionPool, _HttpsConnection),
         }
 
     def _pool(self, kind: type[HTTPConnectionPool], connection: Any, *args: Any, **options: Any) -> HTTPConnectionPool:
@@ -72,7 +72,7 @@ class Sockets:
         return pool
 
 
-class _Seen(HTTPConnection):
+class _TrackedConnection(HTTPConnection):
     """Shows its socket to `Sockets` from before it connects."""
 
     def __init__(self, sockets: Sockets, *args: Any, **options: Any) -> None:
@@ -127,11 +127,11 @@ class _Seen(HTTPConnection):
             self._handle = None
 
 
-class _Plain(_Seen):
+class _HttpConnection(_TrackedConnection):
     """HTTP."""
 
 
-class _Tls(_Seen, HTTPSConnection):
+class _HttpsConnection(_TrackedConnection, HTTPSConnection):
     """HTTPS."""
 
 

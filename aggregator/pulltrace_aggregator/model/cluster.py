@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 from pulltrace.clock import NodeTime, ServerTime
 from pulltrace_aggregator.model.containers import ImageUser
@@ -203,9 +203,12 @@ Gone: TypeAlias = PodGone | EventGone | SliceGone
 Observed: TypeAlias = Seen | Gone | Listed
 
 
-class Sink(Protocol):
-    """Takes what is observed. Called from several threads, which wait for it: it only hands on."""
+T = TypeVar("T", contravariant=True)
 
-    def receive(self, observed: Observed) -> None:
-        """Take one observation; of one selection they come in the API server's order."""
+
+class Receiver(Protocol[T]):
+    """Takes what an adapter tells. Called from the adapter's threads, which wait for it: it only hands on."""
+
+    def receive(self, observed: T, /) -> None:
+        """Take one observation; those of one selection or node come in order."""
         ...

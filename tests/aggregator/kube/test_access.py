@@ -7,7 +7,7 @@ import pytest
 from kubernetes.config import incluster_config  # type: ignore[import-untyped]
 
 from pulltrace.clock import SystemClock
-from pulltrace_aggregator.kube.access import Access, Session, source
+from pulltrace_aggregator.kube.access import ApiAccess, ApiSession, source
 from pulltrace_aggregator.kube.errors import AccessError
 from rig import pki
 from rig.kubernetes.api import kubeconfig
@@ -50,8 +50,8 @@ def pod(tmp_path: Path, ca: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return token
 
 
-def session(path: Path | str | None = None, context: str | None = None) -> Session:
-    access = Access(source(str(path) if path else None, context), SystemClock())
+def session(path: Path | str | None = None, context: str | None = None) -> ApiSession:
+    access = ApiAccess(source(str(path) if path else None, context), SystemClock())
     found = access.session()
     access.close()
     return found

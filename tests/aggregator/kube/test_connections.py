@@ -9,11 +9,10 @@ from dataclasses import replace
 import pytest
 
 from pulltrace.clock import SystemClock
-from pulltrace_aggregator.kube.access import Access, source
-from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.access import ApiAccess, source
+from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.errors import KubernetesError, Stopped
-from pulltrace_aggregator.kube.health import Stage
-from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventSeen, PodGone
 from rig.kubernetes.adapter_setup import QUICK, AdapterSetup
@@ -133,7 +132,7 @@ def test_requests_without_an_answer_end_at_once(fake: FakeCluster, fake_setup: A
 def test_a_handshake_without_an_answer_ends_at_once(fake_setup: AdapterSetup) -> None:
     fake_setup.proxy.freeze()
     following = fake_setup.follow(timing=Timing())
-    fake_setup.proxy.wait_connections(len(following.cluster.health.feeds))
+    fake_setup.proxy.wait_connections(len(following.cluster.health.watches))
     assert ended(following.cluster.close) < AT_ONCE
 
 
@@ -151,7 +150,7 @@ def test_a_connection_that_is_not_taken_ends_at_once(
         following = fake_setup.follow(kubeconfig=str(path), timing=Timing(connect=60))
         # None of them gets through, and none of them gives up.
         time.sleep(0.2)
-        assert {feed.stage for feed in following.cluster.health.feeds} == {Stage.STARTING}
+        assert {watch.stage for watch in following.cluster.health.watches} == {Stage.STARTING}
         took = ended(following.cluster.close)
         for each in waiting:
             each.close()
@@ -161,8 +160,8 @@ def test_a_connection_that_is_not_taken_ends_at_once(
 
 @pytest.mark.contract
 def test_nothing_is_sent_once_the_access_is_closed(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
-    access = Access(source(fake_setup.kubeconfig(fake.admin_token)), SystemClock())
-    client = Client(access, QUICK, SystemClock())
+    access = ApiAccess(source(fake_setup.kubeconfig(fake.admin_token)), SystemClock())
+    client = ApiClient(access, QUICK, SystemClock())
     assert client.pod("default", "none") is None
     access.close()
     with pytest.raises(Stopped):
@@ -174,7 +173,7 @@ def test_no_thread_outlives_the_adapter(fake_setup: AdapterSetup) -> None:
     following = fake_setup.follow()
     following.wait_up()
     watching = {thread for thread in threading.enumerate() if thread.name.startswith("watch ")}
-    assert len(watching) == len(following.cluster.health.feeds)
+    assert len(watching) == len(following.cluster.health.watches)
     assert not any(thread.daemon for thread in watching)
     following.cluster.close()
     assert not any(thread.is_alive() for thread in watching)

@@ -7,8 +7,8 @@ import pytest
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import access as access_module
 from pulltrace_aggregator.kube import resources
-from pulltrace_aggregator.kube.access import Access, source
-from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kube.access import ApiAccess, source
+from pulltrace_aggregator.kube.reflector import Stage
 from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
@@ -89,7 +89,7 @@ def test_refused_credentials_are_not_fetched_again_all_the_time(
         return load()
 
     clock = _Clock()
-    access = Access(counted, clock)
+    access = ApiAccess(counted, clock)
     for _ in range(3):
         access.renew(access.session())
     assert loads == 2

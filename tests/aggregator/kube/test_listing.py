@@ -139,7 +139,7 @@ def test_a_list_whose_rest_is_forgotten_begins_again(setup: AdapterSetup, monkey
                 setup.pod("late")
                 setup.cluster.compact()
 
-    following = setup.follow([resources.waiting_pods(setup.namespace)], sink=Compacting())
+    following = setup.follow([resources.waiting_pods(setup.namespace)], receiver=Compacting())
     following.wait_up()
     assert {each.name for each in following.seen.pods.values()} == {*names, "late"}
     assert following.restarts("pods", "expired") == 1

@@ -10,7 +10,7 @@ import pytest
 from pulltrace_aggregator.kube import client as client_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Refused
-from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Observed, PodSeen
 from rig.kubernetes import objects
@@ -211,7 +211,7 @@ def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Callab
             if isinstance(observed, PodSeen) and observed.name == "odd":
                 raise ZeroDivisionError
 
-    following = pods(sink=Failing())
+    following = pods(receiver=Failing())
     following.wait_up()
     fake_setup.pod("before")
     odd = fake_setup.pod("odd")

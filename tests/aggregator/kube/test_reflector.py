@@ -9,14 +9,13 @@ import pytest
 
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import resources
-from pulltrace_aggregator.kube.client import Client
-from pulltrace_aggregator.kube.complaints import Complaint, Complaints
+from pulltrace_aggregator.kube.client import ApiClient, Timing
+from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.kube.errors import Expired, Forbidden, KubernetesError, Refused, Throttled, Unreachable
-from pulltrace_aggregator.kube.health import Health, Stage
-from pulltrace_aggregator.kube.reflector import Feed
+from pulltrace_aggregator.kube.reflector import Reflector, Stage
 from pulltrace_aggregator.kube.resources import Request
-from pulltrace_aggregator.kube.timing import Timing
+from pulltrace_aggregator.problem_log import ProblemLog
 from rig.kubernetes.recorder import Recorder
 
 pytestmark = pytest.mark.unit
@@ -25,7 +24,7 @@ DOWN = Unreachable("no answer")
 LIST: Object = {"metadata": {"resourceVersion": "7"}, "items": []}
 
 
-class Scripted(Client):
+class Scripted(ApiClient):
     """A client whose watches end as told: with an error, or after so many seconds."""
 
     def __init__(self) -> None:
@@ -55,79 +54,84 @@ def client() -> Scripted:
 
 
 @pytest.fixture
-def feed(client: Scripted) -> Feed:
-    return _feed(client, 1.0)
+def reflector(client: Scripted) -> Reflector:
+    return _reflector(client, 1.0)
 
 
-def _feed(client: Scripted, jitter: float) -> Feed:
-    selection, complaints, stopping = resources.waiting_pods("team"), Complaints(), threading.Event()
-    return Feed(client, selection, Recorder(), complaints, stopping, Timing(), client, lambda: jitter)
+def _reflector(client: Scripted, jitter: float) -> Reflector:
+    selection, stopping = resources.waiting_pods("team"), threading.Event()
+    problems = ProblemLog(logging.getLogger(__name__), "fails", "works", together=True)
+    return Reflector(client, selection, Recorder(), problems, stopping, Timing(), client, lambda: jitter)
 
 
-def pauses(feed: Feed, client: Scripted, *steps: KubernetesError | float) -> list[float]:
+def pauses(reflector: Reflector, client: Scripted, *steps: KubernetesError | float) -> list[float]:
     client.script = list(steps)
-    return [feed.attempt() for _ in steps]
+    return [reflector.attempt() for _ in steps]
 
 
-def test_pauses_grow_to_a_limit_and_begin_anew_after_a_good_time(feed: Feed, client: Scripted) -> None:
-    assert pauses(feed, client, *[DOWN] * 7) == [0.5, 1, 2, 4, 8, 10, 10]
-    assert pauses(feed, client, 150.0, DOWN) == [0, 0.5]
+def test_pauses_grow_to_a_limit_and_begin_anew_after_a_good_time(reflector: Reflector, client: Scripted) -> None:
+    assert pauses(reflector, client, *[DOWN] * 7) == [0.5, 1, 2, 4, 8, 10, 10]
+    assert pauses(reflector, client, 150.0, DOWN) == [0, 0.5]
 
 
 def test_pauses_are_spread(client: Scripted) -> None:
-    assert pauses(_feed(client, 0.0), client, DOWN, DOWN) == [0.25, 0.5]
+    assert pauses(_reflector(client, 0.0), client, DOWN, DOWN) == [0.25, 0.5]
 
 
-def test_a_first_version_that_is_too_old_is_no_reason_to_wait(feed: Feed, client: Scripted) -> None:
+def test_a_first_version_that_is_too_old_is_no_reason_to_wait(reflector: Reflector, client: Scripted) -> None:
     old = Expired(410, "too old")
-    assert pauses(feed, client, old, old, old) == [0, 1, 2]
+    assert pauses(reflector, client, old, old, old) == [0, 1, 2]
     assert client.lists == 3
-    assert not feed.state.problem
+    assert not reflector.state.problem
 
 
 def test_nor_is_one_that_an_outage_has_made_too_old(
-    feed: Feed, client: Scripted, caplog: pytest.LogCaptureFixture
+    reflector: Reflector, client: Scripted, caplog: pytest.LogCaptureFixture
 ) -> None:
     old = Expired(410, "too old")
-    assert pauses(feed, client, DOWN, DOWN, old, 150.0) == [0.5, 1, 0, 0]
-    assert pauses(feed, client, DOWN, old, old) == [0.5, 0, 2]
+    assert pauses(reflector, client, DOWN, DOWN, old, 150.0) == [0.5, 1, 0, 0]
+    assert pauses(reflector, client, DOWN, old, old) == [0.5, 0, 2]
     assert [_said(record) for record in caplog.records] == ["no answer", "too old"]
 
 
 def test_what_only_a_person_can_change_is_tried_slowly(client: Scripted) -> None:
     missing = Forbidden(403, "the right to watch pods is missing")
-    assert pauses(_feed(client, 0.0), client, missing, missing) == [45, 45]
-    assert pauses(_feed(client, 1.0), client, missing, missing) == [75, 75]
+    assert pauses(_reflector(client, 0.0), client, missing, missing) == [45, 45]
+    assert pauses(_reflector(client, 1.0), client, missing, missing) == [75, 75]
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(0, 0.5), (1, 1.25), (30, 37.5), (86400, 150)])
-def test_a_server_may_ask_for_a_pause_up_to_a_limit(feed: Feed, client: Scripted, asked: float, pause: float) -> None:
-    assert pauses(feed, client, Throttled(429, "busy", asked)) == [pause]
+def test_a_server_may_ask_for_a_pause_up_to_a_limit(
+    reflector: Reflector, client: Scripted, asked: float, pause: float
+) -> None:
+    assert pauses(reflector, client, Throttled(429, "busy", asked)) == [pause]
 
 
-def test_a_watch_that_is_ended_at_once_counts_as_cut(feed: Feed, client: Scripted) -> None:
-    assert pauses(feed, client, 0.2, 0.2) == [0.5, 1]
-    assert dict(feed.state.restarts) == {"closed": 2}
+def test_a_watch_that_is_ended_at_once_counts_as_cut(reflector: Reflector, client: Scripted) -> None:
+    assert pauses(reflector, client, 0.2, 0.2) == [0.5, 1]
+    assert dict(reflector.state.restarts) == {"closed": 2}
 
 
-def test_states_follow_what_happens(feed: Feed, client: Scripted) -> None:
+def test_states_follow_what_happens(reflector: Reflector, client: Scripted) -> None:
     def health() -> Health:
-        return Health((feed.state,))
+        return Health((reflector.state,))
 
     assert (health().ready, health().up, health().awaited) == (False, False, ("pods in team",))
-    pauses(feed, client, DOWN)
+    pauses(reflector, client, DOWN)
     assert (health().ready, health().up, health().problems) == (True, False, ("no answer",))
-    pauses(feed, client, 150.0)
-    assert (feed.state.stage, health().up, health().problems) == (Stage.WATCHING, True, ())
-    pauses(feed, client, Refused(500, "oh"), DOWN, DOWN)
+    pauses(reflector, client, 150.0)
+    assert (reflector.state.stage, health().up, health().problems) == (Stage.WATCHING, True, ())
+    pauses(reflector, client, Refused(500, "oh"), DOWN, DOWN)
     assert health().restarts == {("pods", "network"): 3, ("pods", "server_error"): 1}
 
 
-def test_a_problem_is_said_once_when_it_lasts(feed: Feed, client: Scripted, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_problem_is_said_once_when_it_lasts(
+    reflector: Reflector, client: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
-    pauses(feed, client, DOWN, 150.0)
+    pauses(reflector, client, DOWN, 150.0)
     assert not caplog.records
-    pauses(feed, client, *[DOWN] * 4, Refused(500, "oh"), 150.0, 150.0)
+    pauses(reflector, client, *[DOWN] * 4, Refused(500, "oh"), 150.0, 150.0)
     assert [(record.levelname, _said(record)) for record in caplog.records] == [
         ("WARNING", "no answer"),
         ("WARNING", "oh"),
@@ -135,25 +139,12 @@ def test_a_problem_is_said_once_when_it_lasts(feed: Feed, client: Scripted, capl
     ]
 
 
-def test_an_outage_is_said_once_for_all_watches(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO")
-    complaints = Complaints()
-    for watch in ("pods", "events"):
-        complaints.make(watch, Complaint("network", f"no answer to {watch}"))
-    complaints.make("events", Complaint("the right to list events is missing", "the right to list events is missing"))
-    complaints.withdraw("pods")
-    assert [_said(record) for record in caplog.records] == ["no answer to pods", "the right to list events is missing"]
-    complaints.withdraw("events")
-    complaints.withdraw("events")
-    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING", "INFO"]
-
-
 def _said(record: logging.LogRecord) -> object:
     return vars(record)["pulltrace_fields"].get("error")
 
 
 def test_of_several_selections_each_counts(client: Scripted) -> None:
-    good, refused, late = (_feed(client, 1.0) for _ in range(3))
+    good, refused, late = (_reflector(client, 1.0) for _ in range(3))
     pauses(good, client, 150.0)
     pauses(refused, client, Forbidden(403, "no"))
     assert Health((good.state,)).ready

@@ -4,7 +4,7 @@ import pytest
 
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import Forbidden
-from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.model.cluster import PodSeen
 from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
@@ -21,7 +21,7 @@ def test_a_missing_right_is_named_and_the_rest_goes_on(setup: AdapterSetup) -> N
     (problem,) = following.problems
     assert problem.startswith("the right to list events in all namespaces is missing: events is forbidden: User ")
     health = following.cluster.health
-    assert health.awaited == tuple(feed.name for feed in health.feeds if feed.resource == "events")
+    assert health.awaited == tuple(watch.name for watch in health.watches if watch.resource == "events")
     assert not health.ready
     assert not health.up
     setup.pod()

@@ -3,7 +3,7 @@
 import pytest
 
 from pulltrace_aggregator.kube import resources
-from pulltrace_aggregator.kube.health import Stage
+from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
 from rig.kubernetes.adapter_setup import AdapterSetup

@@ -141,7 +141,7 @@ def test_all_namespaces_are_followed_by_one_watch_of_each_kind(setup: AdapterSet
         setup.event(setup.pod(name, namespace=namespace))
     following.seen.wait(lambda: names.keys() <= {each.pod for each in following.seen.events.values()})
     following.seen.wait(lambda: all(following.seen.pod(name) for name in names))
-    assert len(following.cluster.health.feeds) == 1 + len(EVENT_REASONS)
+    assert len(following.cluster.health.watches) == 1 + len(EVENT_REASONS)
 
 
 def test_the_clock_of_the_server_is_known(setup: AdapterSetup) -> None:

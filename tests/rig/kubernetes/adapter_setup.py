@@ -9,13 +9,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pulltrace.clock import SystemClock
-from pulltrace_aggregator.kube.access import Access, source
-from pulltrace_aggregator.kube.client import Client
+from pulltrace_aggregator.kube.access import ApiAccess, source
+from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.cluster import Cluster
-from pulltrace_aggregator.kube.health import FeedState, Stage
+from pulltrace_aggregator.kube.reflector import Stage, WatchState
 from pulltrace_aggregator.kube.resources import Selection, selections
-from pulltrace_aggregator.kube.timing import Timing
-from pulltrace_aggregator.model.cluster import Sink
+from pulltrace_aggregator.model.cluster import Observed, Receiver
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, KubernetesCluster, Object, Rule, kubeconfig
 from rig.kubernetes.proxy import Proxy
@@ -53,7 +52,7 @@ class RunningAdapter:
 
     def wait_stage(self, resource: str, stage: Stage) -> None:
         """Return when every watch of a resource is at this stage."""
-        self.wait(lambda: all(feed.stage is stage for feed in self._feeds(resource)))
+        self.wait(lambda: all(watch.stage is stage for watch in self._watches(resource)))
 
     def wait_restarts(self, resource: str, reason: str, times: int = 1) -> None:
         """Return when watches of a resource were begun anew so often for this reason."""
@@ -69,8 +68,8 @@ class RunningAdapter:
                 raise AssertionError(f"not within {timeout} s: {self.cluster.health}")
             time.sleep(INTERVAL)
 
-    def _feeds(self, resource: str) -> list[FeedState]:
-        return [feed for feed in self.cluster.health.feeds if feed.resource == resource]
+    def _watches(self, resource: str) -> list[WatchState]:
+        return [watch for watch in self.cluster.health.watches if watch.resource == resource]
 
 
 class AdapterSetup:
@@ -114,14 +113,14 @@ class AdapterSetup:
         )
         return str(path)
 
-    def access(self, rules: Iterable[Rule] = READ_EVERYTHING, kubeconfig: str = "") -> Access:
+    def access(self, rules: Iterable[Rule] = READ_EVERYTHING, kubeconfig: str = "") -> ApiAccess:
         """As a new user with these rights, unless a kubeconfig says who."""
-        access = Access(source(kubeconfig or self.kubeconfig(self.cluster.user(rules))), SystemClock())
+        access = ApiAccess(source(kubeconfig or self.kubeconfig(self.cluster.user(rules))), SystemClock())
         self._closing.callback(access.close)
         return access
 
-    def client(self, rules: Iterable[Rule] = READ_EVERYTHING, timing: Timing = QUICK) -> Client:
-        return Client(self.access(rules), timing, SystemClock())
+    def client(self, rules: Iterable[Rule] = READ_EVERYTHING, timing: Timing = QUICK) -> ApiClient:
+        return ApiClient(self.access(rules), timing, SystemClock())
 
     def follow(
         self,
@@ -130,10 +129,10 @@ class AdapterSetup:
         rules: Iterable[Rule] = READ_EVERYTHING,
         kubeconfig: str = "",
         timing: Timing = QUICK,
-        sink: Sink | None = None,
+        receiver: Receiver[Observed] | None = None,
     ) -> RunningAdapter:
         """Start an adapter; everything in the test's namespace is followed unless something else is chosen."""
-        seen = Recorder(sink)
+        seen = Recorder(receiver)
         chosen = tuple(chosen) or selections([self.namespace])
         cluster = Cluster(self.access(rules, kubeconfig), chosen, seen, SystemClock(), timing)
         self._closing.callback(cluster.close)

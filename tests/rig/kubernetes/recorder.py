@@ -12,7 +12,7 @@ from pulltrace_aggregator.model.cluster import (
     Observed,
     PodGone,
     PodSeen,
-    Sink,
+    Receiver,
     SliceGone,
     SliceSeen,
 )
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 class Recorder:
-    """A sink. `log` is all that came; the tables are what one would know from it. `then` is told first."""
+    """A receiver. `log` is all that came; the tables are what one would know from it. `then` is told first."""
 
-    def __init__(self, then: Sink | None = None) -> None:
+    def __init__(self, then: Receiver[Observed] | None = None) -> None:
         self._then = then
         self._changed = threading.Condition()
         self.log: list[Observed] = []

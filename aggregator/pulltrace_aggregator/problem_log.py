@@ -1,0 +1,53 @@
+"""What the log says of a peer that fails: that it does, and that it works again, not each time that it is so."""
+
+import logging
+import threading
+
+from pulltrace.logs import fields
+
+
+class ProblemLog:
+    """Remembers who fails and what was said of it. Safe for use by several threads.
+
+    A subject that has worked is said to fail again after `quiet` seconds at the earliest: one that fails now and then
+    would fill the log. With `together`, what is wrong with one subject is not repeated for others, and that all is well
+    is said when it is so of all: an outage hits all watches at a time, and in several ways while it lasts.
+    """
+
+    def __init__(
+        self, log: logging.Logger, failing: str, working: str, *, quiet: float = 0.0, together: bool = False
+    ) -> None:
+        self._log = log
+        self._failing = failing
+        self._working = working
+        self._quiet = quiet
+        self._together = together
+        self._lock = threading.Lock()
+        self._problems: dict[str, str] = {}
+        self._said_at: dict[str, float] = {}
+
+    def failed(self, subject: str, problem: str, now: float = 0.0, **what: object) -> None:
+        """A subject fails, in place of what was wrong with it before; `problem` is the same for all that share it."""
+        with self._lock:
+            known = problem in self._problems.values() if self._together else subject in self._problems
+            if not known and now - self._said_at.get(subject, float("-inf")) < self._quiet:
+                return
+            self._problems[subject] = problem
+            if not known:
+                self._said_at[subject] = now
+        if not known:
+            self._log.warning(self._failing, extra=fields(**what, reason=problem))
+
+    def works(self, subject: str, **what: object) -> None:
+        """A subject works."""
+        with self._lock:
+            failed = self._problems.pop(subject, None) is not None
+            mended = failed and not (self._together and self._problems)
+        if mended:
+            self._log.info(self._working, extra=fields(**what))
+
+    def forget(self, subject: str) -> None:
+        """The subject is no more."""
+        with self._lock:
+            self._problems.pop(subject, None)
+            self._said_at.pop(subject, None)
