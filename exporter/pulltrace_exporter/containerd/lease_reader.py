@@ -143,6 +143,10 @@ class LeaseReader:
         end, self.created_at = self.created_at, before
         self.adopt(root)
         self.close(client, ingests, snapshotter, version, written=True)
+        if before < root.created_at <= end:
+            # The root comes first: what is older was there, though another pull brought it since `before`.
+            self.created_at = root.created_at
+            return
         described = (*self._contents.values(), *self._found_blobs.values())
         times = [content.created_at for content in described if content is not None]
         # What is younger than the record came for another pull.

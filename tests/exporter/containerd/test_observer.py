@@ -232,6 +232,13 @@ def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpse
     assert lease.created_at == NOW + 3
 
 
+def test_what_another_pull_brought_before_the_root_was_there(containerd: FakeContainerd, watcher: Watcher) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.blobs[PARTS[1]] = (LAYER, NOW + 0.5)
+    (lease,) = watcher.look(3.4, containerd.write(TAG, 3)).inferred
+    assert lease.created_at == NOW + 1
+
+
 def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]
