@@ -132,7 +132,8 @@ class _Link(threading.Thread):
         self.passing = threading.Lock()
 
     def cut(self) -> None:
-        self._cut = True
+        with self.passing:  # what is under way is through, and nothing follows it
+            self._cut = True
 
     def run(self) -> None:
         try:
@@ -150,7 +151,7 @@ class _Link(threading.Thread):
                 continue
             for end in select.select(list(other), [], [], PAUSE)[0]:
                 with self.passing:
-                    if not self._proxy._frozen and not self._pass(end, other[end]):
+                    if self._cut or (not self._proxy._frozen and not self._pass(end, other[end])):
                         return
 
     def _pass(self, end: socket.socket, other: socket.socket) -> bool:
