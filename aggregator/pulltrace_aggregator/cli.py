@@ -88,7 +88,13 @@ def _serve(
         timeout=settings.exporter_timeout,
         sink=inbox,
     )
-    loop = Loop(inbox, Reconciler(clock.now(), _limits(settings), settings.shard.owns), cluster, fleet, clock)
+    loop = Loop(
+        inbox,
+        Reconciler(clock.now(), _limits(settings), settings.shard.owns, settings.exporter_service),
+        cluster,
+        fleet,
+        clock,
+    )
     loaded = program.WebConfigState(settings.web_config_file)
     pages = AggregatorPages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
     server = Server(settings.listen_address, pages.routes(), settings.web_config_file)

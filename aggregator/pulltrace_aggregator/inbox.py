@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from pulltrace.clock import Clock, Instant
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.model.cluster import Observed, PodSeen
+from pulltrace_aggregator.model.cluster import NodeSeen, Observed, PodSeen
 from pulltrace_aggregator.pods.store import Recheck
 
 MOST_AT_ONCE: Final = 5000
@@ -21,7 +21,15 @@ class Rechecked:
     found: PodSeen | None
 
 
-Item: TypeAlias = Observed | ExporterSeen | ExporterGone | Rechecked
+@dataclass(frozen=True, slots=True)
+class NodeRead:
+    """What Kubernetes knows of a node, None where there is none."""
+
+    name: str
+    found: NodeSeen | None
+
+
+Item: TypeAlias = Observed | ExporterSeen | ExporterGone | Rechecked | NodeRead
 
 
 class Inbox:

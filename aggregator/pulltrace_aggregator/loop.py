@@ -11,10 +11,10 @@ from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
 from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, Rechecked
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, NodeRead, Rechecked
 from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
-from pulltrace_aggregator.model.cluster import PodSeen, SliceGone, SliceSeen
+from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceGone, SliceSeen
 from pulltrace_aggregator.model.view import View
 from pulltrace_aggregator.pods.store import Recheck
 
@@ -43,6 +43,10 @@ class Kubernetes(Protocol):
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         """A pod whatever its phase, None where there is none; raises KubernetesError."""
+        ...
+
+    def node(self, name: str) -> NodeSeen | None:
+        """A node, None where there is none; raises KubernetesError."""
         ...
 
 
@@ -84,7 +88,7 @@ class Loop:
         self._wanted: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
         self._ready = False
         self._last_error = ""
-        self._forbidden = False
+        self._forbidden: set[str] = set()
         self._published = Published()
 
     @property
@@ -145,6 +149,8 @@ class Loop:
                 self._reconciler.forget(item.node)
             case Rechecked():
                 self._reconciler.rechecked(item.recheck, item.found, at, ahead)
+            case NodeRead():
+                self._reconciler.node_read(item.name, item.found)
             case SliceSeen() | SliceGone():
                 self._exporters.receive(item)
             case _:
@@ -164,24 +170,32 @@ class Loop:
             if recheck not in self._rechecks:
                 self._rechecks.add(recheck)
                 self._threads.submit(self._recheck, recheck)
+        for name in result.node_reads:
+            self._threads.submit(self._read_node, name)
 
     def _recheck(self, recheck: Recheck) -> None:
         try:
-            found = self._kubernetes.pod(recheck.namespace, recheck.name)
+            self._inbox.receive(Rechecked(recheck, self._kubernetes.pod(recheck.namespace, recheck.name)))
+            self._forbidden.discard("pod")
         except KubernetesError as error:
-            # A right that is missing is missing for all pods, and nothing else tells of this one: logged once.
-            new = isinstance(error, Forbidden) and not self._forbidden
-            self._forbidden = self._forbidden or new
-            log.log(
-                logging.WARNING if new else logging.DEBUG,
-                "cannot read a pod",
-                extra=fields(pod=recheck.name, error=error),
-            )
-        else:
-            self._forbidden = False
-            self._inbox.receive(Rechecked(recheck, found))
+            self._log_unread("pod", recheck.name, error)
         finally:
             self._rechecks.discard(recheck)
+
+    def _read_node(self, name: str) -> None:
+        try:
+            self._inbox.receive(NodeRead(name, self._kubernetes.node(name)))
+        except KubernetesError as error:
+            # Each node is then taken for one that can have an exporter.
+            self._log_unread("node", name, error)
+
+    def _log_unread(self, kind: str, name: str, error: KubernetesError) -> None:
+        """A right that is missing is missing for all objects, and nothing else tells of this one: logged once."""
+        new = isinstance(error, Forbidden) and kind not in self._forbidden
+        if new:
+            self._forbidden.add(kind)
+        level = logging.WARNING if new else logging.DEBUG
+        log.log(level, "cannot read an object of Kubernetes", extra=fields(**{kind: name}, error=error))
 
 
 def _reason(health: Health) -> str:

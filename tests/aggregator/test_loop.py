@@ -11,11 +11,11 @@ import pytest
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox
+from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, NodeRead
 from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.reflector import Stage, WatchState
 from pulltrace_aggregator.loop import Loop
-from pulltrace_aggregator.model.cluster import PodSeen, SliceSeen
+from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceSeen
 from pulltrace_aggregator.model.exporter import NodeReading
 from rig.simulated_cluster import START, Cluster
 from rig.web import wait_until
@@ -40,6 +40,9 @@ class Kubernetes:
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         self.together.wait(10)
         return None
+
+    def node(self, name: str) -> NodeSeen | None:
+        return NodeSeen(name, "windows", "containerd", virtual=False)
 
 
 class Exporters:
@@ -119,6 +122,17 @@ def test_where_a_pod_waits_is_told_once_to_whoever_reads_the_exporters() -> None
     assert len(setup.exporters.slices) == 1
 
 
+def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
+    setup = AdapterSetup()
+    pod = setup.toy.pod()
+    setup.inbox.receive(pod.seen)
+    setup.inbox.receive(pod.pulling())
+    setup.loop.step()
+    ((item, _),) = setup.inbox.wait(10)
+    assert isinstance(item, NodeRead)
+    assert (item.name, item.found and item.found.can_have_exporter) == ("node-1", False)
+
+
 def test_of_many_deleted_pods_one_slow_answer_does_not_wait_for_the_other() -> None:
     setup = AdapterSetup()
     setup.kubernetes.together = threading.Barrier(10)
@@ -155,10 +169,10 @@ def test_a_node_that_cannot_be_judged_costs_itself_only(
 ) -> None:
     reconcile = NodeReconciler.reconcile
 
-    def raise_for_odd(self: NodeReconciler, reading: NodeReading, *others: Any) -> Any:
+    def raise_for_odd(self: NodeReconciler, reading: NodeReading, *others: Any, **options: Any) -> Any:
         if reading.node == "odd":
             raise ZeroDivisionError
-        return reconcile(self, reading, *others)
+        return reconcile(self, reading, *others, **options)
 
     monkeypatch.setattr(NodeReconciler, "reconcile", raise_for_odd)
     setup = AdapterSetup()

@@ -146,12 +146,13 @@ READS = {
     ("", "events", "list"),
     ("", "events", "watch"),
 }
+NODES = {("", "nodes", "get")}
 SLICES = {("discovery.k8s.io", "endpointslices", verb) for verb in ("list", "watch")}
 
 
 def test_the_aggregator_may_read_and_nothing_else() -> None:
     found = rules(new_helm({}), "Role", "ClusterRole")
-    assert found == {("ClusterRole", ""): READS, ("Role", "monitoring"): SLICES}
+    assert found == {("ClusterRole", ""): READS | NODES, ("Role", "monitoring"): SLICES}
 
 
 def test_with_namespaces_listed_its_rights_end_there() -> None:

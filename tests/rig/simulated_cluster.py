@@ -283,6 +283,7 @@ class Cluster:
         server_ahead: float = 0.0,
         node_ahead: float = 0.0,
         owns: Callable[[str], bool] = lambda _: True,
+        exporter: tuple[str, str] | None = None,
         start: Instant = START,
     ) -> None:
         self.now = start
@@ -293,7 +294,8 @@ class Cluster:
         self.nodes: dict[str, SimulatedNode] = {}
         self.pods: list[SimulatedPod] = []
         self._owns = owns
-        self.core = Reconciler(start, limits, owns)
+        self._exporter = exporter
+        self.core = Reconciler(start, limits, owns, exporter)
         self.turn = TickResult(View(), (), frozenset(), frozenset())
 
     @property
@@ -400,7 +402,7 @@ class Cluster:
 
     def restart(self, *, lists: bool = True) -> None:
         """Another aggregator starts, which sees what the API and the exporters show."""
-        self.core = Reconciler(self.now, self.limits, self._owns)
+        self.core = Reconciler(self.now, self.limits, self._owns, self._exporter)
         if lists:
             self.relist()
 

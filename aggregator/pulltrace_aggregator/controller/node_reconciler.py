@@ -81,17 +81,24 @@ class NodeReconciler:
             self._counters.wait_ended(namespace, wait, wait.ended_at)
         wait.counted = True
 
-    def reconcile(self, reading: NodeReading, records: Sequence[PodRecord], now: Monotonic) -> NodeView:
-        """Bring the node's waits and pulls up to now; returns its part of the view."""
+    def reconcile(
+        self, reading: NodeReading, records: Sequence[PodRecord], now: Monotonic, *, expected: bool = True
+    ) -> NodeView:
+        """Bring the node's waits and pulls up to now; returns its part of the view.
+
+        An exporter is `expected` unless the node cannot have one.
+        """
         deadlines = Deadlines(now)
         opened_at = min((wait.opened_at for record in records for wait in record.waits), default=FOREVER)
         silent = is_silent(reading, opened_at, self._limits, deadlines)
         pulls = self._pulls(reading, deadlines, silent=silent)
-        node = NodeNow(reading, pulls, deadlines, silent)
+        coming = any(self._is_coming(record, deadlines) for record in records)
+        node = NodeNow(reading, pulls, deadlines, silent, coming)
         joined, queue = self._advance(records, node)
         unanswered = resolving_stale(reading, self._limits, deadlines)
         rows = tuple(self._row(entry, node, queue, unanswered) for entry in joined)
         status = _status(node, queue, rows, unanswered)
+        status = replace(status, missing=silent and expected and not coming and status.waiting > 0)
         return NodeView(
             status,
             rows,
@@ -101,6 +108,13 @@ class NodeReconciler:
             busy=bool(pulls) or status.active or any(record.may_wait for record in records),
             layers=any(row.pull is not None and needs_layers(row.pull.pull, pulls) for row in rows),
         )
+
+    def _is_coming(self, record: PodRecord, deadlines: Deadlines) -> bool:
+        """Whether the exporter's own pod waits for its image, or got it a moment ago."""
+        if not record.is_exporter:
+            return False
+        ends = [wait.ended_at for wait in record.waits if wait.ended_at is not None]
+        return record.trying or any(not deadlines.reached(end + self._limits.silence) for end in ends)
 
     def _pulls(self, reading: NodeReading, deadlines: Deadlines, *, silent: bool) -> tuple[NodePull, ...]:
         pulls = node_pulls(reading, self._limits, deadlines, silent=silent)
@@ -155,7 +169,7 @@ class NodeReconciler:
         return Facts(
             phase=entry.phase,
             failure=entry.container.failure,
-            silent=node.silent,
+            silent=node.silent and not node.coming,
             runtime_up=node.reading.runtime_up,
             stale=matched.stale if matched else None,
             # The first in line are those whose registry has not answered for too long.
@@ -198,5 +212,4 @@ def _status(node: NodeNow, queue: PullQueue, rows: Sequence[PodPull], unanswered
         resolving_stale=unanswered,
         running=sum(entry.running for entry in node.pulls),
         waiting=waiting,
-        missing=node.silent and waiting > 0,
     )

@@ -6,16 +6,20 @@ alone may have changed something.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Final
 
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler, NodeView
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from pulltrace_aggregator.model.clocks import Moment
-from pulltrace_aggregator.model.cluster import EventSeen, Observed, PodSeen
+from pulltrace_aggregator.model.clocks import NEVER, Moment
+from pulltrace_aggregator.model.cluster import EventSeen, NodeSeen, Observed, PodSeen
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 from pulltrace_aggregator.pods.store import PodStore, Recheck
+
+NODE_RETRY_SECONDS: Final = 60.0
+"""A node that could not be read from the API is asked for again after this long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,8 @@ class Limits:
 class TickResult:
     """What a tick gives: the view, and what others are to do.
 
-    `rechecks` are pods to be looked at now; each is asked for once, and again after a while without an answer. `busy`
+    `rechecks` are pods and `node_reads` nodes to be read from the API now; each is asked for once, and again after a
+    while without an answer. `busy`
     are the nodes to be asked often: a pull is known there, running or ended, or something is waited for, or may be. Of
     `layers`, some of these, the layers matter. `faults` are of this program: what is shown of these nodes is as it was
     before.
@@ -44,23 +49,33 @@ class TickResult:
     rechecks: tuple[Recheck, ...]
     busy: frozenset[str]
     layers: frozenset[str]
+    node_reads: tuple[str, ...] = ()
     faults: tuple[tuple[str, Exception], ...] = ()
 
 
 class Reconciler:
-    """Mutable, and for one thread. `owns` tells which nodes are this replica's."""
+    """Mutable, and for one thread.
+
+    `owns` tells which nodes are this replica's; `exporter` is namespace and name of the exporters' DaemonSet.
+    """
 
     def __init__(
-        self, started: Instant, limits: Limits | None = None, owns: Callable[[str], bool] = lambda _: True
+        self,
+        started: Instant,
+        limits: Limits | None = None,
+        owns: Callable[[str], bool] = lambda _: True,
+        exporter: tuple[str, str] | None = None,
     ) -> None:
         limits = limits or Limits()
         self._owns = owns
         self._counters = Counters(limits.repositories)
-        self._pods = PodStore(owns)
+        self._pods = PodStore(owns, exporter)
         self._nodes = NodeReconciler(self._counters, limits.stale, limits.pod_linger, started.monotonic)
         self._readings: dict[str, NodeReading] = {}
         self._views: dict[str, NodeView] = {}
         self._changed: set[str] = set()
+        self._expected: dict[str, bool] = {}
+        self._asked_at: dict[str, Monotonic] = {}
 
     def observe(self, seen: Observed, now: Instant, server_ahead: float = 0.0) -> None:
         """Take in what the Kubernetes API showed at `now`.
@@ -76,6 +91,11 @@ class Reconciler:
     def rechecked(self, recheck: Recheck, found: PodSeen | None, now: Instant, server_ahead: float = 0.0) -> None:
         """Take in the answer to a recheck: the pod that bears the name now, None where there is none."""
         self._pods.rechecked(recheck, found, Moment(now, server_ahead))
+
+    def node_read(self, name: str, found: NodeSeen | None) -> None:
+        """Take in what Kubernetes knows of a node that `node_reads` asked for, None where there is none."""
+        self._expected[name] = found is None or found.can_have_exporter
+        self._changed.add(name)
 
     def read(self, reading: NodeReading, now: Instant) -> None:
         """Take in how a node's exporter was read at `now`; an answer that nothing has changed costs nothing."""
@@ -105,6 +125,7 @@ class Reconciler:
         return TickResult(
             self._view(),
             rechecks,
+            node_reads=self._node_reads(now.monotonic),
             busy=frozenset(node for node, view in self._views.items() if view.busy),
             layers=frozenset(node for node, view in self._views.items() if view.layers),
             faults=faults,
@@ -125,11 +146,24 @@ class Reconciler:
             records = self._pods.on(node)
             try:
                 if records or node in self._readings:
-                    self._views[node] = self._nodes.reconcile(reading, records, now)
+                    expected = self._expected.get(node, True)
+                    self._views[node] = self._nodes.reconcile(reading, records, now, expected=expected)
                 else:
-                    self._views.pop(node, None)
+                    for remembered in (self._views, self._expected, self._asked_at):
+                        remembered.pop(node, None)
             except Exception as error:  # noqa: BLE001 - told to the caller, and no reason to go blind for all others
                 yield node, error
+
+    def _node_reads(self, now: Monotonic) -> tuple[str, ...]:
+        """Nodes where a pod waits without an exporter that answers: can they have one?"""
+        dark = [
+            name
+            for name, view in self._views.items()
+            if view.status.waiting and view.status.state is not NodeState.OK and name not in self._expected
+        ]
+        due = [name for name in dark if now >= self._asked_at.get(name, NEVER) + NODE_RETRY_SECONDS]
+        self._asked_at.update(dict.fromkeys(due, now))
+        return tuple(due)
 
     def _view(self) -> View:
         pods: list[PodPull] = []

@@ -11,7 +11,7 @@ from pulltrace_aggregator.join.pull_queue import PullQueue
 from pulltrace_aggregator.kubelet.container_status import ImageStatus
 from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
-from pulltrace_aggregator.model.image_names import canonical_reference
+from pulltrace_aggregator.model.image_names import canonical_reference, same_image
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull
 from pulltrace_aggregator.pods.image_wait import ContainerImage, ImageWait
@@ -40,8 +40,9 @@ class JoinedWait:
 
 @dataclass(frozen=True, slots=True)
 class NodeNow:
-    """A node at the moment of the deadlines, and its pulls. `silent` means that no exporter answers for it.
+    """A node at the moment of the deadlines, and its pulls.
 
+    `silent` means that no exporter answers for it, `coming` that it has none yet because its own image is awaited.
     `intents` is since when the kubelet queues an image, by canonical reference.
     """
 
@@ -49,6 +50,7 @@ class NodeNow:
     pulls: tuple[NodePull, ...]
     deadlines: Deadlines
     silent: bool
+    coming: bool = False
     intents: Mapping[str, NodeTime] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,11 +173,24 @@ def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
         if entry.match.pull is not None:
             images[entry.match.pull.key] = entry.container.image
     waiting = (entry.claim for entry in in_line)
+    if node.coming and node.reading.report is None:
+        return _place_by_requests(in_line)
     queue = PullQueue.of(waiting, node.intents, len(node.reading.resolving), node.pulls, images)
     for entry in in_line:
         resolving = canonical_reference(entry.claim.image) in queue.resolving
         entry.phase = PodPhase.RESOLVING if resolving else PodPhase.QUEUED
     return queue
+
+
+def _place_by_requests(in_line: list[JoinedWait]) -> PullQueue:
+    """Without an exporter the kubelet's requests tell the order: the first image is served, in a phase unknown."""
+    if not in_line:
+        return PullQueue()
+    head = min(in_line, key=lambda entry: entry.claim.requested_at or entry.claim.since).container.image
+    queued = [entry for entry in in_line if not same_image(entry.container.image, head)]
+    for entry in queued:
+        entry.phase = PodPhase.QUEUED
+    return PullQueue(head, queued=frozenset(canonical_reference(entry.container.image) for entry in queued))
 
 
 def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
@@ -192,7 +207,7 @@ def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
         return _RUNNING[phases.pop()] if len(phases) == 1 else PodPhase.UNKNOWN
     if pull is not None:
         return PodPhase.FAILED
-    return None if _is_known(entry, node) else PodPhase.UNKNOWN
+    return None if _is_known(entry, node) or node.coming else PodPhase.UNKNOWN
 
 
 def _is_over(entry: JoinedWait, node: NodeNow) -> bool:

@@ -57,7 +57,8 @@ CLUSTER: Final = Section(
         labelled(
             "pulltrace_node_exporter_missing",
             MetricType.GAUGE,
-            "A pod waits for an image on the node and no exporter answers for it, always 1.",
+            "A pod waits for an image on the node and no exporter answers for it, always 1; not where none can run, and"
+            " not while its own image is awaited.",
             ("node",),
             _missing,
         ),

@@ -34,6 +34,7 @@ class PodRecord:
     node: str
     added_at: Monotonic
     api_uid: str = ""
+    is_exporter: bool = False
     created: Monotonic = NEVER
     watched: bool = False
     confirmed: bool = True
@@ -52,6 +53,12 @@ class PodRecord:
     def open_waits(self) -> list[ImageWait]:
         """Those whose image has not come."""
         return [wait for wait in self.waits if wait.ended_at is None]
+
+    @property
+    def trying(self) -> bool:
+        """Whether it waits for an image, and no failure is the last that is known of any."""
+        waiting = [each for each in self.containers.values() if each.wait is not None and each.wait.ended_at is None]
+        return bool(waiting) and all(each.trying for each in waiting)
 
     @property
     def suspicious(self) -> bool:

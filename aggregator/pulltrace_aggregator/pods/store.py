@@ -64,10 +64,14 @@ class FinishedWait:
 
 
 class PodStore:
-    """All pods that wait or may wait. `owns` tells which nodes are this replica's."""
+    """All pods that wait or may wait.
 
-    def __init__(self, owns: Callable[[str], bool] = lambda _: True) -> None:
+    `owns` tells which nodes are this replica's; `exporter` is namespace and name of the exporters' DaemonSet.
+    """
+
+    def __init__(self, owns: Callable[[str], bool] = lambda _: True, exporter: tuple[str, str] | None = None) -> None:
         self._owns = owns
+        self._exporter = exporter
         self._pods: dict[str, PodRecord] = {}
         self._uids: dict[tuple[str, str], str] = {}
         self._nodes: dict[str, dict[str, PodRecord]] = {}
@@ -134,6 +138,7 @@ class PodStore:
             record = self._add(PodRecord(pod.namespace, pod.name, uid, pod.node, moment.monotonic))
         self._name(record)
         record.api_uid = pod.uid
+        record.is_exporter = (pod.namespace, pod.daemonset) == self._exporter
         record.created = moment.of(pod.created_at)
         record.watched = record.confirmed = True
         record.recheck_at, record.left_at = FOREVER, None
