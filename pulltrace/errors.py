@@ -10,8 +10,7 @@ class PulltraceError(Exception):
 class ConfigError(PulltraceError):
     """Configuration that cannot be used.
 
-    `problems` holds all that is wrong, each a sentence naming the flag, variable or key: whoever mends a
-    configuration wants to do it once.
+    `problems` holds everything that is wrong, so that one edit can correct it. Each names the flag, variable or key.
     """
 
     def __init__(self, problems: Iterable[str]) -> None:

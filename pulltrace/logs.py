@@ -1,8 +1,8 @@
 """Logs on stderr, one line each, as logfmt or JSON, on the standard library's logging.
 
-Modules use `logging.getLogger(__name__)` as usual and say particulars as fields instead of in the text:
+Modules use `logging.getLogger(__name__)` as usual and give details as fields, not in the text:
 `logger.warning("containerd does not answer", extra=fields(call="Leases/List", code="UNAVAILABLE"))`.
-Whatever a field holds, it cannot begin a new line or steer a terminal.
+No content of a field can begin a new line or control a terminal.
 """
 
 import json
@@ -49,7 +49,7 @@ def fields(**values: object) -> dict[str, Any]:
 
 
 def configure(level: Level, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Send all logs and Python warnings to `stream` (stderr), replacing what was set up before."""
+    """Send all logs and Python warnings to `stream` (stderr), and to nothing else."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(LineFormatter(RENDERERS[log_format]))
     logging.basicConfig(level=_LEVELS[level], handlers=[handler], force=True)
@@ -63,7 +63,7 @@ def timestamp(unix_time: float) -> str:
 
 
 def logfmt_line(entry: Mapping[str, object]) -> str:
-    """`key=value` pairs, a value in quotes where it would not be told apart otherwise."""
+    """`key=value` pairs; a value that would be ambiguous is in quotes."""
     return " ".join(f"{_NOT_IN_KEYS.sub('_', key)}={_logfmt_value(value)}" for key, value in entry.items())
 
 
@@ -118,7 +118,7 @@ def _logfmt_value(value: object) -> str:
 
 
 def _printable(quoted: str) -> str:
-    """JSON leaves line separators, C1 controls and directional overrides as they are: escape these too."""
+    """Escape what JSON leaves as it is: line separators, C1 controls and directional overrides."""
     if quoted.isprintable():
         return quoted
     return "".join(char if char.isprintable() else json.dumps(char)[1:-1] for char in quoted)

@@ -1,4 +1,4 @@
-"""What is read from a file and from the files that it names, read again when one of them has changed."""
+"""Configuration that is read again when its file, or a file that it names, has changed."""
 
 import logging
 import os
@@ -13,20 +13,20 @@ from pulltrace.logs import fields
 logger = logging.getLogger(__name__)
 
 _CHECK_SECONDS: Final = 1.0
-_SETTLE_SECONDS: Final = 0.5
-"""A file that changed less long ago may still be being written: for a moment it is empty, and asks for nothing."""
+_UNCHANGED_SECONDS: Final = 0.5
+"""A file that changed more recently may be half written: an empty one would demand no password."""
 
 Value = TypeVar("Value")
 Read = Callable[[Path], tuple[Value, Collection[Path]]]
-"""Gives what a file says and all files that were read for it, the file itself among them; raises ConfigError."""
+"""Returns the content of a file and all files that were read, itself included; raises ConfigError."""
 
 
 class Reread(Generic[Value]):
-    """Hands out what `read` last made of the configuration file at `path`.
+    """The configuration that `read` last returned for the file at `path`.
 
-    There is no timer: who uses the value asks for `current()` each time, and the files are looked at once a second
-    at most. Raises ConfigError when made from a wrong file; later a wrong file is logged, and what was read before
-    stays in force. For use by one thread, but for `last_reload_successful`.
+    There is no timer: callers ask for `current()` each time, and the files are checked once a second at most. The
+    constructor raises ConfigError for a wrong file. Later a wrong file is logged, and the previous configuration stays in
+    force. Only `last_reload_successful` may be read from other threads.
     """
 
     def __init__(self, path: Path, read: Read[Value], clock: Clock) -> None:
@@ -48,11 +48,11 @@ class Reread(Generic[Value]):
 
     def _check(self, now: Instant) -> None:
         stamps = _stamps(self._stamps)
-        # What was wrong may have been mended in a file that was not got as far as, so a failure is tried again.
+        # A failed reading may not have reached the file that is corrected now. So it is always tried again.
         if self.last_reload_successful and self._stamps == stamps:
             return
-        if any(stamp and 0 <= now.wall - stamp.changed_at < _SETTLE_SECONDS for stamp in stamps.values()):
-            self._next_check = now.monotonic + _SETTLE_SECONDS
+        if any(stamp and 0 <= now.wall - stamp.changed_at < _UNCHANGED_SECONDS for stamp in stamps.values()):
+            self._next_check = now.monotonic + _UNCHANGED_SECONDS
             return
         try:
             self._value, self._stamps = self._read_stamped(self._stamps)
@@ -65,13 +65,13 @@ class Reread(Generic[Value]):
     def _failed(self, problems: tuple[str, ...]) -> None:
         if problems != self._problems:
             logger.error(
-                "configuration is wrong, the one before stays in force",
+                "configuration is wrong, the previous one stays in force",
                 extra=fields(file=self._path, problems="; ".join(problems)),
             )
         self.last_reload_successful, self._problems = False, problems
 
     def _read_stamped(self, known: Iterable[Path]) -> tuple[Value, "_Stamps"]:
-        # Stamps come first: what changes while being read is then read once more.
+        # The stamps are taken first, so that a file that changes while it is read is read once more.
         stamps = _stamps([self._path, *known])
         value, files = self._read(self._path)
         while not stamps.keys() >= set(files):
@@ -100,7 +100,7 @@ def _stamps(paths: Iterable[Path]) -> dict[Path, _Stamp | None]:
 
 
 def _stamp(path: Path) -> _Stamp | None:
-    """Tell one state of a file from another, symbolic links followed: Kubernetes swaps those of a mounted Secret."""
+    """Identifies one state of a file. Symbolic links are followed: Kubernetes swaps those of a mounted Secret."""
     try:
         status = os.stat(path)  # noqa: PTH116 - called often
     except OSError:

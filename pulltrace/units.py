@@ -70,7 +70,7 @@ def parse_size(text: str) -> int:
 
 
 def _integer(digits: str, text: str, kind: str) -> int:
-    """The number; absurdly long ones are refused in our words, before Python refuses them in its own."""
+    """The number. Very long ones are refused here, with our message instead of Python's."""
     significant = digits.lstrip("0")
     if len(significant) > _MOST_DIGITS:
         raise ValueError(f"{kind} {shortened(text, _SHOWN)!r} is too {'long' if kind == 'duration' else 'large'}")

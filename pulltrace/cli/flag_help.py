@@ -1,4 +1,4 @@
-"""What a table of flags looks like to people: `--help`, the version, a Markdown page."""
+"""A table of flags as text: `--help`, the version, a Markdown page."""
 
 import platform
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ def version_text(program: str) -> str:
 
 
 def build_commit() -> str:
-    """The commit that this was built from, empty when unknown: a build may leave it in `pulltrace/COMMIT`."""
+    """The commit that this was built from, which a build may write to `pulltrace/COMMIT`; empty when unknown."""
     try:
         return (resources.files("pulltrace") / "COMMIT").read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

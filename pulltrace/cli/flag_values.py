@@ -1,6 +1,6 @@
-"""What flags of both programs take: parsers of their values, and the flags that both have.
+"""Parsers of the values of flags, and the flags that both programs have.
 
-Each parser takes the text, empty included, and raises ValueError naming it.
+Each parser takes any text, and raises ValueError with that text.
 """
 
 import re
@@ -21,7 +21,7 @@ _URL_PATH = re.compile(r"/[A-Za-z0-9._~/-]*")
 
 
 def positive_duration(text: str) -> float:
-    """Seconds, more than none."""
+    """Seconds, more than 0."""
     seconds = parse_duration(text)
     if not seconds:
         raise ValueError(f"{text!r} must be longer than 0s")
@@ -67,7 +67,7 @@ def absolute_path(text: str) -> Path:
 
 
 def telemetry_path(text: str) -> str:
-    """The path of a URL that is not taken yet."""
+    """The path of a URL that no other page has."""
     if not _URL_PATH.fullmatch(text):
         raise ValueError(f"{text!r} is no path of a URL: it begins with / and has no query")
     if text in (LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH):
@@ -82,7 +82,7 @@ def _path(text: str) -> Path:
 
 
 def web_listen_address(default: str) -> Flag[ListenAddress]:
-    """The one shared flag whose default differs between the programs."""
+    """The only shared flag whose default differs between the programs."""
     return Flag(
         "web.listen-address",
         ListenAddress.parse,

@@ -2,9 +2,9 @@
 
 A program declares each of its flags once, as an attribute of its `Settings`.
 
-Flags are written as Prometheus' own programs write them: `--name=value` or `--name value`, `--name` and
-`--no-name` for a switch. Each has an environment variable, over which the flag wins. All that is wrong is
-reported at once, what values lead to included.
+Flags have the form of Prometheus' own programs: `--name=value` or `--name value`, and `--name` or `--no-name` for a
+switch. Each has an environment variable; the flag wins over it. All mistakes are reported at once, including those in
+files that values name.
 """
 
 import difflib
@@ -23,14 +23,14 @@ HELP: Final = ("-h", "--help")
 VERSION: Final = "--version"
 
 _SERVICE_LINK = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_|$)|_PORT$|_PORT_[0-9]+_(TCP|UDP|SCTP)(_|$)")
-"""What Kubernetes puts into every container for each Service of its namespace, say one named `pulltrace`."""
+"""Variables that Kubernetes sets in each container for every Service of its namespace, such as `pulltrace`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flag(Generic[T]):
-    """One flag. `default` is written as a user would write it and goes through `parse` like any value.
+    """One flag. `default` has the form in which a user writes it, and goes through `parse` like any value.
 
-    `parse` raises ValueError saying what is wrong with the text, which it names. `default_help` describes a default
+    `parse` raises ValueError with the text and what is wrong with it. `default_help` describes a default
     that is found at run time. As an attribute of `Settings` it is the flag on the class, its value on an instance.
     """
 
@@ -90,7 +90,7 @@ class Given(NamedTuple):
 
 
 class WrongValueError(Exception):
-    """A value is asked for that is wrong, which is said already."""
+    """A value is asked for that is wrong and reported already."""
 
 
 class Values:
@@ -108,7 +108,7 @@ class Values:
 
 
 Check = Callable[[Values], None]
-"""Looks further at values, at the files that they name for example; raises ConfigError."""
+"""Checks values further, such as the files that they name; raises ConfigError."""
 
 
 class FlagTable:
@@ -123,8 +123,8 @@ class FlagTable:
     def parse(self, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Values:
         """The values from flags, else environment, else defaults; raises ConfigError with every problem.
 
-        That includes what `checks` find; one that needs a value that is wrong itself is left out.
-        `--help` and `--version` are skipped: they are answered before anything is parsed.
+        That includes what `checks` find. A check that needs a wrong value is skipped. `--help` and `--version` are
+        skipped as well: they are answered before anything is parsed.
         """
         given, problems = self._scan(argv)
         values: dict[str, Any] = {}
@@ -143,9 +143,9 @@ class FlagTable:
         return taken
 
     def unknown_variables(self, environ: Mapping[str, str]) -> tuple[str, ...]:
-        """Variables with our prefix that belong to no flag: worth a warning, not an end.
+        """Variables with our prefix that belong to no flag, for a warning.
 
-        Kubernetes injects variables of its own when a Service is named `pulltrace…`; these are left out.
+        Those that Kubernetes sets for a Service named `pulltrace…` are left out.
         """
         known = {flag.variable for flag in self.flags}
         ours = (name for name in environ if name.startswith(ENVIRONMENT_PREFIX))
@@ -168,7 +168,7 @@ class FlagTable:
         return given, problems
 
     def _take(self, argument: str, rest: list[str]) -> tuple[Flag[Any], Given]:
-        """The flag and value that `argument` begins; a value of its own is taken out of `rest`."""
+        """The flag and value that `argument` begins; a separate value is removed from `rest`."""
         form, equals, text = argument.partition("=")
         if not argument.startswith("-") or argument in ("-", "--"):
             raise _UsageError(f"unexpected argument {argument!r}")
@@ -204,13 +204,13 @@ class Settings:
     def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
         """The settings from flags, environment and defaults; raises ConfigError with every problem.
 
-        `checks` look further at them than at their text.
+        `checks` check more than the text of the values.
         """
         return cls(cls.table.parse(argv, environ, *checks))
 
 
 def answer(argv: Sequence[str], help_text: Callable[[], str], version: Callable[[], str]) -> str | None:
-    """What to print when help or the version is asked for, the one asked for first; else None."""
+    """What to print for `--help` or `--version`, whichever comes first; None without either."""
     for argument in argv:
         if argument in HELP:
             return help_text()
@@ -220,7 +220,7 @@ def answer(argv: Sequence[str], help_text: Callable[[], str], version: Callable[
 
 
 class _UsageError(Exception):
-    """One argument that makes no sense."""
+    """One argument that is wrong."""
 
 
 def _forms(flag: Flag[Any]) -> Iterable[tuple[str, str]]:
@@ -241,13 +241,13 @@ def _next_value(form: str, rest: list[str]) -> str:
 
 
 def _drop_value(equals: str, rest: list[str]) -> None:
-    """What follows an unknown flag is most likely its value: one mistake is one problem."""
+    """The argument after an unknown flag is most likely its value, so both are one problem."""
     if not equals and rest and not _is_option(rest[0]):
         rest.pop(0)
 
 
 def _is_option(argument: str) -> bool:
-    """Whether an argument cannot be the value of the flag before it; `--flag=--value` can say such a one."""
+    """Whether an argument is a flag, and not the value of the flag before it. `--flag=--value` gives such a value."""
     return argument.startswith("--") or argument in HELP
 
 

@@ -1,4 +1,4 @@
-"""What both commands do alike: answer or serve, end with the right status, and end when told to."""
+"""What both commands do alike: answer or serve, end on a signal, and return the exit status."""
 
 import logging
 import signal
@@ -31,7 +31,7 @@ class Stop(threading.Event):
 def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
     """Print `text` if there is any, else serve until SIGTERM or SIGINT.
 
-    Returns the exit status: 2 for a configuration that cannot be used, 1 after a fault of ours in a vital thread.
+    Returns the exit status: 2 for a configuration that cannot be used, 1 after an internal error in a vital thread.
     """
     if text is not None:
         sys.stdout.write(text)
@@ -55,13 +55,13 @@ def check_web_config(values: Values) -> None:
 
 
 def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thread:
-    """Run in a thread of its own something without which serving would deceive: its fault ends the program."""
+    """Run in a thread of its own. An exception there ends the program, because what is served would be out of date."""
 
     def guarded() -> None:
         try:
             run()
         except Exception:
-            log.exception("a fault of ours ends the program", extra=logs.fields(thread=name))
+            log.exception("internal error, the program ends", extra=logs.fields(thread=name))
             stop.status = EXIT_FAULT
             stop.set()
 
@@ -71,7 +71,7 @@ def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thr
 
 
 def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variables: Iterable[str]) -> None:
-    """Set up the log, and warn of variables that look like a flag's and are none's."""
+    """Set up the log, and warn of variables that look like those of a flag."""
     logs.configure(level, log_format)
     for name in unknown_variables:
         log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
@@ -85,7 +85,7 @@ def _stop_on_signals() -> Stop:
 
 
 class WebConfigState:
-    """Tells the metrics how the last reading of the web configuration went; the server is made after them."""
+    """Tells the metrics how the last reload of the web configuration went. `server` is set once it is built."""
 
     def __init__(self, file: Path | None) -> None:
         self._file = file

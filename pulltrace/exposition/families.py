@@ -16,8 +16,8 @@ State = TypeVar("State")
 LabelValues = tuple[str, ...]
 
 Sample: TypeAlias = tuple[str, float]
-"""What follows the metric's name on the sample's line, `{label="value"}` with a histogram's suffix before it, and
-the value."""
+"""The text after the metric's name on the sample's line, and the value. The text is `{label="value"}`, in a histogram
+with its suffix before it."""
 
 _UNITS: Final = ("bytes", "seconds", "ratio")
 
@@ -42,7 +42,7 @@ class Metric:
 
     @property
     def family(self) -> str:
-        """The name that OpenMetrics knows it by: a counter's has no `_total`."""
+        """Its name in OpenMetrics: that of a counter has no `_total`."""
         return self.name.removesuffix("_total") if self.type is MetricType.COUNTER else self.name
 
     @property
@@ -55,7 +55,7 @@ class Metric:
 
 @dataclass(frozen=True)  # with slots, Python 3.11 cannot call `Family[State](…)`
 class Family(Generic[State]):
-    """A metric and the pure function that reads its samples off the state of a program."""
+    """A metric, and the pure function that makes its samples from the state of a program."""
 
     metric: Metric
     samples: Callable[[State], Iterable[Sample]]
@@ -71,7 +71,7 @@ class Section(Generic[State]):
 
 
 def single(name: str, kind: MetricType, help_text: str, value: Callable[[State], float | None]) -> Family[State]:
-    """One sample without labels, none while the value is not known."""
+    """One sample without labels; none while the value is unknown."""
 
     def samples(state: State) -> Iterator[Sample]:
         number = value(state)
@@ -140,8 +140,8 @@ def series(names: Iterable[str], values: Iterable[str]) -> str:
 def histogram_samples(names: Sequence[str], values: Sequence[str], histogram: Histogram) -> Iterator[Sample]:
     """All samples of a histogram.
 
-    Bounds are written as OpenMetrics wants them, `1.0`, in both formats: else a bucket would be another series
-    for a Prometheus 2 that asks in the other format.
+    Bounds are written as in OpenMetrics, `1.0`, in both formats. Otherwise Prometheus 2 would see another series when
+    it changes the format.
     """
     labels = label_text(names, values)
     before = f"{labels}," if labels else ""

@@ -14,7 +14,7 @@ _PLAIN: Final = ("text/plain", "text/*", "*/*")
 
 
 class TextFormat(Enum):
-    """The formats that are rendered; the value is the content type."""
+    """The formats; the value is the content type."""
 
     PLAIN = "text/plain; version=0.0.4; charset=utf-8"
     OPENMETRICS = f"{_OPENMETRICS}; version={_VERSION}; charset=utf-8"
@@ -23,8 +23,8 @@ class TextFormat(Enum):
 def choose_format(accept: str) -> TextFormat:
     """The format for an Accept header, by its q-values (RFC 9110, section 12.5.1).
 
-    OpenMetrics only where it is asked for by name, in version 1.0.0 or without one. Everything else gets plain
-    text, also what asks for neither: a scrape is better answered than refused.
+    OpenMetrics only if the client names it, in version 1.0.0 or without a version. All others get plain text, even if
+    they accept neither, because a scrape with an answer is better than one without.
     """
     plain: dict[str, float] = {}
     openmetrics = 0.0
@@ -48,7 +48,7 @@ def process_collectors() -> CollectorRegistry:
 
 
 def render_collectors(collectors: Collector, form: TextFormat) -> str:
-    """What prometheus_client says of the collectors, without the end mark of OpenMetrics."""
+    """The collectors' metrics as prometheus_client renders them, without the end mark of OpenMetrics."""
     if form is TextFormat.PLAIN:
         return _render_plain(collectors).decode()
     rendered: bytes = _render_openmetrics(collectors)  # type: ignore[no-untyped-call]
@@ -62,7 +62,7 @@ def _media_range(element: str) -> tuple[str, dict[str, str]]:
 
 
 def _quality(text: str) -> float:
-    """What cannot be read accepts nothing; Python would read `nan` and `1e9` too."""
+    """0 for a malformed value; Python alone would accept `nan` and `1e9`."""
     try:
         quality = float(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""A scrape's text, from a table of families and the state of a program. A family that fails is left out of it."""
+"""Renders a scrape from a table of families and the state of a program. A family that fails is left out."""
 
 import logging
 from collections import Counter
@@ -21,7 +21,7 @@ _State = TypeVar("_State")
 
 
 class Faults:
-    """Families that could not be rendered: counted, and logged once per kind of fault. For use by several threads."""
+    """Counts families that could not be rendered, and logs each kind of fault once. Safe for several threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -53,8 +53,8 @@ class Exposition(Generic[_State]):
         self._collectors = collectors
 
     def render(self, state: _State, form: TextFormat) -> bytes:
-        """The answer to a scrape. Never raises for a family: see `Faults`."""
-        # Encoded family by family: the peak of memory is then two texts of a scrape, not five.
+        """The answer to a scrape. A family that fails goes to `Faults` and raises nothing."""
+        # Each family is encoded at once. Then the peak of memory is twice the text of a scrape, and not five times.
         parts = [self._guarded(family.metric.name, partial(_render, family, state, form)) for family in self._families]
         if self._collectors is not None:
             parts.append(self._guarded(_PROCESS, partial(render_collectors, self._collectors, form)))

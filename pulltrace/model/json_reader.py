@@ -1,4 +1,4 @@
-"""Reading JSON that a stranger wrote: every fault becomes one exception that names the place."""
+"""Reads JSON from another program; each fault becomes an exception that names the place."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,11 +11,11 @@ _T = TypeVar("_T")
 _LARGEST: Final = 2**63 - 1
 
 Kind = Callable[[object], _T]
-"""Turns a JSON value into what is wanted of it, or raises WrongValue."""
+"""Converts a JSON value, or raises WrongValue."""
 
 
 class JsonFault(PulltraceError):
-    """A document that is not what was agreed. `path` leads to the fault, like `pulls[2].digest`; `$` is the whole."""
+    """A document that breaks the format. `path` is where, like `pulls[2].digest`; `$` is the whole document."""
 
     def __init__(self, path: str, problem: str) -> None:
         self.path = path
@@ -23,7 +23,7 @@ class JsonFault(PulltraceError):
 
 
 class WrongValue(Exception):
-    """What is wrong with a value, said before it is known where: `is no text`."""
+    """What is wrong with a value, without its path: `is no text`."""
 
 
 class JsonObject:

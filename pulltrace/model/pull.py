@@ -12,7 +12,7 @@ from pulltrace.clock import NodeTime
 
 
 class Phase(StrEnum):
-    """Where a pull stands. The last three are ends."""
+    """The present step of a pull. The last three are ends."""
 
     DOWNLOADING = "downloading"
     UNPACKING = "unpacking"
@@ -22,7 +22,7 @@ class Phase(StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to a pull in this phase."""
+        """Whether a pull in this phase is over."""
         return self in ENDS
 
 
@@ -30,7 +30,7 @@ ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED)
 
 
 class LayerState(StrEnum):
-    """Where one layer of a pull stands."""
+    """The present step of one layer."""
 
     WAITING = "waiting"
     DOWNLOADING = "downloading"
@@ -74,8 +74,8 @@ class Pull:
     """One image being pulled, or pulled a short while ago.
 
     Sizes are in bytes and None while the manifest has not been read. `*_at` are Unix times on the node's clock:
-    compare them with each other and with the node's report, never with another machine's clock. An exporter knows
-    `requests`, `started_at` and `last_progress_at` of its own pulls; None are those that a node does not tell.
+    compare them with each other and with the node's report, never with another machine's clock. `requests`,
+    `started_at` and `last_progress_at` are None where another node's report does not have them.
     """
 
     key: ImageKey
@@ -104,7 +104,7 @@ class Pull:
 
     @property
     def progress_ratio(self) -> float | None:
-        """Fetched part of what had to be fetched, 0 to 1; 1 when nothing had to be."""
+        """Fetched part of what had to be fetched, 0 to 1; 1 when nothing had to be fetched."""
         if self.size is None or self.cached is None or self.downloaded is None:
             return None
         wanted = self.size - self.cached
@@ -112,7 +112,7 @@ class Pull:
 
     @property
     def eta_seconds(self) -> float | None:
-        """Seconds until all bytes are there at the present rate; None when nobody can say."""
+        """Seconds until all bytes are there at the present rate; None when unknown."""
         if not self.remaining or not self.bytes_per_second:
             return None
         seconds = self.remaining / self.bytes_per_second
@@ -148,8 +148,8 @@ class Daemon:
 class NodeReport:
     """All that one node says of its pulls: the content of the exporter's `/v1/pulls`.
 
-    `now` is the node's clock when the report was made. Of a node that does not tell its time it is the reader's own:
-    then `timed` is False, and instants tell ages and nothing else. `resolving` holds the start of each pull whose
+    `now` is the node's clock when the report was made. `timed` is False for a report without the node's time: then
+    `now` is the reader's clock, and only ages follow from instants. `resolving` holds the start of each pull whose
     registry has not answered yet.
     """
 

@@ -29,7 +29,7 @@ _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(PulltraceError):
-    """A text that is no image reference; the message holds the text, cut when long, and what is wrong."""
+    """A text that is no image reference. The message has the text, shortened, and what is wrong."""
 
     def __init__(self, text: str, problem: str) -> None:
         self.text = text
@@ -55,8 +55,8 @@ class Reference:
     def parse(cls, text: str) -> Self:
         """The reference that `text` means; raises InvalidReference.
 
-        64 hexadecimal digits, with or without `sha256:`, are an image ID and refused: a runtime looks such a
-        text up among its images before it takes it for a name.
+        64 hexadecimal digits, with or without `sha256:`, are refused: a runtime takes them for an image ID and looks
+        among its images first.
         """
         try:
             return cls(*_parts(text))
@@ -95,7 +95,7 @@ class Reference:
 
 
 class _GrammarError(Exception):
-    """What is wrong, said before it is known in which text."""
+    """What is wrong with a text, without the text."""
 
 
 def _parts(text: str) -> tuple[str, str, str | None, str | None]:
@@ -127,7 +127,7 @@ def _split_registry(named: str) -> tuple[str, str]:
 
 
 def _is_registry(first: str) -> bool:
-    """Whether what stands before the first slash is a registry: `team/app` is on Docker Hub."""
+    """Whether the part before the first slash is a registry. In `team/app` it is not: that is on Docker Hub."""
     return first == "localhost" or "." in first or ":" in first or first != first.lower()
 
 

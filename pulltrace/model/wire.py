@@ -1,6 +1,6 @@
 """The JSON form of a node's report, `pulltrace/v1`: what the exporter answers at `/v1/pulls` and the aggregator reads.
 
-Instants become ages in seconds, for a reader on a machine with another clock; a field that is absent is unknown.
+Instants become ages in seconds, because the reader's clock is another. An absent field means unknown.
 The schema is `schema/pulls.schema.json` in this package.
 """
 
@@ -46,8 +46,8 @@ def encode(report: NodeReport, *, layers: bool = True) -> bytes:
 def etag(report: NodeReport, *, layers: bool = True) -> str:
     """The entity tag of `encode`'s answer: the same as long as nothing but time has passed.
 
-    It covers instants, which stand still, where the answer has ages, which do not: that something was seen to move
-    is news even if no size has changed. Weak, as two answers with the same tag differ in their ages.
+    It covers the instants, which stay the same, and not the ages in the answer, which grow. Progress that changes no
+    size changes the tag. The tag is weak, because two answers with the same tag differ in their ages.
     """
     pulls = report.pulls if layers else tuple(replace(pull, layers=()) for pull in report.pulls)
     state = repr((layers, replace(report, now=NodeTime(0.0), pulls=pulls)))
@@ -55,14 +55,13 @@ def etag(report: NodeReport, *, layers: bool = True) -> str:
 
 
 def decode(body: bytes, wall: float = 0.0) -> NodeReport:
-    """The report that a node sent; raises JsonFault, naming the place, for what is none.
+    """The report that a node sent; raises JsonFault, which names the place, for anything else.
 
-    `wall` is the reader's own clock, for a node that does not tell its time: of such a node ages alone are taken, since
-    an instant on its clock says nothing on another. What is absent is unknown. More bytes than there can be are as many
-    as there can be.
+    `wall` is the reader's own clock. It is used for a report without the node's time; then only ages are read, because
+    instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer.
 
-    Not on the wire are a pull's snapshotter, which stays empty, and registry and repository of a queued image: they
-    are read off its reference, and stay empty where that is none.
+    The JSON has no snapshotter, which stays empty, and no registry and repository of a queued image. They come from its
+    reference, and stay empty where that is invalid.
     """
     document = JsonObject.parse(body)
     if (schema := document.need("schema", text)) != SCHEMA:
@@ -134,7 +133,7 @@ def _texts(texts: Iterable[str]) -> list[str]:
 
 
 def _age(now: float, instant: float | None) -> float | None:
-    """Seconds since, to the millisecond. What seems to be in the future began just now: the clock was stepped."""
+    """Seconds since the instant, to the millisecond; 0 for one in the future, which a clock step leaves."""
     return None if instant is None else round(max(0.0, now - instant), 3)
 
 

@@ -9,12 +9,12 @@ from pulltrace.errors import PulltraceError
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\[\]]*)\]|(?P<host>[^\[\]:]*)):(?P<port>[0-9]{1,5})", re.ASCII)
 _BACKLOG = 128
-# The kernel charges unsent bytes to the container; left alone it grows this to megabytes for each slow reader.
+# The kernel charges unsent bytes to the container. By default this grows to megabytes for each slow reader.
 _SEND_BUFFER_BYTES = 256 * 1024
 
 
 class ListenError(PulltraceError):
-    """The address to listen on cannot be had: in use, not of this machine, not permitted, not known."""
+    """The address to listen on cannot be used: taken, not of this machine, not permitted, or unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,7 @@ class ListenAddress:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `host:port`, `[v6]:port` or `:port`.
-
-        Raises:
-            ValueError: It is none of these.
-        """
+        """Read `host:port`, `[v6]:port` or `:port`; raises ValueError for anything else."""
         match = _ADDRESS.fullmatch(text)
         if match is None:
             raise ValueError(f"{text!r} is not host:port, [IPv6 address]:port or :port")
@@ -45,11 +41,7 @@ class ListenAddress:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def bind(self) -> socket.socket:
-        """Open a listening socket.
-
-        Raises:
-            ListenError: The address cannot be had.
-        """
+        """Open a listening socket; raises ListenError."""
         try:
             return self._bind()
         except OSError as error:
@@ -64,7 +56,7 @@ class ListenAddress:
             type=socket.SOCK_STREAM,
             flags=socket.AI_PASSIVE,
         )
-        # A name may have several addresses. As Go's net.Listen does: one of them, IPv4 before IPv6.
+        # A name may have several addresses. One is used, IPv4 before IPv6, as Go's net.Listen does.
         family, _, _, _, address = min(found, key=lambda entry: entry[0] != socket.AF_INET)
         return _listen(family, address)
 

@@ -1,4 +1,4 @@
-"""The file of --web.config.file: a part of Prometheus exporter-toolkit's format, the rest refused by name.
+"""The file of --web.config.file: a part of the format of Prometheus' exporter-toolkit. Other keys are refused by name.
 
 Format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
@@ -22,7 +22,7 @@ _CLIENT_AUTH: Final = {
 _TLS_FILES: Final = ("cert_file", "key_file", "client_ca_file")
 _TLS_KEYS: Final = (*_TLS_FILES, "client_auth_type", "min_version")
 _BCRYPT_HASH: Final = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
-# Above it one check takes more than a second, which is longer than a probe waits.
+# With a higher cost one check takes more than a second, longer than a probe waits.
 _MAX_BCRYPT_COST: Final = 14
 
 
@@ -37,24 +37,20 @@ class TlsSettings:
     min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
 
     def files(self) -> tuple[Path, ...]:
-        """List the files that are read."""
+        """The files that are read."""
         return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path)
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """One web configuration. Without `tls` it is plain HTTP, without `users` nobody is asked."""
+    """One web configuration. Without `tls` it is plain HTTP; without `users` there are no passwords."""
 
     tls: TlsSettings | None = None
     users: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def read_settings(path: Path) -> WebSettings:
-    """Read the file; of the certificates that it names only that they are readable is checked.
-
-    Raises:
-        ConfigError: It cannot be read or is wrong, with all that is wrong.
-    """
+    """Read the file; raises ConfigError with everything that is wrong. Certificates are only checked to be readable."""
     file = ConfigFile(path)
     top = file.top(("tls_server_config", "basic_auth_users"))
     # exporter-toolkit takes a section without anything in it for none.

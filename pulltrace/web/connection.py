@@ -22,19 +22,19 @@ _CHUNK_BYTES: Final = 64 * 1024
 _GOODBYE_SECONDS: Final = 1.0
 _WITHOUT_BODY: Final = (204, 304)
 
-# Its default, 256 KiB, is held by every TLS connection, is kept by the allocator after them, and is of use to
-# those who receive much: here come short requests only.
+# Every TLS connection holds this buffer, and the allocator keeps it afterwards. The default is 256 KiB; here only short
+# requests come in.
 asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What all clients together, and each, may take.
+    """Limits of all clients together and of each.
 
     Attributes:
-        connections: Open at once. When full, the connection longest in its present state goes for a new one.
+        connections: Open at once. Beyond it, the connection longest in its present state is closed for a new one.
             A TLS connection takes 0.1 MB.
-        unsent_bytes: Of answers being sent to all clients; beyond it the oldest of these are cut off.
+        unsent_bytes: Of answers under way to all clients. Beyond it, the oldest of them are cut off.
         header_bytes: Of one request.
         receive_seconds: From the accept, the TLS handshake included, or from the first byte of a further
             request, to the end of its headers.
@@ -53,10 +53,10 @@ class Limits:
 
 
 class Host(Protocol):
-    """What a connection needs of its server."""
+    """What a connection needs from its server."""
 
     def tls(self) -> ssl.SSLContext | None:
-        """Give the context that connections have to have been made with by now."""
+        """The context in force; connections made with another are closed."""
         ...
 
     async def answer(self, request: Request) -> Response:
@@ -64,12 +64,12 @@ class Host(Protocol):
         ...
 
     def changed(self, connection: "Connection") -> None:
-        """Learn that the connection is in another state."""
+        """The connection has changed its state."""
         ...
 
 
 class _RefusedError(Exception):
-    """The client sent what nothing but an error and the end of the connection answers."""
+    """The client's request ends in an error and in the end of the connection."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -98,7 +98,7 @@ class Connection:
                 await self._serve()
         except (OSError, asyncio.CancelledError) as error:  # TimeoutError and ssl.SSLError are OSErrors
             logger.debug("a client is gone: %s", error)
-            _let_go(error)
+            _break_cycles(error)
 
     async def _open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -130,22 +130,22 @@ class Connection:
         self._writer.transport.abort()
         try:
             await self._writer.wait_closed()
-        except OSError as error:  # that of a write, which the stream holds beside the one that ended it
-            _let_go(error)
+        except OSError as error:  # the stream also holds the error of a write
+            _break_cycles(error)
 
     def _forget_unsent(self) -> None:
-        """Have the closing reset the connection: the kernel would go on offering its buffer to who does not read."""
+        """Make closing reset the connection. Otherwise the kernel keeps its buffer for a client that does not read."""
         with contextlib.suppress(OSError):  # closed already
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
     async def _exchange(self) -> bool:
-        """Answer one request; tell whether another may follow."""
+        """Answer one request; returns whether another may follow."""
         try:
             request = await self._receive()
         except _RefusedError as refused:
             await self._refuse(refused.status)
             return False
-        # Who came under an older configuration may not be let in by this one, and has to come again.
+        # The configuration has changed: the client has to connect again under the present one.
         if request is None or self._host.tls() is not self._tls:
             return False
         self._enter(self._limits.answer_seconds)
@@ -160,7 +160,7 @@ class Connection:
             if not isinstance(self._http.next_event(), h11.EndOfMessage):
                 raise _RefusedError(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
         except h11.RemoteProtocolError as error:
-            _let_go(error)
+            _break_cycles(error)
             raise _RefusedError(error.error_status_hint) from error
         return _request(event)
 
@@ -187,7 +187,7 @@ class Connection:
 
     async def _refuse(self, status: int) -> None:
         await self._send("GET", Response(status, headers={"Connection": "close"}))
-        # What is left unread would make the kernel reset the connection, and the client lose the answer.
+        # Unread data would make the kernel reset the connection, and the client would lose the answer.
         self._enter(_GOODBYE_SECONDS)
         if self._writer.can_write_eof():
             self._writer.write_eof()
@@ -231,10 +231,10 @@ def _head(response: Response) -> h11.Response:
     return h11.Response(status_code=response.status, headers=headers, reason=reason)
 
 
-def _let_go(error: BaseException | None) -> None:
-    """Break the cycles of exceptions and the frames in their tracebacks, which asyncio and h11 make.
+def _break_cycles(error: BaseException | None) -> None:
+    """Break the reference cycles between exceptions and the frames in their tracebacks, which asyncio and h11 make.
 
-    Else the connection's memory, OpenSSL's included, waits for a full garbage collection, which comes rarely.
+    Otherwise the connection's memory, including OpenSSL's, stays until a full garbage collection, which is rare.
     """
     while error:
         error.__traceback__ = None

@@ -17,19 +17,19 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 PROBES: Final = frozenset({HEALTHY_PATH, READY_PATH})
-"""Paths that need no password, and that no slow page delays."""
+"""Paths that need no password and that no slow page delays."""
 
 _METHODS: Final = ("GET", "HEAD")
 _GZIP_FROM_BYTES: Final = 512
-# Against the usual level 6: half the time or less, for a tenth more bytes.
+# Compared with the usual level 6: half the time or less, a tenth more bytes.
 _GZIP_LEVEL: Final = 1
 
 
 class Dispatcher:
-    """Answers requests in a few threads of its own.
+    """Answers requests in a few threads.
 
-    Probes, pages and password checks have threads of their own, so that none waits for another kind; what is
-    too much waits in line, one request per connection at most.
+    Probes, pages and password checks have separate threads, so that no kind waits for another. Further requests are
+    queued, at most one per connection.
     """
 
     def __init__(self, routes: Mapping[str, Handler], page_threads: int) -> None:
@@ -39,7 +39,7 @@ class Dispatcher:
         self._checks = ThreadPoolExecutor(1, "web-password")
 
     async def answer(self, request: Request, passwords: Passwords) -> Response:
-        """Answer one request, whatever its handler does."""
+        """Answer one request, even if its handler raises."""
         if request.path not in PROBES and not await self._admits(request, passwords):
             return text_response(401, "unauthorized", www_authenticate='Basic realm="pulltrace"')
         handler = self._routes.get(request.path)
@@ -51,7 +51,7 @@ class Dispatcher:
         return await _in(threads, lambda: _render(handler, request))
 
     def close(self) -> None:
-        """End the threads; one whose handler still runs ends after that."""
+        """End the threads; a handler that runs is not interrupted."""
         for threads in (self._probes, self._pages, self._checks):
             threads.shutdown(wait=False, cancel_futures=True)
 

@@ -1,4 +1,4 @@
-"""What a handler sees and gives back, and the small parts of RFC 9110 that handlers and the server share."""
+"""Requests and responses as handlers see them, and the parts of RFC 9110 that handlers and the server share."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One answer, whole. The server adds the length, the date and, when the client takes it, gzip."""
+    """One whole answer. The server adds the length, the date, and gzip if the client accepts it."""
 
     status: int = 200
     body: bytes = b""
@@ -37,7 +37,7 @@ class Response:
 
 
 Handler = Callable[[Request], Response]
-"""Answers GET and HEAD alike. It runs in a thread; what it raises becomes a 500."""
+"""Answers GET and HEAD alike, in a thread. An exception becomes a 500."""
 
 
 def text_response(status: int, text: str, **headers: str) -> Response:
@@ -49,8 +49,7 @@ def text_response(status: int, text: str, **headers: str) -> Response:
 def parse_target(target: str) -> tuple[str, Mapping[str, tuple[str, ...]]]:
     """Split a request target in origin or absolute form (RFC 9112, section 3.2) into path and query.
 
-    Raises:
-        ValueError: It has neither form, or far more query fields than anything here reads.
+    Raises ValueError if it has neither form, or more than 100 query fields.
     """
     absolute = _ABSOLUTE.match(target)
     local = target[absolute.end() :] if absolute else target
@@ -62,10 +61,10 @@ def parse_target(target: str) -> tuple[str, Mapping[str, tuple[str, ...]]]:
 
 
 def matches_etag(request: Request, etag: str) -> bool:
-    """Tell whether the client already has `etag` (`"…"` or `W/"…"`), so that 304 answers it.
+    """Whether the client already has `etag` (`"…"` or `W/"…"`), so that the answer is 304.
 
-    The comparison is the weak one that RFC 9110, section 13.1.2 asks for. Give weak tags: the server may send
-    the same state with and without gzip.
+    The comparison is the weak one of RFC 9110, section 13.1.2. Use weak tags: the server may send the same state with
+    and without gzip.
     """
     known = request.headers.get("if-none-match", "")
     opaque = etag.removeprefix("W/")
@@ -73,7 +72,7 @@ def matches_etag(request: Request, etag: str) -> bool:
 
 
 def prefers_gzip(accept_encoding: str) -> bool:
-    """Read an Accept-Encoding header (RFC 9110, section 12.5.3): gzip, unless identity is liked better."""
+    """Whether an Accept-Encoding header (RFC 9110, section 12.5.3) accepts gzip and ranks it no lower than identity."""
     weights = dict(_weights(accept_encoding))
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
@@ -86,7 +85,7 @@ def _weights(header: str) -> Iterator[tuple[str, float]]:
 
 
 def _weight(parameter: str) -> float:
-    """Give the q-value; what is malformed accepts nothing, what is no q-value changes nothing."""
+    """The q-value; 0 for a malformed one, 1 for a parameter that is none."""
     name, _, value = parameter.partition("=")
     if name.strip() != "q":
         return 1.0

@@ -1,4 +1,4 @@
-"""What the landing pages of both programs share: HTML without scripts or anything from elsewhere."""
+"""What the landing pages of both programs share: HTML without scripts and without external resources."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
@@ -66,7 +66,7 @@ def landing_response(title: str, links: Iterable[tuple[str, str]], body: Iterabl
 
 
 def table(headings: Sequence[str], rows: Sequence[Sequence[str]], total: int) -> str:
-    """A table of HTML cells, the first of which wraps; `total` is how many rows there would be."""
+    """A table of HTML cells; the first cell of a row wraps. `total` is the number of rows before the limit."""
     head = "".join(f"<th>{heading}</th>" for heading in headings)
     body = "\n".join(_row(row) for row in rows)
     more = f"<p>And {total - len(rows)} more.</p>" if total > len(rows) else ""

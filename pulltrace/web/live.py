@@ -1,4 +1,4 @@
-"""The web configuration in force, re-read when its files change."""
+"""The web configuration in force, read again when its files change."""
 
 import ssl
 from collections.abc import Collection
@@ -12,16 +12,16 @@ from pulltrace.web.passwords import Passwords
 
 @dataclass(frozen=True, slots=True)
 class Security:
-    """What one reading of the configuration asks of clients; without `tls` they speak plain HTTP."""
+    """What the configuration demands of clients. Without `tls` they use plain HTTP."""
 
     tls: ssl.SSLContext | None
     passwords: Passwords
 
 
 class WebConfig:
-    """The file of --web.config.file, read again when it or a file that it names has changed; without one, no demands.
+    """The file of --web.config.file; without a file nothing is demanded.
 
-    Raises ConfigError when made from a wrong file. For use by one thread, but for `last_reload_successful`.
+    The constructor raises ConfigError for a wrong file. Only `last_reload_successful` may be read from other threads.
     """
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
@@ -30,16 +30,16 @@ class WebConfig:
 
     @property
     def last_reload_successful(self) -> bool:
-        """Whether the last reading of a changed file, if there was one, could be put in force."""
+        """Whether the last reload succeeded; True before the first."""
         return self._file is None or self._file.last_reload_successful
 
     def current(self) -> Security:
-        """Give the configuration in force; to be asked for on every connection and request."""
+        """The configuration in force. Call it for every connection and request."""
         return self._file.current() if self._file else self._open
 
 
 def _read(path: Path) -> tuple[Security, Collection[Path]]:
-    # PyYAML takes 1 MB, which only those with such a file pay for.
+    # PyYAML takes 1 MB. It is loaded only where there is such a file.
     from pulltrace.web.config import build_context, read_settings
 
     settings = read_settings(path)

@@ -1,4 +1,4 @@
-"""Basic authentication against bcrypt hashes, with one hashing per password and not one per scrape."""
+"""Basic authentication against bcrypt hashes. A verified password is remembered, so that not every scrape is hashed."""
 
 import base64
 import hmac
@@ -6,12 +6,12 @@ import secrets
 from collections.abc import Mapping
 from typing import Final
 
-# bcrypt reads no further; Go's bcrypt ignores the rest, Python's refuses it since 5.0.
+# bcrypt reads no further. Go's bcrypt ignores the rest; Python's refuses it since 5.0.
 _BCRYPT_BYTES: Final = 72
 
 
 class Passwords:
-    """The users of one reading of the configuration. Without any, everybody is let in."""
+    """The users of one configuration. Without any, everybody is admitted."""
 
     def __init__(self, users: Mapping[str, bytes]) -> None:
         self._users = dict(users)
@@ -21,7 +21,7 @@ class Passwords:
         self._verified: dict[str, bytes] = {}
 
     def remembers(self, authorization: str | None) -> bool:
-        """Tell without hashing whether this Authorization header is let in; False may still be right."""
+        """Whether this Authorization header was verified before. After False, `verify` decides."""
         if not self._users:
             return True
         user, password = _credentials(authorization)
@@ -29,7 +29,7 @@ class Passwords:
 
     def verify(self, authorization: str | None) -> bool:
         """Hash the password of an Authorization header (tens of milliseconds or more) and compare."""
-        import bcrypt  # here: half a megabyte that only those with basic auth pay for
+        import bcrypt  # half a megabyte, loaded only where there is basic authentication
 
         user, password = _credentials(authorization)
         try:
@@ -46,17 +46,17 @@ class Passwords:
 
 
 def bcrypt_cost(hashed: bytes) -> int:
-    """Give the cost of a bcrypt hash, the binary logarithm of its rounds: `$2y$10$…` has 10."""
+    """The cost of a bcrypt hash, the binary logarithm of its rounds: `$2y$10$…` has 10."""
     return int(hashed.split(b"$")[2])
 
 
 def has_credentials(authorization: str | None) -> bool:
-    """Tell whether the header is worth hashing at all."""
+    """Whether the header has a user and a password."""
     return _credentials(authorization) != ("", b"")
 
 
 def _credentials(authorization: str | None) -> tuple[str, bytes]:
-    """Take user and password out of a header (RFC 7617); what is none gives an empty pair."""
+    """User and password of a header (RFC 7617); empty for any other header."""
     scheme, _, encoded = (authorization or "").partition(" ")
     if scheme.lower() != "basic":
         return "", b""

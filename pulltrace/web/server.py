@@ -25,10 +25,7 @@ _ACCEPT_RETRY_SECONDS: Final = 1.0
 
 
 class Server:
-    """Serves `routes`, exact paths, to GET and HEAD.
-
-    Raises ConfigError when made with a wrong `web_config_file`.
-    """
+    """Serves `routes`, exact paths, to GET and HEAD. Raises ConfigError when made with a wrong `web_config_file`."""
 
     def __init__(
         self,
@@ -47,20 +44,16 @@ class Server:
 
     @property
     def last_reload_successful(self) -> bool:
-        """Whether the web configuration, if there is any, could be read when it last changed."""
+        """Whether the last reload of the web configuration succeeded; True without a configuration."""
         return self._config.last_reload_successful
 
     @property
     def port(self) -> int:
-        """The port listened on, once started; for those who asked for port 0."""
+        """The port, once started; needed after listening on port 0."""
         return self._port
 
     def start(self) -> None:
-        """Listen and serve; from the return on clients are answered.
-
-        Raises:
-            ListenError: The address cannot be had.
-        """
+        """Listen and serve; raises ListenError. Clients are answered once this returns."""
         listener = self._listen.bind()
         self._port: int = listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
@@ -69,7 +62,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close all connections, those being answered within a second, and end; harmless when not serving."""
+        """Close all connections, those with an answer under way within a second. Does nothing when not serving."""
         if self._thread is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended already
@@ -91,7 +84,7 @@ class Server:
 
 
 class _Clients:
-    """The open connections, the one longest in its present state first; a `Host` to each."""
+    """The open connections, the one longest in its present state first. It is the `Host` of each."""
 
     def __init__(self, config: WebConfig, dispatcher: Dispatcher, limits: Limits) -> None:
         self._config = config
@@ -102,7 +95,7 @@ class _Clients:
         self._closing = False
 
     def add(self, sock: socket.socket) -> None:
-        """Serve a client, at the cost of the one longest in its present state when there are too many."""
+        """Serve a client. When there are too many, close the connection that is longest in its present state."""
         if len(self._open) >= self._limits.connections:
             self._drop(next(iter(self._open)))
         connection = Connection(sock, self, self._limits)
@@ -111,7 +104,7 @@ class _Clients:
         task.add_done_callback(lambda task: self._ended(connection, sock, task))
 
     def tls(self) -> ssl.SSLContext | None:
-        """Give the context for new connections."""
+        """The context for new connections."""
         security = self._config.current()
         if security is not self._security:
             self._security = security
@@ -123,19 +116,19 @@ class _Clients:
         return await self._dispatcher.answer(request, self._security.passwords)
 
     def changed(self, connection: Connection) -> None:
-        """Learn that the connection is in another state."""
-        if connection in self._open:  # else it was dropped just now
+        """The connection has changed its state."""
+        if connection in self._open:  # otherwise it was just dropped
             self._open[connection] = self._open.pop(connection)
         if self._closing:
             self._drop_idle()
         while sum(other.unsent for other in self._open) > self._limits.unsent_bytes:
             oldest = next(other for other in self._open if other.unsent)
-            if oldest is connection:  # nobody else is left, and an answer of any size goes out alone
+            if oldest is connection:  # the only one left may send an answer of any size
                 break
             self._drop(oldest)
 
     async def close(self) -> None:
-        """Let answers being made go out for a moment, then drop everybody."""
+        """Wait a moment for answers under way, then close all connections."""
         self._closing = True
         self._drop_idle()
         if self._open:
@@ -155,7 +148,7 @@ class _Clients:
         self._open.pop(connection, None)
         sock.close()
         if not task.cancelled() and (error := task.exception()):
-            logger.error("a connection ended by a fault of this program", exc_info=error)
+            logger.error("internal error: a connection ended", exc_info=error)
 
 
 async def _accept(listener: socket.socket, clients: _Clients) -> None:
@@ -163,7 +156,7 @@ async def _accept(listener: socket.socket, clients: _Clients) -> None:
     while True:
         try:
             sock, _ = await loop.sock_accept(listener)
-        except OSError as error:  # no file descriptors left, for one
+        except OSError as error:  # for example, no file descriptors are left
             logger.warning("cannot accept connections", extra=fields(error=error))
             await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
         else:

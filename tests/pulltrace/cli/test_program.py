@@ -62,7 +62,7 @@ def test_a_signal_that_comes_while_it_is_loaded_ends_it_in_order(module: str, nu
 def test_a_fault_in_a_vital_thread_is_said_and_ends_the_program() -> None:
     ended = run("program.start_vital('poller', fail, stop)")
     assert (ended.returncode, ended.stdout) == (1, "closed\n")
-    assert 'msg="a fault of ours ends the program" thread=poller' in ended.stderr
+    assert 'msg="internal error, the program ends" thread=poller' in ended.stderr
     assert "KeyError" in ended.stderr
 
 
