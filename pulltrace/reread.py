@@ -24,9 +24,9 @@ Read = Callable[[Path], tuple[Value, Collection[Path]]]
 class Reread(Generic[Value]):
     """The configuration that `read` last returned for the file at `path`.
 
-    There is no timer: callers ask for `current()` each time, and the files are checked once a second at most. The
-    constructor raises ConfigError for a wrong file. Later a wrong file is logged, and the previous configuration stays in
-    force. Only `last_reload_successful` may be read from other threads.
+    There is no timer: callers ask for `current()` each time, and the files are checked at most once a second. Raises
+    ConfigError when made from a wrong file. Later a wrong file is logged, and the previous configuration stays
+    in force. Only `last_reload_successful` may be read from other threads.
     """
 
     def __init__(self, path: Path, read: Read[Value], clock: Clock) -> None:
