@@ -122,6 +122,10 @@ def _what(words: Sequence[str]) -> tuple[View, tuple[Target, ...], tuple[str, ..
     """What is to be shown: the view, objects that are named, and names of a node or of images."""
     if not words:
         return View.WAITS, (), ()
+    if words[0] in KINDS and len(words) == 1:
+        if KINDS[words[0]] != "pod":
+            raise UsageError(f"{words[0]!r} wants a name", f"a pod of that name is 'pod/{words[0]}'")
+        return View.WAITS, (), ()
     if words[0] in ("node", "nodes", "no"):
         if len(words) != 2:
             raise UsageError("'node' wants the name of one node", HELP_HINT)

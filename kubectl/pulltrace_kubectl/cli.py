@@ -1,5 +1,6 @@
 """Wires the parts: parse, ask, draw; errors become a line, what to do, and an exit status."""
 
+import io
 import os
 import signal
 import sys
@@ -24,6 +25,8 @@ def main(argv: Sequence[str]) -> int:
     # The terminal is put back in order.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ended)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     try:
         return run(arguments.parse(argv))
     except ClientError as error:

@@ -103,6 +103,7 @@ class Looker:
         expected = True
         if self.options.selector:
             pods += self.cluster.pods(self.namespace, self.options.selector)
+            expected = bool(pods)
         for target in self.options.targets:
             if target.kind != "pod":
                 owned, complete = self.cluster.owned(self._one_namespace(), target)

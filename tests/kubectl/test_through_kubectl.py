@@ -86,13 +86,13 @@ def test_a_deployment_stands_for_its_pods(cluster: World) -> None:
 
 def test_a_pod_that_waits_for_no_image_is_told_what_it_waits_for(cluster: World) -> None:
     cluster.aggregator(Answering(SHOP))
-    made = cluster.cluster.api.create(objects.pod("shop", "job", node=""))
+    made = cluster.cluster.api.create(objects.pod("shop", "batch", node=""))
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes fit"}
     cluster.cluster.api.set_status(made, conditions=[condition])
-    done = cluster.client("job")
+    done = cluster.client("batch")
     assert (done.returncode, done.stdout) == (
         0,
-        "shop/job waits for no image, but for a node: Unschedulable: 0/3 nodes fit\n",
+        "shop/batch waits for no image, but for a node: Unschedulable: 0/3 nodes fit\n",
     )
 
 

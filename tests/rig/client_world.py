@@ -143,7 +143,7 @@ class Answering:
                 owner.queries.append(self.path.partition("?")[2])
                 owner.authorizations.append(self.headers.get("Authorization", ""))
                 given = owner.document
-                body = given.encode() if isinstance(given, str) else json.dumps(given).encode()
+                body = given.encode() if isinstance(given, str) else encoded(given)
                 self.send_response(owner.status)
                 self.send_header("Content-Type", "text/plain" if isinstance(given, str) else "application/json")
                 self.send_header("Content-Length", str(len(body)))
@@ -225,6 +225,11 @@ def pull(name: str, **more: Any) -> Document:
         **more,
     }
     return {key: value for key, value in row.items() if value is not None}
+
+
+def encoded(document: Document) -> bytes:
+    """As a program sends it."""
+    return json.dumps(document).encode()
 
 
 @contextmanager

@@ -43,7 +43,7 @@ def outcome(picture: Picture, seen: frozenset[Name] = frozenset()) -> Outcome:
     reasons = [_sentence(wait) for wait in missing]
     reasons += [_nothing_yet(name) for name in _silent(picture, missing, seen)]
     if not picture.expected:
-        reasons.append("not all pods of the workload have been made")
+        reasons.append("not all pods have been made yet")
     return Outcome(State.PENDING if reasons else State.THERE, tuple(reasons), seen)
 
 
@@ -60,7 +60,8 @@ def _silent(picture: Picture, missing: Iterable[Wait], seen: frozenset[Name]) ->
 
 
 def _sentence(wait: Wait) -> str:
-    why = ", ".join(part for part in (wait.cause if wait.cause != "progressing" else "", wait.reason) if part)
+    causes = (wait.cause if wait.cause != "progressing" else "", wait.reason)
+    why = ", ".join(part for part in dict.fromkeys(causes) if part)
     share = f" {int(wait.ratio * 100)}%" if wait.ratio is not None else ""
     return f"{wait.namespace}/{wait.pod} {wait.image}: {wait.phase}{share}" + (f" ({why})" if why else "")
 

@@ -27,7 +27,7 @@ def drawn(picture: Picture, options: Options, form: Form) -> list[Line]:
         case View.PODS if picture.named:
             return pod_lines(picture, form)
         case View.PODS:
-            return [(Span("No such pods."),)]
+            return [(Span("There are no such pods."),)]
         case View.IMAGES if found := rollouts(picture.waits, options.names):
             return image_lines(found, form)
         case View.IMAGES:

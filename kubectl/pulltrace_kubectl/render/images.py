@@ -12,8 +12,8 @@ from pulltrace_kubectl.render.waits import Form, progress
 _COLUMNS: Final = (
     Column("IMAGE", least=14, image=True),
     Column("NODES", right=True),
-    Column("PULLED", rank=2),
-    Column("PHASES", rank=1, least=16),
+    Column("PULLED", rank=4),
+    Column("PHASES", rank=1),
     Column("SLOWEST", rank=3, least=16),
 )
 SLOWEST_SHOWN: Final = 3

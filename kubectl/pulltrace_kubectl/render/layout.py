@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 GAP: Final = "  "
+EXTRA_RANK: Final = 7
+"""A column of this rank is left out before any name is cut."""
 ELLIPSIS: Final = "…"
 
 
@@ -117,12 +119,19 @@ def _fit(table: Table, width: int | None, *, empty: bool) -> tuple[list[int], Ma
     shown = shown or list(natural)
     if width is None:
         return shown, natural
+    for index in sorted(shown, key=lambda index: -table.columns[index].rank):
+        if table.columns[index].rank >= EXTRA_RANK and _total(shown, natural) > width:
+            shown.remove(index)
     while _needed(shown, table, natural) > width:
         last = max(shown, key=lambda index: (table.columns[index].rank, index))
         if table.columns[last].rank == 0:
             break
         shown.remove(last)
     return shown, _shrunk(shown, table, natural, width)
+
+
+def _total(shown: Sequence[int], widths: Mapping[int, int]) -> int:
+    return sum(widths[index] for index in shown) + len(GAP) * (len(shown) - 1)
 
 
 def _needed(shown: Sequence[int], table: Table, natural: Mapping[int, int]) -> int:
@@ -136,7 +145,7 @@ def _smallest(column: Column, natural: int) -> int:
 def _shrunk(shown: Sequence[int], table: Table, natural: Mapping[int, int], width: int) -> Mapping[int, int]:
     """Take from the widest column that can give, until all fit."""
     widths = {index: natural[index] for index in shown}
-    over = sum(widths.values()) + len(GAP) * (len(shown) - 1) - width
+    over = _total(shown, widths) - width
     while over > 0:
         can = [index for index in shown if widths[index] > _smallest(table.columns[index], natural[index])]
         if not can:

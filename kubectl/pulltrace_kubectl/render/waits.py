@@ -38,9 +38,9 @@ class Form:
 
 _COLUMNS: Final = (
     Column("NAMESPACE", least=8),
-    Column("POD", least=10),
+    Column("POD", least=12),
     Column("CONTAINER", rank=6, least=6),
-    Column("IMAGE", least=10, image=True),
+    Column("IMAGE", least=12, image=True),
     Column("NODE", rank=5, least=8),
     Column("PHASE"),
     Column("PROGRESS", rank=1),

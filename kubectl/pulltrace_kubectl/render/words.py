@@ -54,7 +54,7 @@ def bar(ratio: float | None, width: int, *, unicode: bool) -> str:
 def image(reference: str) -> str:
     """A reference with its digest cut short, as people read it."""
     name, at, digest = reference.partition("@")
-    return f"{name}@{digest[:14]}…" if at and len(digest) > 15 else reference
+    return f"{name}@{digest[:19]}" if at else reference
 
 
 def media_type(text: str) -> str:

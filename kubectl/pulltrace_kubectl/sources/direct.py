@@ -25,7 +25,8 @@ class DirectPrograms:
         self._timeout = DEFAULT_TIMEOUT if access.timeout is None else access.timeout or None
         self._session = requests.Session()
         self._session.auth = (access.user, password) if access.user else _no_netrc
-        self._session.verify = access.ca_file or True
+        # Given with each request: $REQUESTS_CA_BUNDLE goes before what a session has.
+        self._verify = access.ca_file or None
         if access.cert_file:
             self._session.cert = (access.cert_file, access.key_file)
 
@@ -64,7 +65,7 @@ class DirectPrograms:
     def _get(self, url: str) -> Any:
         errors = self._requests.exceptions
         try:
-            return self._session.get(url, timeout=self._timeout, allow_redirects=False)
+            return self._session.get(url, timeout=self._timeout, allow_redirects=False, verify=self._verify)
         except errors.SSLError as error:
             raise Unanswered(f"{url}: TLS fails: {_cause(error)}", _tls_remedy(str(error))) from error
         except errors.Timeout as error:
