@@ -4,7 +4,6 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 
 from pulltrace import logs
 from pulltrace.cli import program, startup
@@ -51,29 +50,28 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 def _check_socket(values: Values) -> None:
     try:
-        address, allowed = (
-            values[ExporterConfig.containerd_address],
-            values[ExporterConfig.containerd_allowed_directories],
-        )
-        check_socket(_address(address), allowed)
+        allowed = values[ExporterConfig.containerd_allowed_directories]
+        check_socket(values[ExporterConfig.containerd_address] or find_socket(), allowed)
     except (UnsafeSocketError, PermissionError) as error:
         raise ConfigError([str(error)]) from error
-
-
-def _address(given: Path | None) -> Path:
-    return given or find_socket()
 
 
 def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.Stop) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     clock = SystemClock()
-    address = _address(settings.containerd_address)
+    address = settings.containerd_address or find_socket()
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)
     journal = NonblockingWriter(standard_output(), clock)
+    tracker = Tracker(
+        clock.now(),
+        linger=settings.pull_linger,
+        abandoned=settings.pull_abandoned,
+        label_values=settings.limit_label_values,
+    )
     poller = Poller(
         source,
-        _tracker(settings, clock),
-        _intervals(settings),
+        tracker,
+        Intervals(busy=settings.poll_interval, idle=settings.poll_idle_interval),
         clock,
         intents=IntentFolder(settings.intents_directory).intents,
         write=Journal(settings.node_name, journal.write).write,
@@ -91,19 +89,6 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     journal.close(JOURNAL_PATIENCE_SECONDS)
     source.close()
     server.stop()
-
-
-def _tracker(settings: ExporterConfig, clock: Clock) -> Tracker:
-    return Tracker(
-        clock.now(),
-        linger=settings.pull_linger,
-        abandoned=settings.pull_abandoned,
-        label_values=settings.limit_label_values,
-    )
-
-
-def _intervals(settings: ExporterConfig) -> Intervals:
-    return Intervals(busy=settings.poll_interval, idle=settings.poll_idle_interval)
 
 
 def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Callable[[], bool | None]) -> ExporterPages:

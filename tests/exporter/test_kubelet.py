@@ -8,15 +8,10 @@ from pathlib import Path
 import pytest
 
 from pulltrace.clock import NodeTime
-from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.kubelet import MAX_FILE_BYTES, MAX_FILES, IntentFolder
 from pulltrace_exporter.model.observation import Intent
-from pulltrace_exporter.tracking.queue import parse_intents, queued, references_of
 
 pytestmark = pytest.mark.unit
-
-ROOT = "sha256:" + "a" * 64
-OTHER_ROOT = "sha256:" + "b" * 64
 
 
 def intend(
@@ -116,43 +111,3 @@ def test_a_folder_that_cannot_be_read_is_said_once(tmp_path: Path, caplog: pytes
         folder.intents()
         folder.intents()
     assert [record.message for record in caplog.records] == ["the kubelet's pull intents cannot be read"]
-
-
-def waiting(*images: str) -> list[Intent]:
-    return [Intent(image, NodeTime(1000.0 + number)) for number, image in enumerate(images)]
-
-
-def test_images_without_a_pull_are_queued_with_their_tags() -> None:
-    images = queued(parse_intents(waiting("registry.example:5000/team/app:v1", "busybox")), [], 0)
-    assert [(image.registry, image.repository, image.reference, image.since) for image in images] == [
-        ("registry.example", "team/app", "registry.example:5000/team/app:v1", 1000.0),
-        ("docker.io", "library/busybox", "busybox", 1001.0),
-    ]
-
-
-def test_a_running_pull_takes_the_oldest_intent_for_its_repository() -> None:
-    line = parse_intents(waiting("app:v1", "app:v2", "other:v1"))
-    left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
-    assert [image.reference for image in left] == ["app:v2", "other:v1"]
-
-
-def test_a_running_pull_takes_the_intent_with_its_digest_first() -> None:
-    line = parse_intents(waiting("app:v1", f"app@{OTHER_ROOT}", f"app@{ROOT}"))
-    left = queued(line, [ImageKey("docker.io", "library/app", ROOT)], 0)
-    assert [image.reference for image in left] == ["app:v1", f"app@{OTHER_ROOT}"]
-
-
-def test_the_oldest_images_left_are_those_whose_registry_has_not_answered() -> None:
-    left = queued(parse_intents(waiting("slow:v1", "next:v1")), [], 1)
-    assert [image.reference for image in left] == ["next:v1"]
-
-
-def test_a_tag_is_known_only_when_one_intent_can_be_meant() -> None:
-    key = ImageKey("docker.io", "library/app", ROOT)
-    assert references_of(parse_intents(waiting("app:v1", "other:v1")), key) == ("app:v1",)
-    assert references_of(parse_intents(waiting("app:v1", "app:v2")), key) == ()
-    assert references_of(parse_intents(waiting(f"app@{OTHER_ROOT}")), key) == ()
-
-
-def test_an_intent_that_is_no_reference_is_passed_over() -> None:
-    assert [item.intent.reference for item in parse_intents(waiting("UPPER/Case:!", "app"))] == ["app"]

@@ -1,9 +1,8 @@
 """The landing page of the exporter: what its node pulls now."""
 
-from collections.abc import Iterable
 from typing import Final
 
-from pulltrace.model.pull import LayerState, NodeReport, Phase, Pull, QueuedImage
+from pulltrace.model.pull import LayerState, NodeReport, Phase, Pull
 from pulltrace.web import Response
 from pulltrace.web.landing import MOST_ROWS, duration_text, html_text, landing_response, size_text, table
 
@@ -45,13 +44,14 @@ def _pulls(report: NodeReport) -> str:
 
 
 def _row(pull: Pull, now: float) -> tuple[str, ...]:
+    rate, eta = pull.bytes_per_second, pull.eta_seconds
     return (
         _image(pull),
         _phase(pull),
         _progress(pull),
         _downloaded(pull),
-        _rate(pull),
-        _left(pull),
+        "" if rate is None else f"{size_text(rate)}/s",
+        "" if eta is None else duration_text(eta),
         _layers(pull),
         _time(pull, now),
     )
@@ -81,14 +81,6 @@ def _downloaded(pull: Pull) -> str:
     return f"{size_text(pull.downloaded)} of {size_text(pull.size - pull.cached)}{cached}"
 
 
-def _rate(pull: Pull) -> str:
-    return "" if pull.bytes_per_second is None else f"{size_text(pull.bytes_per_second)}/s"
-
-
-def _left(pull: Pull) -> str:
-    return "" if pull.eta_seconds is None else duration_text(pull.eta_seconds)
-
-
 def _layers(pull: Pull) -> str:
     done = sum(pull.layer_counts[state] for state in _DONE)
     return "" if pull.size is None else f"{done} of {len(pull.layers)}"
@@ -105,8 +97,6 @@ def _queue(report: NodeReport) -> str:
     if not report.queued:
         return ""
     queued = sorted(report.queued, key=lambda image: image.since)
-    return f"<h2>Queue of the kubelet: {len(queued)}</h2>\n<ol>{_entries(queued[:MOST_ROWS], report.now)}</ol>"
-
-
-def _entries(queued: Iterable[QueuedImage], now: float) -> str:
-    return "".join(f"<li>{html_text(image.reference)}, for {duration_text(now - image.since)}</li>" for image in queued)
+    ages = ((image.reference, duration_text(report.now - image.since)) for image in queued[:MOST_ROWS])
+    entries = "".join(f"<li>{html_text(reference)}, for {age}</li>" for reference, age in ages)
+    return f"<h2>Queue of the kubelet: {len(queued)}</h2>\n<ol>{entries}</ol>"

@@ -37,16 +37,6 @@ class PullLayers(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """What has series, and how much was left out because a limit was reached."""
-
-    pulls: tuple[PullLayers, ...]
-    queued: tuple[QueuedImage, ...]
-    suppressed_pulls: int
-    suppressed_layers: int
-
-
-@dataclass(frozen=True, slots=True)
 class Process:
     """What the metrics say of this program itself.
 
@@ -110,18 +100,27 @@ class Scraper:
         self._labels: dict[Hashable, tuple[str, str]] = {}
 
     def render(self, view: View, now: float, form: TextFormat) -> bytes:
-        """The text of a scrape of `view` at `now`, Unix time."""
-        selection = select(view, self._limits, now)
-        pulls, layers = self._rows(selection.pulls)
+        """The text of a scrape of `view` at `now`, Unix time on the node's clock, within the limits.
+
+        Beyond the limit ended pulls go first, those that ended longest ago before others; then the running ones that
+        began last, so that a series that is there stays. Images in the queue have the same limit of their own.
+        """
+        limits = self._limits
+        queue = _distinct(view.queued)
+        queued = _first(limits.pulls, queue, lambda image: image.since)
+        kept = {id(pull) for pull in _first(limits.pulls, view.pulls, _importance)}
+        wanted = [PullLayers(pull, _wanted_layers(pull, limits, now)) for pull in view.pulls]
+        shown = _within(limits.layers, [entry for entry in wanted if id(entry.pull) in kept])
+        pulls, layers = self._rows(shown)
         scrape = Scrape(
             view=view,
             now=now,
             pulls=pulls,
             layers=layers,
-            queued=selection.queued,
+            queued=queued,
             suppressed={
-                "pull": selection.suppressed_pulls,
-                "layer": selection.suppressed_layers,
+                "pull": len(view.pulls) - len(kept) + len(queue) - len(queued),
+                "layer": _count(wanted) - len(layers),
                 "registry": view.totals.suppressed_registries,
                 "media_type": view.totals.suppressed_media_types,
             },
@@ -152,26 +151,6 @@ def _layer_labels(pull_labels: str, layer: Layer) -> tuple[str, str]:
 
 def _braced(labels: str) -> tuple[str, str]:
     return labels, f"{{{labels}}}"
-
-
-def select(view: View, limits: SeriesLimits, now: float) -> Selection:
-    """Apply the limits at `now`, Unix time on the node's clock.
-
-    Beyond the limit ended pulls go first, those that ended longest ago before others; then the running ones that
-    began last, so that a series that is there stays. Images in the queue have the same limit of their own.
-    """
-    queue = _distinct(view.queued)
-    pulls = _first(limits.pulls, view.pulls, _importance)
-    queued = _first(limits.pulls, queue, lambda image: image.since)
-    wanted = [PullLayers(pull, _wanted_layers(pull, limits, now)) for pull in view.pulls]
-    kept = {id(pull) for pull in pulls}
-    shown = _within(limits.layers, [entry for entry in wanted if id(entry.pull) in kept])
-    return Selection(
-        pulls=shown,
-        queued=tuple(queued),
-        suppressed_pulls=len(view.pulls) - len(pulls) + len(queue) - len(queued),
-        suppressed_layers=_count(wanted) - _count(shown),
-    )
 
 
 def _importance(pull: Pull) -> tuple[bool, float]:

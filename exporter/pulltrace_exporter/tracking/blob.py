@@ -1,7 +1,6 @@
 """How much of each blob is on the node, how fast it comes, and how much of it came while the exporter watched."""
 
 from collections import OrderedDict, deque
-from dataclasses import dataclass
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace_exporter.model.observation import BlobInfo, Ingest
@@ -115,12 +114,6 @@ class Blob:
         return None if self.complete or self.rate is None else self.rate.per_second(at)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unfinished:
-    started_at: NodeTime
-    downloaded: int
-
-
 class UnfinishedIngests:
     """How far ingests were when the pull that fed them ended, so that a resumption counts only what is new.
 
@@ -128,24 +121,23 @@ class UnfinishedIngests:
     """
 
     def __init__(self) -> None:
-        self._ingests: OrderedDict[str, _Unfinished] = OrderedDict()
+        self._ingests: OrderedDict[str, tuple[NodeTime, int]] = OrderedDict()
 
     def remember(self, ingest: Ingest, downloaded: int) -> None:
         """Keep an unfinished ingest of which so many bytes are accounted for."""
-        self._ingests[ingest.digest] = _Unfinished(ingest.started_at, downloaded)
+        self._ingests[ingest.digest] = ingest.started_at, downloaded
         self._ingests.move_to_end(ingest.digest)
         if len(self._ingests) > REMEMBERED_INGESTS:
             self._ingests.popitem(last=False)
 
     def resumed(self, ingest: Ingest) -> int | None:
         """How many bytes of this very ingest are accounted for; None for one never seen before."""
-        known = self._ingests.get(ingest.digest)
-        return known.downloaded if known and known.started_at == ingest.started_at else None
+        started_at, downloaded = self._ingests.get(ingest.digest, (None, 0))
+        return downloaded if started_at == ingest.started_at else None
 
     def downloaded(self, digest: str) -> int:
         """How many bytes of a blob are accounted for that was completed between two polls."""
-        known = self._ingests.get(digest)
-        return known.downloaded if known else 0
+        return self._ingests[digest][1] if digest in self._ingests else 0
 
     def forget(self, digest: str) -> None:
         """The blob is complete."""

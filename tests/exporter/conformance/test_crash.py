@@ -8,7 +8,7 @@ from rig.node_setup import NodeSetup
 AFTER = 2 * MIB + 600_000
 
 
-def test_the_ghost_of_a_crash_is_orphaned_and_the_retry_succeeds(own_setup: NodeSetup) -> None:
+def test_the_stale_lease_of_a_crash_is_orphaned_and_the_retry_succeeds(own_setup: NodeSetup) -> None:
     setup = own_setup
     image = setup.push(layers=[4 * MIB, 300_000])
     exporter = setup.exporter()
@@ -17,20 +17,20 @@ def test_the_ghost_of_a_crash_is_orphaned_and_the_retry_succeeds(own_setup: Node
     assert down.phase(image) == "downloading", "nobody knows better while containerd is down"
     assert exporter.get("/-/ready").status == 200
     setup.node.start()
-    ghost = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
-    assert ghost.up
-    assert ghost.ended == {"orphaned": 1}
-    assert ghost.in_progress["downloading"] == 0
+    stale = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
+    assert stale.up
+    assert stale.ended == {"orphaned": 1}
+    assert stale.in_progress["downloading"] == 0
 
     setup.pulled(image)
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
-    assert end.pull(image).start > ghost.pull(image).end
+    assert end.pull(image).start > stale.pull(image).end
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image)
 
 
-def test_a_retry_at_once_after_the_crash_takes_the_ghost_s_place(own_setup: NodeSetup) -> None:
+def test_a_retry_at_once_after_the_crash_takes_the_place_of_the_stale_lease(own_setup: NodeSetup) -> None:
     """The kubelet does not wait until the exporter has made up its mind."""
     setup = own_setup
     image = setup.push(layers=[4 * MIB, 300_000])
@@ -49,7 +49,7 @@ def test_a_retry_at_once_after_the_crash_takes_the_ghost_s_place(own_setup: Node
     assert end.layer_bytes == layer_size(image)
 
 
-def test_an_exporter_started_after_the_crash_shows_the_ghost_as_what_it_is(own_setup: NodeSetup) -> None:
+def test_an_exporter_started_after_the_crash_shows_the_stale_lease_as_what_it_is(own_setup: NodeSetup) -> None:
     setup = own_setup
     image = setup.push(layers=[4 * MIB, 300_000])
     crash_in_mid_pull(setup, image)
@@ -57,10 +57,10 @@ def test_an_exporter_started_after_the_crash_shows_the_ghost_as_what_it_is(own_s
     exporter = setup.exporter()
     seen = exporter.watch(lambda scrape: scrape.phase(image) == "orphaned")
     assert not any(scrape.phase(image) in ("downloading", "unpacking") for scrape in seen), "nobody is pulling"
-    ghost = seen[-1]
-    assert ghost.ended == {"orphaned": 1}
-    assert ghost.total("pulltrace_downloaded_bytes_total") == 0, "it saw nothing coming"
-    there = sum(layer.downloaded or 0 for layer in ghost.pull(image).layers)
+    stale = seen[-1]
+    assert stale.ended == {"orphaned": 1}
+    assert stale.total("pulltrace_downloaded_bytes_total") == 0, "it saw nothing coming"
+    there = sum(layer.downloaded or 0 for layer in stale.pull(image).layers)
     assert 2 * MIB <= there < image.size
 
     setup.pulled(image)

@@ -149,7 +149,7 @@ def test_a_connection_that_breaks_is_made_again(own_setup: NodeSetup, standin: S
     standin.drop_connections()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image)
-    assert end.ended == {"succeeded": 1}, "a lease from before the connection is no ghost of a crash"
+    assert end.ended == {"succeeded": 1}, "a lease from before the connection was left by no crash"
     assert end.layer_bytes == layer_size(image)
 
 

@@ -29,7 +29,7 @@ def pulling(node: Node, image: Image | None = None, offset: int = 400) -> Puller
 def test_a_pull_that_the_exporter_saw_crash_is_orphaned_once_and_leaves_after_the_linger(
     node: Node, exporter: Exporter
 ) -> None:
-    ghost = pulling(node)
+    stale = pulling(node)
     exporter.look(0.1)
     node.crash(down=3)
     exporter.miss()
@@ -39,7 +39,7 @@ def test_a_pull_that_the_exporter_saw_crash_is_orphaned_once_and_leaves_after_th
     assert exporter.pull.phase == "orphaned"
     assert exporter.pull.ended_at is not None
     assert exporter.results == {"orphaned": 1}
-    assert exporter.tracker.ignored == {ghost.id}
+    assert exporter.tracker.ignored == {stale.id}
 
     exporter.watch(200, every=10)
     assert exporter.shown.pulls == ()
@@ -63,7 +63,7 @@ def test_an_exporter_started_after_the_crash_shows_the_orphan_and_counts_none_of
     assert exporter.results == {"orphaned": 1}
 
 
-def test_a_ghost_beside_its_retry_is_found_at_once_and_the_retry_is_an_ordinary_pull(
+def test_a_stale_lease_beside_its_retry_is_found_at_once_and_the_retry_is_an_ordinary_pull(
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image()
@@ -87,7 +87,7 @@ def test_a_ghost_beside_its_retry_is_found_at_once_and_the_retry_is_an_ordinary_
     assert exporter.counted == image.size + image.envelope
 
 
-def test_a_retry_that_waits_for_the_registry_beside_its_ghost_becomes_an_ordinary_pull(
+def test_a_retry_that_waits_for_the_registry_beside_its_stale_lease_becomes_an_ordinary_pull(
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image()
@@ -111,7 +111,7 @@ def test_a_retry_that_waits_for_the_registry_beside_its_ghost_becomes_an_ordinar
 
 
 @pytest.mark.parametrize("seen_running", [True, False])
-def test_a_retry_that_succeeds_before_its_ghost_is_found_is_a_success(
+def test_a_retry_that_succeeds_before_its_stale_lease_is_found_is_a_success(
     node: Node, exporter: Exporter, seen_running: bool
 ) -> None:
     image = an_image()
@@ -132,10 +132,10 @@ def test_a_retry_that_succeeds_before_its_ghost_is_found_is_a_success(
     assert exporter.results == {"orphaned": 1, "succeeded": 1}
 
 
-def test_a_ghost_whose_ingests_a_retry_takes_over_is_no_less_a_ghost(node: Node, exporter: Exporter) -> None:
+def test_a_stale_lease_whose_ingests_a_retry_takes_over_is_still_stale(node: Node, exporter: Exporter) -> None:
     image = an_image()
-    ghost = pulling(node, image, 400)
-    ghost.fetch(1, 100)
+    stale = pulling(node, image, 400)
+    stale.fetch(1, 100)
     exporter.look(0.1)
     node.crash()
     exporter.look()
@@ -163,7 +163,7 @@ def test_an_exporter_started_after_crash_and_retry_shows_the_retry_and_counts_th
     assert exporter.counted == 100
 
 
-def test_a_ghost_that_had_named_no_image_is_one_unresolved_pull(node: Node) -> None:
+def test_a_stale_lease_that_had_named_no_image_is_one_unresolved_pull(node: Node) -> None:
     node.lease()
     node.crash()
     exporter = Exporter(node).look()
@@ -175,7 +175,7 @@ def test_a_ghost_that_had_named_no_image_is_one_unresolved_pull(node: Node) -> N
     assert exporter.shown.totals.unresolved_pulls == 1
 
 
-def test_a_ghost_of_something_that_was_no_pull_is_passed_over(node: Node) -> None:
+def test_a_stale_lease_of_something_that_was_no_pull_is_passed_over(node: Node) -> None:
     lease = node.lease()
     node.leases[lease].extracting.add("sha256:chain")
     node.crash()
@@ -186,7 +186,7 @@ def test_a_ghost_of_something_that_was_no_pull_is_passed_over(node: Node) -> Non
     assert exporter.shown.totals.unresolved_pulls == 0
 
 
-def test_two_ghosts_of_one_image_are_two_orphans_and_one_pull(node: Node) -> None:
+def test_two_stale_leases_of_one_image_are_two_orphans_and_one_pull(node: Node) -> None:
     pulling(node)
     node.sleep(1)
     pulling(node)
@@ -197,7 +197,7 @@ def test_two_ghosts_of_one_image_are_two_orphans_and_one_pull(node: Node) -> Non
     assert exporter.results == {"orphaned": 2}
 
 
-def test_a_live_pull_under_a_clock_that_was_stepped_is_never_a_ghost_because_it_moves(node: Node) -> None:
+def test_a_live_pull_under_a_clock_that_was_stepped_is_never_stale_because_it_moves(node: Node) -> None:
     pull = pulling(node, an_image(layers=(100_000,)))
     node.crash(down=1)  # so it looks
     node.sleep(1)
@@ -227,7 +227,7 @@ def test_a_clock_that_was_stepped_back_after_the_daemons_start_condemns_nobody_e
     assert exporter.results == {}
 
 
-def test_a_lease_that_appears_later_is_never_a_restarts_ghost(node: Node, exporter: Exporter) -> None:
+def test_a_lease_that_appears_later_is_never_left_by_a_restart(node: Node, exporter: Exporter) -> None:
     exporter.look()
     node.step_clock(-100_000)
     pulling(node)
@@ -245,7 +245,7 @@ def test_losing_the_connection_without_a_restart_orphans_nobody(node: Node, expo
     assert exporter.pull.phase == "downloading"
 
 
-def test_a_daemon_whose_start_is_not_known_has_no_ghosts(node: Node) -> None:
+def test_a_daemon_whose_start_is_not_known_has_no_stale_leases(node: Node) -> None:
     node.daemon = type(node.daemon)(up=True)
     pulling(node)
     exporter = Exporter(node).watch(30)
