@@ -17,8 +17,10 @@ from pulltrace_aggregator.api.pages import AggregatorPages
 from pulltrace_aggregator.config import AggregatorConfig
 from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from pulltrace_aggregator.exporters import Access as FleetAccess
-from pulltrace_aggregator.exporters import Discovery, Fleet, Pace
+from pulltrace_aggregator.exporters.discovery import Discovery
+from pulltrace_aggregator.exporters.http_config import HttpAccess
+from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.inbox import Inbox
 from pulltrace_aggregator.kube.access import ApiAccess, source
 from pulltrace_aggregator.kube.cluster import Cluster
@@ -42,16 +44,16 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     return program.run(config.PROGRAM, config.answer(argv), lambda stop: _configure(argv, environ, stop))
 
 
-class _Peers:
+class _Connections:
     """How the API server and the exporters are asked; made while the configuration is read, to name all its faults."""
 
     kube: ApiAccess
-    exporters: FleetAccess
+    exporters: HttpAccess
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def take_kubeconfig(self, values: Values) -> None:
+    def read_kubeconfig(self, values: Values) -> None:
         """Raises ConfigError."""
         path, context = values[AggregatorConfig.kubeconfig], values[AggregatorConfig.kubernetes_context]
         try:
@@ -59,54 +61,56 @@ class _Peers:
         except AccessError as error:
             raise ConfigError([str(error)]) from error
 
-    def take_http_config(self, values: Values) -> None:
+    def read_http_config(self, values: Values) -> None:
         """Raises ConfigError."""
-        self.exporters = FleetAccess(values[AggregatorConfig.exporter_http_config_file], self._clock)
+        self.exporters = HttpAccess(values[AggregatorConfig.exporter_http_config_file], self._clock)
 
 
 def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.Stop) -> None:
     clock = SystemClock()
-    peers = _Peers(clock)
+    connections = _Connections(clock)
     settings = AggregatorConfig.from_argv(
-        argv, environ, peers.take_http_config, peers.take_kubeconfig, program.check_web_config
+        argv, environ, connections.read_http_config, connections.read_kubeconfig, program.check_web_config
     )
-    _serve(settings, environ, clock, peers, stop)
+    _serve(settings, environ, clock, connections, stop)
 
 
 def _serve(
-    settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, peers: _Peers, stop: program.Stop
+    settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, connections: _Connections, stop: program.Stop
 ) -> None:
     program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
     startup.return_large_blocks(LARGE_BYTES)
     inbox = Inbox(clock)
-    cluster = Cluster(peers.kube, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock)
-    fleet = Fleet(
+    cluster = Cluster(
+        connections.kube, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock
+    )
+    poller = PollerThread(
         Discovery(settings.exporter_targets, settings.shard),
-        peers.exporters,
+        connections.exporters,
         clock,
+        inbox,
         pace=Pace(interval=settings.exporter_interval, per_second=settings.exporter_max_requests_per_second),
         timeout=settings.exporter_timeout,
-        sink=inbox,
     )
     loop = Loop(
         inbox,
         Reconciler(clock.now(), _limits(settings), settings.shard.owns, settings.exporter_service),
         cluster,
-        fleet,
+        poller,
         clock,
     )
     loaded = program.WebConfigState(settings.web_config_file)
-    pages = AggregatorPages(lambda: loop.published, clock, _scraper(cluster, fleet, loaded), settings.telemetry_path)
+    pages = AggregatorPages(lambda: loop.published, clock, _scraper(cluster, poller, loaded), settings.telemetry_path)
     server = Server(settings.listen_address, pages.routes(), settings.web_config_file)
     loaded.server = server
     server.start()
     looping = program.start_vital("loop", loop.run, stop)
-    fleet.start()
+    poller.start()
     cluster.start()
-    _say(settings, server.port, peers.kube.host)
+    _log_start(settings, server.port, connections.kube.host)
     stop.wait()
     cluster.close()
-    fleet.close()
+    poller.close()
     loop.stop()
     looping.join()
     server.stop()
@@ -123,17 +127,17 @@ def _limits(settings: AggregatorConfig) -> Limits:
     return Limits(stale, settings.pod_linger, settings.limit_repositories)
 
 
-def _scraper(cluster: Cluster, fleet: Fleet, loaded: Callable[[], bool | None]) -> Scraper:
+def _scraper(cluster: Cluster, poller: PollerThread, loaded: Callable[[], bool | None]) -> Scraper:
     process = Process(
         kubernetes_up=lambda: cluster.health.up,
         watch_restarts=lambda: cluster.health.restarts,
-        exporter_requests=lambda: {str(result): count for result, count in fleet.requests.items()},
+        exporter_requests=lambda: {str(result): count for result, count in poller.requests.items()},
         web_config_loaded=loaded,
     )
     return Scraper(FAMILIES, process, process_collectors())
 
 
-def _say(settings: AggregatorConfig, port: int, kubernetes: str) -> None:
+def _log_start(settings: AggregatorConfig, port: int, kubernetes: str) -> None:
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=port, kubernetes=kubernetes))
     if settings.exporter_service is None and not settings.exporter_targets:
         flags = f"{AggregatorConfig.exporter_service.option} or {AggregatorConfig.exporter_targets.option}"

@@ -23,7 +23,7 @@ from pulltrace.cli.flag_values import (
 from pulltrace.cli.flags import Check, Flag, Settings, Values, repeated
 from pulltrace.errors import ConfigError
 from pulltrace.units import parse_duration
-from pulltrace_aggregator.exporters.target import Target
+from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.sharding import Shard
 
 PROGRAM: Final = "pulltrace-aggregator"

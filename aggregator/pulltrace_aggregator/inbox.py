@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from pulltrace.clock import Clock, Instant
-from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import NodeSeen, Observed, PodSeen
 from pulltrace_aggregator.pods.store import Recheck
 

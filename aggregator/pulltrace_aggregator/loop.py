@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
 from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
-from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, NodeRead, Rechecked
 from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError

@@ -10,7 +10,7 @@ from pulltrace.logs import Level, LogFormat
 from pulltrace.web.address import ListenAddress
 from pulltrace_aggregator import config
 from pulltrace_aggregator.config import FLAGS, AggregatorConfig, ServiceName
-from pulltrace_aggregator.exporters import Target
+from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.sharding import Shard
 
 pytestmark = pytest.mark.unit

@@ -10,7 +10,7 @@ import pytest
 
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
 from pulltrace_aggregator.controller.reconciler import Reconciler
-from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, NodeRead
 from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.reflector import Stage, WatchState

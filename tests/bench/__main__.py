@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, cluster, dashboards, fleet, idle, latency, memory, nodes, render, slowdown
+from bench import busy, cluster, dashboards, idle, latency, memory, nodes, polling, render, slowdown
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -21,7 +21,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "latency": latency.measure,
     "render": render.measure,
     "slowdown": slowdown.measure,
-    "fleet": fleet.measure,
+    "polling": polling.measure,
     "cluster": cluster.measure,
     "dashboards": dashboards.measure,
 }

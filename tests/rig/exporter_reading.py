@@ -1,4 +1,4 @@
-"""A fleet for tests: quick, and with an eye on what it tells."""
+"""A poller of exporters for tests: quick, and with an eye on what it tells."""
 
 import contextlib
 import time
@@ -6,17 +6,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pulltrace.clock import Instant, Monotonic, SystemClock
-from pulltrace_aggregator.exporters import (
-    Access,
-    Discovery,
-    ExporterGone,
-    ExporterSeen,
-    Fleet,
-    FleetView,
-    Pace,
-    Result,
-    Target,
-)
+from pulltrace_aggregator.exporters.discovery import Discovery, Target
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.http_config import HttpAccess
+from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.schedule import Pace
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import Endpoint, SliceSeen
 from pulltrace_aggregator.sharding import Shard
 from rig.web import wait_until
@@ -38,30 +33,35 @@ class ImpatientClock(SystemClock):
 
 
 class Watched:
-    """A fleet and what it has told, in order."""
+    """A poller and what it has told, in order."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self.fleet = fleet
+    def __init__(self, poller: PollerThread) -> None:
+        self.poller = poller
         self.news: list[ExporterSeen | ExporterGone] = []
+        self.exporters: dict[str, ExporterSeen] = {}
 
     def receive(self, observed: ExporterSeen | ExporterGone) -> None:
+        if isinstance(observed, ExporterSeen):
+            self.exporters[observed.node] = observed
+        else:
+            self.exporters.pop(observed.node, None)
         self.news.append(observed)
 
     @property
-    def view(self) -> FleetView:
-        return self.fleet.view()
+    def requests(self) -> dict[Result, int]:
+        return self.poller.requests
 
     def seen(self, node: str = "n1") -> ExporterSeen:
-        return self.view.exporters[node]
+        return self.exporters[node]
 
     def count(self, result: Result) -> int:
-        return self.view.requests[result]
+        return self.requests[result]
 
     def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = 10.0) -> ExporterSeen:
         """The first state of the node that is as wanted."""
         deadline = time.monotonic() + seconds
         while True:
-            seen = self.view.exporters.get(node)
+            seen = self.exporters.get(node)
             if seen and met(seen):
                 return seen
             assert time.monotonic() < deadline, f"it did not happen: {seen}"
@@ -82,20 +82,20 @@ def reading(
     timeout: float = 1.0,
     shard: Shard | None = None,
 ) -> Iterator[Watched]:
-    """A fleet that reads these, `NODE=URL`, and whatever it is told of besides."""
+    """A poller that reads these, `NODE=URL`, and whatever it is told of besides."""
     clock = SystemClock()
-    access = Access(config, ImpatientClock() if config else clock)
+    access = HttpAccess(config, ImpatientClock() if config else clock)
     watched: Watched
 
-    class Sink:
+    class Receiver:
         def receive(self, observed: ExporterSeen | ExporterGone) -> None:
             watched.receive(observed)
 
     discovery = Discovery([Target.parse(target) for target in targets], shard)
-    fleet = Fleet(discovery, access, clock, pace=pace, timeout=timeout, sink=Sink())
-    watched = Watched(fleet)
-    fleet.want(wanted)
-    with fleet:
+    poller = PollerThread(discovery, access, clock, Receiver(), pace=pace, timeout=timeout)
+    watched = Watched(poller)
+    poller.want(wanted)
+    with poller:
         yield watched
 
 

@@ -8,8 +8,7 @@ from typing import Final
 from pulltrace.model import wire
 from pulltrace.model.json_reader import JsonFault
 from pulltrace.model.pull import NodeReport
-from pulltrace_aggregator.exporters.errors import AskError
-from pulltrace_aggregator.exporters.values import Result
+from pulltrace_aggregator.exporters.errors import AskError, Result
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
 """As it comes and as it is unpacked; a node's honest report of a hundred pulls has 70 KB."""

@@ -8,12 +8,11 @@ from typing import Final
 
 from pulltrace import __version__
 from pulltrace.clock import Clock
-from pulltrace_aggregator.exporters.access import Access, Session
 from pulltrace_aggregator.exporters.answer import Answer
 from pulltrace_aggregator.exporters.connection import Connection
-from pulltrace_aggregator.exporters.errors import AskError
-from pulltrace_aggregator.exporters.target import Target
-from pulltrace_aggregator.exporters.values import Result
+from pulltrace_aggregator.exporters.discovery import Target
+from pulltrace_aggregator.exporters.errors import AskError, Result
+from pulltrace_aggregator.exporters.http_config import HttpAccess, HttpSession
 
 MOST_KEPT: Final = {"http": 512, "https": 128}
 """Connections that stay open. Each takes 10 KB, with TLS 60 KB here and 100 KB at the exporter."""
@@ -21,10 +20,10 @@ LONGEST_IDLE_SECONDS: Final = 60.0
 """The exporters' servers close at 75 s."""
 
 
-class Client:
+class ExporterClient:
     """For use within one event loop, and by one request per node at a time."""
 
-    def __init__(self, access: Access, timeout: float, clock: Clock) -> None:
+    def __init__(self, access: HttpAccess, timeout: float, clock: Clock) -> None:
         self._access = access
         self._timeout = timeout
         self._clock = clock
@@ -73,14 +72,14 @@ class Client:
         for target in list(self._kept):
             self.drop(target)
 
-    def _session(self) -> Session:
+    def _session(self) -> HttpSession:
         session = self._access.current()
         if session.generation != self._generation:
             self._generation = session.generation
             self.close()  # they were made with older certificates
         return session
 
-    def _put_back(self, target: Target, connection: Connection, session: Session, *, keep: bool) -> None:
+    def _put_back(self, target: Target, connection: Connection, session: HttpSession, *, keep: bool) -> None:
         """Keep it if there is room. None makes room for another: where all are asked in turn, none would be found."""
         fresh = session.generation == self._generation
         if keep and fresh and connection.reusable and len(self._kept) < MOST_KEPT[target.scheme]:
@@ -89,7 +88,7 @@ class Client:
         else:
             connection.close()
 
-    async def _connect(self, target: Target, session: Session) -> Connection:
+    async def _connect(self, target: Target, session: HttpSession) -> Connection:
         loop = asyncio.get_running_loop()
         secure = target.scheme == "https"
         try:
@@ -113,7 +112,7 @@ class Client:
         return connection
 
 
-def _headers(target: Target, session: Session, etag: str) -> list[tuple[str, str]]:
+def _headers(target: Target, session: HttpSession, etag: str) -> list[tuple[str, str]]:
     headers = [
         ("Host", target.authority),
         ("User-Agent", f"pulltrace-aggregator/{__version__}"),

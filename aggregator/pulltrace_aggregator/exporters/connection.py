@@ -15,8 +15,7 @@ from typing import Final, cast
 import h11
 
 from pulltrace_aggregator.exporters.answer import LARGEST_BODY, Answer, usable_etag
-from pulltrace_aggregator.exporters.errors import AskError, ConnectionStale
-from pulltrace_aggregator.exporters.values import Result
+from pulltrace_aggregator.exporters.errors import AskError, ConnectionStale, Result
 
 Headers = Sequence[tuple[str, str]]
 
@@ -41,7 +40,7 @@ class _Exchange:
         self._body = bytearray()
         self._parts = 0
 
-    def take(self, event: object) -> bool:
+    def add(self, event: object) -> bool:
         """Take one part; returns whether to look for more. Raises AskError for what is of no use."""
         if isinstance(event, h11.Response):
             self._head = event
@@ -117,13 +116,13 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody asked for it
             return
         self._exchange.begun = True
-        self._take(self._exchange, data)
+        self._receive(self._exchange, data)
 
     def eof_received(self) -> None:
         """Take the end of the stream, which may be that of the answer (asyncio)."""
         self.open = False
         if self._exchange and self._exchange.begun:
-            self._take(self._exchange, b"")
+            self._receive(self._exchange, b"")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End (asyncio)."""
@@ -137,10 +136,10 @@ class Connection(asyncio.Protocol):
         else:
             self._exchange.fail(AskError(Result.CONNECTION, exc or self._closed_early()))
 
-    def _take(self, exchange: _Exchange, data: bytes) -> None:
+    def _receive(self, exchange: _Exchange, data: bytes) -> None:
         try:
             self._http.receive_data(data)
-            while exchange.take(event := self._http.next_event()):
+            while exchange.add(event := self._http.next_event()):
                 pass
         except h11.RemoteProtocolError as error:
             cut_off = AskError(Result.CONNECTION, "the answer was cut off")

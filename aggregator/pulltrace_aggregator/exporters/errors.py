@@ -1,19 +1,41 @@
-"""What can go wrong between the aggregator and one exporter."""
+"""How a request to an exporter can end, and what can go wrong."""
 
+from enum import StrEnum
 from typing import Final
 
 from pulltrace.text import one_line
 from pulltrace_aggregator.errors import AggregatorError
-from pulltrace_aggregator.exporters.values import Result
 
 LONGEST_DETAIL: Final = 200
 
 
-class FleetError(AggregatorError):
+class Result(StrEnum):
+    """How a request ended, as it is counted."""
+
+    OK = "ok"
+    NOT_MODIFIED = "not_modified"
+    TIMEOUT = "timeout"
+    DNS = "dns"
+    CONNECTION = "connection"
+    TLS = "tls"
+    UNAUTHORIZED = "unauthorized"
+    """401 or 403."""
+    STATUS = "status"
+    """Any other status of HTTP; redirects are not followed."""
+    TOO_LARGE = "too_large"
+    INVALID = "invalid"
+    """Not HTTP, not JSON, or not what was agreed."""
+    SCHEMA = "schema"
+    """JSON of a version that this aggregator cannot read."""
+    INTERNAL = "internal"
+    """A fault of this program."""
+
+
+class ExporterError(AggregatorError):
     """Root of this adapter's errors."""
 
 
-class AskError(FleetError):
+class AskError(ExporterError):
     """An exporter was asked in vain. `result` is the label it is counted under; the message is one short line."""
 
     def __init__(self, result: Result, detail: object) -> None:
@@ -21,5 +43,5 @@ class AskError(FleetError):
         super().__init__(one_line(detail, LONGEST_DETAIL))
 
 
-class ConnectionStale(FleetError):
+class ConnectionStale(ExporterError):
     """A kept connection had ended before anything of the answer came. That says nothing of the exporter: ask again."""

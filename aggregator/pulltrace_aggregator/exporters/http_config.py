@@ -1,17 +1,20 @@
-"""The file of --exporter.http-config.file: a part of Prometheus' `http_config`, the rest refused by name.
+"""How exporters are asked: TLS and credentials from --exporter.http-config.file, re-read when its files change.
 
+The file is a part of Prometheus' `http_config`; the rest is refused by name.
 Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config
 """
 
 import base64
 import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from pulltrace.clock import Clock
 from pulltrace.config_file import TLS_VERSIONS, ConfigFile, Section, load_authorities, load_certificate
+from pulltrace.reread import Reread
 
 _KEYS: Final = ("tls_config", "basic_auth", "authorization")
 _TLS_FILES: Final = ("ca_file", "cert_file", "key_file")
@@ -45,6 +48,48 @@ class HttpConfig:
     context: ssl.SSLContext | None = field(default=None, repr=False)
     authorization: str = field(default="", repr=False)
     files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSession:
+    """What requests are sent with; `generation` tells one reading of the files from the next.
+
+    `https` says how exporters that Kubernetes names are asked: over TLS exactly when it is configured.
+    """
+
+    generation: int
+    https: bool
+    server_name: str = ""
+    authorization: str = field(default="", repr=False)
+
+
+class HttpAccess:
+    """Hands out the session in force. Without a file there are no credentials. For use by one thread."""
+
+    def __init__(self, path: Path | None, clock: Clock) -> None:
+        """Read the file; raises ConfigError with all that is wrong. Later a wrong one is logged and not used."""
+        self._file = Reread(path, _read, clock) if path else None
+        self._context: ssl.SSLContext | None = None
+        self._session = HttpSession(0, https=False)
+        self._config: HttpConfig | None = None
+
+    @property
+    def last_reload_successful(self) -> bool:
+        """Whether the last reading of a changed file, if there was one, could be put in force."""
+        return self._file is None or self._file.last_reload_successful
+
+    def current(self) -> HttpSession:
+        """The session in force; to be asked for with each request."""
+        if self._file and (config := self._file.current()) is not self._config:
+            self._config, self._context = config, config.context
+            self._session = _session(self._session.generation + 1, config)
+        return self._session
+
+    def context(self) -> ssl.SSLContext:
+        """The context of the session in force; without `tls_config` it knows the system's authorities."""
+        if self._context is None:
+            self._context = default_context()  # only now: the system's authorities take megabytes
+        return self._context
 
 
 def load(path: Path) -> HttpConfig:
@@ -178,3 +223,13 @@ def _load(context: ssl.SSLContext, tls: TlsSettings) -> Iterator[tuple[str, str]
         yield "ca_file", f"{tls.ca_file}: {problem}"
     if tls.cert_file and tls.key_file and (problem := load_certificate(context, tls.cert_file, tls.key_file)):
         yield "cert_file", f"{tls.cert_file} with key_file {tls.key_file}: {problem}"
+
+
+def _read(path: Path) -> tuple[HttpConfig, Collection[Path]]:
+    config = load(path)
+    return config, config.files
+
+
+def _session(generation: int, config: HttpConfig) -> HttpSession:
+    name = config.tls.server_name if config.tls else ""
+    return HttpSession(generation, config.tls is not None, name, config.authorization)

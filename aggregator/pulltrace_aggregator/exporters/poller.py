@@ -1,52 +1,62 @@
-"""Reading all exporters for ever, in one event loop: joins discovery, schedule, client and roster."""
+"""Reading all exporters for ever, in one event loop: joins discovery, schedule, client and states."""
 
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 from pulltrace.clock import Clock, Monotonic
 from pulltrace.logs import fields
-from pulltrace_aggregator.exporters.access import Access
 from pulltrace_aggregator.exporters.answer import Answer, read_report
-from pulltrace_aggregator.exporters.client import Client
-from pulltrace_aggregator.exporters.complaints import Complaints
-from pulltrace_aggregator.exporters.discovery import Discovery
-from pulltrace_aggregator.exporters.errors import AskError, ConnectionStale
+from pulltrace_aggregator.exporters.client import ExporterClient
+from pulltrace_aggregator.exporters.discovery import Discovery, Resolution
+from pulltrace_aggregator.exporters.errors import AskError, ConnectionStale, Result
+from pulltrace_aggregator.exporters.http_config import HttpAccess
 from pulltrace_aggregator.exporters.schedule import Pace, Schedule
-from pulltrace_aggregator.exporters.state import Roster
-from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen, Result, Sink
-from pulltrace_aggregator.model.cluster import SliceGone, SliceSeen
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen, ExporterStates
+from pulltrace_aggregator.model.cluster import Receiver, SliceGone, SliceSeen
+from pulltrace_aggregator.problem_log import ProblemLog
 
 log = logging.getLogger(__name__)
 
+ExporterNews: TypeAlias = ExporterSeen | ExporterGone
+QUIET_SECONDS: Final = 60.0
+"""Between two complaints about one node."""
 TIDY_SECONDS: Final = 1.0
-SETTLE_SECONDS: Final = 0.1
+COLLECT_SECONDS: Final = 0.1
 """A change of one slice is seldom the only one: they are looked at together."""
 REST_FOR_WORK: Final = 50.0
 """A report that takes long to read keeps the thread from all other nodes, so its node gets a fiftieth of the time."""
 
 
-class Reader:
-    """For use within one event loop, but for `roster` and `requests`, which others may look at."""
+class Poller:
+    """For use within one event loop, but for `states` and `requests`, which others may look at."""
 
     def __init__(
-        self, discovery: Discovery, access: Access, pace: Pace, timeout: float, clock: Clock, sink: Sink
+        self,
+        discovery: Discovery,
+        access: HttpAccess,
+        pace: Pace,
+        timeout: float,
+        clock: Clock,
+        receiver: Receiver[ExporterNews],
     ) -> None:
-        self.roster = Roster()
+        self.states = ExporterStates()
         self.requests: Counter[Result] = Counter()
         self._discovery = discovery
         self._access = access
         self._clock = clock
-        self._sink = sink
+        self._receiver = receiver
         self._schedule = Schedule(pace)
-        self._client = Client(access, timeout, clock)
-        self._complaints = Complaints()
+        self._client = ExporterClient(access, timeout, clock)
+        self._problems = ProblemLog(log, "exporter does not answer", "exporter answers again", quiet=QUIET_SECONDS)
+        self._claims: dict[str, str] = {}
+        self._rivals: Mapping[str, tuple[str, ...]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._stopping = False
-        self._assign_at = 0.0
+        self._update_at = 0.0
         self._tidy_at = 0.0
         self._https = False
         self._layered: frozenset[str] = frozenset()
@@ -54,7 +64,7 @@ class Reader:
     def discovered(self, observed: SliceSeen | SliceGone) -> None:
         """Take a change of a slice."""
         self._discovery.receive(observed)
-        self._assign_at = min(self._assign_at, self._now() + SETTLE_SECONDS)
+        self._update_at = min(self._update_at, self._now() + COLLECT_SECONDS)
         self._wake.set()
 
     def want(self, nodes: Iterable[str], layered: frozenset[str] = frozenset()) -> None:
@@ -72,7 +82,7 @@ class Reader:
         """Ask until stopped."""
         try:
             while not self._stopping:
-                await self._pause(self._turn(self._now()))
+                await self._pause(self._begin_due(self._now()))
         finally:
             tasks = tuple(self._tasks.values())
             for task in tasks:
@@ -80,20 +90,20 @@ class Reader:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._client.close()
 
-    def _turn(self, now: Monotonic) -> float:
+    def _begin_due(self, now: Monotonic) -> float:
         """Do what is due; returns when there will be more to do."""
         try:
             if now >= self._tidy_at:
                 self._tidy(now)
-            if now >= self._assign_at:
-                self._assign(now)
-            while node := self._schedule.take(now):
+            if now >= self._update_at:
+                self._update_targets(now)
+            while node := self._schedule.begin_next(now):
                 self._tasks[node] = task = asyncio.create_task(self._ask(node))
                 task.add_done_callback(lambda done, node=node: self._ended(node, done))  # type: ignore[misc]
         except Exception:
-            log.exception("a fault of this program while exporters are asked")
+            log.exception("internal error while exporters are polled, retrying")
             return now + TIDY_SECONDS
-        return min(self._tidy_at, self._assign_at, self._schedule.next_turn())
+        return min(self._tidy_at, self._update_at, self._schedule.next_turn())
 
     async def _pause(self, until: float) -> None:
         timer = asyncio.get_running_loop().call_later(max(0.0, until - self._now()), self._wake.set)
@@ -104,24 +114,24 @@ class Reader:
     def _tidy(self, now: Monotonic) -> None:
         self._tidy_at = now + TIDY_SECONDS
         self._client.tidy()
-        for gone in self.roster.forget(now):
-            self._tell(gone)
+        for gone in self.states.forget(now):
+            self._report(gone)
         if self._access.current().https != self._https:
-            self._assign_at = now
+            self._update_at = now
 
-    def _assign(self, now: Monotonic) -> None:
+    def _update_targets(self, now: Monotonic) -> None:
         """Have the nodes asked that there are now."""
-        self._assign_at = float("inf")
+        self._update_at = float("inf")
         self._https = self._access.current().https
         found = self._discovery.resolve(https=self._https)
-        self._complaints.compare(found.rivals, {node: target.base_url for node, target in found.targets.items()})
-        changes = self.roster.assign(found.targets, now)
+        self._warn_of_rivals(found)
+        changes = self.states.set_targets(found.targets, now)
         for node in (*changes.asked, *changes.left):
             self._drop(node)
         for node in changes.asked:
-            self._schedule.add(node, now, pulling=self.roster.seen(node).pulling)
+            self._schedule.add(node, now, pulling=self.states.seen(node).pulling)
         for news in changes.news:
-            self._tell(news)
+            self._report(news)
 
     def _drop(self, node: str) -> None:
         """End what is under way: from an address that is no longer the node's, an answer would not be the node's."""
@@ -136,32 +146,32 @@ class Reader:
         self._wake.set()
 
     async def _ask(self, node: str) -> None:
-        roster, layers = self.roster, node in self._layered
+        states, layers = self.states, node in self._layered
         try:
             answer = await self._client.ask(
-                roster.target(node), roster.etag(node, layers=layers), layers=layers, keep=self._schedule.busy(node)
+                states.target(node), states.etag(node, layers=layers), layers=layers, keep=self._schedule.busy(node)
             )
-            self._take(node, answer, layers=layers)
+            self._read(node, answer, layers=layers)
         except ConnectionStale:
             self._schedule.again(node, self._now())
         except AskError as error:
             self._failed(node, error)
         except Exception as error:
             # A fault of ours, with one odd answer maybe: no reason to stop asking, this node or the others.
-            log.exception("a fault of this program while an exporter is asked")
+            log.exception("internal error while an exporter is asked")
             self._failed(node, AskError(Result.INTERNAL, type(error).__name__))
 
-    def _take(self, node: str, answer: Answer, *, layers: bool) -> None:
+    def _read(self, node: str, answer: Answer, *, layers: bool) -> None:
         now = self._now()
         if answer.not_modified:
-            self._answered(self.roster.unchanged(node, now), Result.NOT_MODIFIED, now)
+            self._answered(self.states.unchanged(node, now), Result.NOT_MODIFIED, now)
             return
         try:
             report = read_report(answer, self._clock.now().wall, layers=layers)
         except AskError as error:
             self._failed(node, error, self._rest(now))
         else:
-            seen = self.roster.reported(node, report, answer.etag, now, layers=layers)
+            seen = self.states.reported(node, report, answer.etag, now, layers=layers)
             self._answered(seen, Result.OK, now)
 
     def _answered(self, seen: ExporterSeen, result: Result, began: Monotonic) -> None:
@@ -174,20 +184,42 @@ class Reader:
     def _failed(self, node: str, error: AskError, rest: float = 0.0) -> None:
         now = self._now()
         self._schedule.failed(node, now, rest=rest)
-        self._conclude(self.roster.failed(node, error, now), error.result, now)
+        self._conclude(self.states.failed(node, error, now), error.result, now)
 
     def _conclude(self, seen: ExporterSeen, result: Result, now: Monotonic) -> None:
         self.requests[result] += 1
-        self._complaints.hear(seen, now)
-        self._tell(seen)
+        what = {"node": seen.node, "url": seen.base_url}
+        if seen.error is None:
+            self._problems.works(seen.node, **what)
+        else:
+            self._problems.failed(seen.node, seen.error, now, **what, error=seen.detail)
+        self._warn_of_claim(seen)
+        self._report(seen)
 
-    def _tell(self, news: ExporterSeen | ExporterGone) -> None:
+    def _warn_of_claim(self, seen: ExporterSeen) -> None:
+        if seen.claims and self._claims.get(seen.node) != seen.claims:
+            self._claims[seen.node] = seen.claims
+            log.warning(
+                "exporter calls its node by another name; the name under which it was found counts",
+                extra=fields(node=seen.node, url=seen.base_url, claims=seen.claims),
+            )
+
+    def _warn_of_rivals(self, found: Resolution) -> None:
+        for node in found.rivals.keys() - self._rivals.keys():
+            log.warning(
+                "node has more than one exporter, one of them is read",
+                extra=fields(node=node, url=found.targets[node].base_url, others=", ".join(found.rivals[node])),
+            )
+        self._rivals = found.rivals
+
+    def _report(self, news: ExporterNews) -> None:
         if isinstance(news, ExporterGone):
-            self._complaints.forget(news.node)
+            self._problems.forget(news.node)
+            self._claims.pop(news.node, None)
         try:
-            self._sink.receive(news)
+            self._receiver.receive(news)
         except Exception:
-            log.exception("a fault of this program: news of an exporter are lost", extra=fields(node=news.node))
+            log.exception("internal error: the last update of an exporter was dropped", extra=fields(node=news.node))
 
     def _now(self) -> Monotonic:
         return self._clock.now().monotonic

@@ -1,6 +1,7 @@
 """Which node to ask when. Pure: names and instants in, names out; instants are monotonic seconds."""
 
 import heapq
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
@@ -8,8 +9,7 @@ from math import ceil, inf
 from typing import Final
 from zlib import crc32
 
-from pulltrace_aggregator.exporters.budget import Budget
-
+_CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10
 """Each tenth request is for a node where nothing is known to happen, if one is due: else these would starve."""
 
@@ -64,6 +64,29 @@ class _Queue:
         return self._heap[0][3] if self._heap else None
 
 
+class Budget:
+    """Spreads requests evenly. In no second, wherever it begins, are there more than `per_second`.
+
+    Who comes a little late may catch up, so that a busy moment of the program costs no requests.
+    """
+
+    def __init__(self, per_second: int) -> None:
+        self._gap = 1.0 / per_second
+        self._paced = float("-inf")
+        self._last: deque[float] = deque(maxlen=per_second)
+
+    @property
+    def ready_at(self) -> float:
+        """From when on the next request may begin."""
+        full = len(self._last) == self._last.maxlen
+        return max(self._paced, self._last[0] + 1.0) if full else self._paced
+
+    def spend(self, now: float) -> None:
+        """Begin a request."""
+        self._last.append(now)
+        self._paced = max(self._paced, now - _CATCH_UP_SECONDS) + self._gap
+
+
 class Schedule:
     """Says whom to ask next, and keeps to the budget: when there is too much to ask, all intervals stretch alike."""
 
@@ -106,20 +129,20 @@ class Schedule:
         """Whether a pod waits there or a pull is known."""
         return name in self._wanted or (name in self._nodes and self._nodes[name].pulling)
 
-    def take(self, now: float) -> str | None:
+    def begin_next(self, now: float) -> str | None:
         """The node to ask at this moment, which the caller does; None when it is nobody's turn."""
         if self._under_way >= self._pace.at_once or now < self._budget.ready_at:
             return None
         node = self._choose(now)
         if node is None:
             return None
-        self._budget.take(now)
+        self._budget.spend(now)
         self._turns += 1
         self._begin(node, now)
         return node.name
 
     def next_turn(self) -> float:
-        """From when on `take` may give a node if nothing else happens before; infinite for never."""
+        """From when on `begin_next` may give a node if nothing else happens before; infinite for never."""
         if self._under_way >= self._pace.at_once:
             return inf
         due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=inf)

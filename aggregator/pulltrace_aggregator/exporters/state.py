@@ -6,14 +6,51 @@ from typing import Final
 
 from pulltrace.clock import Monotonic
 from pulltrace.model.pull import NodeReport
-from pulltrace_aggregator.exporters.errors import AskError
-from pulltrace_aggregator.exporters.target import Target
-from pulltrace_aggregator.exporters.values import ExporterGone, ExporterSeen
+from pulltrace_aggregator.exporters.discovery import Target
+from pulltrace_aggregator.exporters.errors import AskError, Result
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 
 KEPT_SECONDS: Final = 600.0
 """A node that has left discovery with a pull under way is remembered for so long: it may be what went wrong."""
 LEFT: Final = "the node is no longer among the exporters' endpoints"
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterSeen:
+    """The exporter of one node as it is now.
+
+    `error` and `detail` tell of the last request, None and empty when it went well; `failing_since` is when the first
+    one after the last good one failed. `left` means that discovery no longer knows the node, which is kept since a pull
+    of it is known. `claims` is what the exporter calls its node where that is another name: of no consequence.
+    """
+
+    reading: NodeReading
+    base_url: str
+    error: Result | None = None
+    detail: str = ""
+    failing_since: float | None = None
+    left: bool = False
+    claims: str = ""
+
+    @property
+    def node(self) -> str:
+        """The name under which the node is asked."""
+        return self.reading.node
+
+    @property
+    def pulling(self) -> bool:
+        """Whether a pull is known of the node that has not ended."""
+        report = self.reading.report
+        return report is not None and bool(
+            report.resolving or report.queued or any(not pull.phase.ended for pull in report.pulls)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterGone:
+    """Discovery no longer knows the node, and nothing of it has to be kept."""
+
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +76,7 @@ class _Entry:
     left_at: float | None = None
 
 
-class Roster:
+class ExporterStates:
     """The nodes by name. All methods take the present moment; those that change a node return what it is now."""
 
     def __init__(self) -> None:
@@ -63,7 +100,7 @@ class Roster:
         """A node as it is now."""
         return self._entries[node].seen
 
-    def assign(self, targets: Mapping[str, Target], now: Monotonic) -> Changes:
+    def set_targets(self, targets: Mapping[str, Target], now: Monotonic) -> Changes:
         """Take these as all nodes that can be asked."""
         asked = [node for node, target in targets.items() if not self._is_at(node, target)]
         gone = [node for node, entry in self._entries.items() if entry.left_at is None and node not in targets]

@@ -21,7 +21,7 @@ def test_five_thousand_busy_nodes_are_asked_in_turn_within_the_budget() -> None:
     while now < began + 100:
         while ending and ending[0][0] <= now:
             schedule.answered(ending.pop(0)[1], now, pulling=True)
-        while (node := schedule.take(now)) is not None:
+        while (node := schedule.begin_next(now)) is not None:
             asked.append((now, node))
             ending.append((now + 0.05, node))
         now = max(now + 0.001, min(schedule.next_turn(), ending[0][0] if ending else now + 1))

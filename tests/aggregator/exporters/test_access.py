@@ -8,7 +8,7 @@ import pytest
 
 from pulltrace.clock import Instant, Monotonic
 from pulltrace.errors import ConfigError
-from pulltrace_aggregator.exporters.access import Access
+from pulltrace_aggregator.exporters.http_config import HttpAccess
 from rig.pki import Authority
 
 pytestmark = pytest.mark.unit
@@ -39,19 +39,19 @@ def after_a_while(clock: Hand) -> None:
 
 
 def test_without_a_file_there_is_nothing_to_show() -> None:
-    session = Access(None, Hand()).current()
+    session = HttpAccess(None, Hand()).current()
     assert (session.https, session.authorization, session.server_name) == (False, "", "")
 
 
 def test_a_wrong_file_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigError):
-        Access(write(tmp_path / "http.yml", "a: b\n"), Hand())
+        HttpAccess(write(tmp_path / "http.yml", "a: b\n"), Hand())
 
 
 def test_files_are_looked_at_once_a_second(tmp_path: Path) -> None:
     clock = Hand()
     path = write(tmp_path / "http.yml", "authorization:\n  credentials: one\n")
-    access = Access(path, clock)
+    access = HttpAccess(path, clock)
     first = access.current()
     write(path, "authorization:\n  credentials: two\n")
     clock.monotonic += 0.9
@@ -70,7 +70,7 @@ def test_any_of_the_files_counts(tmp_path: Path, name: str) -> None:
         tmp_path / "http.yml",
         "tls_config:\n  ca_file: ca.crt\nbasic_auth:\n  username: a\n  password_file: password\n",
     )
-    access = Access(path, clock)
+    access = HttpAccess(path, clock)
     before = access.current(), access.context()
     after_a_while(clock)
     assert (access.current(), access.context()) == before
@@ -88,7 +88,7 @@ def test_a_secret_that_kubernetes_swaps_is_read_again(tmp_path: Path) -> None:
         (tmp_path / version / "token").write_text(version)
     (tmp_path / "..data").symlink_to("v1")
     (tmp_path / "token").symlink_to("..data/token")
-    access = Access(write(tmp_path / "http.yml", "authorization:\n  credentials_file: token\n"), clock)
+    access = HttpAccess(write(tmp_path / "http.yml", "authorization:\n  credentials_file: token\n"), clock)
     assert access.current().authorization == "Bearer v1"
     (tmp_path / "..new").symlink_to("v2")
     (tmp_path / "..new").replace(tmp_path / "..data")
@@ -101,7 +101,7 @@ def test_a_wrong_change_is_told_once_and_the_one_before_stays(tmp_path: Path, ca
     clock = Hand()
     path = write(tmp_path / "http.yml", "authorization:\n  credentials_file: token\n")
     token = write(tmp_path / "token", "one")
-    access = Access(path, clock)
+    access = HttpAccess(path, clock)
     token.unlink()
     for _ in range(3):
         after_a_while(clock)
@@ -117,7 +117,7 @@ def test_a_wrong_change_is_told_once_and_the_one_before_stays(tmp_path: Path, ca
 def test_what_is_mended_in_a_file_that_was_never_read_is_seen(tmp_path: Path) -> None:
     clock = Hand()
     path = write(tmp_path / "http.yml", "authorization:\n  credentials: one\n")
-    access = Access(path, clock)
+    access = HttpAccess(path, clock)
     write(path, "authorization:\n  credentials_file: token\n")
     after_a_while(clock)
     assert access.current().authorization == "Bearer one"
@@ -130,7 +130,7 @@ def test_a_change_while_the_files_are_read_is_seen(tmp_path: Path, monkeypatch: 
     clock = Hand()
     token = write(tmp_path / "token", "one")
     path = write(tmp_path / "http.yml", "authorization:\n  credentials_file: token\n")
-    access = Access(path, clock)
+    access = HttpAccess(path, clock)
     reads = Path.read_text
 
     def read_then_changed(file: Path, *arguments: str) -> str:
@@ -148,6 +148,6 @@ def test_a_change_while_the_files_are_read_is_seen(tmp_path: Path, monkeypatch: 
 
 
 def test_the_credentials_are_not_shown(tmp_path: Path) -> None:
-    access = Access(write(tmp_path / "http.yml", "authorization:\n  credentials: geheim\n"), Hand())
+    access = HttpAccess(write(tmp_path / "http.yml", "authorization:\n  credentials: geheim\n"), Hand())
     assert "geheim" not in repr(access.current())
     assert os.fspath(tmp_path) not in repr(access.current())

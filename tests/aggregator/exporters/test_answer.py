@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from pulltrace.model import wire
 from pulltrace_aggregator.exporters.answer import LARGEST_BODY, MOST_VALUES, Answer, read_report, usable_etag
-from pulltrace_aggregator.exporters.errors import AskError
-from pulltrace_aggregator.exporters.values import Result
+from pulltrace_aggregator.exporters.errors import AskError, Result
 from rig.sample_views import a_pull, a_report, busy_report
 
 pytestmark = pytest.mark.unit

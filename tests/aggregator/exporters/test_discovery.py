@@ -1,7 +1,6 @@
 import pytest
 
-from pulltrace_aggregator.exporters.discovery import Discovery
-from pulltrace_aggregator.exporters.target import Target
+from pulltrace_aggregator.exporters.discovery import Discovery, Target
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone, SliceSeen
 from pulltrace_aggregator.sharding import Shard
 

@@ -17,8 +17,10 @@ import pytest
 from pulltrace.cli.startup import return_large_blocks
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
-from pulltrace_aggregator.exporters import ExporterSeen, Pace, Result
 from pulltrace_aggregator.exporters.answer import LARGEST_BODY
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.schedule import Pace
+from pulltrace_aggregator.exporters.state import ExporterSeen
 from pulltrace_aggregator.model.exporter import NodeState
 from rig.exporter_reading import INTERVAL, Watched, reading
 from rig.fake_exporters import (
@@ -114,24 +116,24 @@ BAD: dict[str, tuple[Talk, Result]] = {
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_exporter_costs_itself_only(what: str, good: FakeExporter) -> None:
     talk, result = BAD[what]
-    with RawExporter(talk).served() as bad, both(bad, good) as fleet:
-        seen = fleet.wait(lambda seen: seen.error, "bad")
-        fleet.wait_for(result, 2)
-        fleet.wait_for(Result.NOT_MODIFIED, 3)
+    with RawExporter(talk).served() as bad, both(bad, good) as watched:
+        seen = watched.wait(lambda seen: seen.error, "bad")
+        watched.wait_for(result, 2)
+        watched.wait_for(Result.NOT_MODIFIED, 3)
         assert seen.error is result
         assert seen.reading.state is NodeState.UNREACHABLE
         assert seen.reading.report is None
         assert 0 < len(seen.detail) <= 200
-        assert fleet.seen("good").reading.report is not None
+        assert watched.seen("good").reading.report is not None
         others = {result, Result.OK, Result.NOT_MODIFIED}
-        assert not any(count for kind, count in fleet.view.requests.items() if kind not in others)
+        assert not any(count for kind, count in watched.requests.items() if kind not in others)
 
 
 def test_a_redirect_is_not_followed(good: FakeExporter) -> None:
     to = http(b"", f"Location: {good.url}/v1/pulls", status="302 Found")
-    with RawExporter(says(to)).served() as bad, reading(f"n1={bad.url}") as fleet:
-        assert fleet.wait(lambda seen: seen.error).error is Result.STATUS
-        fleet.wait_for(Result.STATUS, 2)
+    with RawExporter(says(to)).served() as bad, reading(f"n1={bad.url}") as watched:
+        assert watched.wait(lambda seen: seen.error).error is Result.STATUS
+        watched.wait_for(Result.STATUS, 2)
     assert good.asked == []
 
 
@@ -142,13 +144,13 @@ def test_what_a_node_was_is_kept_when_it_talks_nonsense() -> None:
         while read_request(sock):
             sock.sendall(answer[-1])
 
-    with RawExporter(talk).served() as raw, reading(f"good={raw.url}", wanted=["good"]) as fleet:
-        before = fleet.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
+    with RawExporter(talk).served() as raw, reading(f"good={raw.url}", wanted=["good"]) as watched:
+        before = watched.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
         answer.append(http(b"nonsense"))
-        after = fleet.wait(lambda seen: seen.error is Result.INVALID, "good")
+        after = watched.wait(lambda seen: seen.error is Result.INVALID, "good")
         assert after.reading.report == before.reading.report
         answer.append(http(BODY))
-        fleet.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
+        watched.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
 
 
 def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
@@ -157,11 +159,11 @@ def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
     pace = Pace(interval=INTERVAL, per_second=1000, doubtful_at_once=8)
     with RawExporter(silent).served() as bad:
         targets = [f"{node}={bad.url}" for node in dead]
-        with reading(*targets, f"good={good.url}", wanted=[*dead, "good"], pace=pace, timeout=TIMEOUT) as fleet:
-            fleet.wait_for(Result.TIMEOUT, 50)
+        with reading(*targets, f"good={good.url}", wanted=[*dead, "good"], pace=pace, timeout=TIMEOUT) as watched:
+            watched.wait_for(Result.TIMEOUT, 50)
             since = time.monotonic()
             wait_until(lambda: len([when for when in good.times if when > since]) > 20)
-            fleet.wait_for(Result.TIMEOUT, 10)
+            watched.wait_for(Result.TIMEOUT, 10)
     times = [when for when in good.times if when > since]
     assert max(after - before for before, after in itertools.pairwise(times)) < TIMEOUT
 
@@ -171,8 +173,8 @@ def test_large_answers_leave_no_memory_behind() -> None:
     nodes = [f"n{number}" for number in range(12)]
     large = RawExporter(says(http(b" " * (LARGEST_BODY - KIB))))
     before = resident()
-    with large.served(), reading(*[f"{node}={large.url}" for node in nodes], wanted=(), timeout=30.0) as fleet:
-        fleet.wait_for(Result.INVALID, 12, seconds=60)
+    with large.served(), reading(*[f"{node}={large.url}" for node in nodes], wanted=(), timeout=30.0) as watched:
+        watched.wait_for(Result.INVALID, 12, seconds=60)
         assert resident() - before < 4 * LARGEST_BODY
 
 
@@ -194,29 +196,29 @@ class TestProcess:
     ) -> None:
         process, port = exporter
         targets = (f"n1=http://127.0.0.1:{port}", f"good={good.url}")
-        with reading(*targets, wanted=["n1", "good"], timeout=TIMEOUT) as fleet:
-            fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+        with reading(*targets, wanted=["n1", "good"], timeout=TIMEOUT) as watched:
+            watched.wait(lambda seen: seen.reading.state is NodeState.OK)
             os.kill(process.pid, signal.SIGSTOP)
-            stopped = fleet.wait(lambda seen: seen.error)
+            stopped = watched.wait(lambda seen: seen.error)
             assert stopped.error is Result.TIMEOUT
             assert stopped.pulling
-            fleet.wait_for(Result.NOT_MODIFIED, 3)
-            assert fleet.seen("good").error is None
+            watched.wait_for(Result.NOT_MODIFIED, 3)
+            assert watched.seen("good").error is None
             os.kill(process.pid, signal.SIGCONT)
-            back = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+            back = watched.wait(lambda seen: seen.reading.state is NodeState.OK)
             assert downloaded(back) > downloaded(stopped)
 
     def test_that_is_killed_is_unreachable_and_comes_back(self, exporter: tuple[Process, int], tmp_path: Path) -> None:
         process, port = exporter
-        with reading(f"n1=http://127.0.0.1:{port}", timeout=TIMEOUT) as fleet:
-            before = fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+        with reading(f"n1=http://127.0.0.1:{port}", timeout=TIMEOUT) as watched:
+            before = watched.wait(lambda seen: seen.reading.state is NodeState.OK)
             process.kill()
-            killed = fleet.wait(lambda seen: seen.error)
+            killed = watched.wait(lambda seen: seen.error)
             assert killed.error is Result.CONNECTION
             assert downloaded(killed) >= downloaded(before)
             again = serve(port, tmp_path / "again")
             try:
-                fleet.wait(lambda seen: seen.reading.state is NodeState.OK)
+                watched.wait(lambda seen: seen.reading.state is NodeState.OK)
             finally:
                 again.kill()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace_aggregator.exporters import Pace, Result
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.schedule import Pace
 from rig.exporter_reading import reading
 from rig.fake_exporters import free_port
 from rig.many_exporters import addresses
@@ -37,12 +38,12 @@ def test_a_thousand_pulling_nodes_are_read_within_the_budget(port: int) -> None:
     targets = [f"{node}=http://{node}:{port}" for node in NODES]
     began = time.monotonic()
     # A machine that is busy with other tests answers late, which is not what is looked at here.
-    with reading(*targets, wanted=NODES, pace=Pace(per_second=BUDGET), timeout=30.0) as fleet:
-        wait_until(lambda: sum(bool(seen.reading.report) for seen in fleet.view.exporters.values()) == len(NODES), 60)
+    with reading(*targets, wanted=NODES, pace=Pace(per_second=BUDGET), timeout=30.0) as watched:
+        wait_until(lambda: sum(bool(seen.reading.report) for seen in watched.exporters.values()) == len(NODES), 60)
         assert time.monotonic() - began >= len(NODES) / BUDGET - 1
-        fleet.wait_for(Result.OK, len(NODES), seconds=60)
+        watched.wait_for(Result.OK, len(NODES), seconds=60)
         elapsed = time.monotonic() - began
-        view = fleet.view
+        view = watched
     assert sum(view.requests.values()) <= (elapsed + 1) * BUDGET
     assert sum(view.requests.values()) == view.requests[Result.OK]
     assert len(view.exporters) == len(NODES)

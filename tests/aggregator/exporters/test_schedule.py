@@ -11,8 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from pulltrace_aggregator.exporters.budget import Budget
-from pulltrace_aggregator.exporters.schedule import Pace, Schedule
+from pulltrace_aggregator.exporters.schedule import Budget, Pace, Schedule
 
 pytestmark = pytest.mark.unit
 
@@ -61,7 +60,7 @@ class Cluster:
                 self.schedule.answered(name, self.now, pulling=name in self.pulling)
             else:
                 self.schedule.failed(name, self.now)
-        while asked := self.schedule.take(self.now):
+        while asked := self.schedule.begin_next(self.now):
             self.asked.append((self.now, asked))
             self._times[asked].append(self.now)
             latency = self.latency[asked]
@@ -239,7 +238,7 @@ def test_many_dead_nodes_where_nobody_waits_leave_room_for_one_where_somebody_do
 def test_a_node_that_goes_is_asked_no_more_and_its_slot_is_free() -> None:
     cluster = Cluster(Pace(at_once=1))
     cluster.add("n", "m")
-    first = cluster.schedule.take(cluster.now)
+    first = cluster.schedule.begin_next(cluster.now)
     assert first
     assert cluster.schedule.next_turn() == inf
     cluster.schedule.remove(first)
@@ -260,16 +259,16 @@ def test_a_node_that_moved_is_asked_again_at_once() -> None:
 def test_a_request_that_came_to_nothing_is_made_again_at_once() -> None:
     schedule = Schedule(Pace())
     schedule.add("n", 0.0)
-    assert schedule.take(0.0) == "n"
+    assert schedule.begin_next(0.0) == "n"
     schedule.again("n", 0.1)
-    assert schedule.take(0.1) == "n"
+    assert schedule.begin_next(0.1) == "n"
 
 
 def test_a_node_whose_report_takes_long_to_read_is_left_in_peace() -> None:
     schedule = Schedule(Pace())
     schedule.want(["n"], 0.0)
     schedule.add("n", 0.0)
-    schedule.take(0.0)
+    schedule.begin_next(0.0)
     schedule.answered("n", 1.0, pulling=True, rest=30.0)
     assert schedule.next_turn() == 31.0
 
@@ -308,7 +307,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        node = self.schedule.take(self.now)
+        node = self.schedule.begin_next(self.now)
         if node:
             assert node in self.known - self.under_way
             self.under_way.add(node)
@@ -331,7 +330,7 @@ class AnyOrder(RuleBasedStateMachine):
         while self.known - asked:
             self.now = max(self.now, self.schedule.next_turn())
             assert self.now < inf, "nodes are lost"
-            taken = self.schedule.take(self.now)
+            taken = self.schedule.begin_next(self.now)
             if taken:
                 asked.add(taken)
                 self.schedule.answered(taken, self.now, pulling=False)
@@ -346,7 +345,7 @@ class TestBudget:
         budget, times, now = Budget(rate), [], 0.0
         while now < 20:
             if budget.ready_at <= now:
-                budget.take(now)
+                budget.spend(now)
                 times.append(now)
             now = max(now, budget.ready_at)
         assert most_in_a_second(times) == rate
@@ -357,7 +356,7 @@ class TestBudget:
         for turn in range(2000):
             now += 0.013 if turn % 40 else 0.5  # late every time, sometimes very
             while budget.ready_at <= now:
-                budget.take(now)
+                budget.spend(now)
                 times.append(now)
         assert most_in_a_second(times) <= 100
         assert len(times) > 2300, "of 2,500 in the 25 s in which it was only a little late"

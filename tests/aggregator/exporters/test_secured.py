@@ -1,10 +1,11 @@
-"""TLS, client certificates, passwords and tokens, and their change while the fleet runs."""
+"""TLS, client certificates, passwords and tokens, and their change while the watched runs."""
 
 from pathlib import Path
 
 import pytest
 
-from pulltrace_aggregator.exporters import ExporterSeen, Result
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.state import ExporterSeen
 from pulltrace_aggregator.model.exporter import NodeState
 from rig.exporter_reading import a_slice, reading
 from rig.fake_exporters import FakeExporter, RawExporter, http, says
@@ -56,10 +57,10 @@ def answers(seen: ExporterSeen) -> bool:
 )
 def test_over_tls(folder: Path, web: str, client: str) -> None:
     config = write(folder, "http.yml", client)
-    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
-        assert fleet.wait(answers).base_url == f"https://127.0.0.1:{exporter.port}"
-        fleet.wait_for(Result.NOT_MODIFIED, 2)
+    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
+        assert watched.wait(answers).base_url == f"https://127.0.0.1:{exporter.port}"
+        watched.wait_for(Result.NOT_MODIFIED, 2)
 
 
 @pytest.mark.parametrize(
@@ -77,9 +78,9 @@ def test_no_answer_without_the_right_certificates(
     folder: Path, web: str, client: str, result: Result, detail: str
 ) -> None:
     config = write(folder, "http.yml", client)
-    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
-        seen = fleet.wait(lambda seen: seen.error)
+    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
+        seen = watched.wait(lambda seen: seen.error)
         assert (seen.error, exporter.asked) == (result, [])
         assert detail in seen.detail
 
@@ -88,30 +89,30 @@ def test_a_target_by_flag_says_itself_whether_it_is_over_tls(folder: Path) -> No
     config = write(folder, "http.yml", TRUST)
     with FakeExporter(BUSY).served(write(folder, "web.yml", TLS)) as secure, FakeExporter(BUSY).served() as plain:
         targets = (f"n1=https://localhost:{secure.port}", f"n2={plain.url}")
-        with reading(*targets, wanted=["n1", "n2"], config=config) as fleet:
-            fleet.wait(answers, "n1")
-            fleet.wait(answers, "n2")
-        with reading(targets[0]) as fleet:
-            assert fleet.wait(lambda seen: seen.error).error is Result.TLS
+        with reading(*targets, wanted=["n1", "n2"], config=config) as watched:
+            watched.wait(answers, "n1")
+            watched.wait(answers, "n2")
+        with reading(targets[0]) as watched:
+            assert watched.wait(lambda seen: seen.error).error is Result.TLS
 
 
 def test_basic_auth_and_its_change(folder: Path) -> None:
     web = write(folder, "web.yml", f"basic_auth_users:\n  aggregator: {hashed('one')}\n")
     write(folder, "password", "one\n")
     config = write(folder, "http.yml", "basic_auth:\n  username: aggregator\n  password_file: password\n")
-    with FakeExporter(BUSY).served(web) as exporter, reading(f"n1={exporter.url}", config=config) as fleet:
-        fleet.wait(answers)
+    with FakeExporter(BUSY).served(web) as exporter, reading(f"n1={exporter.url}", config=config) as watched:
+        watched.wait(answers)
         write(folder, "web.yml", f"basic_auth_users:\n  aggregator: {hashed('two')}\n")
-        assert fleet.wait(lambda seen: seen.error).error is Result.UNAUTHORIZED
+        assert watched.wait(lambda seen: seen.error).error is Result.UNAUTHORIZED
         write(folder, "password", "two\n")
-        fleet.wait(answers)
+        watched.wait(answers)
 
 
 def test_a_bearer_token_and_its_change(folder: Path) -> None:
     write(folder, "token", "one")
     config = write(folder, "http.yml", "authorization:\n  credentials_file: token\n")
-    with FakeExporter(BUSY).served() as exporter, reading(f"n1={exporter.url}", config=config) as fleet:
-        fleet.wait(answers)
+    with FakeExporter(BUSY).served() as exporter, reading(f"n1={exporter.url}", config=config) as watched:
+        watched.wait(answers)
         write(folder, "token", "two")
         wait_until(lambda: exporter.asked[-1][1].headers["authorization"] == "Bearer two")
     assert exporter.asked[0][1].headers["authorization"] == "Bearer one"
@@ -120,36 +121,36 @@ def test_a_bearer_token_and_its_change(folder: Path) -> None:
 def test_certificates_change_on_both_sides(folder: Path) -> None:
     config = write(folder, "http.yml", WITH_CERTIFICATE)
     web = write(folder, "web.yml", MUTUAL)
-    with FakeExporter(BUSY).served(web) as exporter, reading(config=config) as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
-        fleet.wait(answers)
+    with FakeExporter(BUSY).served(web) as exporter, reading(config=config) as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
+        watched.wait(answers)
         OTHER_CA.issue().write(folder, "server")
         OTHER_CA.write(folder)
         # Old connections are closed by both sides, so that the new authority has to be known at once.
         write(folder, "http.yml", WITH_CERTIFICATE + "\n")
-        fleet.wait(lambda seen: seen.error or fleet.count(Result.TLS))
+        watched.wait(lambda seen: seen.error or watched.count(Result.TLS))
         OTHER_CA.issue("aggregator").write(folder, "client")
-        fleet.wait(answers)
-        fleet.wait_for(Result.NOT_MODIFIED, 2)
+        watched.wait(answers)
+        watched.wait_for(Result.NOT_MODIFIED, 2)
 
 
 def test_tls_can_come_while_the_fleet_runs(folder: Path) -> None:
     config = write(folder, "http.yml", "")
     web = write(folder, "web.yml", TLS)
     fakes = FakeExporter(BUSY), FakeExporter(BUSY)
-    with fakes[0].served() as plain, fakes[1].served(web) as secure, reading(config=config) as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", plain.port)))
-        fleet.wait(answers)
+    with fakes[0].served() as plain, fakes[1].served(web) as secure, reading(config=config) as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", plain.port)))
+        watched.wait(answers)
         write(folder, "http.yml", TRUST)
-        fleet.wait(lambda seen: seen.base_url.startswith("https://"))
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", secure.port)))
-        fleet.wait(answers)
+        watched.wait(lambda seen: seen.base_url.startswith("https://"))
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", secure.port)))
+        watched.wait(answers)
 
 
 def test_credentials_do_not_follow_a_redirect(folder: Path) -> None:
     config = write(folder, "http.yml", "authorization:\n  credentials: secret\n")
     with FakeExporter(BUSY).served() as elsewhere:
         talk = says(http(b"", f"Location: {elsewhere.url}/v1/pulls", status="307 Temporary Redirect"))
-        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}", config=config) as fleet:
-            assert fleet.wait(lambda seen: seen.error).error is Result.STATUS
+        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}", config=config) as watched:
+            assert watched.wait(lambda seen: seen.error).error is Result.STATUS
         assert elsewhere.asked == []

@@ -1,6 +1,6 @@
 """What reading a large cluster's exporters costs: many exporters in one process, the reader alone in another.
 
-`python -m bench.fleet PORT NODES REQUESTS-PER-SECOND SECONDS [CA-FILE]` is the process that is measured.
+`python -m bench.polling PORT NODES REQUESTS-PER-SECOND SECONDS [CA-FILE]` is the process that is measured.
 """
 
 import json
@@ -16,7 +16,12 @@ from statistics import median
 from bench.processes import Memory
 from bench.rows import Row
 from pulltrace.clock import SystemClock
-from pulltrace_aggregator.exporters import Access, Discovery, ExporterGone, ExporterSeen, Fleet, Pace, Result, Target
+from pulltrace_aggregator.exporters.discovery import Discovery, Target
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.http_config import HttpAccess
+from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.schedule import Pace
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from rig.fake_exporters import free_port
 from rig.many_exporters import addresses
 from rig.pki import Authority
@@ -61,7 +66,7 @@ def _one(folder: Path, per_second: int, ca_file: Path | None = None, *, still: b
     )
     try:
         wait_until(lambda: "port" in exporters.tail(), 20)
-        command = [sys.executable, "-m", "bench.fleet", str(port), str(NODES), str(per_second), str(SECONDS)]
+        command = [sys.executable, "-m", "bench.polling", str(port), str(NODES), str(per_second), str(SECONDS)]
         result: dict[str, float] = json.loads(run([*command, *([ca_file] if ca_file else [])], cwd=TESTS, timeout=120))
         return result
     finally:
@@ -88,16 +93,16 @@ def _measured(port: int, nodes: int, per_second: int, seconds: float, ca_file: P
     scheme = "https" if ca_file else "http"
     targets = [Target(address, scheme, address, port) for address in addresses(nodes)]
     gaps = _Gaps()
-    fleet = Fleet(
-        Discovery(targets), Access(_config(ca_file), clock), clock, pace=Pace(per_second=per_second), sink=gaps
+    fleet = PollerThread(
+        Discovery(targets), HttpAccess(_config(ca_file), clock), clock, gaps, pace=Pace(per_second=per_second)
     )
     fleet.want(target.node for target in targets)
     with fleet:
         time.sleep(WARM_UP_SECONDS)
         gaps.gaps.clear()
-        before, began, cpu = fleet.view().requests, time.monotonic(), time.process_time()
+        before, began, cpu = fleet.requests, time.monotonic(), time.process_time()
         time.sleep(seconds)
-        after, elapsed, cpu = fleet.view().requests, time.monotonic() - began, time.process_time() - cpu
+        after, elapsed, cpu = fleet.requests, time.monotonic() - began, time.process_time() - cpu
         done = {result: after[result] - before[result] for result in after}
         good = done[Result.OK] + done[Result.NOT_MODIFIED]
         return {

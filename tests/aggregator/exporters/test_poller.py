@@ -1,4 +1,4 @@
-"""The fleet against exporters that behave, over real connections."""
+"""The watched against exporters that behave, over real connections."""
 
 import logging
 import socket
@@ -11,8 +11,11 @@ import pytest
 from pulltrace import __version__
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import NodeReport
-from pulltrace_aggregator.exporters import ExporterGone, ExporterSeen, Pace, Result, poller
+from pulltrace_aggregator.exporters import poller
 from pulltrace_aggregator.exporters.answer import Answer, read_report
+from pulltrace_aggregator.exporters.errors import Result
+from pulltrace_aggregator.exporters.schedule import Pace
+from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import SliceGone
 from pulltrace_aggregator.model.exporter import NodeState
 from pulltrace_aggregator.sharding import Shard
@@ -48,8 +51,8 @@ def report_of(seen: ExporterSeen) -> NodeReport:
 
 def test_a_report_is_read_without_layers(exporter: FakeExporter) -> None:
     exporter.report = replace(BUSY, pulls=(a_pull(),))
-    with reading(f"n1={exporter.url}") as fleet:
-        seen = fleet.wait(answers)
+    with reading(f"n1={exporter.url}") as watched:
+        seen = watched.wait(answers)
     assert report_of(seen).pulls == (replace(a_pull(layers=()), snapshotter=""),)
     _, request = exporter.asked[0]
     assert request.path == "/v1/pulls"
@@ -61,38 +64,38 @@ def test_a_report_is_read_without_layers(exporter: FakeExporter) -> None:
 
 
 def test_what_has_not_changed_is_not_sent_again(exporter: FakeExporter) -> None:
-    with reading(f"n1={exporter.url}") as fleet:
-        first = fleet.wait(answers)
-        fleet.wait_for(Result.NOT_MODIFIED, 3)
-        later = fleet.seen()
+    with reading(f"n1={exporter.url}") as watched:
+        first = watched.wait(answers)
+        watched.wait_for(Result.NOT_MODIFIED, 3)
+        later = watched.seen()
         assert later.reading.report is first.reading.report
         assert later.reading.read_at == first.reading.read_at
         assert (later.reading.answered_at or 0) > first.reading.read_at + INTERVAL
-        assert fleet.count(Result.OK) == 1
+        assert watched.count(Result.OK) == 1
         exporter.report = replace(BUSY, pulls=(), now=NodeTime(BUSY.now + 5))
-        changed = fleet.wait(lambda seen: not report_of(seen).pulls)
+        changed = watched.wait(lambda seen: not report_of(seen).pulls)
         assert changed.reading.read_at > later.reading.read_at
-        assert fleet.count(Result.OK) == 2
-    assert sum(fleet.view.requests.values()) == fleet.count(Result.OK) + fleet.count(Result.NOT_MODIFIED)
+        assert watched.count(Result.OK) == 2
+    assert sum(watched.requests.values()) == watched.count(Result.OK) + watched.count(Result.NOT_MODIFIED)
 
 
 def test_nodes_where_nothing_happens_are_asked_once(exporter: FakeExporter) -> None:
     exporter.report = IDLE
-    with reading(f"n1={exporter.url}", f"n2={exporter.url}", wanted=["n1"]) as fleet:
-        fleet.wait(answers, "n2")
-        fleet.wait_for(Result.NOT_MODIFIED, 10)
-        asked_n1 = fleet.count(Result.NOT_MODIFIED) + fleet.count(Result.OK) - 1
-        assert fleet.seen("n2").reading.answered_at == fleet.seen("n2").reading.read_at
-        fleet.fleet.want(["n2"])
-        fleet.wait(lambda seen: (seen.reading.answered_at or 0) > seen.reading.read_at, "n2")
+    with reading(f"n1={exporter.url}", f"n2={exporter.url}", wanted=["n1"]) as watched:
+        watched.wait(answers, "n2")
+        watched.wait_for(Result.NOT_MODIFIED, 10)
+        asked_n1 = watched.count(Result.NOT_MODIFIED) + watched.count(Result.OK) - 1
+        assert watched.seen("n2").reading.answered_at == watched.seen("n2").reading.read_at
+        watched.poller.want(["n2"])
+        watched.wait(lambda seen: (seen.reading.answered_at or 0) > seen.reading.read_at, "n2")
     assert asked_n1 >= 11
 
 
 def test_a_node_with_a_pull_is_asked_often_though_no_pod_waits_there(exporter: FakeExporter) -> None:
-    with reading(f"n1={exporter.url}", wanted=()) as fleet:
-        fleet.wait_for(Result.NOT_MODIFIED, 3)
+    with reading(f"n1={exporter.url}", wanted=()) as watched:
+        watched.wait_for(Result.NOT_MODIFIED, 3)
         exporter.report = replace(BUSY, pulls=(an_ended_pull("team/done", layers=()),))
-        fleet.wait(lambda seen: not seen.pulling)
+        watched.wait(lambda seen: not seen.pulling)
         asked = len(exporter.asked)
         time.sleep(6 * INTERVAL)  # that nothing happens takes time to see
         assert len(exporter.asked) <= asked + 1
@@ -108,12 +111,12 @@ def test_intervals_are_kept(exporter: FakeExporter) -> None:
 
 def test_the_node_is_the_one_that_was_asked(exporter: FakeExporter, caplog: pytest.LogCaptureFixture) -> None:
     exporter.report = replace(BUSY, node="somebody-else")
-    with reading(f"n1={exporter.url}") as fleet:
-        seen = fleet.wait(answers)
-        fleet.wait_for(Result.NOT_MODIFIED, 3)
+    with reading(f"n1={exporter.url}") as watched:
+        seen = watched.wait(answers)
+        watched.wait_for(Result.NOT_MODIFIED, 3)
     assert seen.node == report_of(seen).node == "n1"
     assert seen.claims == "somebody-else"
-    assert fleet.view.exporters.keys() == {"n1"}
+    assert watched.exporters.keys() == {"n1"}
     assert [record.getMessage() for record in caplog.records] == [
         "exporter calls its node by another name; the name under which it was found counts"
     ]
@@ -121,22 +124,22 @@ def test_the_node_is_the_one_that_was_asked(exporter: FakeExporter, caplog: pyte
 
 def test_a_restart_costs_nothing_but_the_time_it_takes(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with reading(f"n1=http://127.0.0.1:{free_port()}") as fleet:
-        down = fleet.wait(fails)
+    with reading(f"n1=http://127.0.0.1:{free_port()}") as watched:
+        down = watched.wait(fails)
         assert (down.error, down.reading.report) == (Result.CONNECTION, None)
-        fleet.wait_for(Result.CONNECTION, 2)
+        watched.wait_for(Result.CONNECTION, 2)
         with FakeExporter(replace(BUSY, node="n2")).served() as exporter:
-            fleet.fleet.receive(a_slice(("n2", "127.0.0.1", exporter.port)))
-            fleet.fleet.want(["n1", "n2"])
-            up = fleet.wait(answers, "n2")
-        cut = fleet.wait(fails, "n2")
+            watched.poller.receive(a_slice(("n2", "127.0.0.1", exporter.port)))
+            watched.poller.want(["n1", "n2"])
+            up = watched.wait(answers, "n2")
+        cut = watched.wait(fails, "n2")
         assert cut.reading.report == up.reading.report
         assert cut.failing_since is not None
         assert cut.reading.answered_at is not None
         assert cut.reading.answered_at < cut.failing_since
         with FakeExporter(replace(IDLE, node="n2")).served() as other:
-            fleet.fleet.receive(a_slice(("n2", "127.0.0.1", other.port)))
-            back = fleet.wait(lambda seen: answers(seen) and not seen.pulling, "n2")
+            watched.poller.receive(a_slice(("n2", "127.0.0.1", other.port)))
+            back = watched.wait(lambda seen: answers(seen) and not seen.pulling, "n2")
     assert (back.error, back.detail, back.failing_since) == (None, "", None)
     said = [(record.getMessage(), record.pulltrace_fields["node"]) for record in caplog.records]  # type: ignore[attr-defined]
     assert said == [
@@ -147,86 +150,84 @@ def test_a_restart_costs_nothing_but_the_time_it_takes(caplog: pytest.LogCapture
 
 
 def test_a_target_that_does_not_exist_is_tried_for_ever_and_disturbs_nobody(exporter: FakeExporter) -> None:
-    with reading("n0=http://no-such-host.invalid:1", f"n1={exporter.url}", wanted=["n0", "n1"]) as fleet:
-        failing = fleet.wait(fails, "n0", seconds=20)
+    with reading("n0=http://no-such-host.invalid:1", f"n1={exporter.url}", wanted=["n0", "n1"]) as watched:
+        failing = watched.wait(fails, "n0", seconds=20)
         assert failing.error in (Result.DNS, Result.TIMEOUT)
-        fleet.wait_for(Result.NOT_MODIFIED, 5)
-        fleet.wait_for(failing.error, 1, seconds=20)
+        watched.wait_for(Result.NOT_MODIFIED, 5)
+        watched.wait_for(failing.error, 1, seconds=20)
 
 
 def test_exporters_come_move_and_go_with_their_slices(exporter: FakeExporter) -> None:
     exporter.report = IDLE
-    with FakeExporter(BUSY).served() as other, reading() as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
-        assert fleet.wait(answers).base_url == exporter.url
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", other.port), ("n2", "127.0.0.1", exporter.port)))
-        fleet.wait(lambda seen: seen.base_url == other.url and seen.pulling)
-        fleet.wait(answers, "n2")
-        fleet.fleet.receive(SliceGone("monitoring", "exporters-1", "uid"))
-        left = fleet.wait(lambda seen: seen.left)
+    with FakeExporter(BUSY).served() as other, reading() as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
+        assert watched.wait(answers).base_url == exporter.url
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", other.port), ("n2", "127.0.0.1", exporter.port)))
+        watched.wait(lambda seen: seen.base_url == other.url and seen.pulling)
+        watched.wait(answers, "n2")
+        watched.poller.receive(SliceGone("monitoring", "exporters-1", "uid"))
+        left = watched.wait(lambda seen: seen.left)
         assert fails(left)
         assert left.pulling
-        wait_until(lambda: "n2" not in fleet.view.exporters)
+        wait_until(lambda: "n2" not in watched.exporters)
         asked = len(other.asked)
         time.sleep(4 * INTERVAL)  # that nothing happens takes time to see
         assert len(other.asked) == asked
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.1", other.port)))
-        fleet.wait(lambda seen: answers(seen) and not seen.left)
-    assert ExporterGone("n2") in fleet.news
+        watched.poller.receive(a_slice(("n1", "127.0.0.1", other.port)))
+        watched.wait(lambda seen: answers(seen) and not seen.left)
+    assert ExporterGone("n2") in watched.news
 
 
 def test_a_shard_reads_its_own_nodes_only(exporter: FakeExporter) -> None:
     nodes = [f"n{number}" for number in range(8)]
     shard = Shard(0, 2)
-    with reading(wanted=(), shard=shard) as fleet:
-        fleet.fleet.receive(a_slice(*[(node, "127.0.0.1", exporter.port) for node in nodes]))
+    with reading(wanted=(), shard=shard) as watched:
+        watched.poller.receive(a_slice(*[(node, "127.0.0.1", exporter.port) for node in nodes]))
         own = {node for node in nodes if shard.owns(node)}
         wait_until(lambda: len(exporter.asked) > 9)
-        assert fleet.view.exporters.keys() == own
+        assert watched.exporters.keys() == own
 
 
 def test_two_exporters_of_a_node_are_told_and_one_is_read(
     exporter: FakeExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with reading(f"n1={exporter.url}") as fleet:
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.9", 1)))
+    with reading(f"n1={exporter.url}") as watched:
+        watched.poller.receive(a_slice(("n1", "127.0.0.9", 1)))
         wait_until(lambda: bool(caplog.records))
-        fleet.fleet.receive(a_slice(("n1", "127.0.0.9", 1), ("n2", "127.0.0.9", 1)))
-        fleet.wait(fails, "n2")
-        fleet.wait(answers)
+        watched.poller.receive(a_slice(("n1", "127.0.0.9", 1), ("n2", "127.0.0.9", 1)))
+        watched.wait(fails, "n2")
+        watched.wait(answers)
     record, _ = caplog.records
     assert record.getMessage() == "node has more than one exporter, one of them is read"
     told = record.pulltrace_fields  # type: ignore[attr-defined]
     assert told == {"node": "n1", "url": exporter.url, "others": "http://127.0.0.9:1"}
 
 
-def test_news_come_in_order_and_end_with_the_view(exporter: FakeExporter) -> None:
-    with reading(f"n1={exporter.url}") as fleet:
-        fleet.wait_for(Result.NOT_MODIFIED, 3)
-    news = [news for news in fleet.news if isinstance(news, ExporterSeen)]
+def test_news_come_in_order(exporter: FakeExporter) -> None:
+    with reading(f"n1={exporter.url}") as watched:
+        watched.wait_for(Result.NOT_MODIFIED, 3)
+    news = [news for news in watched.news if isinstance(news, ExporterSeen)]
     assert [seen.reading.state for seen in news[:2]] == [NodeState.UNKNOWN, NodeState.OK]
     moments = [seen.reading.answered_at for seen in news[1:]]
     assert moments == sorted(moments, key=lambda moment: moment or 0)
-    assert news[-1] == fleet.seen()
 
 
 def test_a_fault_in_who_is_told_is_logged_and_stops_nothing(
     exporter: FakeExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with reading(f"n1={exporter.url}") as fleet:
-        fleet.receive = lambda _: 1 / 0  # type: ignore[assignment, method-assign]
-        fleet.wait(answers)
-        fleet.wait_for(Result.NOT_MODIFIED, 2)
-    assert "news of an exporter are lost" in caplog.text
+    with reading(f"n1={exporter.url}") as watched:
+        watched.receive = lambda _: 1 / 0  # type: ignore[assignment, method-assign]
+        watched.wait_for(Result.NOT_MODIFIED, 2)
+    assert "the last update of an exporter was dropped" in caplog.text
 
 
 class TestConnections:
     def test_that_are_used_often_stay_open(self) -> None:
-        with RawExporter(says(http(b"{}"))).served() as raw, reading(f"n1={raw.url}", wanted=()) as fleet:
+        with RawExporter(says(http(b"{}"))).served() as raw, reading(f"n1={raw.url}", wanted=()) as watched:
             # Not what was asked for, but whole: the connection is good.
-            fleet.wait_for(Result.SCHEMA, 1)
-            fleet.fleet.want(["n1"])
-            fleet.wait_for(Result.SCHEMA, 4)
+            watched.wait_for(Result.SCHEMA, 1)
+            watched.poller.want(["n1"])
+            watched.wait_for(Result.SCHEMA, 4)
             assert raw.connections == 2
 
     def test_of_idle_nodes_are_closed(self) -> None:
@@ -237,8 +238,8 @@ class TestConnections:
             sock.sendall(http(b"{}"))
             ended.append(read_request(sock) == b"")
 
-        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}", wanted=()) as fleet:
-            fleet.wait_for(Result.SCHEMA)
+        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}", wanted=()) as watched:
+            watched.wait_for(Result.SCHEMA)
             wait_until(lambda: ended == [True])
 
     def test_that_the_exporter_closes_are_made_anew(self) -> None:
@@ -246,10 +247,10 @@ class TestConnections:
             read_request(sock)
             sock.sendall(http(b"{}"))
 
-        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}") as fleet:
-            fleet.wait_for(Result.SCHEMA, 4)
+        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}") as watched:
+            watched.wait_for(Result.SCHEMA, 4)
             assert raw.connections >= 4
-            assert sum(fleet.view.requests.values()) == fleet.count(Result.SCHEMA)
+            assert sum(watched.requests.values()) == watched.count(Result.SCHEMA)
 
     def test_that_end_just_when_they_are_used_again_are_no_failure(self) -> None:
         def talk(sock: socket.socket) -> None:
@@ -257,14 +258,14 @@ class TestConnections:
             sock.sendall(http(b"{}"))
             read_request(sock)
 
-        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}") as fleet:
-            fleet.wait_for(Result.SCHEMA, 4)
+        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}") as watched:
+            watched.wait_for(Result.SCHEMA, 4)
             assert raw.connections >= 4
-            assert sum(fleet.view.requests.values()) == fleet.count(Result.SCHEMA)
+            assert sum(watched.requests.values()) == watched.count(Result.SCHEMA)
 
     def test_to_the_loopback_of_version_6(self) -> None:
-        with reading(f"n1=http://[::1]:{free_port()}") as fleet:
-            assert fleet.wait(fails).error is Result.CONNECTION
+        with reading(f"n1=http://[::1]:{free_port()}") as watched:
+            assert watched.wait(fails).error is Result.CONNECTION
 
 
 class TestClosing:
@@ -275,18 +276,18 @@ class TestClosing:
 
         with RawExporter(hang).served() as raw:
             nodes = [f"n{number}" for number in range(50)]
-            with reading(*[f"{node}={raw.url}" for node in nodes], wanted=nodes, timeout=60.0) as fleet:
+            with reading(*[f"{node}={raw.url}" for node in nodes], wanted=nodes, timeout=60.0) as watched:
                 wait_until(lambda: raw.connections == 50)
                 began = time.monotonic()
             assert time.monotonic() - began < 1.0
-            assert sum(fleet.view.requests.values()) == 0
+            assert sum(watched.requests.values()) == 0
 
     def test_before_the_start_or_twice_is_harmless(self) -> None:
-        with reading(pace=Pace()) as fleet:
+        with reading(pace=Pace()) as watched:
             pass
-        fleet.fleet.close()
-        fleet.fleet.want(["n1"])
-        fleet.fleet.receive(a_slice())
+        watched.poller.close()
+        watched.poller.want(["n1"])
+        watched.poller.receive(a_slice())
 
 
 def test_a_fault_of_ours_costs_the_one_node(
@@ -298,10 +299,10 @@ def test_a_fault_of_ours_costs_the_one_node(
 
     monkeypatch.setattr(poller, "read_report", read)
     odd = FakeExporter(IDLE)
-    with odd.served(), reading(f"odd={odd.url}", f"n1={exporter.url}", wanted=["odd", "n1"]) as fleet:
-        assert fleet.wait(fails, "odd").error is Result.INTERNAL
-        fleet.wait_for(Result.INTERNAL, 2)
-        fleet.wait_for(Result.NOT_MODIFIED, 2)
+    with odd.served(), reading(f"odd={odd.url}", f"n1={exporter.url}", wanted=["odd", "n1"]) as watched:
+        assert watched.wait(fails, "odd").error is Result.INTERNAL
+        watched.wait_for(Result.INTERNAL, 2)
+        watched.wait_for(Result.NOT_MODIFIED, 2)
         odd.report = BUSY
-        fleet.wait(answers, "odd")
+        watched.wait(answers, "odd")
     assert "AttributeError" in caplog.text
