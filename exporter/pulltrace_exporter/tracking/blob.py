@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace_exporter.model.observation import BlobInfo, Ingest
 
-REMEMBERED_INGESTS = 4096
+REMEMBERED_INGESTS = 1024
 CLOCK_DRIFT_SECONDS = 0.1
 
 WINDOW_SECONDS = 10.0

@@ -9,7 +9,7 @@ from pulltrace.model.pull import ENDS, Phase
 from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, RegistryStage, Spent, Totals
 
 OTHER = "other"
-MAX_REFUSED = 100_000
+MAX_REFUSED = 10_000
 DURATION_BUCKETS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
 """Seconds, from a re-pull of what is there to the largest images. Few: each costs a series per node and registry."""
 

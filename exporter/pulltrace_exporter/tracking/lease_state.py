@@ -46,7 +46,7 @@ class LeaseState:
     pull: PullState | None = None
     root: str | None = None
     root_seen: Instant | None = None
-    sources_before: frozenset[Source] = frozenset()
+    sources_before: tuple[Source, ...] = ()
     nameless: bool = True
 
     @classmethod

@@ -34,15 +34,15 @@ class Repositories:
     """Remembers which sources roots had, to know the one that a pull adds; bounded to `REMEMBERED_ROOTS`."""
 
     def __init__(self) -> None:
-        self._sources: OrderedDict[str, frozenset[Source]] = OrderedDict()
+        self._sources: OrderedDict[str, tuple[Source, ...]] = OrderedDict()
 
-    def sources_before(self, root: BlobInfo) -> frozenset[Source]:
+    def sources_before(self, root: BlobInfo) -> tuple[Source, ...]:
         """The root's sources when it was last remembered, else those that it has now."""
-        return self._sources.get(root.digest, frozenset(root.sources))
+        return self._sources.get(root.digest, root.sources)
 
     def remember(self, root: BlobInfo) -> None:
         """Keep the root's sources for the pulls to come."""
-        self._sources[root.digest] = frozenset(root.sources)
+        self._sources[root.digest] = root.sources
         self._sources.move_to_end(root.digest)
         if len(self._sources) > REMEMBERED_ROOTS:
             self._sources.popitem(last=False)
@@ -50,7 +50,7 @@ class Repositories:
 
 def choose_image(
     root: BlobInfo,
-    before: frozenset[Source],
+    before: tuple[Source, ...],
     *,
     fresh: bool,
     final: bool,

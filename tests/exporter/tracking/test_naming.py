@@ -85,7 +85,7 @@ def chosen(
 ) -> tuple[str, str] | None:
     key = choose_image(
         content("root", *sources),
-        frozenset(before),
+        before,
         fresh=fresh,
         final=final,
         intents=[Reference.parse(intent) for intent in intents],
@@ -134,8 +134,8 @@ def test_roots_are_remembered_in_a_bounded_number() -> None:
     for number in range(REMEMBERED_ROOTS):
         repositories.remember(content(f"root {number}", A))
 
-    assert repositories.sources_before(content("first", A, B)) == {A, B}  # forgotten: what it bears now
-    assert repositories.sources_before(content("root 7", A, B)) == {A}
+    assert repositories.sources_before(content("first", A, B)) == (A, B)  # forgotten: what it bears now
+    assert repositories.sources_before(content("root 7", A, B)) == (A,)
 
 
 # Records
