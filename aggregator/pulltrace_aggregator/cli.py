@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pulltrace import logs
-from pulltrace.cli import program, startup
+from pulltrace.cli import flag_help, program, startup
 from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
 from pulltrace.web import Server
-from pulltrace_aggregator import config
 from pulltrace_aggregator.api.pages import AggregatorPages
 from pulltrace_aggregator.config import AggregatorConfig
 from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
@@ -41,7 +40,9 @@ def main() -> None:
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
-    return program.run(config.PROGRAM, config.answer(argv), lambda stop: _configure(argv, environ, stop))
+    return program.run(
+        AggregatorConfig.program, flag_help.answer(AggregatorConfig, argv), lambda stop: _configure(argv, environ, stop)
+    )
 
 
 class _Connections:
@@ -78,7 +79,7 @@ def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.St
 def _serve(
     settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, connections: _Connections, stop: program.Stop
 ) -> None:
-    program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
+    program.start_logging(settings.log_level, settings.log_format, AggregatorConfig.table.unknown_variables(environ))
     startup.return_large_blocks(LARGE_BYTES)
     inbox = Inbox(clock)
     cluster = Cluster(

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple, Self
 
-from pulltrace.cli import flag_help, flags
+from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import (
     LOG_FORMAT,
     LOG_LEVEL,
@@ -25,9 +25,6 @@ from pulltrace.errors import ConfigError
 from pulltrace.units import parse_duration
 from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.sharding import Shard
-
-PROGRAM: Final = "pulltrace-aggregator"
-SUMMARY: Final = "Tells Prometheus which pods wait for which images, for how long, and what blocks them."
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 """Names of namespaces and Services (RFC 1123)."""
@@ -65,6 +62,9 @@ def _context(text: str) -> str:
 
 class AggregatorConfig(Settings):
     """All settings, parsed: durations in seconds, None or empty where to be found, and for all namespaces."""
+
+    program = "pulltrace-aggregator"
+    summary = "Tells Prometheus which pods wait for which images, for how long, and what blocks them."
 
     kubeconfig = Flag(
         "kubeconfig",
@@ -202,20 +202,6 @@ class AggregatorConfig(Settings):
 FLAGS: Final = AggregatorConfig.table
 
 
-def answer(argv: Sequence[str]) -> str | None:
-    """What to print instead of running, when help or the version is asked for."""
-    return flags.answer(
-        argv,
-        help_text=lambda: flag_help.help_text(PROGRAM, SUMMARY, FLAGS),
-        version=lambda: flag_help.version_text(PROGRAM),
-    )
-
-
-def reference_page() -> str:
-    """The Markdown page of the aggregator's flags, `docs/aggregator-flags.md`."""
-    return flag_help.reference_page(PROGRAM, SUMMARY, FLAGS)
-
-
 def _check_targets(values: Values) -> None:
     flag = AggregatorConfig.exporter_targets
     given = Counter(target.node for target in values[flag])
@@ -224,4 +210,4 @@ def _check_targets(values: Values) -> None:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(reference_page())
+    sys.stdout.write(flag_help.reference_page(AggregatorConfig))

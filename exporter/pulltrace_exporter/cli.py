@@ -6,13 +6,12 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 
 from pulltrace import logs
-from pulltrace.cli import program, startup
+from pulltrace.cli import flag_help, program, startup
 from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
 from pulltrace.web import Server
-from pulltrace_exporter import config
 from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
@@ -40,8 +39,8 @@ def main() -> None:
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
     return program.run(
-        config.PROGRAM,
-        config.answer(argv),
+        ExporterConfig.program,
+        flag_help.answer(ExporterConfig, argv),
         lambda stop: _serve(
             ExporterConfig.from_argv(argv, environ, _check_socket, program.check_web_config), environ, stop
         ),
@@ -57,7 +56,7 @@ def _check_socket(values: Values) -> None:
 
 
 def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.Stop) -> None:
-    program.start_logging(settings.log_level, settings.log_format, config.FLAGS.unknown_variables(environ))
+    program.start_logging(settings.log_level, settings.log_format, ExporterConfig.table.unknown_variables(environ))
     clock = SystemClock()
     address = settings.containerd_address or find_socket()
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)

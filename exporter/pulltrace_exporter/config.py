@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Self
 
-from pulltrace.cli import flag_help, flags
+from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import (
     LOG_FORMAT,
     LOG_LEVEL,
@@ -24,9 +24,6 @@ from pulltrace.cli.flag_values import (
 )
 from pulltrace.cli.flags import Check, Flag, Settings, repeated, switch
 from pulltrace.units import parse_duration, parse_size
-
-PROGRAM: Final = "pulltrace-exporter"
-SUMMARY: Final = "Serves the image pulls of this node's containerd to Prometheus, layer by layer."
 
 _IDENTIFIER = re.compile(r"(?=.{1,76}$)[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
 """A containerd namespace: pkg/identifiers of containerd."""
@@ -57,6 +54,9 @@ def _node_name(text: str) -> str:
 
 class ExporterConfig(Settings):
     """All settings, parsed: durations in seconds, sizes in bytes, None where off or to be found."""
+
+    program = "pulltrace-exporter"
+    summary = "Serves the image pulls of this node's containerd to Prometheus, layer by layer."
 
     containerd_address = Flag(
         "containerd.address",
@@ -147,19 +147,5 @@ class ExporterConfig(Settings):
 FLAGS: Final = ExporterConfig.table
 
 
-def answer(argv: Sequence[str]) -> str | None:
-    """What to print instead of running, when help or the version is asked for."""
-    return flags.answer(
-        argv,
-        help_text=lambda: flag_help.help_text(PROGRAM, SUMMARY, FLAGS),
-        version=lambda: flag_help.version_text(PROGRAM),
-    )
-
-
-def reference_page() -> str:
-    """The Markdown page of the exporter's flags, `docs/exporter-flags.md`."""
-    return flag_help.reference_page(PROGRAM, SUMMARY, FLAGS)
-
-
 if __name__ == "__main__":
-    sys.stdout.write(reference_page())
+    sys.stdout.write(flag_help.reference_page(ExporterConfig))

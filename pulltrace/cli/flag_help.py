@@ -7,20 +7,30 @@ from textwrap import wrap
 from typing import Any, Final
 
 from pulltrace import __version__
-from pulltrace.cli.flags import Flag, FlagTable
+from pulltrace.cli.flags import HELP, VERSION, Flag, Settings
 
 WIDTH: Final = 80
 _INDENT: Final = 33
 
 
-def help_text(program: str, summary: str, table: FlagTable) -> str:
+def answer(settings: type[Settings], argv: Sequence[str]) -> str | None:
+    """What to print for `--help` or `--version`, whichever comes first; None without either."""
+    for argument in argv:
+        if argument in HELP:
+            return help_text(settings)
+        if argument == VERSION:
+            return version_text(settings.program)
+    return None
+
+
+def help_text(settings: type[Settings]) -> str:
     """The text of `--help`, 80 columns wide unless a default alone is longer."""
     rows = [
         ("-h, --help", "Show this text.", ""),
-        *((_form(flag), _explanation(flag), flag.variable) for flag in table.flags),
+        *((_form(flag), _explanation(flag), flag.variable) for flag in settings.table.flags),
         ("    --version", "Show the version.", ""),
     ]
-    head = [f"usage: {program} [<flags>]", "", *wrap(summary, WIDTH), "", "Flags:"]
+    head = [f"usage: {settings.program} [<flags>]", "", *wrap(settings.summary, WIDTH), "", "Flags:"]
     return "\n".join([*head, *(line for row in rows for line in _row(*row))]) + "\n"
 
 
@@ -39,14 +49,14 @@ def build_commit() -> str:
         return ""
 
 
-def reference_page(program: str, summary: str, table: FlagTable) -> str:
+def reference_page(settings: type[Settings]) -> str:
     """A Markdown page of all flags."""
     head = [
-        f"# Flags of `{program}`",
+        f"# Flags of `{settings.program}`",
         "",
         "<!-- Generated from the table of flags by `make docs`: change the table. -->",
         "",
-        summary,
+        settings.summary,
         "",
         "A flag wins over its environment variable. Flags are written `--flag=value` or `--flag value`;",
         "where one may be repeated, its variable holds the values separated by commas. A switch is turned",
@@ -57,7 +67,7 @@ def reference_page(program: str, summary: str, table: FlagTable) -> str:
         "| flag | default | environment variable | meaning |",
         "|---|---|---|---|",
     ]
-    return "\n".join([*head, *(_markdown_row(flag) for flag in table.flags)]) + "\n"
+    return "\n".join([*head, *(_markdown_row(flag) for flag in settings.table.flags)]) + "\n"
 
 
 def _form(flag: Flag[Any]) -> str:

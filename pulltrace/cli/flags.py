@@ -190,8 +190,13 @@ class FlagTable:
 
 
 class Settings:
-    """The values of a program's flags, each of which a subclass declares once as an attribute."""
+    """The values of a program's flags.
 
+    A subclass declares each flag once, as an attribute, and names its program and what that does.
+    """
+
+    program: ClassVar[str]
+    summary: ClassVar[str]
     table: ClassVar[FlagTable]
 
     def __init_subclass__(cls) -> None:
@@ -207,16 +212,6 @@ class Settings:
         `checks` check more than the text of the values.
         """
         return cls(cls.table.parse(argv, environ, *checks))
-
-
-def answer(argv: Sequence[str], help_text: Callable[[], str], version: Callable[[], str]) -> str | None:
-    """What to print for `--help` or `--version`, whichever comes first; None without either."""
-    for argument in argv:
-        if argument in HELP:
-            return help_text()
-        if argument == VERSION:
-            return version()
-    return None
 
 
 class _UsageError(Exception):

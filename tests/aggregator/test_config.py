@@ -1,15 +1,10 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pulltrace.cli.flags import Flag
 from pulltrace.errors import ConfigError
-from pulltrace.logs import Level, LogFormat
-from pulltrace.web.address import ListenAddress
-from pulltrace_aggregator import config
-from pulltrace_aggregator.config import FLAGS, AggregatorConfig, ServiceName
+from pulltrace_aggregator.config import AggregatorConfig, ServiceName
 from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.sharding import Shard
 
@@ -18,8 +13,16 @@ pytestmark = pytest.mark.unit
 REPOSITORY = Path(__file__).parents[2]
 
 
+SHARED = {"listen_address", "telemetry_path", "web_config_file", "log_level", "log_format"}
+"""Tested for both programs in tests/pulltrace."""
+
+
 def settings(given: AggregatorConfig) -> dict[str, object]:
-    return {name: getattr(given, name) for name, flag in vars(AggregatorConfig).items() if isinstance(flag, Flag)}
+    return {
+        name: getattr(given, name)
+        for name, flag in vars(AggregatorConfig).items()
+        if isinstance(flag, Flag) and name not in SHARED
+    }
 
 
 def read(*argv: str, **environ: str) -> AggregatorConfig:
@@ -28,11 +31,6 @@ def read(*argv: str, **environ: str) -> AggregatorConfig:
 
 def test_defaults() -> None:
     assert settings(read()) == {
-        "listen_address": ListenAddress("", 10302),
-        "telemetry_path": "/metrics",
-        "web_config_file": None,
-        "log_level": Level.INFO,
-        "log_format": LogFormat.LOGFMT,
         "kubeconfig": None,
         "kubernetes_context": "",
         "kubernetes_namespaces": (),
@@ -55,11 +53,6 @@ def test_defaults() -> None:
 
 def test_every_flag_reaches_its_setting() -> None:
     given = read(
-        "--web.listen-address=[::1]:9",
-        "--web.telemetry-path=/m",
-        "--web.config.file=web.yml",
-        "--log.level=debug",
-        "--log.format=json",
         "--kubeconfig=/etc/kubeconfig",
         "--kubernetes.context=admin@prod",
         "--kubernetes.namespaces=team-a, team-b,team-a",
@@ -80,11 +73,6 @@ def test_every_flag_reaches_its_setting() -> None:
         "--shard=2/3",
     )
     assert settings(given) == {
-        "listen_address": ListenAddress("::1", 9),
-        "telemetry_path": "/m",
-        "web_config_file": Path("web.yml"),
-        "log_level": Level.DEBUG,
-        "log_format": LogFormat.JSON,
         "kubeconfig": Path("/etc/kubeconfig"),
         "kubernetes_context": "admin@prod",
         "kubernetes_namespaces": ("team-a", "team-b"),
@@ -166,7 +154,6 @@ TOO_MUCH = "the URL has no more than scheme, host and port"
         ("stale.exporter", "1.5s", f"'1.5s' {NO_DURATION}"),
         ("pod.linger", "2", f"'2' {NO_DURATION}"),
         ("shard", "3/3", "'3/3': of 3 shards the first is 0 and the last 2"),
-        ("web.telemetry-path", "/v1/pulls", "'/v1/pulls' is served already"),
     ],
 )
 def test_a_wrong_value_and_its_message(flag: str, value: str, problem: str) -> None:
@@ -208,31 +195,3 @@ def test_all_wrong_values_are_named() -> None:
         "--shard: '1' is no shard: write it like 0/3, 1/3, 2/3",
         "PULLTRACE_LOG_LEVEL: 'loud' is none of debug, info, warn, error",
     ]
-
-
-def test_help_fits_a_terminal_and_holds_every_flag() -> None:
-    text = config.answer(["--help"])
-    assert text is not None
-    assert max(map(len, text.splitlines())) <= 80
-    for flag in FLAGS.flags:
-        assert flag.name in text
-        assert f"(${flag.variable})" in text
-
-
-def test_version_is_the_programs_own() -> None:
-    assert (config.answer(["--version"]) or "").startswith("pulltrace-aggregator, version ")
-    assert config.answer(["--log.level=info"]) is None
-
-
-def test_the_reference_page_is_fresh_and_holds_every_flag() -> None:
-    page = (REPOSITORY / "docs" / "aggregator-flags.md").read_text(encoding="utf-8")
-    assert page == config.reference_page(), "run `make docs`"
-    for flag in FLAGS.flags:
-        assert f"`{flag.variable}`" in page
-
-
-def test_the_reference_page_is_written_by_the_module() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pulltrace_aggregator.config"], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout == config.reference_page()

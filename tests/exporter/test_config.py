@@ -1,20 +1,11 @@
-import platform
 import socket
-import subprocess
-import sys
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from pulltrace import __version__
-from pulltrace.cli import flag_help
 from pulltrace.cli.flags import Flag
 from pulltrace.errors import ConfigError, PulltraceError
-from pulltrace.logs import Level, LogFormat
-from pulltrace.web.address import ListenAddress
-from pulltrace_exporter import config
-from pulltrace_exporter.config import FLAGS, ExporterConfig
+from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.errors import ContainerdError, ExporterError, UnsafeSocketError
 
 pytestmark = pytest.mark.unit
@@ -23,9 +14,13 @@ REPOSITORY = Path(__file__).parents[2]
 DIGITS = "9" * 19
 
 
+SHARED = {"listen_address", "telemetry_path", "web_config_file", "log_level", "log_format"}
+"""Tested for both programs in tests/pulltrace."""
+
+
 def settings(given: ExporterConfig) -> dict[str, object]:
     names = [name.removeprefix("given_") for name, flag in vars(ExporterConfig).items() if isinstance(flag, Flag)]
-    return {name: getattr(given, name) for name in names}
+    return {name: getattr(given, name) for name in names if name not in SHARED}
 
 
 def read(*argv: str, **environ: str) -> ExporterConfig:
@@ -34,11 +29,6 @@ def read(*argv: str, **environ: str) -> ExporterConfig:
 
 def test_defaults() -> None:
     assert settings(read(NODE_NAME="node-1")) == {
-        "listen_address": ListenAddress("", 10301),
-        "telemetry_path": "/metrics",
-        "web_config_file": None,
-        "log_level": Level.INFO,
-        "log_format": LogFormat.LOGFMT,
         "containerd_address": None,
         "containerd_allowed_directories": (),
         "containerd_namespace": "k8s.io",
@@ -59,11 +49,6 @@ def test_defaults() -> None:
 
 def test_every_flag_reaches_its_setting() -> None:
     given = read(
-        "--web.listen-address=[::1]:9",
-        "--web.telemetry-path=/m",
-        "--web.config.file=web.yml",
-        "--log.level=debug",
-        "--log.format=json",
         "--containerd.address=/run/k3s/containerd/containerd.sock",
         "--containerd.allow-directory=/a",
         "--containerd.allow-directory=/b",
@@ -82,11 +67,6 @@ def test_every_flag_reaches_its_setting() -> None:
         "--limit.label-values=3",
     )
     assert settings(given) == {
-        "listen_address": ListenAddress("::1", 9),
-        "telemetry_path": "/m",
-        "web_config_file": Path("web.yml"),
-        "log_level": Level.DEBUG,
-        "log_format": LogFormat.JSON,
         "containerd_address": Path("/run/k3s/containerd/containerd.sock"),
         "containerd_allowed_directories": (Path("/a"), Path("/b")),
         "containerd_namespace": "moby",
@@ -135,19 +115,6 @@ NO_DURATION = "is no duration: write it like 500ms, 30s or 1m30s"
 @pytest.mark.parametrize(
     ("flag", "value", "problem"),
     [
-        ("web.listen-address", "80", "'80' is not host:port, [IPv6 address]:port or :port"),
-        ("web.listen-address", ":70000", "':70000': port 70000 is above 65535"),
-        ("web.telemetry-path", "metrics", "'metrics' is no path of a URL: it begins with / and has no query"),
-        ("web.telemetry-path", "/m?x", "'/m?x' is no path of a URL: it begins with / and has no query"),
-        ("web.telemetry-path", "", "'' is no path of a URL: it begins with / and has no query"),
-        ("web.telemetry-path", "/", "'/' is served already"),
-        ("web.telemetry-path", "/v1/pulls", "'/v1/pulls' is served already"),
-        ("web.telemetry-path", "/-/healthy", "'/-/healthy' is served already"),
-        ("web.telemetry-path", "/-/ready", "'/-/ready' is served already"),
-        ("web.config.file", "a\0b", "'a\\x00b' is no path"),
-        ("log.level", "loud", "'loud' is none of debug, info, warn, error"),
-        ("log.level", "INFO", "'INFO' is none of debug, info, warn, error"),
-        ("log.format", "text", "'text' is none of logfmt, json"),
         ("containerd.address", "c.sock", "'c.sock' is neither an absolute path nor a URL like unix:///path"),
         (
             "containerd.address",
@@ -200,42 +167,6 @@ def test_all_wrong_values_are_named() -> None:
         "PULLTRACE_COLLECTOR_LAYERS: '1' is neither true nor false",
         "PULLTRACE_LOG_LEVEL: 'loud' is none of debug, info, warn, error",
     ]
-
-
-def test_help_fits_a_terminal_and_holds_every_flag() -> None:
-    text = config.answer(["--help"])
-    assert text is not None
-    assert max(map(len, text.splitlines())) <= 80
-    for flag in FLAGS.flags:
-        assert flag.name in text
-        assert f"(${flag.variable})" in text
-
-
-def test_version(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(resources, "files", lambda _: tmp_path)
-    python = f"  python version: {platform.python_version()}\n"
-    assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__}\n{python}"
-    (tmp_path / "COMMIT").write_text("0123abc\n")
-    assert config.answer(["--version"]) == f"pulltrace-exporter, version {__version__} (commit 0123abc)\n{python}"
-    assert flag_help.build_commit() == "0123abc"
-
-
-def test_without_a_question_there_is_no_answer() -> None:
-    assert config.answer(["--log.level=info"]) is None
-
-
-def test_the_reference_page_is_fresh_and_holds_every_flag() -> None:
-    page = (REPOSITORY / "docs" / "exporter-flags.md").read_text(encoding="utf-8")
-    assert page == config.reference_page(), "run `make docs`"
-    for flag in FLAGS.flags:
-        assert f"`{flag.variable}`" in page
-
-
-def test_the_reference_page_is_written_by_the_module() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "pulltrace_exporter.config"], capture_output=True, text=True, check=True, timeout=30
-    )
-    assert done.stdout == config.reference_page()
 
 
 def test_errors_have_one_root_and_cut_what_others_say() -> None:
