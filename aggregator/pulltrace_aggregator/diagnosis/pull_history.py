@@ -139,8 +139,10 @@ def _is_later(entry: NodePull, known: _Attempt) -> bool:
 
     A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
     start on without end, but not past the answer before, in which the pull was there already. An age that nobody tells
-    is no start.
+    is no start. An orphan is told for as long as its lease is there, and nobody pulls in between.
     """
+    if known.result is Phase.ORPHANED and entry.pull.phase is Phase.ORPHANED:
+        return False
     started_at, began_at = entry.pull.started_at, entry.began_at
     if started_at is None or began_at is None or known.started_at is None or known.began_at is None:
         return False
