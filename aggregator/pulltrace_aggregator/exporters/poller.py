@@ -90,7 +90,7 @@ class Poller:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._client.close()
 
-    def _begin_due(self, now: Monotonic) -> float:
+    def _begin_due(self, now: Monotonic) -> Monotonic:
         """Do what is due; returns when there will be more to do."""
         try:
             if now >= self._tidy_at:
@@ -102,10 +102,10 @@ class Poller:
                 task.add_done_callback(lambda done, node=node: self._ended(node, done))  # type: ignore[misc]
         except Exception:
             log.exception("internal error while exporters are polled, retrying")
-            return now + TIDY_SECONDS
-        return min(self._tidy_at, self._update_at, self._schedule.next_turn())
+            return Monotonic(now + TIDY_SECONDS)
+        return Monotonic(min(self._tidy_at, self._update_at, self._schedule.next_turn()))
 
-    async def _pause(self, until: float) -> None:
+    async def _pause(self, until: Monotonic) -> None:
         timer = asyncio.get_running_loop().call_later(max(0.0, until - self._now()), self._wake.set)
         await self._wake.wait()
         timer.cancel()
@@ -178,7 +178,7 @@ class Poller:
         self._schedule.answered(seen.node, self._now(), pulling=seen.pulling, rest=self._rest(began))
         self._conclude(seen, result, began)
 
-    def _rest(self, began: float) -> float:
+    def _rest(self, began: Monotonic) -> float:
         return (self._now() - began) * REST_FOR_WORK
 
     def _failed(self, node: str, error: AskError, rest: float = 0.0) -> None:

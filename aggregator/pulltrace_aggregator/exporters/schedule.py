@@ -1,13 +1,16 @@
-"""Which node to ask when. Pure: names and instants in, names out; instants are monotonic seconds."""
+"""Which node to ask when. Pure: names and instants in, names out."""
 
 import heapq
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import count
-from math import ceil, inf
+from math import ceil
 from typing import Final
 from zlib import crc32
+
+from pulltrace.clock import Monotonic
+from pulltrace_aggregator.model.clocks import FOREVER, NEVER
 
 _CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10
@@ -41,8 +44,8 @@ class _Node:
     """A fixed share, 0 to 1, of every interval, so that nodes are asked one after the other and not all at once."""
     pulling: bool = False
     failures: int = 0
-    asked_at: float = -inf
-    due: float = inf
+    asked_at: Monotonic = NEVER
+    due: Monotonic = FOREVER
     ticket: int = 0
     under_way: bool = False
     doubtful: bool = False
@@ -53,7 +56,7 @@ class _Queue:
     """Nodes by the time they are due. Entries that are no longer true are dropped when they come up."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, float, int, _Node]] = []
+        self._heap: list[tuple[Monotonic, float, int, _Node]] = []
 
     def push(self, node: _Node) -> None:
         heapq.heappush(self._heap, (node.due, node.phase, node.ticket, node))
@@ -72,19 +75,19 @@ class Budget:
 
     def __init__(self, per_second: int) -> None:
         self._gap = 1.0 / per_second
-        self._paced = float("-inf")
-        self._last: deque[float] = deque(maxlen=per_second)
+        self._paced = NEVER
+        self._last: deque[Monotonic] = deque(maxlen=per_second)
 
     @property
-    def ready_at(self) -> float:
+    def ready_at(self) -> Monotonic:
         """From when on the next request may begin."""
         full = len(self._last) == self._last.maxlen
-        return max(self._paced, self._last[0] + 1.0) if full else self._paced
+        return Monotonic(max(self._paced, self._last[0] + 1.0)) if full else self._paced
 
-    def spend(self, now: float) -> None:
+    def spend(self, now: Monotonic) -> None:
         """Begin a request."""
         self._last.append(now)
-        self._paced = max(self._paced, now - _CATCH_UP_SECONDS) + self._gap
+        self._paced = Monotonic(max(self._paced, now - _CATCH_UP_SECONDS) + self._gap)
 
 
 class Schedule:
@@ -101,7 +104,7 @@ class Schedule:
         self._under_way = 0
         self._doubtful = 0
 
-    def add(self, name: str, now: float, *, pulling: bool = False) -> None:
+    def add(self, name: str, now: Monotonic, *, pulling: bool = False) -> None:
         """Ask a node that is new, or is somewhere else now, as soon as may be."""
         self.remove(name)
         phase = crc32(name.encode("utf-8", "surrogatepass")) / 2**32
@@ -115,21 +118,21 @@ class Schedule:
             self._end(node)
             node.ticket = 0
 
-    def want(self, names: Iterable[str], now: float) -> None:
+    def want(self, names: Iterable[str], now: Monotonic) -> None:
         """Take these as the nodes where a pod waits; those that are not known count when they come."""
         wanted = frozenset(names)
         changed, self._wanted = wanted ^ self._wanted, wanted
         for name in changed:
             node = self._nodes.get(name)
             if node and not node.under_way:
-                soon = max(now, node.asked_at + self._pace.interval)
+                soon = Monotonic(max(now, node.asked_at + self._pace.interval))
                 self._queue(node, min(node.due, soon) if name in wanted else node.due)
 
     def busy(self, name: str) -> bool:
         """Whether a pod waits there or a pull is known."""
         return name in self._wanted or (name in self._nodes and self._nodes[name].pulling)
 
-    def begin_next(self, now: float) -> str | None:
+    def begin_next(self, now: Monotonic) -> str | None:
         """The node to ask at this moment, which the caller does; None when it is nobody's turn."""
         if self._under_way >= self._pace.at_once or now < self._budget.ready_at:
             return None
@@ -141,29 +144,29 @@ class Schedule:
         self._begin(node, now)
         return node.name
 
-    def next_turn(self) -> float:
+    def next_turn(self) -> Monotonic:
         """From when on `begin_next` may give a node if nothing else happens before; infinite for never."""
         if self._under_way >= self._pace.at_once:
-            return inf
-        due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=inf)
+            return FOREVER
+        due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=FOREVER)
         return max(due, self._budget.ready_at)
 
-    def answered(self, name: str, now: float, *, pulling: bool, rest: float = 0.0) -> None:
+    def answered(self, name: str, now: Monotonic, *, pulling: bool, rest: float = 0.0) -> None:
         """The exporter has answered. It is left in peace for `rest` seconds at least."""
         node = self._nodes[name]
         node.pulling, node.failures = pulling, 0
         self._end(node)
         interval = self._pace.interval if self.busy(name) else self._pace.idle_interval
-        self._queue(node, max(_next_multiple(now, interval, node.phase), now + rest))
+        self._queue(node, Monotonic(max(_next_multiple(now, interval, node.phase), now + rest)))
 
-    def failed(self, name: str, now: float, *, rest: float = 0.0) -> None:
+    def failed(self, name: str, now: Monotonic, *, rest: float = 0.0) -> None:
         """The exporter has not answered as it should: pauses grow, but stay short where somebody waits."""
         node = self._nodes[name]
         node.failures += 1
         self._end(node)
-        self._queue(node, now + max(self._pause(node), rest))
+        self._queue(node, Monotonic(now + max(self._pause(node), rest)))
 
-    def again(self, name: str, now: float) -> None:
+    def again(self, name: str, now: Monotonic) -> None:
         """The request came to nothing through no fault of the exporter."""
         node = self._nodes[name]
         self._end(node)
@@ -178,11 +181,11 @@ class Schedule:
         # Spread, so that those who failed together do not come back together.
         return pause * (0.75 + node.phase / 2)
 
-    def _queue(self, node: _Node, due: float) -> None:
+    def _queue(self, node: _Node, due: Monotonic) -> None:
         node.due, node.ticket = due, next(self._tickets)
         self._queues[self.busy(node.name), node.failures > 0].push(node)
 
-    def _choose(self, now: float) -> _Node | None:
+    def _choose(self, now: Monotonic) -> _Node | None:
         idle_first = self._turns % _IDLE_TURN == _IDLE_TURN - 1
         for busy in (not idle_first, idle_first):
             due = [node for node in self._heads(busy) if node.due <= now]
@@ -198,7 +201,7 @@ class Schedule:
         heads = [self._queues[busy, False].head(), self._queues[busy, True].head() if room else None]
         return [node for node in heads if node]
 
-    def _begin(self, node: _Node, now: float) -> None:
+    def _begin(self, node: _Node, now: Monotonic) -> None:
         node.ticket, node.asked_at, node.under_way, node.doubtful = 0, now, True, node.failures > 0
         self._under_way += 1
         self._doubtful += node.doubtful
@@ -210,7 +213,7 @@ class Schedule:
             self._doubtful -= node.doubtful
 
 
-def _next_multiple(now: float, interval: float, phase: float) -> float:
+def _next_multiple(now: Monotonic, interval: float, phase: float) -> float:
     """The node's own next moment: they lie an interval apart, and not at once after the present one."""
     offset = phase * interval
     return ceil((now + interval / 10 - offset) / interval) * interval + offset

@@ -28,7 +28,7 @@ class ExporterSeen:
     base_url: str
     error: Result | None = None
     detail: str = ""
-    failing_since: float | None = None
+    failing_since: Monotonic | None = None
     left: bool = False
     claims: str = ""
 
@@ -73,7 +73,7 @@ class _Entry:
     target: Target
     etag: str = ""
     layers: bool = False
-    left_at: float | None = None
+    left_at: Monotonic | None = None
 
 
 class ExporterStates:

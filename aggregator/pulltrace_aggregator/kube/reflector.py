@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, Monotonic
 from pulltrace.logs import fields
 from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.errors import (
@@ -118,10 +118,10 @@ class Reflector:
         self._problems.works(self._state.name, watch=self._state.name)
         self._state = replace(self._state, stage=Stage.WATCHING, problem="")
 
-    def _lasted(self, began: float) -> float:
+    def _lasted(self, began: Monotonic) -> float:
         return self._clock.now().monotonic - began
 
-    def _failed(self, error: KubernetesError, began: float) -> float:
+    def _failed(self, error: KubernetesError, began: Monotonic) -> float:
         if self._lasted(began) > self._timing.longest_pause:
             self._failures, self._expired = 0, False  # it went well for a time
         self._failures += 1

@@ -4,6 +4,7 @@ from collections import Counter
 
 import pytest
 
+from pulltrace.clock import Monotonic
 from pulltrace_aggregator.exporters.schedule import Pace, Schedule
 from rig.simulated_cluster import Cluster
 
@@ -14,7 +15,11 @@ BUDGET = 200
 
 
 def test_five_thousand_busy_nodes_are_asked_in_turn_within_the_budget() -> None:
-    schedule, now, names = Schedule(Pace(per_second=BUDGET)), 100.0, [f"node-{number}" for number in range(NODES)]
+    schedule, now, names = (
+        Schedule(Pace(per_second=BUDGET)),
+        Monotonic(100.0),
+        [f"node-{number}" for number in range(NODES)],
+    )
     for name in names:
         schedule.add(name, now, pulling=True)
     began, asked, ending = now, list[tuple[float, str]](), list[tuple[float, str]]()
@@ -24,7 +29,7 @@ def test_five_thousand_busy_nodes_are_asked_in_turn_within_the_budget() -> None:
         while (node := schedule.begin_next(now)) is not None:
             asked.append((now, node))
             ending.append((now + 0.05, node))
-        now = max(now + 0.001, min(schedule.next_turn(), ending[0][0] if ending else now + 1))
+        now = Monotonic(max(now + 0.001, min(schedule.next_turn(), ending[0][0] if ending else now + 1)))
     per_second = Counter(int(at - began) for at, _ in asked)
     # Somewhat more in the first, since a budget that was not used may be made up for.
     assert max(per_second.values()) <= 1.25 * BUDGET

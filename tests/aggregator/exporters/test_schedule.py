@@ -11,6 +11,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from pulltrace.clock import Monotonic
 from pulltrace_aggregator.exporters.schedule import Budget, Pace, Schedule
 
 pytestmark = pytest.mark.unit
@@ -24,7 +25,7 @@ class Cluster:
 
     def __init__(self, pace: Pace | None = None) -> None:
         self.schedule = Schedule(pace or Pace())
-        self.now = 1000.0
+        self.now = Monotonic(1000.0)
         self.asked: list[tuple[float, str]] = []
         self.latency: dict[str, float | None] = defaultdict(lambda: LATENCY)
         self.pulling: set[str] = set()
@@ -47,7 +48,7 @@ class Cluster:
             self._turn()
             following = min(self.schedule.next_turn(), self._answers[0][0] if self._answers else inf, end)
             assert following > self.now, "the schedule makes its caller spin"
-            self.now = following
+            self.now = Monotonic(following)
         return self.asked[begun:]
 
     def times(self, name: str, since: float = 0.0) -> list[float]:
@@ -258,18 +259,18 @@ def test_a_node_that_moved_is_asked_again_at_once() -> None:
 
 def test_a_request_that_came_to_nothing_is_made_again_at_once() -> None:
     schedule = Schedule(Pace())
-    schedule.add("n", 0.0)
-    assert schedule.begin_next(0.0) == "n"
-    schedule.again("n", 0.1)
-    assert schedule.begin_next(0.1) == "n"
+    schedule.add("n", Monotonic(0.0))
+    assert schedule.begin_next(Monotonic(0.0)) == "n"
+    schedule.again("n", Monotonic(0.1))
+    assert schedule.begin_next(Monotonic(0.1)) == "n"
 
 
 def test_a_node_whose_report_takes_long_to_read_is_left_in_peace() -> None:
     schedule = Schedule(Pace())
-    schedule.want(["n"], 0.0)
-    schedule.add("n", 0.0)
-    schedule.begin_next(0.0)
-    schedule.answered("n", 1.0, pulling=True, rest=30.0)
+    schedule.want(["n"], Monotonic(0.0))
+    schedule.add("n", Monotonic(0.0))
+    schedule.begin_next(Monotonic(0.0))
+    schedule.answered("n", Monotonic(1.0), pulling=True, rest=30.0)
     assert schedule.next_turn() == 31.0
 
 
@@ -283,7 +284,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.schedule = Schedule(Pace(at_once=3, doubtful_at_once=1))
         self.known: set[str] = set()
         self.under_way: set[str] = set()
-        self.now = 0.0
+        self.now = Monotonic(0.0)
 
     @rule(node=nodes)
     def add(self, node: str) -> None:
@@ -303,7 +304,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.01, 1.0, 400.0]))
     def wait(self, seconds: float) -> None:
-        self.now += seconds
+        self.now = Monotonic(self.now + seconds)
 
     @rule()
     def take(self) -> None:
@@ -328,7 +329,7 @@ class AnyOrder(RuleBasedStateMachine):
         for node in sorted(asked):
             self.schedule.answered(node, self.now, pulling=False)
         while self.known - asked:
-            self.now = max(self.now, self.schedule.next_turn())
+            self.now = Monotonic(max(self.now, self.schedule.next_turn()))
             assert self.now < inf, "nodes are lost"
             taken = self.schedule.begin_next(self.now)
             if taken:
@@ -345,7 +346,7 @@ class TestBudget:
         budget, times, now = Budget(rate), [], 0.0
         while now < 20:
             if budget.ready_at <= now:
-                budget.spend(now)
+                budget.spend(Monotonic(now))
                 times.append(now)
             now = max(now, budget.ready_at)
         assert most_in_a_second(times) == rate
@@ -356,7 +357,7 @@ class TestBudget:
         for turn in range(2000):
             now += 0.013 if turn % 40 else 0.5  # late every time, sometimes very
             while budget.ready_at <= now:
-                budget.spend(now)
+                budget.spend(Monotonic(now))
                 times.append(now)
         assert most_in_a_second(times) <= 100
         assert len(times) > 2300, "of 2,500 in the 25 s in which it was only a little late"
