@@ -26,7 +26,8 @@ def check(scrape: Scrape, before: Scrape | None = None) -> None:
         _check_pull(pull, now)
     for phase in RUNNING if scrape.in_progress else ():
         running = sum(pull.phase == phase for pull in scrape.pulls)
-        assert scrape.in_progress[phase] == running, f"{running} pulls are {phase}: {scrape.in_progress}"
+        # An image of Docker's schema 1 has no name, and so no series, before its layers are there.
+        assert scrape.in_progress[phase] >= running, f"{running} pulls are {phase}: {scrape.in_progress}"
     if before is not None:
         _check_course(before, scrape)
 

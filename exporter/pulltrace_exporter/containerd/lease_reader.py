@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
-from pulltrace_exporter.containerd.quirks import refuses_to_unpack
+from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, refuses_to_unpack
 from pulltrace_exporter.model.image import Document, Index, Manifest, chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots, SnapshotStat
 
@@ -39,6 +39,7 @@ class LeaseReader:
         self._stat_done: set[tuple[str, str]] = set()
         self._parts: set[str] = set()
         self._extracted = False
+        self._fetched = False
         self._configs: dict[str, BlobInfo | None] = {}
 
     @property
@@ -55,6 +56,12 @@ class LeaseReader:
             for digest, content in self._contents.items()
             if content is not None and content.children and digest not in named
         ]
+
+    @property
+    def unnamed_roots(self) -> list[str]:
+        """Roots of a pull that only its image record names."""
+        roots = ((root, self._contents[root]) for root in self.roots) if self._fetched else ()
+        return [root for root, info in roots if info is not None and not info.sources]
 
     def see(self, now: float) -> None:
         """It was there at `now`, Unix time."""
@@ -79,10 +86,14 @@ class LeaseReader:
             self._found_blobs,
             self._found_snapshots,
             self.unpacked,
+            self._fetched,
         )
 
-    def read(self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str) -> None:
+    def read(
+        self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str, version: str
+    ) -> None:
         """Take in what belongs to the lease now. `snapshotter` is the one to ask while the lease names none."""
+        self._fetched |= bool(resources.ingests) and converts_schema_1(version)
         self._ingests = resources.ingests
         self._snapshots = resources.snapshots
         self._extracted |= bool(resources.snapshots)
@@ -92,6 +103,7 @@ class LeaseReader:
             self._contents[digest] = None
         self._describe(client, sorted(resources.contents - self._parts), MAX_UNKNOWN)
         self._read_documents(client, ingests)
+        self._fetched |= self._is_converted(version)
         if self._stat_snapshots(client, snapshotter):
             # Else a layer that came and was unpacked since its lease was read would seem to have been here before.
             self._look_for_parts(client)
@@ -113,6 +125,7 @@ class LeaseReader:
         if written and not any(isinstance(document, Manifest) for document in self.documents.values()):
             self._descend(client)
             self._read_documents(client, ingests)
+        self._fetched |= self._is_converted(version)
         self._look_for_parts(client)
         self._stat_done.clear()
         self._read_configs(client)
@@ -126,6 +139,7 @@ class LeaseReader:
     def adopt(self, root: BlobInfo) -> None:
         """Take a root for what the lease held, though nobody saw it there."""
         self._contents[root.digest] = root
+        self._fetched |= not root.sources
 
     def recall(
         self,
@@ -143,7 +157,7 @@ class LeaseReader:
         end, self.created_at = self.created_at, before
         self.adopt(root)
         self.close(client, ingests, snapshotter, version, written=True)
-        if before < root.created_at <= end:
+        if root.sources and before < root.created_at <= end:
             # The root comes first: what is older was there, though another pull brought it since `before`.
             self.created_at = root.created_at
             return
@@ -170,6 +184,10 @@ class LeaseReader:
         roots = [self._contents[digest] for digest in self.roots]
         passed = len(self._contents) > 1 or bool(self._ingests) or bool(self._snapshots)
         return passed and any(root is not None and root.sources and root.children for root in roots)
+
+    def _is_converted(self, version: str) -> bool:
+        roots = (self.documents.get(root) for root in self.roots)
+        return converts_schema_1(version) and any(root is not None and is_converted(root) for root in roots)
 
     def _read_documents(self, client: Client, ingests: dict[str, Ingest]) -> None:
         for digest, content in list(self._contents.items()):

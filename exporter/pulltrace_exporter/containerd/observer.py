@@ -89,6 +89,7 @@ class Observer:
         images = self._close(client, gone, ingests, now)
         self._inferred_pulls.follow(readers.values(), now)
         inferred = self._infer(client, readers, ingests, now)
+        images |= {root: client.images(root) for reader in readers.values() for root in reader.unnamed_roots}
         images |= {pull.root: pull.records for pull in inferred}
         everyone = (*readers.values(), *gone, *(pull.reader for pull in inferred))
         return readers, Observation(
@@ -131,7 +132,7 @@ class Observer:
                 continue
             reader.see(now)
             self._snapshotter = next(iter(resources.snapshots), self._snapshotter)
-            reader.read(client, resources, ingests, self._snapshotter)
+            reader.read(client, resources, ingests, self._snapshotter, self._inferred_pulls.version)
         return readers
 
     def _close(

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from pulltrace_exporter.model.image import OCI_CONFIG, Document, Manifest
+
 PULL_LEASE_FILTER = 'labels."containerd.io/gc.expire"'
 """Pulls have this label. The leases of pod sandboxes, one for each running pod, do not have it."""
 
@@ -32,9 +34,13 @@ FIRST_THAT_SKIPS_ODD_LAYERS = (1, 7)
 FIRST_WITH_TRANSFER = (2, 0)
 """From here on the daemon itself pulls for CRI. It writes the record last, and leaves alone what is no layer."""
 
+FIRST_WITHOUT_SCHEMA_1 = (2, 0)
+"""Before it Docker's schema 1 is pulled: layers first, then a manifest is made of them, which has no source label."""
+
 _LAYER = re.compile(
     r"application/vnd\.(oci\.image\.layer\..+|docker\.image\.rootfs\.(foreign\.)?diff\.tar(\.gzip)?(\+.+)?)"
 )
+_DOCKER_LAYER = "application/vnd.docker.image.rootfs."
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -50,6 +56,20 @@ def refuses_to_unpack(version: str, media_types: Sequence[str], diff_ids: int) -
     if numbers < FIRST_THAT_SKIPS_ODD_LAYERS and len(unpacked) < len(media_types):
         return True  # it counts them all, and cannot unpack these
     return len(unpacked) != diff_ids
+
+
+def converts_schema_1(version: str) -> bool:
+    """Whether this containerd pulls images of Docker's schema 1."""
+    numbers = _numbers(version)
+    return numbers is not None and numbers < FIRST_WITHOUT_SCHEMA_1
+
+
+def is_converted(document: Document) -> bool:
+    """Whether containerd made this manifest of one of schema 1: nobody else gives Docker's layers an OCI config."""
+    if not isinstance(document, Manifest) or document.config is None:
+        return False
+    docker = all(layer.media_type.startswith(_DOCKER_LAYER) for layer in document.layers)
+    return docker and bool(document.layers) and document.config.media_type == OCI_CONFIG
 
 
 def rewrites_records(version: str) -> bool:

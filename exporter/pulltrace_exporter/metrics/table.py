@@ -19,7 +19,7 @@ def _in_progress(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
     phases = Counter(pull.phase for pull in view.pulls)
     return (
         (("resolving",), len(view.resolving)),
-        ((Phase.DOWNLOADING,), phases[Phase.DOWNLOADING]),
+        ((Phase.DOWNLOADING,), phases[Phase.DOWNLOADING] + view.unidentified),
         ((Phase.UNPACKING,), phases[Phase.UNPACKING]),
     )
 

@@ -64,6 +64,8 @@ class Lease:
     manifest was read for the first time, of the blobs that the manifest names (None: not in the store);
     `found_snapshots` which of the image's snapshots were committed then, by chain ID. `unpacked` is known when the
     lease is gone: whether all that was to be unpacked was. None: nothing was to be, or it cannot be told.
+    `fetched` says that it is a pull whatever its root's labels say: containerd 1.x makes the manifest of an image of
+    Docker's schema 1 itself, without a source.
     """
 
     id: str
@@ -74,11 +76,12 @@ class Lease:
     found_blobs: Mapping[str, BlobInfo | None] = field(default_factory=dict)
     found_snapshots: Mapping[str, SnapshotStat] = field(default_factory=dict)
     unpacked: bool | None = None
+    fetched: bool = False
 
     @property
     def nameless(self) -> bool:
         """Whether nothing is known of it but its age."""
-        return not self.contents and not self.snapshots
+        return not self.contents and not self.ingests and not self.snapshots
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,11 @@ class Polls:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything a scrape needs; `resolving` holds the start of pulls without a name yet."""
+    """Everything a scrape needs.
+
+    `resolving` holds the start of pulls whose registry has not answered. `unidentified` is the number of those that
+    download for an image that is not known yet.
+    """
 
     pulls: tuple[Pull, ...]
     resolving: tuple[NodeTime, ...]
@@ -84,3 +88,4 @@ class View:
     totals: Totals
     daemon: Daemon = field(default_factory=Daemon)
     polls: Polls = field(default_factory=Polls)
+    unidentified: int = 0

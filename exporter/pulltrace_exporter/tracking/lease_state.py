@@ -33,7 +33,8 @@ class LeaseState:
 
     `started` is the lease's creation, `since` the same for comparison with containerd's other stamps. `changed` is
     when anything of it last moved. `inherited` says that it was there before the exporter started; then what is on
-    the node by `observed_from` is not counted.
+    the node by `observed_from` is not counted. `fetched` says that blobs were fetched for it, so that it is a pull.
+    `answered_at` is the first poll that showed anything of it.
     """
 
     id: str
@@ -48,6 +49,8 @@ class LeaseState:
     root_seen: Instant | None = None
     sources_before: tuple[Source, ...] = ()
     nameless: bool = True
+    fetched: bool = False
+    answered_at: Instant | None = None
 
     @classmethod
     def begin(cls, lease: Lease, poll: Poll, *, inherited: bool) -> Self:
@@ -67,6 +70,9 @@ class LeaseState:
         if activity != self.activity:
             self.activity, self.changed = activity, poll.now
         self.nameless &= lease.nameless
+        self.fetched |= lease.fetched or bool(lease.ingests)
+        if not self.nameless and self.answered_at is None:
+            self.answered_at = poll.now
         return grown
 
     def choose_image(
@@ -83,7 +89,8 @@ class LeaseState:
             fresh=alone and self.since.covers(root.created_at, poll.now),
             final=final or waited or passed,
             intents=[item.reference for item in poll.intents],
-            records=self.written_records(root.digest, poll) if final else (),
+            records=self.written_records(root.digest, poll) if final or lease.fetched else (),
+            fetched=lease.fetched,
         )
 
     def written_records(self, root: str, poll: Poll) -> list[ImageRecord]:
@@ -98,6 +105,10 @@ class LeaseState:
     def is_resolving(self, now: Instant) -> bool:
         """Whether it is a pull whose registry has not answered."""
         return self.nameless and self.age(now) > RESOLVING_SECONDS
+
+    def is_unidentified(self, now: Instant) -> bool:
+        """Whether it downloads for an image that is not known yet."""
+        return self.pull is None and self.fetched and self.age(now) > RESOLVING_SECONDS
 
     def idle_seconds(self, now: Instant) -> float:
         """Seconds since anything of it moved, or of its pull: a second request holds nothing while the first works."""

@@ -56,14 +56,18 @@ def choose_image(
     final: bool,
     intents: Iterable[Reference],
     records: Iterable[ImageRecord] = (),
+    fetched: bool = False,
 ) -> ImageKey | None:
     """The image that a pull of `root` is for, None while that can still change.
 
     `before` is what sources the root had before this lease; `fresh` that the root came to the node with this lease;
     `final` that no source will be added any more. In order: the source added since the lease began, the name
-    that its success wrote, the kubelet's intent, the only source, the first.
+    that its success wrote, the kubelet's intent, the only source, the first. A root without a source is a pull's
+    only if its lease `fetched` blobs; then its record names it.
     """
     sources = root.sources
+    if not sources and fetched:
+        return next((key for record in records if (key := image_of(record, root.digest)) is not None), None)
     added = [source for source in sources if source not in before]
     if fresh and len(sources) == 1:
         added = list(sources)

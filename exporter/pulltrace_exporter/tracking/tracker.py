@@ -109,11 +109,13 @@ class Tracker:
             pull.references = pull.references or references_of(self._intents, pull.key)
         starts = (NodeTime(state.started.wall) for state in self._leases.values() if state.is_resolving(now))
         resolving = tuple(sorted(starts))
+        unidentified = sum(state.is_unidentified(now) for state in self._leases.values())
         view = View(
             pulls=tuple(pull.publish(now.monotonic) for pull in self._pulls.values()),
             resolving=resolving,
-            queued=queued(self._intents, [pull.key for pull in running], len(resolving)),
+            queued=queued(self._intents, [pull.key for pull in running], len(resolving) + unidentified),
             totals=self._counters.totals(),
+            unidentified=unidentified,
         )
         ends = (pull.ended.monotonic for pull in self._pulls.values() if pull.ended is not None)
         return Tracked(view, self._events.drain(), min(ends, default=math.inf) + self._linger - now.monotonic)
@@ -179,7 +181,7 @@ class Tracker:
         if pull is None or pull.ended is not None:
             pull = self._start(key, state, root, poll)
         pull.leases.add(state.id)
-        pull.repositories = tuple(dict.fromkeys(repository for _, repository in root.sources))
+        pull.repositories = tuple(dict.fromkeys(repository for _, repository in root.sources)) or (key.repository,)
         document = poll.seen.documents.get(root.digest)
         pull.media_type = document.media_type if document else pull.media_type
         state.pull = pull
@@ -193,7 +195,9 @@ class Tracker:
             pull.references, pull.snapshotter = previous.references, previous.snapshotter
         pull.references = references_of(poll.intents, key) or pull.references
         pull.resolved_at = state.age(now)
-        if state.since.covers(root.created_at, now):
+        if not root.sources and state.answered_at is not None:
+            pull.resolved_at = state.age(state.answered_at)  # its root is made when all layers are there
+        elif state.since.covers(root.created_at, now):
             pull.resolved_at = min(max(root.created_at - state.started.wall, 0.0), pull.resolved_at)
         self._pulls[key] = pull
         self._events.started(pull, now)
@@ -212,7 +216,8 @@ class Tracker:
         pull = state.pull
         if pull is None:
             # Its age when it was last there: what came after that may have been the pause between two polls.
-            if state.is_resolving(poll.previous or poll.now):
+            last_seen = poll.previous or poll.now
+            if state.is_resolving(last_seen) or state.is_unidentified(last_seen):
                 self._counters.add_unresolved()
             return
         digest = pull.key.digest

@@ -4,7 +4,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from pulltrace_exporter.containerd.quirks import refuses_to_unpack, rewrites_records
+from pulltrace_exporter.containerd.quirks import (
+    converts_schema_1,
+    is_converted,
+    refuses_to_unpack,
+    rewrites_records,
+)
+from pulltrace_exporter.model.image import OCI_CONFIG, Descriptor, Manifest
 
 pytestmark = pytest.mark.unit
 
@@ -53,3 +59,10 @@ def test_what_a_client_refuses_to_unpack_after_it_wrote_the_record(
     versions: Sequence[str], media_types: Sequence[str], diff_ids: int, *, refuses: bool
 ) -> None:
     assert [refuses_to_unpack(version, media_types, diff_ids) for version in versions] == [refuses] * len(versions)
+
+
+@pytest.mark.parametrize(("config", "layer", "converted"), [(OCI_CONFIG, DOCKER, True), (OCI_CONFIG, OCI, False)])
+def test_a_manifest_that_containerd_made_of_one_of_schema_1(config: str, layer: str, *, converted: bool) -> None:
+    parts = Descriptor("sha256:1", 1, config), (Descriptor("sha256:2", 2, layer),)
+    assert is_converted(Manifest("", *parts)) is converted
+    assert [converts_schema_1(version) for version in (OLD, NEW, TRANSFER, "")] == [True, True, False, False]

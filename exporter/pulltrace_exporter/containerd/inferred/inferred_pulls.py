@@ -14,7 +14,7 @@ from pulltrace_exporter.containerd.inferred.lease_image_match import LeaseImageM
 from pulltrace_exporter.containerd.inferred.poll_history import PollHistory
 from pulltrace_exporter.containerd.lease_reader import LeaseReader
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
-from pulltrace_exporter.containerd.quirks import rewrites_records
+from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, rewrites_records
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest
 
 REMEMBERED = 1000
@@ -98,10 +98,21 @@ class InferredPulls:
         records = client.images_since(reader.seen_at)
         for record in sorted(records, key=lambda record: record.updated_at):
             if _is_reference(record.name) and record.root not in known and not self._is_accounted(record):
-                root = _pulled_root(client, record)
+                root = self._pulled_root(client, record)
                 if root is not None:
                     reader.adopt(root)
                     return
+
+    def _pulled_root(self, client: Client, record: ImageRecord) -> BlobInfo | None:
+        """The root of an image; None for one that was not pulled from the repository it is named after."""
+        root = client.content(record.root)
+        reference = Reference.parse(record.name)
+        if root is None or (reference.host, reference.repository) in root.sources:
+            return root
+        if root.sources or not converts_schema_1(self.version):
+            return None
+        document = self._documents.document(client, root.digest, root.size)
+        return root if document is not None and is_converted(document) else None
 
     def _sort(self, client: Client, now: float) -> None:
         """Keep of what was heard of the writes of pulls that nobody saw. Nothing is lost when a call fails."""
@@ -151,7 +162,7 @@ class InferredPulls:
         since: float,
     ) -> LeaseReader | None:
         """What the pull would have held; None for an image that was not pulled."""
-        root = _pulled_root(client, record)
+        root = self._pulled_root(client, record)
         if root is None:
             return None
         # It was written a moment before that was announced, and may have been written again since.
@@ -162,13 +173,6 @@ class InferredPulls:
         if reader.unpacked is False:
             self._fail([record], write.at)
         return reader
-
-
-def _pulled_root(client: Client, record: ImageRecord) -> BlobInfo | None:
-    """The root of an image; None for one that did not come from the repository it is named after."""
-    root = client.content(record.root)
-    reference = Reference.parse(record.name)
-    return root if root is not None and (reference.host, reference.repository) in root.sources else None
 
 
 def _remember(times: OrderedDict[str, float], key: str, at: float) -> None:
