@@ -8,4 +8,4 @@ settings.register_profile("untimed", settings(), deadline=None)
 settings.load_profile("untimed")
 
 # What a rig's module asserts is told like a test's own assertions; first, for what is imported before is not rewritten.
-pytest.register_assert_rewrite("rig.invariants", "rig.scrape")
+pytest.register_assert_rewrite("rig.invariants", "rig.metric_tables", "rig.scrape")

@@ -5,14 +5,21 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
-from pulltrace.exposition import Family, Metric, MetricType, TextFormat
+from pulltrace.exposition import Family, TextFormat
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scrape, Scraper
 from pulltrace_aggregator.metrics.__main__ import page
 from pulltrace_aggregator.model.view import View
+from rig.metric_tables import (
+    broken_family,
+    check_contract,
+    check_golden,
+    check_golden_formats,
+    check_labels,
+    samples,
+    values,
+)
 from rig.sample_cluster import NOW, busy_cluster
 from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
 
@@ -69,59 +76,26 @@ def scrape(view: View, now: float = NOW, process: Process = PROCESS) -> str:
     return Scraper(FAMILIES, process).render(view, now, TextFormat.PLAIN).decode()
 
 
-def samples(text: str, name: str) -> list[str]:
-    """What follows the name on each sample's line."""
-    return [line.removeprefix(name) for line in text.splitlines() if re.match(rf"{name}[ {{]", line)]
-
-
-def values(text: str, name: str) -> list[str]:
-    return [sample.split()[-1] for sample in samples(text, name)]
-
-
 def now_of(cluster: Cluster) -> float:
     return cluster.now.monotonic
 
 
-def test_the_table_is_the_contract() -> None:
-    table = {family.metric.name: family.metric for family in FAMILIES}
-    assert {name: (metric.type, " ".join(metric.labels)) for name, metric in table.items()} == CONTRACT
-    assert len(table) == len(FAMILIES)
+def test_the_table_and_its_page_are_the_contract() -> None:
+    check_contract(FAMILIES, page(), CONTRACT)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
 def test_every_sample_has_exactly_the_labels_of_the_table(family: Family[Scrape]) -> None:
-    metric = family.metric
-    text = Scraper([family], PROCESS).render(busy_cluster().view, NOW, TextFormat.PLAIN).decode()
-    read = [sample for found in parse_plain(text) for sample in found.samples]
-    assert read or metric.name == "pulltrace_aggregator_scrape_errors_total"
-    for sample in read:
-        assert tuple(name for name in sample.labels if name != "le") == metric.labels
+    check_labels(family.metric, Scraper([family], PROCESS).render(busy_cluster().view, NOW, TextFormat.PLAIN).decode())
 
 
 @pytest.mark.parametrize(("form", "name"), [(TextFormat.PLAIN, "plain"), (TextFormat.OPENMETRICS, "openmetrics")])
 def test_golden_scrape(form: TextFormat, name: str) -> None:
-    """After a wanted change: delete the file, run this twice, and read the difference."""
-    golden = GOLDEN / f"{name}.prom"
-    body = Scraper(FAMILIES, PROCESS).render(busy_cluster().view, NOW, form)
-    if not golden.exists():
-        golden.parent.mkdir(exist_ok=True)
-        golden.write_bytes(body)
-        pytest.fail(f"{golden} was not there and has been written")
-    assert body.decode().splitlines() == golden.read_text().splitlines()
+    check_golden(GOLDEN / f"{name}.prom", Scraper(FAMILIES, PROCESS).render(busy_cluster().view, NOW, form))
 
 
-def test_both_golden_scrapes_parse_and_no_series_is_there_twice() -> None:
-    def read(found: object) -> list[tuple[str, frozenset[tuple[str, str]], float]]:
-        return [
-            (sample.name, frozenset(sample.labels.items()), sample.value)
-            for family in found  # type: ignore[attr-defined]
-            for sample in family.samples
-        ]
-
-    openmetrics = read(parse_openmetrics((GOLDEN / "openmetrics.prom").read_text()))  # type: ignore[no-untyped-call]
-    assert openmetrics == read(parse_plain((GOLDEN / "plain.prom").read_text()))
-    series = [(name, labels) for name, labels, _ in openmetrics]
-    assert len(series) == len(set(series)) > 150
+def test_both_golden_scrapes_have_the_same_samples_and_no_series_twice() -> None:
+    check_golden_formats(GOLDEN)
 
 
 def test_of_an_empty_cluster_nothing_is_made_up() -> None:
@@ -264,11 +238,7 @@ def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
 
 
 def test_a_broken_family_is_told_in_the_same_scrape() -> None:
-    def samples_of(_: Scrape) -> list[tuple[str, float]]:
-        raise ZeroDivisionError
-
-    broken = Family(Metric("pulltrace_broken", MetricType.GAUGE, "Broken."), samples_of)
-    text = Scraper([broken, *FAMILIES], PROCESS).render(View(), NOW, TextFormat.PLAIN).decode()
+    text = Scraper([broken_family(), *FAMILIES], PROCESS).render(View(), NOW, TextFormat.PLAIN).decode()
     assert samples(text, "pulltrace_aggregator_scrape_errors_total") == ['{family="pulltrace_broken"} 1']
     assert samples(text, "pulltrace_aggregator_kubernetes_up") == [" 1"]
 
@@ -277,12 +247,3 @@ def test_what_is_not_tried_yet_has_no_sample() -> None:
     text = scrape(View(), process=replace(PROCESS, kubernetes_up=lambda: None, web_config_loaded=lambda: None))
     assert not samples(text, "pulltrace_aggregator_kubernetes_up")
     assert not samples(text, "pulltrace_web_config_last_reload_successful")
-
-
-def test_the_reference_page_is_the_table() -> None:
-    assert page() in (REPOSITORY / "docs" / "metrics.md").read_text(), "make docs"
-    rows = {
-        row[0]: row[1:]
-        for row in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (\w*) \| (.+) \|$", page(), re.MULTILINE)
-    }
-    assert {name: (row[0], row[1].replace("`", "")) for name, row in rows.items()} == CONTRACT

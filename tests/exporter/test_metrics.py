@@ -1,19 +1,25 @@
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
-from prometheus_client.parser import text_string_to_metric_families as parse_plain
 
 from pulltrace.clock import NodeTime
-from pulltrace.exposition import Family, Metric, MetricType, TextFormat, process_collectors
+from pulltrace.exposition import Family, TextFormat, process_collectors
 from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.__main__ import page
 from pulltrace_exporter.model.view import RegistryResult, Totals, View
+from rig.metric_tables import (
+    broken_family,
+    check_contract,
+    check_golden,
+    check_golden_formats,
+    check_labels,
+    samples,
+    values,
+)
 from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
 
 pytestmark = pytest.mark.unit
@@ -72,53 +78,28 @@ def scrape(view: View, limits: SeriesLimits = NO_LIMITS_REACHED, process: Proces
     return Scraper(FAMILIES, limits, process).render(view, NOW, TextFormat.PLAIN).decode()
 
 
-def samples(text: str, name: str) -> list[str]:
-    """What follows the name on each sample's line."""
-    return [line.removeprefix(name) for line in text.splitlines() if re.match(rf"{name}[ {{]", line)]
-
-
-def values(text: str, name: str) -> list[str]:
-    return [sample.split()[-1] for sample in samples(text, name)]
-
-
 def labels(name: str) -> str:
     return f'registry="registry.example",repository="{name}",digest="{digest(name)}"'
 
 
-def test_the_table_is_the_contract() -> None:
-    table = {family.metric.name: family.metric for family in FAMILIES}
-    assert {name: (metric.type, " ".join(metric.labels)) for name, metric in table.items()} == CONTRACT
-    assert len(table) == len(FAMILIES)
+def test_the_table_and_its_page_are_the_contract() -> None:
+    check_contract(FAMILIES, page(), CONTRACT)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
 def test_every_sample_has_exactly_the_labels_of_the_table(family: Family[Scrape]) -> None:
-    metric = family.metric
-    text = Scraper([family], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
-    read = [sample for found in parse_plain(text) for sample in found.samples]
-    assert read or metric.name == "pulltrace_exporter_scrape_errors_total"
-    for sample in read:
-        assert tuple(name for name in sample.labels if name != "le") == metric.labels
+    check_labels(
+        family.metric, Scraper([family], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
+    )
 
 
 @pytest.mark.parametrize(("form", "name"), [(TextFormat.PLAIN, "plain"), (TextFormat.OPENMETRICS, "openmetrics")])
 def test_golden_scrape(form: TextFormat, name: str) -> None:
-    """After a wanted change: delete the file, run this twice, and read the difference."""
-    golden = GOLDEN / f"{name}.prom"
-    body = Scraper(FAMILIES, SeriesLimits(), PROCESS).render(busy_view(), NOW, form)
-    if not golden.exists():
-        golden.write_bytes(body)
-        pytest.fail(f"{golden} was not there and has been written")
-    assert body.decode().splitlines() == golden.read_text().splitlines()
+    check_golden(GOLDEN / f"{name}.prom", Scraper(FAMILIES, SeriesLimits(), PROCESS).render(busy_view(), NOW, form))
 
 
-def test_the_golden_openmetrics_scrape_parses_and_has_the_same_samples_as_the_plain_one() -> None:
-    def read(found: object) -> list[tuple[str, Mapping[str, str], float]]:
-        return [(sample.name, sample.labels, sample.value) for family in found for sample in family.samples]  # type: ignore[attr-defined]
-
-    openmetrics = read(parse_openmetrics((GOLDEN / "openmetrics.prom").read_text()))  # type: ignore[no-untyped-call]
-    assert openmetrics == read(parse_plain((GOLDEN / "plain.prom").read_text()))
-    assert len(openmetrics) > 150
+def test_both_golden_scrapes_have_the_same_samples_and_no_series_twice() -> None:
+    check_golden_formats(GOLDEN)
 
 
 def test_before_containerd_was_read_nothing_is_made_up() -> None:
@@ -346,11 +327,11 @@ def test_what_is_remembered_changes_no_answer() -> None:
 
 
 def test_a_broken_family_is_told_in_the_same_scrape() -> None:
-    def samples_of(_: Scrape) -> list[tuple[str, float]]:
-        raise ZeroDivisionError
-
-    broken = Family(Metric("pulltrace_broken", MetricType.GAUGE, "Broken."), samples_of)
-    text = Scraper([broken, *FAMILIES], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
+    text = (
+        Scraper([broken_family(), *FAMILIES], SeriesLimits(), PROCESS)
+        .render(busy_view(), NOW, TextFormat.PLAIN)
+        .decode()
+    )
     assert samples(text, "pulltrace_exporter_scrape_errors_total") == ['{family="pulltrace_broken"} 1']
     assert samples(text, "pulltrace_containerd_up") == [" 1"]
 
@@ -361,15 +342,6 @@ def test_metrics_of_the_process_are_there() -> None:
         text = scraper.render(a_view(), NOW, form).decode()
         assert values(text, "process_resident_memory_bytes")
         assert values(text, "python_info")
-
-
-def test_the_reference_page_is_the_table() -> None:
-    assert (REPOSITORY / "docs" / "metrics.md").read_text().startswith(page()), "make docs"
-    rows = {
-        row[0]: row[1:]
-        for row in re.findall(r"^\| `(\w+)` \| (\w+) \| (.*?) \| (\w*) \| (.+) \|$", page(), re.MULTILINE)
-    }
-    assert {name: (row[0], row[1].replace("`", "")) for name, row in rows.items()} == CONTRACT
 
 
 @pytest.mark.parametrize(
