@@ -1,4 +1,4 @@
-"""The adapter to the exporters: finds them, asks each as often as it is worth within the budget, keeps what they said.
+"""The adapter to the exporters: finds them, polls each within the request budget, and keeps their last reports.
 
 Pure are `discovery` (where each node's exporter is), `schedule` (whom to ask when), `answer` (from bytes to a report)
 and `state` (what is known of each node). `http_config`, `connection` and `client` do the asking, `poller` joins all

@@ -35,12 +35,12 @@ class Answer:
 
 
 def usable_etag(text: str) -> str:
-    """The entity tag (RFC 9110, section 8.8.3) if it is one that can be sent back, else nothing."""
+    """The entity tag (RFC 9110, section 8.8.3) if it can be sent back, else an empty text."""
     return text if _ENTITY_TAG.fullmatch(text) else ""
 
 
 def read_report(answer: Answer, now: float = 0.0, *, layers: bool = False) -> NodeReport:
-    """The report, without layers where nobody asked for them; raises AskError. `now` is Unix time on our clock."""
+    """The report, without layers unless they were asked for; raises AskError. `now` is Unix time on our clock."""
     body = _unpacked(answer)
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MOST_VALUES:
         raise AskError(Result.TOO_LARGE, f"the answer has more than {MOST_VALUES} values")
@@ -57,7 +57,7 @@ def _unpacked(answer: Answer) -> bytes:
     if answer.coding in ("", "identity"):
         return answer.body
     if answer.coding not in ("gzip", "x-gzip"):
-        raise AskError(Result.INVALID, f"the answer is encoded as {answer.coding!r}, which nobody asked for")
+        raise AskError(Result.INVALID, f"the answer is encoded as {answer.coding!r}, which was not asked for")
     unpacking = zlib.decompressobj(_GZIP)
     try:
         body = unpacking.decompress(answer.body, LARGEST_BODY + 1)

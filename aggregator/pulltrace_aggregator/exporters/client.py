@@ -34,7 +34,7 @@ class ExporterClient:
         """Ask one exporter, for the layers too or not. With `keep` its connection stays open if there is room.
 
         Raises:
-            AskError: There was no good answer in time; only what the answer says is not looked at.
+            AskError: There was no whole answer in time, or a bad status; the body is not read yet.
             ConnectionStale: The connection had been kept too long.
         """
         session = self._session()
@@ -80,7 +80,7 @@ class ExporterClient:
         return session
 
     def _put_back(self, target: Target, connection: Connection, session: HttpSession, *, keep: bool) -> None:
-        """Keep it if there is room. None makes room for another: where all are asked in turn, none would be found."""
+        """Keep it if there is room. None is closed for another: with all nodes asked in turn, none would be reused."""
         fresh = session.generation == self._generation
         if keep and fresh and connection.reusable and len(self._kept) < MOST_KEPT[target.scheme]:
             connection.idle_since = self._clock.now().monotonic
@@ -100,7 +100,7 @@ class ExporterClient:
                 server_hostname=(session.server_name or target.host) if secure else None,
             )
         except TimeoutError:
-            raise  # whoever's patience ended, ours or the kernel's
+            raise  # ours or the kernel's
         except socket.gaierror as error:
             raise AskError(Result.DNS, f"{target.host}: {error.strerror}") from None
         except ssl.SSLError as error:

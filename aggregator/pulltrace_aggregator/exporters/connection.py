@@ -41,7 +41,7 @@ class _Exchange:
         self._parts = 0
 
     def add(self, event: object) -> bool:
-        """Take one part; returns whether to look for more. Raises AskError for what is of no use."""
+        """Take one part; returns whether more may follow. Raises AskError for what cannot be used."""
         if isinstance(event, h11.Response):
             self._head = event
             _check(event)
@@ -113,7 +113,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take a part of an answer (asyncio)."""
         if self._exchange is None:
-            self.close()  # nobody asked for it
+            self.close()  # no request is under way
             return
         self._exchange.begun = True
         self._receive(self._exchange, data)
@@ -167,7 +167,7 @@ class Connection(asyncio.Protocol):
 
 
 def _check(head: h11.Response) -> None:
-    """Refuse what is seen to be of no use before its body comes."""
+    """Refuse by the head what cannot be used."""
     status = head.status_code
     if status in _REFUSED:
         raise AskError(Result.UNAUTHORIZED, f"the exporter answers {status}: credentials are missing or wrong")

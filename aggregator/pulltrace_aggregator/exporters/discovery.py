@@ -101,7 +101,7 @@ class Discovery:
         return found
 
     def _choose(self, node: str, endpoints: Iterable[Endpoint], scheme: str) -> tuple[Target, list[Target]]:
-        """A ready one, of IPv4 where there are both, and rather the present one than another that is as good."""
+        """A ready one, IPv4 before IPv6, the present one before others that are as good."""
         ranked = sorted((_rank(endpoint), _target(endpoint, scheme)) for endpoint in endpoints)
         best = [target for rank, target in ranked if rank == ranked[0][0]]
         if node in self._given:

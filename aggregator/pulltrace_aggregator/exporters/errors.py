@@ -28,7 +28,7 @@ class Result(StrEnum):
     SCHEMA = "schema"
     """JSON of a version that this aggregator cannot read."""
     INTERNAL = "internal"
-    """A fault of this program."""
+    """An internal error."""
 
 
 class ExporterError(AggregatorError):
@@ -36,7 +36,7 @@ class ExporterError(AggregatorError):
 
 
 class AskError(ExporterError):
-    """An exporter was asked in vain. `result` is the label it is counted under; the message is one short line."""
+    """A request to an exporter failed. `result` is the label it is counted under; the message is one short line."""
 
     def __init__(self, result: Result, detail: object) -> None:
         self.result = result
@@ -44,4 +44,4 @@ class AskError(ExporterError):
 
 
 class ConnectionStale(ExporterError):
-    """A kept connection had ended before anything of the answer came. That says nothing of the exporter: ask again."""
+    """A kept connection had ended before the answer began. The exporter may be well: ask again."""

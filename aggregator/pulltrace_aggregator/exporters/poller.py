@@ -1,4 +1,4 @@
-"""Reading all exporters for ever, in one event loop: joins discovery, schedule, client and states."""
+"""Polls all exporters in one event loop: joins discovery, schedule, client and states."""
 
 import asyncio
 import logging
@@ -25,13 +25,13 @@ QUIET_SECONDS: Final = 60.0
 """Between two complaints about one node."""
 TIDY_SECONDS: Final = 1.0
 COLLECT_SECONDS: Final = 0.1
-"""A change of one slice is seldom the only one: they are looked at together."""
+"""Changes of slices come in groups and are handled together."""
 REST_FOR_WORK: Final = 50.0
 """A report that takes long to read keeps the thread from all other nodes, so its node gets a fiftieth of the time."""
 
 
 class Poller:
-    """For use within one event loop, but for `states` and `requests`, which others may look at."""
+    """For use within one event loop, but for `states` and `requests`, which other threads may read."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class Poller:
             self._report(news)
 
     def _drop(self, node: str) -> None:
-        """End what is under way: from an address that is no longer the node's, an answer would not be the node's."""
+        """Cancel what is under way: an answer from an address that is no longer the node's is not about the node."""
         self._schedule.remove(node)
         task = self._tasks.pop(node, None)
         if task:
@@ -157,7 +157,7 @@ class Poller:
         except AskError as error:
             self._failed(node, error)
         except Exception as error:
-            # A fault of ours, with one odd answer maybe: no reason to stop asking, this node or the others.
+            # An internal error, perhaps with one odd answer: this node and the others are still asked.
             log.exception("internal error while an exporter is asked")
             self._failed(node, AskError(Result.INTERNAL, type(error).__name__))
 

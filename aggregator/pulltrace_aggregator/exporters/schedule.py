@@ -14,7 +14,7 @@ from pulltrace_aggregator.model.clocks import FOREVER, NEVER
 
 _CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10
-"""Each tenth request is for a node where nothing is known to happen, if one is due: else these would starve."""
+"""Each tenth request is for a node where nothing is known to happen, if one is due: otherwise they would starve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class Schedule:
         self._queue(node, now)
 
     def remove(self, name: str) -> None:
-        """Ask it no more; a request under way is taken as ended."""
+        """Stop asking it; a request under way counts as ended."""
         node = self._nodes.pop(name, None)
         if node:
             self._end(node)
@@ -133,7 +133,7 @@ class Schedule:
         return name in self._wanted or (name in self._nodes and self._nodes[name].pulling)
 
     def begin_next(self, now: Monotonic) -> str | None:
-        """The node to ask at this moment, which the caller does; None when it is nobody's turn."""
+        """The node to ask now, which the caller does; None when no node is due."""
         if self._under_way >= self._pace.at_once or now < self._budget.ready_at:
             return None
         node = self._choose(now)
@@ -145,14 +145,14 @@ class Schedule:
         return node.name
 
     def next_turn(self) -> Monotonic:
-        """From when on `begin_next` may give a node if nothing else happens before; infinite for never."""
+        """From when on `begin_next` may give a node if nothing else happens before; infinite where it will not."""
         if self._under_way >= self._pace.at_once:
             return FOREVER
         due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=FOREVER)
         return max(due, self._budget.ready_at)
 
     def answered(self, name: str, now: Monotonic, *, pulling: bool, rest: float = 0.0) -> None:
-        """The exporter has answered. It is left in peace for `rest` seconds at least."""
+        """The exporter has answered. It is not asked again for `rest` seconds."""
         node = self._nodes[name]
         node.pulling, node.failures = pulling, 0
         self._end(node)
@@ -160,14 +160,14 @@ class Schedule:
         self._queue(node, Monotonic(max(_next_multiple(now, interval, node.phase), now + rest)))
 
     def failed(self, name: str, now: Monotonic, *, rest: float = 0.0) -> None:
-        """The exporter has not answered as it should: pauses grow, but stay short where somebody waits."""
+        """The exporter gave no good answer: pauses grow, but stay short where a pod waits."""
         node = self._nodes[name]
         node.failures += 1
         self._end(node)
         self._queue(node, Monotonic(now + max(self._pause(node), rest)))
 
     def again(self, name: str, now: Monotonic) -> None:
-        """The request came to nothing through no fault of the exporter."""
+        """The request failed for a reason that is not the exporter's."""
         node = self._nodes[name]
         self._end(node)
         self._queue(node, now)

@@ -48,7 +48,7 @@ class ExporterSeen:
 
 @dataclass(frozen=True, slots=True)
 class ExporterGone:
-    """Discovery no longer knows the node, and nothing of it has to be kept."""
+    """The node has left discovery, and no pull of it is known."""
 
     node: str
 
@@ -92,7 +92,7 @@ class ExporterStates:
         return self._entries[node].target
 
     def etag(self, node: str, *, layers: bool = False) -> str:
-        """The tag of a node's report with or without layers, empty where there is none."""
+        """The tag of a node's report with or without layers, empty without one."""
         entry = self._entries[node]
         return entry.etag if entry.layers is layers else ""
 
@@ -130,7 +130,7 @@ class ExporterStates:
         return self._answered(node, reading, entry.seen.claims, entry.etag)
 
     def failed(self, node: str, error: AskError, now: Monotonic) -> ExporterSeen:
-        """It was asked in vain. The last report stays."""
+        """A request failed. The last report stays."""
         seen = self._entries[node].seen
         return self._see(
             node,

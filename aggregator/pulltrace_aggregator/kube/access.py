@@ -1,4 +1,4 @@
-"""Where the API server is and who we are: configuration and credentials by the `kubernetes` package.
+"""Where the API server is and who we are: the `kubernetes` package reads configuration and credentials.
 
 The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. A token of a service
 account is read again every minute. Everything else that can change (a token file that a kubeconfig names, a plugin's
@@ -102,7 +102,7 @@ class ApiAccess:
             return ApiSession(self._generation, self.host.rstrip("/"), self._pool, headers, anonymous)
 
     def renew(self, refused: ApiSession) -> bool:
-        """Read everything anew since the server refused a session; returns whether another try is worth it.
+        """Read everything anew since the server refused a session; returns whether to try again.
 
         Raises AccessError; the old credentials are kept then.
         """

@@ -1,4 +1,4 @@
-"""One request to the API server: sent, bounded in size and time, its failure told in our own words."""
+"""One request to the API server, bounded in size and time; its failures become errors of our own."""
 
 import time
 from collections.abc import Iterator
@@ -162,7 +162,7 @@ class ApiClient:
             yield
         except ReadTimeoutError as error:
             if watching:
-                # The way to the server is dead, and other watches, which last longer, do not know it yet.
+                # The connection is dead; other watches, which last longer, may use it too.
                 self._access.cut()
                 raise Silent(f"{right}: silence from {self._access.host}") from error
             raise Unreachable(f"{right}: no more of an answer from {self._access.host}") from error
@@ -211,7 +211,7 @@ def _lines(response: BaseHTTPResponse, right: Right) -> Iterator[bytes]:
 
 
 def _why(error: BaseException) -> str:
-    """What lies at the bottom: urllib3 wraps it in names of its own."""
+    """The innermost error: urllib3 wraps it several times."""
     while inner := error.__cause__ or error.__context__:
         error = inner
     return one_line(error) or type(error).__name__

@@ -13,8 +13,8 @@ from pulltrace_aggregator.kube.resources import Right
 class KubernetesError(AggregatorError):
     """Root of this adapter's errors.
 
-    `reason` is the label under which restarts of a watch are counted. `relist` tells that what is known can no longer
-    be carried on from: only a new list helps.
+    `reason` is the label under which restarts of a watch are counted. `relist` means that a watch cannot continue from
+    its version: a new list is needed.
     """
 
     reason: ClassVar[str] = "error"
@@ -46,20 +46,20 @@ class Cut(KubernetesError):
 
 
 class Silent(KubernetesError):
-    """A watch said nothing for longer than it was to last: its connection leads nowhere."""
+    """A watch sent nothing for longer than it was to last: its connection is dead."""
 
     reason = "silent"
 
 
 class InvalidAnswer(KubernetesError):
-    """The answer is not what the API promises."""
+    """The answer is not what the API specifies."""
 
     reason = "invalid_answer"
     relist = True
 
 
 class InternalError(KubernetesError):
-    """A fault of ours while a change was handled. The change is lost, so all is listed anew."""
+    """An internal error while a change was handled. The change is lost, so everything is listed again."""
 
     reason = "internal"
     relist = True
@@ -115,7 +115,7 @@ class Throttled(Refused):
 
 
 class WatchFailed(Refused):
-    """An ERROR event other than those above. What the server lost is unknown, so all is listed anew."""
+    """An ERROR event other than those above. What the server lost is unknown, so everything is listed again."""
 
     reason = "error_event"
     relist = True
@@ -127,7 +127,7 @@ _KINDS: Final[Mapping[int, type[Refused]]] = {401: Unauthorized, 403: Forbidden,
 _MEANINGS: Final[Mapping[int, Callable[[Right], str]]] = {
     401: lambda _: "the API server does not accept the credentials",
     403: lambda right: f"the right to {right} is missing",
-    404: lambda right: f"the API server knows nothing to {right}",
+    404: lambda right: f"the API server answers 'not found' to {right}",
     410: lambda right: f"{right}: the resource version is too old",
 }
 

@@ -16,7 +16,7 @@ _CHANGES: Final = {"ADDED": Change.ADDED, "MODIFIED": Change.MODIFIED}
 
 
 class Progress(Protocol):
-    """Is told how far a list and watch has come."""
+    """Learns how far a list and watch is."""
 
     def listed(self) -> None:
         """The list is complete."""
@@ -28,7 +28,7 @@ class Progress(Protocol):
 
 
 class ListWatch:
-    """Follows one selection. Holds no objects, only the names of those that are remembered."""
+    """Follows one selection. Keeps no objects, only the names of those that are remembered."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class ListWatch:
                 for item in _items(page):
                     self._report(self._selection.seen(item, Change.LISTED))
         except BaseException:
-            # What the rest of the list would have shown is not gone.
+            # What the rest of the list would have shown still exists.
             self._known = {**before, **self._known}
             raise
         for uid in before.keys() - self._known.keys():
@@ -116,7 +116,7 @@ class ListWatch:
             raise InvalidAnswer(f"{request.right}: a change without an object")
         if kind == "ERROR":
             raise error_event(request.right, item)
-        # First, so that an object which we cannot handle does not come for ever.
+        # First, so that an object that cannot be handled does not come again and again.
         self._resource_version = _version(item) or self._resource_version
         if kind in _CHANGES:
             self._report(self._selection.seen(item, _CHANGES[kind]))

@@ -1,4 +1,4 @@
-"""A selection followed for ever: list and watch, a pause where something went wrong, and again."""
+"""Follows a selection: lists, watches, pauses after a failure, and starts again."""
 
 import logging
 import random
@@ -42,7 +42,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """Of one selection. `problem` says what is wrong, empty when nothing is.
+    """Of one selection. `problem` says what is wrong; it is empty when all is well.
 
     `complete` means that a list has come to its end once, so that what there was at the start is known. `restarts`
     counts the ends of watches by reason; that a watch comes to the end that was asked for is no restart.
@@ -100,8 +100,11 @@ class Reflector:
         except KubernetesError as error:
             return self._failed(error, began)
         except Exception as error:
-            # A fault of ours, in one odd object maybe: said, counted, and no reason to go blind for all the others.
-            log.exception("cannot handle what the API server sent", extra=fields(watch=self._state.name))
+            # An internal error, perhaps with one odd object: the other objects must still be seen.
+            log.exception(
+                "internal error: a change from the API server was dropped, listing again",
+                extra=fields(watch=self._state.name),
+            )
             self._following.forget()
             return self._failed(InternalError(f"{self._state.name}: {type(error).__name__}"), began)
         if self._lasted(began) < self._timing.at_once:
@@ -123,7 +126,7 @@ class Reflector:
 
     def _failed(self, error: KubernetesError, began: Monotonic) -> float:
         if self._lasted(began) > self._timing.longest_pause:
-            self._failures, self._expired = 0, False  # it went well for a time
+            self._failures, self._expired = 0, False  # it worked for a time
         self._failures += 1
         # The first time a list mends it, however many other failures there were before.
         mended = isinstance(error, Expired) and not self._expired
@@ -132,7 +135,7 @@ class Reflector:
         refused = isinstance(error, Forbidden | NotFound)
         # A version that is too old is no problem, unless there is one already.
         problem = self._state.problem if isinstance(error, Expired) else str(error)
-        if refused or (self._failures > 1 and not mended):  # what is mended at once is nothing to talk about
+        if refused or (self._failures > 1 and not mended):  # what is mended at once is not logged
             self._problems.failed(
                 self._state.name,
                 str(error) if refused else error.reason,
@@ -144,7 +147,7 @@ class Reflector:
         return 0.0 if mended else self._pause(error)
 
     def _pause(self, error: KubernetesError) -> float:
-        """Spread, so that those who were cut off together do not come back together."""
+        """How long to wait. It is spread, so that watches that failed together do not come back together."""
         if isinstance(error, Forbidden | NotFound):
             return self._timing.refused_pause * (0.75 + self._jitter() / 2)
         growing = self._timing.first_pause * 2.0 ** min(self._failures - 1, 10)

@@ -46,8 +46,8 @@ class Selection:
     """The objects of one resource that are listed and watched together.
 
     `detail` tells selections of one resource apart. `remembered` selections report what a later list lacks as gone,
-    at the price of a few words kept for each object. `bookmarked` ones are told by the server how far they are while
-    they see no changes: the API server has no watch cache for events, and so no bookmarks.
+    at the price of a few words kept for each object. `bookmarked` ones get their position from the server while
+    there are no changes: the API server has no watch cache for events, and so no bookmarks.
     """
 
     resource: str
@@ -170,7 +170,7 @@ def _always(seen: Callable[[decode.Object], Seen | None], item: decode.Object, _
     return seen(item)
 
 
-# Servers that know no selectors send everything.
+# Servers that do not know selectors send everything.
 
 
 def _of_reason(reason: str, item: decode.Object, change: Change) -> Seen | None:

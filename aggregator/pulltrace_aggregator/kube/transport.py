@@ -1,7 +1,7 @@
 """urllib3 connections that can be ended from another thread at any stage: connecting, shaking hands, reading.
 
-A watch is a read that lasts minutes, and a server that is half dead answers neither a connect nor a handshake; a
-program that is told to end cannot wait for either.
+A watch is a read that lasts minutes, and a hanging server completes neither a connect nor a handshake. A program that
+must end cannot wait for either.
 """
 
 import socket
@@ -39,7 +39,7 @@ class Sockets:
         return self._closed
 
     def add(self, connection: socket.socket) -> None:
-        """Keep an eye on a socket for as long as it lives."""
+        """Remember a socket for as long as it lives."""
         with self._lock:
             self._live.add(connection)
             closed = self._closed
@@ -60,7 +60,7 @@ class Sockets:
         self.cut()
 
     def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
-        """What a PoolManager makes its pools with, so that all their sockets are kept in sight."""
+        """What a PoolManager makes its pools with, so that all their sockets are remembered."""
         return {
             "http": partial(self._pool, HTTPConnectionPool, _HttpConnection),
             "https": partial(self._pool, HTTPSConnectionPool, _HttpsConnection),

@@ -45,9 +45,9 @@ def image_status(use: ImageUse, said: ImageMessage) -> ImageStatus:
 def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
     """The same users, image volumes with the status that those of the containers tell.
 
-    The kubelet reports none of a volume. It pulls the volumes before it starts any container: a container that needs
-    one which cannot be pulled tells that in place of its own image, which nobody has asked for yet. When one cannot be
-    mounted the container says so, whose own image is there then.
+    The kubelet reports no status of a volume. It pulls the volumes before it starts any container. If one cannot be
+    pulled, the container that needs it says so in place of its own image, which was not asked for yet. If one cannot
+    be mounted, the container says so, and its own image is present.
     """
     volumes = [use for use in uses if use.user.type is ContainerType.VOLUME]
     if not volumes:

@@ -45,7 +45,7 @@ class EventCounter:
     def count(self, event: EventSeen) -> int:
         """How often what its message says has happened since it was last seen."""
         message = event.message
-        # The messages of combined events change: one that tells of nothing now may tell of a failure next time.
+        # The messages of combined events change: the next one may tell of a failure.
         if not message.combined and message.kind not in _COUNTED:
             return 0
         growth = self._growth(event)

@@ -1,6 +1,6 @@
-"""Why a pull failed, told from the words of kubelet, runtime and registry: one ordered table of rules.
+"""Why a pull failed, by the words of kubelet, runtime and registry: one ordered table of rules.
 
-The words are nobody's contract. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
+The words are part of no contract. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
 Windows, and the larger registries; `tests/aggregator/data` has them with their sources. A rule has the form of a text
 where there is one: whatever address, number or system error stands in it. What no rule knows is `other`. Nothing of a
 text goes into the answer.
@@ -23,7 +23,7 @@ class Rule:
 
 
 def _http(status: str) -> str:
-    """How an HTTP status is told: `code [manifests 1]: 429 Too…`, `HTTP 429 response`, `Status 429 trying to pull`."""
+    """The spellings of an HTTP status: `code [manifests 1]: 429 Too…`, `HTTP 429 response`, `Status 429 trying to`."""
     written = rf"\bhttp (?:status(?: code)?:? |error )?{status}\b"
     behind = rf"(?<!exit )\bstatus(?: ?code)?\b(?:(?!\b[1-5]\d\d\b)[^\n]){{0,120}}?\b{status}\b"
     return rf": {status} [a-z]|{written}|{behind}"
@@ -197,7 +197,7 @@ RULES: Final = (
         (
             _http("404"),
             rf"\b(?:{_OF_A_REGISTRY})\b{_CLAUSE}(?::\s)?{_ABSENT}",
-            # A reference alone, or nothing, stands before it.
+            # Only a reference, or no word, stands before it.
             rf"(?:^|[:=]\s)(?:(?:…|\S+[:@]\S+):?\s)?{_ABSENT}",
             r"\b(?:name|manifest|blob)[ _]unknown\b",
             r"\bunknown (?:blob|manifest|image)\b",
@@ -220,7 +220,7 @@ _WORD = re.compile(
 _PHRASES = frozenset({"i/o", "net/http:"})
 
 LONGEST: Final = 8 * 1024
-"""Characters of a text that are looked at. A registry may answer with a whole page; what happened stands before it."""
+"""Characters of a text that are read. A registry may answer with a whole page; the cause stands before it."""
 
 
 def classify(error: str) -> FailureReason:

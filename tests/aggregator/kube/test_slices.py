@@ -77,6 +77,6 @@ def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(setup: AdapterS
     following.wait_stage("pods", Stage.WATCHING)
     (problem,) = following.problems
     assert problem.startswith(
-        f"the API server knows nothing to list endpointslices.discovery.k8s.io in namespace {setup.namespace}: "
+        f"the API server answers 'not found' to list endpointslices.discovery.k8s.io in namespace {setup.namespace}: "
     )
     following.wait(lambda: following.cluster.health.awaited == (f"endpointslices in {setup.namespace}",))
