@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import NamedTuple, Self
 
-from pulltrace.clock import Instant, Monotonic
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
 from pulltrace_exporter.tracking.naming import Source, choose_image
@@ -59,7 +59,7 @@ class LeaseState:
         age = max(now.wall - lease.created_at, 0.0)
         # A creation in the future is one before the clock was stepped back.
         started = Instant(min(lease.created_at, now.wall), Monotonic(now.monotonic - age))
-        since = Since(lease.created_at, started.wall)
+        since = Since(lease.created_at, NodeTime(started.wall))
         activity = activity_of(lease, poll.seen.ingests)
         return cls(lease.id, started, since, now if inherited else started, now, inherited, activity)
 

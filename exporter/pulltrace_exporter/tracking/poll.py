@@ -25,8 +25,8 @@ class Poll:
 class Since:
     """A moment: `stamp` as containerd wrote it, `earliest` the lowest that the clock can say of it now."""
 
-    stamp: float
-    earliest: float
+    stamp: NodeTime
+    earliest: NodeTime
 
     def covers(self, stamp: NodeTime, now: Instant) -> bool:
         """Whether what bears `stamp` may have come at this moment or after it."""
@@ -36,7 +36,7 @@ class Since:
 
     def shifted(self, seconds: float) -> Self:
         """The same moment after a clock step: what came before a step forward bears the old, lower times."""
-        return type(self)(self.stamp, self.earliest + min(seconds, 0.0))
+        return type(self)(self.stamp, NodeTime(self.earliest + min(seconds, 0.0)))
 
 
 class WallClock:

@@ -73,7 +73,8 @@ class PullState:
     @property
     def counted_since(self) -> Since:
         """From when on what comes is counted as downloaded."""
-        return Since(self.observed_from.wall, self.observed_from.wall) if self.inherited else self.since
+        began = NodeTime(self.observed_from.wall)
+        return Since(began, began) if self.inherited else self.since
 
     @property
     def has_manifest(self) -> bool:
