@@ -54,7 +54,7 @@ class Exporters(Protocol):
     """The exporters as the loop uses them."""
 
     def receive(self, observed: object) -> None:
-        """Take what Kubernetes tells of where they are."""
+        """Take where they are, as Kubernetes shows it."""
         ...
 
     def want(self, nodes: Iterable[str], layers: Iterable[str]) -> None:
@@ -190,7 +190,7 @@ class Loop:
             self._log_unread("node", name, error)
 
     def _log_unread(self, kind: str, name: str, error: KubernetesError) -> None:
-        """A right that is missing is missing for all objects, and nothing else tells of this one: logged once."""
+        """A right that is missing is missing for all objects, so the first one is logged."""
         new = isinstance(error, Forbidden) and kind not in self._forbidden
         if new:
             self._forbidden.add(kind)

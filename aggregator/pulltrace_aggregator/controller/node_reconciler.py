@@ -76,7 +76,7 @@ class NodeReconciler:
         self._slow.forget(node)
 
     def count(self, namespace: str, wait: ImageWait) -> None:
-        """Count a wait that ended well, once. Of one that began before we did nobody knows where its time went."""
+        """Count a wait that ended well, once. Where the time of an older one went is not known."""
         if wait.ended_at is not None and not wait.counted and wait.since >= self._started:
             self._counters.wait_ended(namespace, wait, wait.ended_at)
         wait.counted = True
@@ -104,7 +104,7 @@ class NodeReconciler:
             rows,
             pulls,
             next_at=deadlines.next_at,
-            # Also while the only pull known has ended: the exporter tells when it goes.
+            # Also while the only pull known has ended: the exporter's answer shows when it goes.
             busy=bool(pulls) or status.active or any(record.may_wait for record in records),
             layers=any(row.pull is not None and needs_layers(row.pull.pull, pulls) for row in rows),
         )
@@ -130,12 +130,12 @@ class NodeReconciler:
             if wait is not None and container.wait is not wait:
                 self.count(record.namespace, wait)
         for entry in joined:
-            if self._is_told(entry.wait, node.deadlines):
+            if self._is_final(entry.wait, node.deadlines):
                 self.count(entry.record.namespace, entry.wait)
         return joined, queue
 
-    def _is_told(self, wait: ImageWait, deadlines: Deadlines) -> bool:
-        """Whether a wait has ended and nothing more is to be told of it."""
+    def _is_final(self, wait: ImageWait, deadlines: Deadlines) -> bool:
+        """Whether a wait has ended, and no event with its durations is expected any more."""
         if wait.ended_at is None or wait.counted or not wait.confirmed:
             return False
         return wait.pulled is not None or wait.since < self._started or deadlines.reached(wait.ended_at + EVENT_SECONDS)
@@ -194,7 +194,7 @@ def _comparable_at(entry: JoinedWait, matched: NodePull) -> float:
 
 
 def _identity(image: str, matched: NodePull | None) -> tuple[str, str, str]:
-    """Registry, repository and digest: the pull's, else what the reference tells."""
+    """Registry, repository and digest: the pull's, else the reference's."""
     if matched is not None:
         return matched.key
     name = image_name(image)

@@ -1,7 +1,6 @@
 """The aggregator's state machine: observations of the cluster and readings of nodes in, views out. It does no I/O.
 
-What comes in is taken note of at once; a tick then looks at those nodes of which something is new, or of which time
-alone may have changed something.
+What comes in is stored at once; a tick then reconciles the nodes of which anything is new, or a deadline has passed.
 """
 
 from collections.abc import Callable, Iterator
@@ -41,8 +40,7 @@ class TickResult:
     `rechecks` are pods and `node_reads` nodes to be read from the API now; each is asked for once, and again after a
     while without an answer. `busy`
     are the nodes to be asked often: a pull is known there, running or ended, or something is waited for, or may be. Of
-    `layers`, some of these, the layers matter. `faults` are of this program: what is shown of these nodes is as it was
-    before.
+    `layers`, some of these, the layers matter. `faults` are internal errors: these nodes are shown as they were before.
     """
 
     view: View
@@ -151,7 +149,7 @@ class Reconciler:
                 else:
                     for remembered in (self._views, self._expected, self._asked_at):
                         remembered.pop(node, None)
-            except Exception as error:  # noqa: BLE001 - told to the caller, and no reason to go blind for all others
+            except Exception as error:  # noqa: BLE001 - returned to the caller, and no reason to drop all others
                 yield node, error
 
     def _node_reads(self, now: Monotonic) -> tuple[str, ...]:

@@ -55,7 +55,7 @@ def _failed_for(*reasons: FailureReason) -> Callable[[Facts], bool]:
 
 
 def _left_behind(facts: Facts) -> bool:
-    """Whether nobody has told of a failure, and all that is known is that the pull has nobody who goes on with it."""
+    """Whether no failure is known, and the pull was left behind by whoever began it."""
     return facts.phase is PodPhase.FAILED and facts.failure is None and facts.stale is StaleReason.ORPHANED
 
 

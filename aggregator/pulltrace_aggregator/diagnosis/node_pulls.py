@@ -13,12 +13,10 @@ from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import NodePull
 
 EXPORTERS_LINGER: Final = 120.0
-"""How long an ended pull stays whose exporter has not been heard since, as with the exporter's own `--pull.linger`."""
+"""How long an ended pull stays whose exporter has not answered since: the default of the exporter's `--pull.linger`."""
 SLOW_SECONDS: Final = 4.0
 """So long a download that began a short while ago has to be slow: the rate of the first moments says nothing."""
 FIRST_MOMENTS: Final = 60.0
-SAME_BEGIN_SECONDS: Final = 2.0
-"""Instants of one pull's beginning that are no further apart are the same one, told twice."""
 
 
 def node_pulls(
@@ -40,7 +38,7 @@ def node_pulls(
 
 
 def _is_past(pull: Pull, reading: NodeReading, deadlines: Deadlines) -> bool:
-    """Whether the linger of an ended pull is over, and its node has not been heard of for a while."""
+    """Whether the linger of an ended pull is over, and its node has not answered for a while."""
     if not pull.phase.ended or reading.answered_at is None:
         return False
     return deadlines.reached(
@@ -58,7 +56,7 @@ def waits_for_shared_layer(pull: Pull, pulls: Iterable[NodePull]) -> bool:
 
 
 def needs_layers(pull: Pull, pulls: Iterable[NodePull]) -> bool:
-    """Whether only its layers tell if it waits for another pull's."""
+    """Whether its layers decide if it waits for another pull."""
     return pull.phase is Phase.DOWNLOADING and any(
         entry.pull.phase is Phase.DOWNLOADING and _began_before(entry.pull, pull) for entry in pulls
     )
@@ -74,7 +72,7 @@ def _on_their_way(layers: Iterable[Layer]) -> set[str]:
 
 
 class SlowDownloads:
-    """Remembers since when downloads would take too long, until they have for a while."""
+    """Remembers since when downloads are too slow, until they have been for a while."""
 
     def __init__(self) -> None:
         self._since: dict[str, dict[ImageKey, Monotonic]] = {}

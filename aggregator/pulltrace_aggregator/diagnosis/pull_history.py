@@ -1,4 +1,4 @@
-"""What became of each pull of each node, so that it is counted once: bytes, result, and reasons for being stale. Pure.
+"""What became of each pull of each node, so that it is counted once: bytes, result, and stale reasons. Pure.
 
 An exporter is read again and again, may be restarted in mid-pull, and may be out of reach when a pull ends. All counts
 are lower bounds: what happened between an aggregator's end and the next one's first reading is left out.
@@ -16,7 +16,7 @@ from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import NodePull
 
 SAME_START_SECONDS: Final = 2.0
-"""Instants of one pull's start that are no further apart are the same one, told twice."""
+"""Instants that are no further apart are one start, reported twice."""
 MOST_UNREPORTED: Final = 20
 """Pulls of a node that are remembered though its exporter, just restarted perhaps, reports them no more."""
 MOST_FORGOTTEN: Final = 1000
@@ -37,7 +37,7 @@ class PullChange:
 class _Attempt:
     """One pull from its start to its end.
 
-    `started_at` is what the node told last; of a start that is not known yet it and `began_at` are None. `whole` means
+    `started_at` is what the node reported last; it and `began_at` are None while the start is not known. `whole` means
     that nobody can have counted it before. `present` is the most that was on the node, None while unknown, and
     `resumed` what an attempt before it may have left there.
     """
@@ -138,8 +138,8 @@ def _is_later(entry: NodePull, known: _Attempt) -> bool:
     """Whether a pull began after a known one of its image.
 
     A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
-    start on without end, but not past the answer before, in which the pull was there already. An age that nobody tells
-    is no start. An orphan is told for as long as its lease is there, and nobody pulls in between.
+    start on without end, but not past the answer before, in which the pull was there already. Without an age there is
+    no start. An orphan is reported as long as its lease is there, and nobody pulls in between.
     """
     if known.result is Phase.ORPHANED and entry.pull.phase is Phase.ORPHANED:
         return False

@@ -23,7 +23,7 @@ class Claim:
     """An image that one container of one pod wants. Instants are on the node's clock.
 
     `requested_at` is when the kubelet asked for it in the present attempt, None when that is not known; `since` is when
-    the wait began, as far as ages tell. `evident` means that there is evidence of a wait already, `trying` that no
+    the wait began, by its age. `evident` means that there is evidence of a wait already, `trying` that no
     failure ended the attempt. One that is `done` has its image: only an ended pull can be its own.
     """
 
@@ -50,7 +50,7 @@ UNMATCHED: Final = Match(MatchKind.NONE)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """All claims of one image, however it is written: one request, as far as pulls are told apart."""
+    """All claims of one image, however it is written: one request, since pulls cannot be distinguished further."""
 
     name: ImageName
     requested_at: NodeTime | None
@@ -232,5 +232,5 @@ def _ended_within(claim: Claim, entry: NodePull) -> bool:
 
 
 def _end(entry: NodePull) -> float:
-    """When it ended at the earliest; for ever ago when nobody knows."""
+    """When it ended at the earliest; for ever ago when that is not known."""
     return next((at for at in (entry.pull.ended_at, entry.pull.started_at) if at is not None), float("-inf"))

@@ -20,7 +20,7 @@ from pulltrace_aggregator.pods.pod import PodRecord
 ANSWER_SECONDS: Final = 5.0
 """A node that is asked so long after the kubelet's request, and shows nothing at all, does not work on it."""
 EVENT_SECONDS: Final = 5.0
-"""So long after a pull failed, the kubelet's events have told whose it was."""
+"""So long after a pull failed, the kubelet's events have named its pod."""
 
 _RUNNING: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
 _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
@@ -154,7 +154,7 @@ def _is_evident(record: PodRecord, container: ContainerImage, match: Match, node
 
 
 def _evident_until(entry: NodePull, reading: NodeReading) -> Monotonic:
-    """Until when a pull alone is evidence: one that failed says nothing of who has not asked for it."""
+    """Until when a pull alone is evidence: a failed one says nothing about pods that have not asked."""
     return Monotonic(reading.ended_at(entry.pull) + EVENT_SECONDS) if entry.pull.phase in _IN_VAIN else FOREVER
 
 
@@ -183,7 +183,7 @@ def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
 
 
 def _place_by_requests(in_line: list[JoinedWait]) -> PullQueue:
-    """Without an exporter the kubelet's requests tell the order: the first image is served, in a phase unknown."""
+    """Without an exporter, the kubelet's requests give the order: the first image is served, in an unknown phase."""
     if not in_line:
         return PullQueue()
     head = min(in_line, key=lambda entry: entry.claim.requested_at or entry.claim.since).container.image
@@ -194,7 +194,7 @@ def _place_by_requests(in_line: list[JoinedWait]) -> PullQueue:
 
 
 def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
-    """The phase, None when the place in the kubelet's queue tells it."""
+    """The phase; None when it depends on the place in the kubelet's queue."""
     pull = entry.match.pull
     if entry.wait.ended_at is not None:
         return PodPhase.PULLED
@@ -211,7 +211,7 @@ def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
 
 
 def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
-    """Whether the status tells of a failure and the node does nothing: the attempt that an event told of is over."""
+    """Whether the status shows a failure and the node does nothing: the attempt of the last `Pulling` is over."""
     answered, requested = node.reading.answered_at, entry.container.events.pulling.arrived
     if entry.container.status is not ImageStatus.MISSING or answered is None or not node.is_idle:
         return False
@@ -219,7 +219,7 @@ def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
 
 
 def _is_known(entry: JoinedWait, node: NodeNow) -> bool:
-    """Whether anybody knows what the node does for this one."""
+    """Whether it is known what the node does for this one."""
     reading = node.reading
     if reading.report is None or reading.answered_at is None or not reading.runtime_up:
         return False

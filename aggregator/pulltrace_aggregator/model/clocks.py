@@ -29,7 +29,7 @@ class Moment(NamedTuple):
 
 
 class Deadlines:
-    """Now, and when a rule will next give another answer although nothing new is heard.
+    """Now, and when a rule will next give another answer although nothing new is observed.
 
     A rule that compares an instant with the present asks `reached`: so each deadline stands beside its rule.
     """

@@ -31,7 +31,7 @@ class NodeReading:
     `report` is the last that came, at `read_at`; `answered_at` is the last answer, one that nothing has changed
     included. Without an answer so far there is no report and `answered_at` is None. `failing_since` is when the first
     question after the last answer failed, and `moved` since when the bytes of a pull are as they are, where the node
-    does not tell when they moved last; the reconciler sets both.
+    does not report when they moved last; the reconciler sets both.
     """
 
     node: str
@@ -59,12 +59,12 @@ class NodeReading:
 
     @property
     def runtime_up(self) -> bool:
-        """Whether containerd answers its exporter, as far as anybody knows."""
+        """Whether containerd answers its exporter, as far as is known."""
         return self.report is None or self.report.daemon.up
 
     @property
     def timed(self) -> bool:
-        """Whether the node tells its time."""
+        """Whether the node reports its time."""
         return self.report is None or self.report.timed
 
     @property
@@ -81,17 +81,17 @@ class NodeReading:
         return NodeTime(instant + self.ahead)
 
     def progressed_at(self, pull: Pull) -> Monotonic | None:
-        """When a pull of the report moved last; None where nobody knows."""
+        """When a pull of the report moved last; None where that is not known."""
         if pull.last_progress_at is not None:
             return self.to_monotonic(pull.last_progress_at)
         return self.moved.get(pull.key)
 
     def ended_at(self, pull: Pull) -> Monotonic:
-        """When an ended pull of the report ended. Where nobody tells, it was before the report."""
+        """When an ended pull of the report ended. Where that is not reported, it was before the report."""
         return self.read_at if pull.ended_at is None else self.to_monotonic(pull.ended_at)
 
     def after(self, before: "NodeReading | None", now: Monotonic) -> "NodeReading":
-        """This reading with what the one before tells: since when questions fail, and since when pulls stand still."""
+        """This reading, with what the one before adds: since when questions fail, and since when pulls stand still."""
         moved = self._moved_after(before)
         if self.state is NodeState.OK:
             return replace(self, moved=moved) if moved else self
@@ -122,6 +122,6 @@ class NodeReading:
 
 
 def _bytes_done(pull: Pull) -> tuple[Phase, int] | None:
-    """What has to grow for a running pull to make progress; None where the node does not tell it."""
+    """What has to grow for a running pull to make progress; None where the node does not report it."""
     done = {Phase.DOWNLOADING: pull.downloaded, Phase.UNPACKING: pull.unpacked}.get(pull.phase)
     return None if done is None else (pull.phase, done)

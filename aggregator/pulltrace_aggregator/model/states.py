@@ -1,4 +1,4 @@
-"""The states that the aggregator tells of waits and pulls. Each value is a label value of a metric."""
+"""The states of waits and pulls that the aggregator publishes. Each value is a label value of a metric."""
 
 from enum import StrEnum
 

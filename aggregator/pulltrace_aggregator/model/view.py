@@ -17,7 +17,7 @@ class NodePull:
     """A pull of a node. `ahead` is what its clock shows more than our monotonic one.
 
     `answering` is False when the node has been silent for too long, so that no present rate is known; `timed` is False
-    when the node does not tell its time, so that its instants are good for ages only.
+    when the node does not report its time, so that its instants are good for ages only.
     """
 
     node: str
@@ -39,12 +39,12 @@ class NodePull:
 
     @property
     def began_at(self) -> Monotonic | None:
-        """When it began, None while nobody knows."""
+        """When it began, None while that is not known."""
         return None if self.pull.started_at is None else Monotonic(self.pull.started_at - self.ahead)
 
     @property
     def bytes_per_second(self) -> float | None:
-        """The present rate of the download; None once the pull has ended and while nobody knows."""
+        """The present rate of the download; None once the pull has ended and while it is not known."""
         return self.pull.bytes_per_second if self.answering and self.running else None
 
     @property
@@ -68,7 +68,7 @@ class PodImage(NamedTuple):
 class PodPull:
     """An image that a container or image volume waits for, or that came a short while ago.
 
-    `registry`, `repository` and `digest` are those of the matched pull, else what the reference tells. `behind` is the
+    `registry`, `repository` and `digest` are those of the matched pull, else those of the reference. `behind` is the
     reference at the head of the node's line, for one that is queued. `cause` is None once the image has come;
     `failure` is why the last attempt failed, while the wait is failed or in back-off.
     """

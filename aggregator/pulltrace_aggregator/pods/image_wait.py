@@ -1,4 +1,4 @@
-"""One container of one pod and its image: what status and events together tell of its wait. No I/O, no clock."""
+"""One container of one pod and its image: its wait, from status and events together. No I/O, no clock."""
 
 from dataclasses import dataclass, field
 
@@ -48,7 +48,7 @@ class ImageWait:
 
     @property
     def only_listed(self) -> bool:
-        """Whether a list told of it, and nobody has looked at its node since."""
+        """Whether it is known from a list of events alone, and its node was not reconciled since."""
         return self.counted and self.stages.phase is PodPhase.UNKNOWN
 
     def end(self, now: Monotonic, pulled: ImageMessage | None = None, *, confirmed: bool = True) -> None:
@@ -85,7 +85,7 @@ class ContainerImage:
 
     @property
     def key(self) -> ContainerKey:
-        """What tells it from the others in its pod."""
+        """Its identity in its pod."""
         return self.user.type, self.user.name, "" if self.user.name else self.image
 
     def update(self, use: ImageUse, now: Monotonic) -> bool:
@@ -105,7 +105,7 @@ class ContainerImage:
     def waits(self, *, watched: bool) -> bool:
         """Whether events or status are evidence that it waits for the image now.
 
-        `watched` tells that the status is as it is now, and not as it was at the last recheck.
+        `watched` means that the status is that of now, and not that of the last recheck.
         """
         if watched and self.use is not None and self.use.state is RunState.RUNNING:
             return False
@@ -115,7 +115,7 @@ class ContainerImage:
     def _is_requested(self) -> bool:
         past, events = max(self.present_at, self.pulled_at), self.events
         latest = max(events.pulling.arrived, events.failed.arrived, events.backed_off.arrived)
-        # Nothing tells when a pause image is asked for; that it came is told by what follows.
+        # No event says that a pause image is asked for, or that it came.
         asked = events.failing if self.user == SANDBOX else events.requested
         return asked and (past == NEVER or latest > past)
 
@@ -132,7 +132,7 @@ class ContainerImage:
 
     @property
     def trying(self) -> bool:
-        """Whether an attempt may be running: on a retry the status goes on to tell of the last failure."""
+        """Whether an attempt may be running: on a retry the status still shows the last failure."""
         if self.status is ImageStatus.MISSING:
             return self.events.trying and self.events.pulling.arrived >= self.status_at
         return not self.events.failing
@@ -165,9 +165,13 @@ class ContainerImage:
         if self.waiting.failure is not None:
             return self.waiting.failure
         events = self.events
-        told = events.failure if events.failed.node > events.pulled.node else None
-        # Of what the status has told before and what an event tells, the one that came last.
-        return told if told is not None and events.failed.arrived >= self.last_failure_at else self.last_failure or told
+        reason = events.failure if events.failed.node > events.pulled.node else None
+        # Of the last reason in the status and that of an event, the later one counts.
+        return (
+            reason
+            if reason is not None and events.failed.arrived >= self.last_failure_at
+            else self.last_failure or reason
+        )
 
     @property
     def requested_at(self) -> NodeTime | None:

@@ -21,8 +21,8 @@ _SANDBOX: Final[ContainerKey] = (SANDBOX.type, SANDBOX.name, "")
 class PodRecord:
     """A pod that waits, has waited a short while ago, or may wait.
 
-    `watched` pods are Pending, and each change of their status is told. Of the others events tell, and a recheck now
-    and then: one is due at `recheck_at`. `confirmed` is False while nobody can say that the pod is still there,
+    `watched` pods are Pending, and each change of their status is observed. The others are known from events and from
+    rechecks: one is due at `recheck_at`. `confirmed` is False while nobody can say that the pod is still there,
     `listed` when that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones
     with an image still awaited. `uid` is the one that its events bear, `api_uid` the one that the API shows, empty
     while that is not known: they differ for a static pod.
@@ -62,7 +62,7 @@ class PodRecord:
 
     @property
     def suspicious(self) -> bool:
-        """Whether its events tell of an image that has not come."""
+        """Whether, by its events, an image has not come."""
         return any(each.waits(watched=False) or each.events.failing for each in self.containers.values())
 
     @property
@@ -77,14 +77,14 @@ class PodRecord:
         return (container.user.type, container.user.name) in self.reached and container.pulled_at == NEVER
 
     def update(self, pod: PodSeen, moment: Moment) -> bool:
-        """Take in a pod's spec and status; returns whether they tell anything new."""
+        """Take in a pod's spec and status; returns whether anything is new."""
         uses = with_volumes(pod.uses)
         self.reached = reached(uses)
         before, self.containers = self.containers, {}
         changed = False
         sandbox = before.get(_SANDBOX)
         if sandbox is not None and sandbox.wait is not None:
-            self.containers[_SANDBOX] = sandbox  # no status tells of it
+            self.containers[_SANDBOX] = sandbox  # it has no status
         for use in uses:
             container = _kept(before, use)
             self.containers[container.key] = container
@@ -95,7 +95,7 @@ class PodRecord:
         return changed or before.keys() != self.containers.keys()
 
     def add_event(self, seen: EventSeen, moment: Moment) -> bool:
-        """Take in an event about this pod; returns whether it tells anything new."""
+        """Take in an event about this pod; returns whether anything is new."""
         if seen.user is None:
             return False
         event = PullEvent.of(seen, moment)
@@ -112,7 +112,7 @@ class PodRecord:
         return container.image
 
     def give_up(self, now: Monotonic) -> None:
-        """Nobody can tell how its open waits ended: they are no more, and what was told so far begins none."""
+        """How its open waits ended is not known: they are dropped, and what is known so far begins none."""
         for container in self.containers.values():
             if container.wait is not None and container.wait.ended_at is None:
                 container.wait, container.pulled_at = None, now
@@ -143,7 +143,7 @@ class PodRecord:
         return True
 
     def _pulled(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> None:
-        """The kubelet says that the image came, also where nobody told of its request."""
+        """The kubelet says that the image came, also where its request was not observed."""
         message, wait = event.message, container.wait
         if wait is not None and wait.ended_at is None and not container.events.requested:
             wait.end(now, message)
@@ -173,7 +173,7 @@ class PodRecord:
                 wait.counted = events.requested and events.pulling.arrived == NEVER
             since = min(now, max(since, self.created))
             if wait.guessed and events.requested and events.pulling.arrived == NEVER:
-                # A list of events that comes after that of the pods tells when it was asked for.
+                # The list of events, which comes after that of the pods, has the time of the request.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
         elif wait is not None and container.status is ImageStatus.PRESENT:
@@ -209,7 +209,7 @@ class PodRecord:
 
 
 def _kept(before: dict[ContainerKey, ContainerImage], use: ImageUse) -> ContainerImage:
-    """What is known of a container; a volume takes over what events without a name have told of its image."""
+    """What is known of a container; a volume takes over the events of its image that name no container."""
     known = before.get((use.user.type, use.user.name, ""))
     if known is None and use.user.type is ContainerType.VOLUME:
         nameless = (each for key, each in before.items() if key[2] and same_image(key[2], use.image))

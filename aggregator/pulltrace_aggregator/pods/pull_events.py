@@ -1,8 +1,8 @@
-"""What the kubelet's events tell of one image that one container wants. Pure, and in whatever order they come.
+"""The kubelet's events about one image that one container wants, in whatever order they come. Pure.
 
 Each reason is watched by itself, so that events of one container overtake each other. They are put in order by the
-kubelet's own stamps, on the node's clock and in whole seconds. When they came to us tells whether they are newer than
-what a pod's status shows.
+kubelet's own stamps, on the node's clock and in whole seconds. When they arrived decides whether they are newer than a
+pod's status.
 """
 
 from dataclasses import dataclass, replace
@@ -84,7 +84,7 @@ class PullEvents:
             case Kind.FAILED:
                 return self._after_failure(event.stamp, event.message.failure, event.first_at)
             case Kind.NOT_STARTED:
-                # The second event of a failed attempt: the first one, unless it was dropped, has told why.
+                # The second event of a failed attempt: the first one, unless it was dropped, had the reason.
                 failure = self.failure if self.failed.node >= self.pulling.node else None
                 return self._after_failure(event.stamp, failure, event.first_at)
             case _:
@@ -105,7 +105,7 @@ class PullEvents:
         return replace(self, backed_off=stamp) if stamp > self.backed_off else self
 
     def _after_failure(self, stamp: Stamp, failure: FailureReason | None, first_at: Monotonic) -> "PullEvents":
-        # Of two events of one second the one that tells why counts, whichever comes first.
+        # Of two events of one second the one with a reason counts, whichever comes first.
         newer = stamp > self.failed or (failure is not None and stamp.node == self.failed.node)
         since = self.failing_since if self.failing else first_at
         return replace(self, failed=stamp, failure=failure, failing_since=since) if newer else self

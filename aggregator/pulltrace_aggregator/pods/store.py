@@ -5,22 +5,20 @@ the image is lacking. (That an intent or a running pull is for it is found out b
 word, with the container, or with the pod.
 """
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
-from types import MappingProxyType
 from typing import Final
 
 from pulltrace.clock import Monotonic
 from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
 from pulltrace_aggregator.model.cluster import Change, EventSeen, Listed, Observed, PodGone, PodSeen
 from pulltrace_aggregator.model.image_message import Kind
-from pulltrace_aggregator.pods.image_wait import ImageWait
+from pulltrace_aggregator.pods.index import FinishedWait, PodIndex
 from pulltrace_aggregator.pods.pod import PodRecord
 
 RECHECK_SECONDS: Final = 600.0
-"""A wait that only events tell of is rechecked after this long: the event of its end may have been dropped."""
+"""A wait that is known from events alone is rechecked after this long: the event of its end may have been dropped."""
 RETRY_SECONDS: Final = 30.0
 """A recheck that brought no answer is repeated after this long."""
 LEFT_RETRY_SECONDS: Final = 5.0
@@ -30,12 +28,11 @@ PATIENCE_SECONDS: Final = 30.0
 DOUBT_SECONDS: Final = 120.0
 """How long a pod that nobody confirms is remembered."""
 LINGER_RECHECK_SECONDS: Final = 3.0
-"""How often a pod is rechecked that runs by now and whose image is still shown: no watch tells of its deletion."""
+"""How often a pod is rechecked that runs by now and whose image is still shown: no watch shows its deletion."""
 LINGER_RECHECKS_PER_SECOND: Final = 5.0
 """Of all such pods: with very many of them a deleted one may stay until the linger's end."""
 RECHECKS_AT_ONCE: Final = 50
 MOST_UNWATCHED: Final = 20_000
-MOST_DELETED: Final = 10_000
 
 _ASKING: Final = (Kind.PULLING, Kind.PULLED)
 _FAILING: Final = (Kind.FAILED, Kind.BACK_OFF)
@@ -43,7 +40,6 @@ _WATCHED: Final = ("Pending", "")
 _FINISHED: Final = ("Succeeded", "Failed")
 _NEEDED: Final = frozenset({("pods", ""), ("events", "Pulling"), ("events", "Pulled")})
 _NO_LISTS: Final[frozenset[tuple[str, str]]] = frozenset()
-_NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +51,6 @@ class Recheck:
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedWait:
-    """A wait that ended well, of a pod that went before it was counted."""
-
-    namespace: str
-    wait: ImageWait
-
-
 class PodStore:
     """All pods that wait or may wait.
 
@@ -72,14 +60,8 @@ class PodStore:
     def __init__(self, owns: Callable[[str], bool] = lambda _: True, exporter: tuple[str, str] | None = None) -> None:
         self._owns = owns
         self._exporter = exporter
-        self._pods: dict[str, PodRecord] = {}
-        self._uids: dict[tuple[str, str], str] = {}
-        self._nodes: dict[str, dict[str, PodRecord]] = {}
-        self._unwatched: dict[str, PodRecord] = {}
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        self._pods = PodIndex()
         self._lists: dict[str, frozenset[tuple[str, str]]] = {}
-        self._changed: set[str] = set()
-        self._finished: list[FinishedWait] = []
         self._linger_recheck_at = NEVER
 
     def __len__(self) -> int:
@@ -88,16 +70,16 @@ class PodStore:
 
     def on(self, node: str) -> list[PodRecord]:
         """The pods of a node that can be shown, no two of one name."""
-        return [record for record in self._nodes.get(node, _NOBODY).values() if record.confirmed]
+        return self._pods.on(node)
 
     def pop_changed(self) -> set[str]:
         """The nodes of which anything is new since the last time."""
-        changed, self._changed = self._changed, set()
+        changed, self._pods.changed = self._pods.changed, set()
         return changed
 
     def pop_finished(self) -> list[FinishedWait]:
         """Waits that ended well and whose pods have gone, since the last time."""
-        finished, self._finished = self._finished, []
+        finished, self._pods.finished = self._pods.finished, []
         return finished
 
     # Observations
@@ -124,28 +106,27 @@ class PodStore:
 
     def _observe_pod(self, pod: PodSeen, moment: Moment) -> None:
         uid = pod.event_uid
-        if pod.uid in self._deleted or not pod.node or not self._owns(pod.node):
+        if self._pods.is_deleted(pod.uid) or not pod.node or not self._owns(pod.node):
             return
         if pod.terminating:
-            self._displace(pod.namespace, pod.name, uid)
-            self._delete(pod)
+            self._pods.displace(pod.namespace, pod.name, uid)
+            self._pods.delete(pod)
             return
         if pod.phase not in _WATCHED:
             self._observe_leave(pod, moment)
             return
         record = self._pods.get(uid)
         if record is None or record.node != pod.node:
-            record = self._add(PodRecord(pod.namespace, pod.name, uid, pod.node, moment.monotonic))
-        self._name(record)
+            record = self._pods.add(PodRecord(pod.namespace, pod.name, uid, pod.node, moment.monotonic))
+        self._pods.name(record)
         record.api_uid = pod.uid
         record.is_exporter = (pod.namespace, pod.daemonset) == self._exporter
         record.created = moment.of(pod.created_at)
         record.watched = record.confirmed = True
         record.recheck_at, record.left_at = FOREVER, None
-        self._unwatched.pop(uid, None)
-        self._deleted.pop(uid, None)  # of the static pod this is a new mirror
+        self._pods.unwatched.pop(uid, None)
         if record.update(pod, moment):
-            self._changed.add(record.node)
+            self._pods.changed.add(record.node)
 
     def _observe_leave(self, pod: PodSeen, moment: Moment) -> None:
         """A server that knows no selectors shows what a pod is after it was Pending."""
@@ -158,15 +139,15 @@ class PodStore:
         """A pod left the phase Pending, or it was deleted; one that had left before is deleted."""
         record = self._pods.get(pod.event_uid)
         if pod.terminating or (record is not None and not record.watched):
-            self._delete(pod)
+            self._pods.delete(pod)
         elif record is not None:
             self._leave(record, now)
 
     def _leave(self, record: PodRecord, now: Monotonic) -> None:
-        """A pod is no longer watched: where an image is still awaited, a recheck has to tell what became of it."""
+        """A pod is no longer watched: where an image is still awaited, a recheck decides what became of it."""
         record.watched = False
-        self._unwatched[record.uid] = record
-        self._changed.add(record.node)
+        self._pods.unwatched[record.uid] = record
+        self._pods.changed.add(record.node)
         if record.open_waits:
             record.left_at = record.recheck_at = now
         else:
@@ -174,42 +155,42 @@ class PodStore:
 
     def _observe_event(self, event: EventSeen, moment: Moment) -> None:
         kind = event.message.kind
-        if kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or event.pod_uid in self._deleted:
+        if kind is Kind.UNKNOWN or event.user is None or not event.pod_uid or self._pods.is_deleted(event.pod_uid):
             return
         record = self._pods.get(event.pod_uid) or self._add_unwatched(event, moment.monotonic)
         if record is None or not record.add_event(event, moment):
             return
         live = event.change is not Change.LISTED
-        if not record.confirmed and live and kind in _ASKING and not self._is_taken(record):
+        if not record.confirmed and live and kind in _ASKING and not self._pods.is_taken(record):
             self._confirm(record, moment.monotonic)
-        self._changed.add(record.node)
+        self._pods.changed.add(record.node)
 
     def _add_unwatched(self, event: EventSeen, now: Monotonic) -> PodRecord | None:
-        """A pod that is not watched: what happens to it now is believed, the rest waits for a recheck."""
+        """A pod that is not watched: what a watch shows is believed, what a list shows waits for a recheck."""
         message = event.message
         if message.kind not in (*_ASKING, *_FAILING) or not message.image:
             return None
         if not event.node or not self._owns(event.node):
             return None
-        if len(self._unwatched) >= MOST_UNWATCHED:
+        if len(self._pods.unwatched) >= MOST_UNWATCHED:
             return None
         record = PodRecord(event.namespace, event.pod, event.pod_uid, event.node, now, confirmed=False)
         record.listed = event.change is Change.LISTED
         record.recheck_at = Monotonic(now + PATIENCE_SECONDS) if record.listed else now
-        self._unwatched[record.uid] = record
-        return self._add(record)
+        self._pods.unwatched[record.uid] = record
+        return self._pods.add(record)
 
     def _confirm(self, record: PodRecord, now: Monotonic) -> None:
-        self._name(record)
+        self._pods.name(record)
         record.confirmed, record.recheck_at = True, Monotonic(now + RECHECK_SECONDS)
 
     # Rechecks
 
     def rechecks(self, now: Monotonic) -> tuple[Recheck, ...]:
         """The pods to be read now; one that brings no answer is given again later."""
-        for record in [record for record in self._unwatched.values() if self._is_done(record, now)]:
-            self._forget(record)
-        due = [record for record in self._unwatched.values() if record.recheck_at <= now]
+        for record in [record for record in self._pods.unwatched.values() if self._is_done(record, now)]:
+            self._pods.forget(record)
+        due = [record for record in self._pods.unwatched.values() if record.recheck_at <= now]
         # First those that are shown and may be deleted; the others may wait.
         due.sort(key=lambda record: record.left_at is None)
         chosen = list(islice((record for record in due if self._may_recheck(record, now)), RECHECKS_AT_ONCE))
@@ -233,7 +214,7 @@ class PodStore:
         if record is None or record.watched:
             return
         if found is None or found.event_uid != recheck.uid or found.terminating:
-            self._delete_uid(recheck.uid)
+            self._pods.delete(recheck.uid)
             return
         record.api_uid = found.uid
         self._confirm(record, moment.monotonic)
@@ -245,7 +226,7 @@ class PodStore:
             self._update(record, found, moment, just_left=just_left)
         if not record.open_waits:
             record.recheck_at = Monotonic(moment.monotonic + LINGER_RECHECK_SECONDS)
-        self._changed.add(record.node)
+        self._pods.changed.add(record.node)
 
     def _update(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:
         open_before = record.open_waits
@@ -268,52 +249,3 @@ class PodStore:
     def _has_all_lists(self, namespace: str) -> bool:
         """Whether the pod would be known if it were Pending, and an end of its wait if there was one."""
         return any(self._lists.get(scope, _NO_LISTS) >= _NEEDED for scope in ("", namespace))
-
-    # Names and identities
-
-    def _is_taken(self, record: PodRecord) -> bool:
-        """Whether another pod is known under its name: one of the two has gone."""
-        return self._uids.get((record.namespace, record.name), record.uid) != record.uid
-
-    def _name(self, record: PodRecord) -> None:
-        """This pod bears its name now."""
-        self._displace(record.namespace, record.name, record.uid)
-        self._uids[record.namespace, record.name] = record.uid
-
-    def _displace(self, namespace: str, name: str, uid: str) -> None:
-        """Another pod that bore the name is gone: there is one of a name at a time."""
-        before = self._uids.get((namespace, name), uid)
-        if before != uid:
-            self._delete_uid(before)
-
-    def _add(self, record: PodRecord) -> PodRecord:
-        if (before := self._pods.get(record.uid)) is not None:
-            self._forget(before)  # events named another node
-        self._pods[record.uid] = record
-        self._nodes.setdefault(record.node, {})[record.uid] = record
-        return record
-
-    def _delete(self, pod: PodSeen | PodGone) -> None:
-        self._delete_uid(pod.event_uid)
-        self._deleted[pod.uid] = None
-
-    def _delete_uid(self, uid: str) -> None:
-        """The pod is deleted, and whatever still comes of it is old."""
-        record = self._pods.get(uid)
-        if record is not None:
-            self._forget(record)
-        self._deleted[uid] = None
-        while len(self._deleted) > MOST_DELETED:
-            self._deleted.popitem(last=False)
-
-    def _forget(self, record: PodRecord) -> None:
-        self._finished += [FinishedWait(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
-        self._pods.pop(record.uid, None)
-        self._unwatched.pop(record.uid, None)
-        if self._uids.get((record.namespace, record.name)) == record.uid:
-            del self._uids[record.namespace, record.name]
-        here = self._nodes[record.node]
-        here.pop(record.uid, None)
-        if not here:
-            del self._nodes[record.node]
-        self._changed.add(record.node)

@@ -202,10 +202,10 @@ class World(RuleBasedStateMachine):
 
     @invariant()
     def memory_follows_what_lives(self) -> None:
-        waits = self.cluster.core._pods
+        waits = self.cluster.core._pods._pods
         assert len(waits) <= len(self.cluster.pods)
         assert set(waits._uids.values()) <= set(waits._pods)
-        assert set(waits._unwatched) <= set(waits._pods)
+        assert set(waits.unwatched) <= set(waits._pods)
         assert sum(map(len, waits._nodes.values())) == len(waits)
 
     def teardown(self) -> None:
@@ -221,7 +221,7 @@ class World(RuleBasedStateMachine):
             cluster.sleep(LINGER)
             self.check(cluster.tick())
         view = cluster.view
-        assert (view.pods, view.pulls, len(cluster.core._pods)) == ((), (), 0)
+        assert (view.pods, view.pulls, len(cluster.core._pods._pods)) == ((), (), 0)
         assert not cluster.turn.busy
         assert not any(replace(node, state=node.state).active for node in view.nodes)
 

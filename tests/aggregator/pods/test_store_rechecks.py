@@ -60,7 +60,7 @@ def test_a_wait_of_a_running_pod_shows_by_its_events_and_ends_by_them() -> None:
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.pass_time(21)
     assert shown(cluster) == []
-    assert len(cluster.core._pods) == 0
+    assert len(cluster.core._pods._pods) == 0
 
 
 def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_again() -> None:
@@ -254,7 +254,7 @@ def test_a_pod_of_which_nobody_knows_what_became_goes_after_a_while() -> None:
         cluster.sleep(1)
     cluster.tick(answer=False)
     assert shown(cluster) == []
-    assert len(cluster.core._pods) == 0
+    assert len(cluster.core._pods._pods) == 0
 
 
 def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() -> None:
@@ -270,7 +270,7 @@ def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() ->
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.pass_time(21)
     assert shown(cluster) == []
-    assert len(cluster.core._pods) == 0
+    assert len(cluster.core._pods._pods) == 0
 
 
 def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
@@ -384,6 +384,6 @@ def test_nothing_is_remembered_of_pods_that_have_gone() -> None:
         else:
             pod.delete()
     cluster.pass_time(10)
-    waits = cluster.core._pods
-    assert (len(waits), waits._uids, waits._nodes, waits._unwatched) == (0, {}, {}, {})
+    waits = cluster.core._pods._pods
+    assert (len(waits), waits._uids, waits._nodes, waits.unwatched) == (0, {}, {}, {})
     assert not cluster.turn.busy

@@ -1,0 +1,101 @@
+"""The pods by uid, by name and by node; one of a name at a time. Pure."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from pulltrace_aggregator.model.cluster import PodGone, PodSeen
+from pulltrace_aggregator.pods.image_wait import ImageWait
+from pulltrace_aggregator.pods.pod import PodRecord
+
+MOST_DELETED: Final = 10_000
+_NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedWait:
+    """A wait that ended well, of a pod that went before it was counted."""
+
+    namespace: str
+    wait: ImageWait
+
+
+class PodIndex:
+    """All pods that are remembered; the uids are those that events bear.
+
+    `unwatched` are those of which no watch tells. `changed` are the nodes of which anything is new, `finished` the
+    waits that ended well of pods that have gone: whoever reads these two empties them.
+    """
+
+    def __init__(self) -> None:
+        self.unwatched: dict[str, PodRecord] = {}
+        self.changed: set[str] = set()
+        self.finished: list[FinishedWait] = []
+        self._pods: dict[str, PodRecord] = {}
+        self._uids: dict[tuple[str, str], str] = {}
+        self._nodes: dict[str, dict[str, PodRecord]] = {}
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Number of pods."""
+        return len(self._pods)
+
+    def get(self, uid: str) -> PodRecord | None:
+        """The pod of this uid."""
+        return self._pods.get(uid)
+
+    def on(self, node: str) -> list[PodRecord]:
+        """The pods of a node that can be shown, no two of one name."""
+        return [record for record in self._nodes.get(node, _NOBODY).values() if record.confirmed]
+
+    def is_deleted(self, uid: str) -> bool:
+        """Whether the pod is deleted, and whatever still comes of it is old."""
+        return uid in self._deleted
+
+    def is_taken(self, record: PodRecord) -> bool:
+        """Whether another pod is known under its name: one of the two has gone."""
+        return self._uids.get((record.namespace, record.name), record.uid) != record.uid
+
+    def add(self, record: PodRecord) -> PodRecord:
+        """A new pod, or one that events placed on another node."""
+        if (before := self._pods.get(record.uid)) is not None:
+            self.forget(before)
+        self._pods[record.uid] = record
+        self._nodes.setdefault(record.node, {})[record.uid] = record
+        return record
+
+    def name(self, record: PodRecord) -> None:
+        """This pod bears its name now."""
+        self.displace(record.namespace, record.name, record.uid)
+        self._uids[record.namespace, record.name] = record.uid
+        self._deleted.pop(record.uid, None)  # a static pod has a new mirror
+
+    def displace(self, namespace: str, name: str, uid: str) -> None:
+        """Another pod that bore the name is gone."""
+        before = self._uids.get((namespace, name), uid)
+        if before != uid:
+            self.delete(before)
+
+    def delete(self, pod: PodSeen | PodGone | str) -> None:
+        """The pod is deleted."""
+        uid = pod if isinstance(pod, str) else pod.event_uid
+        if (record := self._pods.get(uid)) is not None:
+            self.forget(record)
+        self._deleted.update(dict.fromkeys((uid,) if isinstance(pod, str) else (uid, pod.uid)))
+        while len(self._deleted) > MOST_DELETED:
+            self._deleted.popitem(last=False)
+
+    def forget(self, record: PodRecord) -> None:
+        """The pod is of no interest any more; it may be again."""
+        self.finished += [FinishedWait(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
+        self._pods.pop(record.uid, None)
+        self.unwatched.pop(record.uid, None)
+        if self._uids.get((record.namespace, record.name)) == record.uid:
+            del self._uids[record.namespace, record.name]
+        here = self._nodes[record.node]
+        here.pop(record.uid, None)
+        if not here:
+            del self._nodes[record.node]
+        self.changed.add(record.node)
