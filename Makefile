@@ -88,6 +88,10 @@ chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifest
 screenshots: $(VENV)/ok ## The dashboards' pictures in the docs, by Grafana's packages in Chromium; REVIEW=folder: all cases
 	@PYTHONPATH=tests:alerts:dashboards $(BIN)/python -m rig.screenshots $(REVIEW)
 
+.PHONY: pictures
+pictures: $(VENV)/ok ## The pictures of the terminal in the docs, from a run of the client on the demo
+	@PYTHONPATH=tests:demo $(BIN)/python -m pulltrace_demo.pictures
+
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code
 	$(BIN)/ruff format $(CODE)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 GAP: Final = "  "
-EXTRA_RANK: Final = 7
+EXTRA_RANK: Final = 6
 """A column of this rank is left out before any name is cut."""
 ELLIPSIS: Final = "…"
 
