@@ -10,6 +10,7 @@ from pulltrace.units import parse_duration
 from pulltrace_kubectl.errors import UsageError
 from pulltrace_kubectl.model.options import Access, Options, Output, Target, View
 
+SERVICE_VARIABLE: Final = "PULLTRACE_SERVICE"
 HELP_HINT: Final = "see 'kubectl pulltrace --help'"
 KINDS: Final[Mapping[str, str]] = {
     "pod": "pod", "pods": "pod", "po": "pod",
@@ -161,7 +162,7 @@ def _access(given: argparse.Namespace, environment: Mapping[str, str]) -> Access
     return Access(
         kubectl=tuple(_passed(given)),
         timeout=_seconds(given.request_timeout),
-        service=given.service or environment.get("PULLTRACE_SERVICE", ""),
+        service=given.service or environment.get(SERVICE_VARIABLE, ""),
         urls=tuple(given.url),
         ca_file=given.ca_file,
         cert_file=given.cert_file,

@@ -11,6 +11,8 @@ from pulltrace_aggregator import metrics as aggregator_metrics
 from pulltrace_aggregator.config import FLAGS as AGGREGATOR_FLAGS
 from pulltrace_exporter import metrics as exporter_metrics
 from pulltrace_exporter.config import FLAGS as EXPORTER_FLAGS
+from pulltrace_kubectl.arguments import SERVICE_VARIABLE
+from pulltrace_kubectl.sources.connect import PASSWORD_VARIABLE
 from rig.pages import CHECKOUT, Page, pages
 
 pytestmark = pytest.mark.unit
@@ -18,8 +20,8 @@ pytestmark = pytest.mark.unit
 PAGES = [page for page in pages() if page.name != "CHANGELOG.md"]
 RULES = CHECKOUT / "alerts/pulltrace.rules.yaml"
 SUFFIXES = ("", "_bucket", "_sum", "_count")
-OF_TESTS = {"PULLTRACE_CACHE"}
-TOPS = "docs|deploy|tests|pulltrace|exporter|aggregator|alerts|dashboards|requirements"
+WITHOUT_FLAGS = {"PULLTRACE_CACHE", SERVICE_VARIABLE, PASSWORD_VARIABLE}
+TOPS = "docs|deploy|demo|tests|pulltrace|exporter|aggregator|kubectl|alerts|dashboards|requirements"
 
 METRIC = re.compile(r"(?<![\w:])pulltrace_[a-z0-9_]+(?![\w:])")
 RECORDED = re.compile(r"\w+:pulltrace_\w+:\w+")
@@ -74,7 +76,7 @@ def test_flags(page: Page) -> None:
 def test_environment_variables(page: Page) -> None:
     for code in all_code(page):
         for name in VARIABLE.findall(code):
-            assert name in OF_TESTS or name in flags.values(), f"no variable {name}"
+            assert name in WITHOUT_FLAGS or name in flags.values(), f"no variable {name}"
 
 
 @on_each_page("page")

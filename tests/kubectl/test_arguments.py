@@ -1,8 +1,11 @@
 """The command line as kubectl's users write it."""
 
+import re
+from pathlib import Path
+
 import pytest
 
-from pulltrace_kubectl.arguments import parse
+from pulltrace_kubectl.arguments import PASSED_SWITCHES, PASSED_VALUES, parse, parser
 from pulltrace_kubectl.errors import UsageError
 from pulltrace_kubectl.model.options import Output, Target, View
 
@@ -70,6 +73,16 @@ def test_a_mistake_is_named_and_ends_with_status_2(words: str, said: str) -> Non
         parse(words.split(), {})
     assert said in error.value.problem
     assert error.value.status == 2
+
+
+def test_the_page_names_flags_that_there_are_and_all_of_our_own() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "kubectl.md").read_text()
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page))
+    ours = {flag for action in parser()._actions for flag in action.option_strings if flag.startswith("--")}
+    kubectls = {f"--{name}" for name in (*PASSED_VALUES, *PASSED_SWITCHES)}
+    assert named <= ours
+    assert ours - kubectls - named == {"--help", "--version", "--all-namespaces", "--selector",
+        "--output", "--watch", "--request-timeout"}  # fmt: skip
 
 
 def test_help_names_every_flag_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
