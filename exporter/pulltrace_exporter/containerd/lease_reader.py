@@ -107,6 +107,7 @@ class LeaseReader:
         if self._stat_snapshots(client, snapshotter):
             # Else a layer that came and was unpacked since its lease was read would seem to have been here before.
             self._look_for_parts(client)
+            self._date_discarded(client)
         self.settled = self._is_settled()
 
     def look_back(self, client: Client) -> None:

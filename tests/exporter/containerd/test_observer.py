@@ -13,6 +13,7 @@ from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.errors import ContainerdError
+from pulltrace_exporter.model.image import chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Observation, SnapshotStat
 
 pytestmark = pytest.mark.unit
@@ -52,6 +53,8 @@ class FakeContainerd:
         self.records: dict[str, float] = {}
         self.failing = ""
         self.unpacked = True
+        self.children: dict[str, tuple[str, ...]] = {ROOT: PARTS}
+        self.snapshots: dict[str, float] = {}
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -84,7 +87,7 @@ class FakeContainerd:
         if digest not in self.blobs:
             return None
         data, created_at = self.blobs[digest]
-        children = frozenset(PARTS if digest == ROOT else ())
+        children = frozenset(self.children.get(digest, ()))
         sources = ((HOST, REPOSITORY),)
         snapshotter = "overlayfs" if self.unpacked and digest == digest_of(CONFIG) else ""
         return BlobInfo(digest, len(data), NodeTime(created_at), sources, children, snapshotter)
@@ -96,7 +99,8 @@ class FakeContainerd:
         return self.blobs[digest][0] if digest in self.blobs else None
 
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
-        return SnapshotStat(snapshotter, None)
+        created_at = self.snapshots.get(chain_id)
+        return SnapshotStat(snapshotter, None if created_at is None else NodeTime(created_at))
 
     def image(self, name: str) -> ImageRecord | None:
         return ImageRecord(name, NodeTime(self.records[name]), ROOT) if name in self.records else None
@@ -237,6 +241,21 @@ def test_what_another_pull_brought_before_the_root_was_there(containerd: FakeCon
     containerd.blobs[PARTS[1]] = (LAYER, NOW + 0.5)
     (lease,) = watcher.look(3.4, containerd.write(TAG, 3)).inferred
     assert lease.created_at == NOW + 1
+
+
+def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: FakeContainerd, watcher: Watcher) -> None:
+    """That of the top layer may be younger than the pull; both are committed when the config is first read."""
+    base, top = digest_of(b"base"), digest_of(b"top")
+    chain = chain_ids((base, top))
+    config = json.dumps({"rootfs": {"diff_ids": [base, top]}}).encode()
+    layers = [{"digest": digest, "size": 4} for digest in (base, top)]
+    manifest = json.dumps({"config": {"digest": digest_of(config), "size": len(config)}, "layers": layers}).encode()
+    containerd.children[digest_of(manifest)] = (digest_of(config), base, top)
+    containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, config, b"top")}
+    containerd.snapshots = {chain[0]: NOW - 60, chain[1]: NOW + 1.1}
+    containerd.lease("pull", NOW + 1, *containerd.blobs)
+    (lease,) = watcher.look(1.2).leases
+    assert {name: stat.created_at for name, stat in lease.found_snapshots.items()} == containerd.snapshots
 
 
 def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
