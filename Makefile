@@ -82,7 +82,7 @@ dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
 
 .PHONY: chart
 chart: $(VENV)/ok ## What is generated of the Helm chart, and the plain manifests
-	@PYTHONPATH=deploy $(BIN)/python -m pulltrace_chart
+	@PYTHONPATH=alerts:deploy $(BIN)/python -m pulltrace_chart
 
 .PHONY: screenshots
 screenshots: $(VENV)/ok ## The dashboards' pictures in the docs, by Grafana's packages in Chromium; REVIEW=folder: all cases

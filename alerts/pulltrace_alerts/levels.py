@@ -7,30 +7,24 @@ from pulltrace_alerts.model import Labels
 PULL: Final = ("cluster", "node", "registry", "repository", "digest")
 IMAGE: Final = ("cluster", "registry", "repository", "digest")
 WAIT: Final = ("cluster", "namespace", "pod", "container", "container_type", "node", "image")
-WAIT_CAUSE: Final = (*WAIT, "registry", "repository", "cause")
-WAIT_PULL: Final = (*WAIT, "registry", "repository", "digest")
-WAIT_VERDICT: Final = (*WAIT_PULL, "cause")
+WAIT_IMAGE: Final = (*WAIT, "registry", "repository")
+WAIT_CAUSE: Final = (*WAIT_IMAGE, "cause")
+WAIT_REASON: Final = (*WAIT_IMAGE, "reason")
+WAIT_PULL: Final = (*WAIT_IMAGE, "digest")
 NODE: Final = ("cluster", "node")
 REGISTRY: Final = ("cluster", "registry")
 NODE_REGISTRY: Final = ("cluster", "node", "registry")
 NAMESPACE_REGISTRY: Final = ("cluster", "namespace", "registry")
 
 LEVELS: Final[dict[str, Labels]] = {
-    "cluster": ("cluster",),
     "pull": PULL,
-    "image": IMAGE,
     "wait": WAIT,
     "wait_cause": WAIT_CAUSE,
+    "wait_reason": WAIT_REASON,
     "wait_pull": WAIT_PULL,
-    "wait_verdict": WAIT_VERDICT,
     "node": NODE,
-    "node_stage": (*NODE, "stage"),
     "registry": REGISTRY,
-    "registry_stage": (*REGISTRY, "stage"),
-    "registry_reason": (*REGISTRY, "reason"),
-    "node_registry": NODE_REGISTRY,
-    "namespace_registry_reason": (*NAMESPACE_REGISTRY, "reason"),
-    "namespace_stage": ("cluster", "namespace", "stage"),
+    "namespace_registry": NAMESPACE_REGISTRY,
 }
 """`cluster` is empty where a Prometheus has one cluster only. Every rule names the labels that it keeps, so that two
 generations of an exporter or of the aggregator, which differ in `instance` and `pod`, are one."""

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Final
 
 SEVERITIES: Final = ("critical", "warning", "info")
+PLATFORM: Final = "platform"
+NAMESPACE: Final = "namespace"
+OWNERS: Final = (PLATFORM, NAMESPACE)
+"""Who acts: those who run the cluster, or those whose pods the namespace holds."""
 
 Labels = tuple[str, ...]
 
@@ -19,22 +23,24 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """An alerting rule. `hold` is how long `expr` must hold before it fires, in seconds before scaling.
+    """An alerting rule. `hold` names the setting that says how long `expr` must hold before the alert fires.
 
-    `outlast` is how long it goes on firing when `expr` holds no longer: what silences others has to end after them.
-    `labels` are those that the alert may have besides `severity`. `needs` names a program beside Prometheus and
-    Pulltrace whose series are used.
+    `labels` are those that the alert may have besides `severity` and `team`. `dashboard` is the one to open, by the end
+    of its uid. `outlast`: the alert fires for a while after `expr` has ended, because it explains others, which must
+    end first. `needs` names a program beside Prometheus and Pulltrace whose series are used.
     """
 
     name: str
     severity: str
-    hold: float
+    owner: str
+    hold: str
     labels: Labels
+    dashboard: str
     expr: str
     summary: str
     description: str
     needs: str = ""
-    outlast: float = 0.0
+    outlast: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,23 +1,24 @@
-"""Alerts about single pulls, and about pods that wait for them."""
+"""Alerts about single pulls that stand still or are slow."""
 
 from collections.abc import Iterator
 
-from pulltrace_alerts.joins import STALE, UNMOVED, VERDICT, WAIT_OF_PULL
-from pulltrace_alerts.levels import PULL, WAIT_PULL, WAIT_VERDICT, names
-from pulltrace_alerts.model import Alert, Group
-from pulltrace_alerts.rates import RATIO_TO_PEERS
+from pulltrace_alerts.levels import IMAGE as IMAGE_LABELS
+from pulltrace_alerts.levels import PULL, REGISTRY, WAIT_PULL, names
+from pulltrace_alerts.model import PLATFORM, Alert, Group, Labels
+from pulltrace_alerts.recorded import SPEED, STALE, UNMOVED, WAIT_OF_PULL
 from pulltrace_alerts.settings import Settings
-from pulltrace_alerts.texts import IMAGE, NODE, VALUE_PERCENT, VALUE_TIME, VERDICT_OF_POD, WAITS, running
+from pulltrace_alerts.texts import BLOCKED, IMAGE, NODE, VALUE_PERCENT, WAITS
 
 
-def for_pods(condition: str) -> str:
-    """One result for each pod that waits for a pull of the condition, and one for a pull that no pod waits for.
+def for_pods(*conditions: str, include: str = "") -> str:
+    """One result for each pod that waits for a pull of a condition, and one for a pull that no pod waits for.
 
-    The verdict is no label of it: it may change while the alert holds. The value is the condition's, which must have
-    one series for each pull.
+    The cause is no label of it: it may change while the alert holds. A condition has one series for each pull, and an
+    earlier one goes before a later one; values and the label `include` are kept.
     """
     on = f"on ({names(PULL)})"
-    return f"(0 * {WAIT_OF_PULL} + {on} group_left () ({condition}))\nor {on}\n({condition})"
+    either = f"\nor {on} ".join(f"({condition})" for condition in conditions)
+    return f"(0 * {WAIT_OF_PULL} + {on} group_left ({include}) (\n{either}\n))\nor {on} {either}"
 
 
 def group(settings: Settings) -> Group:
@@ -29,71 +30,57 @@ def _alerts(settings: Settings) -> Iterator[Alert]:
     yield Alert(
         "PulltracePullStalled",
         "warning",
-        settings.stalled_for,
-        WAIT_PULL,
-        for_pods(f'{UNMOVED}{{phase="downloading"}} > {settings.seconds(settings.stalled_after)}'),
+        PLATFORM,
+        "stalled_for",
+        (*WAIT_PULL, "reason"),
+        "node",
+        for_pods(_stalled(settings), include="reason"),
         f"The pull of {IMAGE} on {NODE} stands still.",
-        f"{WAITS}, and no byte of it has come for {VALUE_TIME}. {VERDICT_OF_POD} Next: see whether other nodes still"
-        " download from {{ $labels.registry }}; if they do, look at this node's path to it (proxy, conntrack, MTU)."
-        " containerd gives up after five minutes without a byte, and the kubelet tries again.",
+        f"{WAITS}, and the pull has not got on. Reason: {{{{ $labels.reason }}}}. {BLOCKED} Next:"
+        ' {{ if eq $labels.reason "unpack_no_progress" }}look at the disk of the node: throughput, latency, credits of'
+        " a cloud volume, another pod that writes much."
+        '{{ else if eq $labels.reason "remote_no_progress" }}look at the remote snapshotter of the node and at its log.'
+        "{{ else }}see whether other nodes still download from {{ $labels.registry }}; if they do, look at the path of"
+        " this node to it (proxy, conntrack, MTU). containerd gives up after five minutes without a byte, and the"
+        " kubelet tries again.{{ end }}",
     )
     yield Alert(
-        "PulltracePullSlowOnNode",
-        "warning",
-        settings.slow_for,
-        WAIT_PULL,
-        for_pods(f"{RATIO_TO_PEERS} < {settings.slow_share:g}"),
-        "Node {{ $labels.node }} pulls from {{ $labels.registry }} much slower than its peers.",
-        f"{WAITS}, at {VALUE_PERCENT} of the median speed of the nodes that pull the same. {VERDICT_OF_POD} Next: the"
-        " registry is fast enough for others, so look at this node: bandwidth limits, a failing link, other traffic,"
-        " its distance to the registry or mirror.",
-    )
-    yield Alert(
-        "PulltracePullTakesTooLong",
+        "PulltracePullSlow",
         "info",
-        settings.too_long_for,
+        PLATFORM,
+        "slow_for",
         WAIT_PULL,
-        for_pods(one_stale("slow")),
-        f"The pull of {IMAGE} on {NODE} would take longer than the aggregator's --stale.slow-eta.",
-        f"{WAITS}; at its present speed the download needs longer than --stale.slow-eta (an hour by default)."
-        f" {VERDICT_OF_POD} Next: compare this node with others that pull the image; if all are as slow, a smaller"
-        " image or a cache in the cluster is what helps.",
-    )
-    yield Alert(
-        "PulltraceUnpackSlow",
-        "warning",
-        settings.unpack_for,
-        WAIT_PULL,
-        for_pods(f'{UNMOVED}{{phase="unpacking"}} > {settings.seconds(settings.unpack_after)}'),
-        f"Unpacking {IMAGE} on {NODE} does not get on.",
-        f"{WAITS}; all bytes are there, and no layer was unpacked for {VALUE_TIME}. {VERDICT_OF_POD} Next: look at the"
-        " node's disk: throughput, latency, credits of a cloud volume, another pod that writes much.",
-    )
-    yield Alert(
-        "PulltraceImageQueued",
-        "warning",
-        settings.queue_for,
-        WAIT_VERDICT,
-        f'{VERDICT}{{cause="queue"}} > {settings.seconds(settings.queue_after)}',
-        "Pod {{ $labels.namespace }}/{{ $labels.pod }} waits behind another image on node {{ $labels.node }}.",
-        f"{WAITS} for {VALUE_TIME}, because another image is ahead in the kubelet's line{running()}. Verdict: queue."
-        " Next: see why that one takes long; maxParallelImagePulls (Kubernetes 1.27) lets the kubelet pull several"
-        " images at once.",
-    )
-    yield Alert(
-        "PulltraceGhostPull",
-        "info",
-        settings.ghost_for,
-        (*PULL,),
-        f"max by ({names(PULL)}) (max_over_time("
-        f'pull:pulltrace_pull_phase:max{{phase="orphaned"}}[{settings.duration(settings.ghost_window)}]))',
-        f"A pull of {IMAGE} on {NODE} was left behind by a crash.",
-        f"On {NODE} the pull of {IMAGE} ended without a result: containerd or its client was killed in the middle, or"
-        " nothing of it has moved for --pull.abandoned. Verdict: orphaned. Next: see whether containerd restarts often"
-        " on this node; what the ghost has downloaded stays on the disk until its lease expires.",
+        "node",
+        for_pods(f"{_ratio_to_peers(settings)} < {settings.number('slow_share')}", _eta()),
+        f"The pull of {IMAGE} on {NODE} is slow.",
+        f"{WAITS}, and the download {{{{ if lt $value 1.0 }}}}has {VALUE_PERCENT} of the median speed of its peers: the"
+        f" nodes that pull this image or, where fewer than {settings.number('slow_peers')} do, those that pull other"
+        " images from the same registry{{ else }}would take longer than --stale.slow-eta of the aggregator (an hour by"
+        f" default){{{{ end }}}}. {BLOCKED} Next: compare the nodes. Where others are faster, look at this node:"
+        " bandwidth limits, a failing link, other traffic. Where all are alike, a smaller image or a cache in the"
+        " cluster helps.",
     )
 
 
-def one_stale(reason: str) -> str:
-    """The pulls that the aggregator calls stale for this reason, without the label that says so."""
-    return f'max by ({names(PULL)}) ({STALE}{{reason="{reason}"}})'
+def _stalled(settings: Settings) -> str:
+    """Stale by the flags of the aggregator. A layer that takes long to unpack gets more time."""
+    unpacking = f'{UNMOVED}{{phase="unpacking"}} > {settings.seconds("unpack_after")}'
+    return (
+        f'{STALE}{{reason=~"no_progress|remote_no_progress"}}\n'
+        f'or ({STALE}{{reason="unpack_no_progress"}} and on ({names(PULL)}) {unpacking})'
+    )
+
+
+def _eta() -> str:
+    return f'max by ({names(PULL)}) ({STALE}{{reason="slow"}})'
+
+
+def _ratio_to_peers(settings: Settings) -> str:
+    """Against the nodes that pull the same digest, and where there are too few those that use the same registry."""
+    return f"({_ratio(settings, IMAGE_LABELS)}\nor {_ratio(settings, REGISTRY)})"
+
+
+def _ratio(settings: Settings, labels: Labels) -> str:
+    median = f"quantile by ({names(labels)}) (0.5, {SPEED})"
+    nodes = f"count by ({names(labels)}) (count by ({names(('node', *labels))}) ({SPEED}))"
+    return f"{SPEED} / on ({names(labels)}) group_left ()\n({median} and {nodes} >= {settings.number('slow_peers')})"

@@ -1,13 +1,12 @@
-"""What can be set: thresholds and durations, and one factor that shortens all durations alike."""
+"""What can be set, and how a rule writes it: as a value, or as a place that the chart fills from `rules.settings`."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Final
+from typing import Any, Final
 
 MINUTE: Final = 60
 HOUR: Final = 60 * MINUTE
 DAY: Final = 24 * HOUR
 WEEK: Final = 7 * DAY
-MIB: Final = 2**20
 RUNBOOKS: Final = "https://github.com/pulltrace/pulltrace/blob/main/docs/runbooks"
 
 
@@ -16,85 +15,133 @@ class UnknownSetting(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """Durations are seconds before `scale` divides them, rates are bytes per second.
+class Thresholds:
+    """The settings that are values of the chart, too: durations are whole seconds, counts and shares are floats.
 
-    With `scale` 60 a rule that speaks of five minutes speaks of five seconds: a test can wait for that. The names of
-    recording rules keep the unscaled durations, since queries know them by name.
+    How long a pull may stand still is none of them: the aggregator's flags `stale.*` decide it for alerts, too.
+    """
+
+    many_pods: float = 10.0
+    """So many pods that wait for images are a matter for the pager."""
+    many_namespaces: float = 3.0
+    """A single team's slip is not."""
+    many_after: int = 10 * MINUTE
+    many_for: int = 5 * MINUTE
+    failing_for: int = 5 * MINUTE
+    short_lived_failures: float = 5.0
+    """Failed pulls of a namespace in an hour, where no pod waits for long."""
+    short_lived_for: int = 10 * MINUTE
+    queue_after: int = 10 * MINUTE
+    queue_for: int = MINUTE
+
+    stalled_for: int = MINUTE
+    """Beyond `stale.no-progress`: containerd itself gives up after five minutes without a byte."""
+    unpack_after: int = 30 * MINUTE
+    """A large layer alone takes longer than `stale.unpack` on a slow disk."""
+    slow_share: float = 0.25
+    """A node is slow below this part of the median of its peers; the aggregator's `slow_download` is the same."""
+    slow_peers: float = 3.0
+    """A median of fewer nodes says nothing."""
+    slow_for: int = 10 * MINUTE
+
+    unanswered_nodes: float = 2.0
+    """From so many nodes on it is the registry, below it is the node."""
+    unanswered_for: int = 3 * MINUTE
+    known_nodes: float = 2.0
+    """Nodes that have pulled from a name within the week, before the name is believed to be a registry's."""
+    registry_slow_share: float = 0.5
+    """Of the median hour of the last week."""
+    registry_slow_hours: float = 24.0
+    """Hours with downloads that the last week must have had."""
+    registry_slow_active: int = 30
+    """Download time that a node must have had in the last hour: small layers are slow, whatever the registry."""
+    registry_slow_for: int = 30 * MINUTE
+    objective: float = 0.99
+    """Part of the pulls that a registry itself may not make fail."""
+    burn_fast: float = 14.4
+    """Times the allowed rate of failures, over an hour."""
+    burn_slow: float = 6.0
+    """Times the allowed rate of failures, over six hours."""
+    burn_attempts: float = 10.0
+    """A ratio of fewer attempts says nothing."""
+    burn_nodes: float = 2.0
+    """Nodes whose pods failed so: one pod in back-off alone makes attempts enough."""
+    burn_for: int = 5 * MINUTE
+
+    containerd_for: int = 5 * MINUTE
+    poll_after: int = 5 * MINUTE
+    """Age of an exporter's last poll."""
+    exporter_for: int = 10 * MINUTE
+    node_for: int = 15 * MINUTE
+    absent_for: int = 15 * MINUTE
+    blind_share: float = 0.5
+    """Part of the exporters that do not answer the aggregator."""
+    covered_share: float = 0.9
+    """Part of the nodes with an exporter that all shards together have to know."""
+    blind_for: int = 10 * MINUTE
+    fault_for: int = 15 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Settings(Thresholds):
+    """With `scale` 60 a rule that speaks of five minutes speaks of five seconds: a test can wait for that.
+
+    The names of recording rules keep the unscaled durations, since queries know them by name.
     """
 
     scale: float = 1.0
     runbooks: str = RUNBOOKS
+    dashboards: str = ""
+    """Base URL of Grafana. Without one, alerts do not link their dashboard."""
 
-    stalled_after: float = MINUTE
-    """No byte for so long: far below the five minutes after which containerd itself gives up."""
-    stalled_for: float = MINUTE
-    unpack_after: float = 10 * MINUTE
-    unpack_for: float = MINUTE
-    slow_share: float = 0.25
-    """Below this part of the median of its peers a node is slow; the aggregator's verdict uses the same."""
-    slow_peers: int = 3
-    """A median of fewer says nothing."""
-    slow_for: float = 5 * MINUTE
-    too_long_for: float = 5 * MINUTE
-    ghost_window: float = HOUR
-    ghost_for: float = MINUTE
-    queue_after: float = 10 * MINUTE
-    queue_for: float = MINUTE
+    def duration(self, setting: str) -> str:
+        """A setting as Prometheus writes a duration, scaled."""
+        return self.fixed(getattr(self, setting))
 
-    flap: float = 3 * MINUTE
-    """Failing counts as going on through a retry, during which the verdict is another for a moment."""
-    failing_for: float = 5 * MINUTE
-    failing_window: float = 15 * MINUTE
-    """Longer than the kubelet's longest pause between two attempts, five minutes."""
+    def seconds(self, setting: str) -> str:
+        """A setting as a number of seconds to compare an age with, scaled."""
+        return number(getattr(self, setting) / self.scale)
 
-    registry_slow: float = 1.0 * MIB
-    registry_slow_nodes: int = 3
-    registry_slow_active: float = 30.0
-    """Seconds of download that a node must have had in five minutes: tiny layers are slow, whatever the registry."""
-    registry_slow_for: float = 5 * MINUTE
-    registry_silent_nodes: int = 2
-    """From so many nodes on it is the registry, below it is the node."""
-    registry_silent_for: float = 2 * MINUTE
-    objective: float = 0.99
-    """Part of the pulls that a registry itself may not make fail."""
-    burn_fast: float = 14.4
-    burn_fast_for: float = 2 * MINUTE
-    burn_slow: float = 6.0
-    burn_slow_for: float = 15 * MINUTE
-    burn_attempts: float = 10
-    """A ratio of fewer attempts in the longer window says nothing."""
-    burn_nodes: int = 2
-    """Nodes with pods that failed in the longer window: a single pod in back-off makes attempts enough."""
-    fallen_share: float = 0.5
-    fallen_hours: int = 24
-    """Hours with downloads that the last week must have had."""
-    fallen_active: float = 30.0
-    """Seconds of download that a node must have had in the last hour, for the reason of `registry_slow_active`."""
-    fallen_for: float = 30 * MINUTE
+    def number(self, setting: str) -> str:
+        """A setting that is a count or a share."""
+        return number(getattr(self, setting))
 
-    containerd_for: float = 2 * MINUTE
-    exporter_for: float = 3 * MINUTE
-    node_for: float = 2 * MINUTE
-    uncovered_for: float = 15 * MINUTE
-
-    outlast: float = 2 * MINUTE
-    """So much longer fires what explains other alerts, which are evaluated and told at moments of their own."""
-
-    blind_share: float = 0.5
-    blind_for: float = 5 * MINUTE
-    absent_for: float = 5 * MINUTE
-    asked_share: float = 0.9
-    """Part of the nodes with an exporter that all shards together have to know."""
-    suppressed_for: float = 15 * MINUTE
-
-    def duration(self, seconds: float) -> str:
-        """As Prometheus writes it, scaled."""
+    def fixed(self, seconds: float) -> str:
+        """A duration that is no setting, scaled."""
         return duration(seconds / self.scale)
 
-    def seconds(self, seconds: float) -> str:
-        """A number of seconds to compare an age with, scaled."""
-        return number(seconds / self.scale)
+
+class Places(Settings):
+    """Writes `@name@` for a setting, and `@name:s@` for its seconds: the chart puts its values there."""
+
+    def duration(self, setting: str) -> str:
+        """The place of a duration."""
+        return f"@{camel(setting)}@"
+
+    def seconds(self, setting: str) -> str:
+        """The place of a duration in seconds."""
+        return f"@{camel(setting)}:s@"
+
+    def number(self, setting: str) -> str:
+        """The place of a number."""
+        return f"@{camel(setting)}@"
+
+
+def places() -> Settings:
+    """The settings of the chart's copy of the rules."""
+    return Places(dashboards="@dashboards@")
+
+
+def camel(name: str) -> str:
+    """The name of a setting as a value of the chart."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def chart_values() -> dict[str, Any]:
+    """`rules.settings` of the chart with their defaults."""
+    defaults = {field.name: field.default for field in fields(Thresholds)}
+    return {camel(name): duration(one) if isinstance(one, int) else one for name, one in defaults.items()}
 
 
 def duration(seconds: float) -> str:
@@ -123,7 +170,8 @@ def changed(settings: Settings, assignments: list[str]) -> Settings:
         if name not in kinds:
             raise UnknownSetting(f"no setting {name!r}; there are {', '.join(sorted(kinds))}")
         try:
-            settings = replace(settings, **{name: kinds[name](value)})
+            given: Any = kinds[name](value)
         except ValueError as error:
             raise UnknownSetting(f"{name}: {value!r} is not of type {kinds[name].__name__}") from error
+        settings = replace(settings, **{name: given})
     return settings

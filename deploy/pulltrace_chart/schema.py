@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from pulltrace.cli.flags import Flag
 from pulltrace_aggregator import config as aggregator
+from pulltrace_alerts.settings import chart_values
 from pulltrace_chart import flagtypes, shapes
 from pulltrace_chart.shapes import (
     ANYTHING,
@@ -207,9 +208,18 @@ def _rules(alerts: Iterable[str]) -> Schema:
         alertLabels=shapes.of_alert(),
         alertAnnotations=shapes.of_alert(),
         runbookBaseUrl=text(r"^(https?://.+)?$"),
+        dashboardBaseUrl=text(r"^(https?://.+)?$"),
+        groups=obj(**dict.fromkeys(("pods", "pulls", "registries", "nodes", "pulltrace"), BOOLEAN)),
+        settings=obj(**{name: _setting(default) for name, default in chart_values().items()}),
         alerts=obj(**{name: obj(**change) for name in alerts}),
         extraGroups=ANYTHING_LISTED,
     )
+
+
+def _setting(default: object) -> Schema:
+    if isinstance(default, str):
+        return shapes.period()
+    return {"type": "number", "exclusiveMinimum": 0}
 
 
 def _dashboards() -> Schema:

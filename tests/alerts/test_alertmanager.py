@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pulltrace_alerts.model import Alert
+from pulltrace_alerts.model import PLATFORM, Alert
 from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.table import alerts
 from rig import debian, needs
@@ -18,7 +18,7 @@ from rig.processes import run
 CONFIG = Path(__file__).parents[2] / "alerts/alertmanager.yaml"
 SCALE = 60
 ALERTS = alerts(Settings())
-FOREIGN = {"KubeNodeNotReady", "KubeNodeUnreachable"}
+FOREIGN = {"KubeNodeNotReady", "KubeNodeUnreachable", "KubePodNotReady", "KubeContainerWaiting"}
 RECEIVERS = {"critical": "pager", "warning": "tickets", "info": "chat"}
 BAD, GOOD = "slow.example", "good.example"
 
@@ -36,8 +36,12 @@ def manager(hook: Webhook) -> Iterator[Alertmanager]:
 
 
 def fired(name: str, **labels: str) -> dict[str, str]:
-    severity = next(alert.severity for alert in ALERTS if alert.name == name)
-    return {"alertname": name, "severity": severity, **labels}
+    alert = next(alert for alert in ALERTS if alert.name == name)
+    return {"alertname": name, "severity": alert.severity, **team(alert), **labels}
+
+
+def team(alert: Alert) -> dict[str, str]:
+    return {"team": PLATFORM} if alert.owner == PLATFORM else {}
 
 
 def of_pod(name: str, number: int, registry: str) -> dict[str, str]:
@@ -60,30 +64,49 @@ def test_amtool_accepts_it() -> None:
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("severity", RECEIVERS)
-def test_alerts_go_where_their_severity_says(severity: str) -> None:
-    for alert in (alert for alert in ALERTS if alert.severity == severity):
-        assert _route(alert) == RECEIVERS[severity], alert.name
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
+def test_alerts_go_where_their_severity_and_owner_say(alert: Alert) -> None:
+    assert _route(alert) == (RECEIVERS[alert.severity] if alert.owner == PLATFORM else "teams")
 
 
 @pytest.mark.integration
-def test_a_slow_registry_is_one_page_and_not_eight_hundred(manager: Alertmanager, hook: Webhook) -> None:
-    explained = [of_pod("PulltracePullSlowOnNode", number, BAD) for number in range(800)]
-    manager.post([fired("PulltraceRegistrySlow", registry=BAD), *explained, of_pod("PulltracePullStalled", 1, GOOD)])
+def test_a_silent_registry_is_one_page_and_not_eight_hundred_tickets(manager: Alertmanager, hook: Webhook) -> None:
+    explained = [of_pod("PulltraceNodeCannotPull", number, BAD) for number in range(800)]
+    manager.post(
+        [fired("PulltraceRegistryNotAnswering", registry=BAD), *explained, of_pod("PulltracePullStalled", 1, GOOD)]
+    )
     told = hook.wait(lambda told: {"pager", "tickets"} <= {one.receiver for one in told})
     assert [(one.receiver, one.name) for one in told if one.labels["registry"] == BAD] == [
-        ("pager", "PulltraceRegistrySlow")
+        ("pager", "PulltraceRegistryNotAnswering")
     ]
     assert [one.labels["pod"] for one in told if one.receiver == "tickets"] == ["web-1"]
-    assert manager.inhibited() == {"PulltracePullSlowOnNode"}
+    assert manager.inhibited() == {"PulltraceNodeCannotPull"}
+
+
+@pytest.mark.integration
+def test_why_a_pod_does_not_start_silences_that_it_does_not(manager: Alertmanager, hook: Webhook) -> None:
+    own = {"namespace": "shop", "pod": "web-1"}
+    manager.post(
+        [
+            of_pod("PulltraceImagePullFailing", 1, GOOD),
+            {"alertname": "KubePodNotReady", "severity": "warning", **own},
+            {"alertname": "KubeContainerWaiting", "severity": "warning", "container": "app", **own},
+            {"alertname": "KubePodNotReady", "severity": "warning", **own, "pod": "web-2"},
+        ]
+    )
+    told = hook.wait(lambda told: {"teams", "tickets"} <= {one.receiver for one in told})
+    assert [(one.receiver, one.name, one.labels["pod"]) for one in sorted(told, key=lambda one: one.receiver)] == [
+        ("teams", "PulltraceImagePullFailing", "web-1"),
+        ("tickets", "KubePodNotReady", "web-2"),
+    ]
 
 
 @pytest.mark.integration
 def test_many_pods_are_one_message(manager: Alertmanager, hook: Webhook) -> None:
-    manager.post([of_pod("PulltraceImagePullUnauthorized", number, GOOD) for number in range(800)])
+    manager.post([of_pod("PulltraceImagePullFailing", number, GOOD) for number in range(800)])
     told = hook.wait(lambda told: len(told) >= 800)
     assert len(hook.messages) == 1
-    assert {one.receiver for one in told} == {"tickets"}
+    assert {one.receiver for one in told} == {"teams"}
 
 
 @pytest.mark.integration
@@ -104,7 +127,7 @@ def test_a_dead_node_silences_its_own_and_no_other(manager: Alertmanager, hook: 
 
 
 @pytest.mark.integration
-def test_what_blocks_the_line_silences_the_line(manager: Alertmanager, hook: Webhook) -> None:
+def test_what_blocks_the_queue_silences_the_queue(manager: Alertmanager, hook: Webhook) -> None:
     behind = of_pod("PulltraceImageQueued", 1, GOOD)
     manager.post([of_pod("PulltracePullStalled", 1, BAD), behind, {**behind, "node": "node-2"}])
     told = hook.wait(lambda told: len({one.labels["node"] for one in told}) >= 2)
@@ -117,7 +140,7 @@ def _names(told: list[Notification], **labels: str) -> set[str]:
 
 
 def _route(alert: Alert) -> str:
-    labels = [f"{label}=x" for label in alert.labels]
+    labels = [f"{label}=x" for label in alert.labels] + [f"{name}={value}" for name, value in team(alert).items()]
     words = ["config", "routes", "test", f"--config.file={CONFIG}", f"alertname={alert.name}"]
     return run([needs.program(debian.AMTOOL), *words, f"severity={alert.severity}", *labels]).strip()
 

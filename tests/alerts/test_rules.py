@@ -12,7 +12,7 @@ import yaml
 from pulltrace_aggregator.metrics.table import FAMILIES as OF_AGGREGATOR
 from pulltrace_alerts.__main__ import main
 from pulltrace_alerts.levels import LEVELS
-from pulltrace_alerts.model import SEVERITIES, Alert
+from pulltrace_alerts.model import NAMESPACE, OWNERS, PLATFORM, SEVERITIES, Alert
 from pulltrace_alerts.settings import Settings, UnknownSetting, changed, duration
 from pulltrace_alerts.table import alerts, document, recordings, text
 from pulltrace_exporter.metrics.table import FAMILIES as OF_EXPORTER
@@ -27,7 +27,8 @@ ALERTS = alerts(Settings())
 BY_NAME = {alert.name: alert for alert in ALERTS}
 OF_KUBE_STATE_METRICS: Known = {
     "kube_node_status_condition": {"node", "condition", "status"},
-    "kube_node_info": {"node", "container_runtime_version", "os_image"},
+    "kube_node_spec_unschedulable": {"node"},
+    "kube_node_spec_taint": {"node", "key", "effect"},
 }
 
 
@@ -72,13 +73,14 @@ def test_a_recording_rule_is_named_by_level_metric_and_operations(rule: Any) -> 
 def test_an_alert_says_what_where_why_and_what_next(alert: Alert) -> None:
     assert alert.name.startswith("Pulltrace")
     assert alert.severity in SEVERITIES
-    assert alert.hold > 0
+    assert alert.owner in OWNERS
+    assert getattr(Settings(), alert.hold) > 0
     assert "Next: " in alert.description
     for label in alert.labels:
         if label in ("node", "pod", "registry"):
             assert f"$labels.{label}" in alert.summary + alert.description
     if "pod" in alert.labels:
-        assert "erdict" in alert.description
+        assert "Blocked by" in alert.description or "Reason: " in alert.description
         assert "$labels.image" in alert.summary + alert.description
 
 
@@ -95,6 +97,8 @@ def test_what_needs_another_program_says_so(alert: Alert) -> None:
 def test_an_alert_has_a_runbook(alert: Alert) -> None:
     page = (RUNBOOKS / f"{alert.name}.md").read_text()
     assert page.startswith(f"# {alert.name}\n")
+    assert ("`team: platform`" in page) == (alert.owner == PLATFORM)
+    assert "](../dashboards.md)" in page
     for heading in ("## What it means", "## How to look", "## What to do"):
         assert heading in page
     assert f"({alert.name}.md)" in (RUNBOOKS / "README.md").read_text()
@@ -109,10 +113,30 @@ def test_a_runbook_belongs_to_an_alert_and_asks_for_what_there_is(page: Path) ->
         assert unknown(block.split("```")[0], known()) == []
 
 
-def test_the_index_says_severity_and_time_as_the_rules_do() -> None:
+def test_the_index_says_severity_time_and_owner_as_the_rules_do() -> None:
     index = (RUNBOOKS / "README.md").read_text()
+    who = {PLATFORM: "platform", NAMESPACE: "the namespace's team"}
     for alert in ALERTS:
-        assert f"| [{alert.name}]({alert.name}.md) | {alert.severity} | {duration(alert.hold)} |" in index
+        hold = duration(getattr(Settings(), alert.hold))
+        assert f"| [{alert.name}]({alert.name}.md) | {alert.severity} | {hold} | {who[alert.owner]} |" in index
+
+
+def test_there_are_few_alerts_and_only_symptoms_wake_somebody() -> None:
+    assert len(ALERTS) <= 18
+    assert {alert.name for alert in ALERTS if alert.severity == "critical"} == {
+        "PulltraceManyPodsCannotStart",
+        "PulltraceRegistryNotAnswering",
+        "PulltraceExporterAbsent",
+        "PulltraceAggregatorAbsent",
+    }
+
+
+def test_each_recording_rule_feeds_an_alert() -> None:
+    recorded = {rule.name: rule.expr for rule in recordings(Settings())}
+    used = {name for alert in ALERTS for name in recorded if name in alert.expr + alert.summary + alert.description}
+    while more := {name for name in recorded for user in used if name in recorded[user]} - used:
+        used |= more
+    assert used == recorded.keys()
 
 
 def test_one_factor_shortens_every_duration_and_nothing_else() -> None:
@@ -122,15 +146,15 @@ def test_one_factor_shortens_every_duration_and_nothing_else() -> None:
         assert before.get("annotations") == after.get("annotations")
         for name in {"for", "keep_firing_for"} & before.keys():
             assert _seconds(before[name]) == 60 * _seconds(after[name])
-    assert "rate(pulltrace_downloaded_bytes_total[5s])" in str(scaled)
+    assert "rate(pulltrace_pod_pull_failures_total[5s])" in str(scaled)
     assert "[2h48m:1m] offset 1m" in str(scaled)
-    assert 'unmoved_seconds:min{phase="downloading"} > 1)' in str(scaled)
+    assert '{cause="queue"} > 10' in str(scaled)
 
 
 def test_a_threshold_is_a_parameter(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--set", "registry_slow=5000000", "--set", "stalled_for=120"]) == 0
+    assert main(["--set", "many_pods=50", "--set", "stalled_for=120"]) == 0
     written = {rule.get("alert"): rule for rule in _rules(yaml.safe_load(capsys.readouterr().out))}
-    assert "< 5000000\n" in written["PulltraceRegistrySlow"]["expr"]
+    assert ">= 50\n" in written["PulltraceManyPodsCannotStart"]["expr"]
     assert written["PulltracePullStalled"]["for"] == "2m"
 
 

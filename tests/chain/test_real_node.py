@@ -53,9 +53,12 @@ def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path)
         look()
         told = [one for one in day.monitoring.hook.notifications if one.status == "firing"]
         by_pod = {one.labels["pod"]: one for one in told if "pod" in one.labels}
-        assert by_pod["missing"].name == "PulltraceImageNotFound"
+        assert (by_pod["missing"].name, by_pod["missing"].labels["reason"]) == (
+            "PulltraceImagePullFailing",
+            "not_found",
+        )
         assert by_pod["stalled"].name == "PulltracePullStalled"
-        assert "Verdict: stalled." in by_pod["stalled"].annotations["description"]
+        assert "Blocked by: stalled." in by_pod["stalled"].annotations["description"]
         assert "behind" not in by_pod
         for one in told:
             assert "<no value>" not in " ".join(one.annotations.values())

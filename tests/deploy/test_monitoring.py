@@ -1,12 +1,14 @@
 """Monitors, rules and dashboards: what the Prometheus operator and Grafana make of them."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from pulltrace_alerts.settings import chart_values
 from pulltrace_chart import copies
 from pulltrace_chart import needs as needs_of
 from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
@@ -195,17 +197,18 @@ def shipped(**values: Any) -> set[str]:
 def test_without_the_aggregator_no_alert_needs_it() -> None:
     found = shipped(**ALONE)
     assert not found & {"PulltraceAggregatorAbsent", "PulltraceAggregatorBlind", "PulltraceExporterMissing"}
-    assert not found & {"PulltraceImageQueued", "PulltraceNodeNotReady", "PulltraceNodeCannotReachRegistry"}
-    # These say what pods wait, where that is known.
-    assert found >= {"PulltracePullStalled", "PulltracePullSlowOnNode", "PulltraceUnpackSlow"}
-    assert found >= {"PulltraceContainerdUnreachable", "PulltraceNodeWithoutExporter", "PulltraceRegistrySlow"}
+    assert not found & {"PulltraceImageQueued", "PulltraceNodeNotReady", "PulltraceNodeCannotPull"}
+    # It says what pods wait, where that is known.
+    assert "PulltracePullSlow" in found
+    assert found >= {"PulltraceContainerdUnreachable", "PulltraceExporterAbsent", "PulltraceRegistrySlow"}
+    assert found >= {"PulltraceWebConfigInvalid", "PulltraceSeriesMissing"}
 
 
 @unit
 def test_without_exporters_no_alert_needs_them() -> None:
     found = shipped(**WITHOUT_EXPORTERS)
-    assert not found & {"PulltraceExporterMissing", "PulltraceAggregatorAbsent", "PulltraceNodeWithoutExporter"}
-    assert found >= {"PulltraceImageQueued", "PulltraceAggregatorBlind", "PulltraceImageNotFound"}
+    assert not found & {"PulltraceExporterMissing", "PulltraceExporterAbsent", "PulltraceContainerdUnreachable"}
+    assert found >= {"PulltraceImageQueued", "PulltraceAggregatorBlind", "PulltraceImagePullFailing"}
 
 
 @unit
@@ -258,6 +261,44 @@ def test_an_expression_needs_what_all_its_alternatives_read(expr: str, needed: b
 @unit
 def test_all_alerts_can_be_left_out() -> None:
     assert not rendered_alerts(alerts={name: {"disabled": True} for name in copies.alerts()})
+
+
+@unit
+def test_thresholds_are_values() -> None:
+    found = rendered_alerts(settings={"manyPods": 50, "queueAfter": "1h30m", "failingFor": "7m", "slowShare": 0.1})
+    assert ">= 50\n" in found["PulltraceManyPodsCannotStart"]["expr"]
+    assert '{cause="queue"} > 5400' in found["PulltraceImageQueued"]["expr"]
+    assert found["PulltraceImagePullFailing"]["for"] == "7m"
+    assert "< 0.1" in found["PulltracePullSlow"]["expr"]
+
+
+@unit
+def test_the_chart_has_every_threshold_with_its_default() -> None:
+    values = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert values["rules"]["settings"] == chart_values()
+
+
+@unit
+def test_no_place_of_a_value_is_left_over() -> None:
+    spec = one(new_helm({**KPS, "rules": {"dashboardBaseUrl": "https://grafana.example"}}), "PrometheusRule")["spec"]
+    assert not re.findall(r"@\w+(:s)?@", str(spec))
+
+
+@unit
+@pytest.mark.parametrize("group", ["pods", "pulls", "registries", "nodes", "pulltrace"])
+def test_a_group_of_alerts_can_be_turned_off(group: str) -> None:
+    (off,) = (alerts([each]) for each in SOURCE["groups"] if each["name"] == f"pulltrace.alerts.{group}")
+    assert off
+    assert shipped() - shipped(rules={"groups": {group: False}}) == set(off)
+
+
+@unit
+def test_an_alert_opens_its_dashboard_where_grafana_is_known() -> None:
+    found = rendered_alerts(dashboardBaseUrl="https://grafana.example/")["PulltraceNodeNotReady"]
+    assert found["annotations"]["dashboard_url"] == (
+        "https://grafana.example/d/pulltrace-node?var-cluster={{ $labels.cluster }}&var-node={{ $labels.node }}"
+    )
+    assert not [name for name, each in rendered_alerts().items() if "dashboard_url" in each["annotations"]]
 
 
 @unit

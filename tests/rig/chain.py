@@ -46,7 +46,6 @@ class Chain:
         self.places: dict[str, Place] = {}
         self.aggregators: list[RunningAggregator] = []
         self.not_ready: set[str] = set()
-        self.without_exporter: set[str] = set()
         self._ends = ends
         self._logs = 0
         self.cluster = MiniCluster(folder, ends)
@@ -120,10 +119,9 @@ class Chain:
 
     def _cluster_state(self, _: Request) -> Response:
         """What kube-state-metrics would say of nodes."""
-        names = sorted({*self.places, *self.not_ready, *self.without_exporter})
-        of_node = 'container_runtime_version="containerd://2.1.4",os_image="Debian GNU/Linux 13 (trixie)"'
-        lines = [f'kube_node_info{{node="{name}",{of_node}}} 1\n' for name in names]
-        for name in names:
+        lines = []
+        for name in sorted({*self.places, *self.not_ready}):
+            lines.append(f'kube_node_spec_unschedulable{{node="{name}"}} 0\n')
             labels = f'node="{name}",condition="Ready",status="true"'
             lines.append(f"kube_node_status_condition{{{labels}}} {int(name not in self.not_ready)}\n")
         return Response(200, "".join(lines).encode(), "text/plain; version=0.0.4")

@@ -32,9 +32,9 @@ class RealNodeScenarios:
         """A pod's image does not exist; the kubelet tries again and again, until the pod is gone."""
         reference = f"{self.out.registry.host}/{self.out.namespace}/nowhere:v1"
         pod = self.out.pod("missing", self.out.container(reference))
-        self.monitoring.wait_fired("PulltraceImageNotFound")
+        self.monitoring.wait_fired("PulltraceImagePullFailing")
         self.out.delete(pod)
-        self.monitoring.wait_resolved("PulltraceImageNotFound")
+        self.monitoring.wait_resolved("PulltraceImagePullFailing")
 
     def stalled_pull(self, look: Callable[[], object] = lambda: None) -> None:
         """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end.

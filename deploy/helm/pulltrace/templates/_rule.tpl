@@ -1,3 +1,17 @@
+{{/* The rules with `rules.settings` in their places: root, text. `@name:s@` is a duration in seconds. */}}
+{{- define "pulltrace.rulesText" -}}
+{{- $rules := .root.Values.rules -}}
+{{- $text := replace "@dashboards@" (trimSuffix "/" $rules.dashboardBaseUrl) .text -}}
+{{- range $name, $value := $rules.settings -}}
+{{- $text = replace (printf "@%s@" $name) (toString $value) $text -}}
+{{- if kindIs "string" $value -}}
+{{- $seconds := divf (include "pulltrace.milliseconds" $value | int64) 1000 -}}
+{{- $text = replace (printf "@%s:s@" $name) (toString $seconds) $text -}}
+{{- end -}}
+{{- end -}}
+{{- $text -}}
+{{- end -}}
+
 {{/* A rule as the values want it: rule, given. Recording rules stay as they are. */}}
 {{- define "pulltrace.rule" -}}
 {{- $rule := deepCopy .rule -}}
@@ -12,6 +26,7 @@
 {{- $url := printf "%s/%s" (trimSuffix "/" .given.runbookBaseUrl) (splitList "/" $annotations.runbook_url | last) -}}
 {{- $annotations = merge (dict "runbook_url" $url) $annotations -}}
 {{- end -}}
+{{- if not .given.dashboardBaseUrl }}{{ $annotations = omit $annotations "dashboard_url" }}{{ end -}}
 {{- $_ := set $rule "annotations" (merge (dict) ($change.annotations | default dict) (.given.alertAnnotations | default dict) $annotations) -}}
 {{- end -}}
 {{- toYaml $rule -}}
