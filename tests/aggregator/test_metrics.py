@@ -11,6 +11,7 @@ from pulltrace.model.pull import Phase
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scrape, Scraper
 from pulltrace_aggregator.metrics.__main__ import page
 from pulltrace_aggregator.model.view import View
+from rig.images import digest
 from rig.metric_tables import (
     broken_family,
     check_contract,
@@ -21,7 +22,7 @@ from rig.metric_tables import (
     values,
 )
 from rig.sample_cluster import NOW, busy_cluster
-from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
+from rig.simulated_cluster import IMAGE, MIB, Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -11,6 +11,7 @@ from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.__main__ import page
 from pulltrace_exporter.model.view import RegistryResult, Totals, View
+from rig.images import digest
 from rig.metric_tables import (
     broken_family,
     check_contract,
@@ -20,7 +21,7 @@ from rig.metric_tables import (
     samples,
     values,
 )
-from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, digest, unread_view, view_of_layers
+from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull, busy_view, unread_view, view_of_layers
 
 pytestmark = pytest.mark.unit
 

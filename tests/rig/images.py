@@ -26,6 +26,11 @@ def sha256(data: bytes) -> str:
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
+def digest(text: str) -> str:
+    """The digest of content that consists of this text: one for values that need some digest."""
+    return sha256(text.encode())
+
+
 @dataclass(frozen=True, slots=True)
 class Blob:
     """What a registry stores under a digest."""
@@ -110,6 +115,11 @@ class Dialect:
     manifest: str
     config: str
     layers: Mapping[Compression, str]
+
+    @property
+    def layer(self) -> str:
+        """That of a layer as most images have it."""
+        return self.layers["gzip"]
 
 
 OCI = Dialect(

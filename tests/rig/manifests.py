@@ -2,41 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Self
 
 from pulltrace_exporter.model.image import Descriptor, Document, Index, Manifest, chain_ids
+from rig.images import OCI, Dialect, digest
 
 REGISTRY = "registry.example"
-
-
-def digest(text: str) -> str:
-    """The digest that content would have."""
-    return f"sha256:{sha256(text.encode()).hexdigest()}"
-
-
-@dataclass(frozen=True, slots=True)
-class Flavour:
-    """The media types of one family of image formats."""
-
-    index: str
-    manifest: str
-    config: str
-    layer: str
-
-
-OCI = Flavour(
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.config.v1+json",
-    "application/vnd.oci.image.layer.v1.tar+gzip",
-)
-DOCKER = Flavour(
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.container.image.v1+json",
-    "application/vnd.docker.image.rootfs.diff.tar.gzip",
-)
 
 
 def a_blob(name: str, size: int, media_type: str = OCI.layer) -> Descriptor:
@@ -92,22 +63,22 @@ def an_image(
     *,
     registry: str = REGISTRY,
     indexes: int = 1,
-    flavour: Flavour = OCI,
+    dialect: Dialect = OCI,
     config_size: int = 100,
 ) -> Image:
     """An image of one platform under so many nested indexes; a layer is a size, or a blob that others share."""
     blobs = tuple(
-        layer if isinstance(layer, Descriptor) else a_blob(f"{repository} layer {number}", layer, flavour.layer)
+        layer if isinstance(layer, Descriptor) else a_blob(f"{repository} layer {number}", layer, dialect.layer)
         for number, layer in enumerate(layers)
     )
-    config = Descriptor(digest(f"{repository} config"), config_size, flavour.config)
-    top = Descriptor(digest(f"{repository} manifest"), 50, flavour.manifest)
-    documents: list[tuple[Descriptor, Document]] = [(top, Manifest(flavour.manifest, config, blobs))]
+    config = Descriptor(digest(f"{repository} config"), config_size, dialect.config)
+    top = Descriptor(digest(f"{repository} manifest"), 50, dialect.manifest)
+    documents: list[tuple[Descriptor, Document]] = [(top, Manifest(dialect.manifest, config, blobs))]
     for depth in range(indexes):
         # Other platforms are named beside, and never on the node.
-        other = Descriptor(digest(f"{repository} other platform {depth}"), 51, flavour.manifest)
-        index = Index(flavour.index, (other, top))
-        top = Descriptor(digest(f"{repository} index {depth}"), 70, flavour.index)
+        other = Descriptor(digest(f"{repository} other platform {depth}"), 51, dialect.manifest)
+        index = Index(dialect.index, (other, top))
+        top = Descriptor(digest(f"{repository} index {depth}"), 70, dialect.index)
         documents.insert(0, (top, index))
     diff_ids = tuple(digest(f"unpacked {blob.digest}") for blob in blobs)
     return Image(registry, repository, "1", tuple(documents), (config,), blobs, (diff_ids,))

@@ -13,12 +13,13 @@ from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
 from pulltrace.model.reference import Reference
 from rig.aggregator import RunningAggregator
 from rig.fake_exporters import FakeExporter
+from rig.images import digest
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.pods import KubeletPod
 from rig.node_setup import NodeSetup, node_setup
-from rig.sample_views import a_pull, a_report, digest
+from rig.sample_views import a_pull, a_report
 from rig.standin import StandIn
 
 INTERVAL = "100ms"

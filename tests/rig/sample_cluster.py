@@ -5,7 +5,7 @@ from functools import cache
 from pulltrace.model.pull import Phase
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from rig.sample_views import OCI_INDEX
+from rig.images import OCI
 from rig.simulated_cluster import START, Cluster
 
 ODD = 'we"ird\\\n\x00'
@@ -40,7 +40,7 @@ def _downloading(cluster: Cluster) -> None:
     cluster.pod("web-1").pulling()
     cluster.pod("web-2", volumes={"model": "registry.example/team/model:1"}).pulling("model")
     cluster.pod("web-3", "registry.example/team/model:1", init={"setup": "alpine"}).pulling("setup")
-    node.pull(known=True, media_type=OCI_INDEX)
+    node.pull(known=True, media_type=OCI.index)
 
 
 def _failing(cluster: Cluster) -> None:

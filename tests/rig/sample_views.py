@@ -1,7 +1,6 @@
 """Views of a node as tests want them: single pulls to vary, a busy node, and very many layers."""
 
 from dataclasses import replace
-from hashlib import sha256
 from typing import Any
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
@@ -17,10 +16,9 @@ from pulltrace_exporter.model.view import (
     Totals,
     View,
 )
+from rig.images import OCI, digest
 
 NOW = 1_700_000_000.5
-OCI_LAYER = "application/vnd.oci.image.layer.v1.tar+gzip"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 POLL_BOUNDS = (0.001, 0.01, 0.1, 1.0)
 
 
@@ -34,14 +32,9 @@ class FixedClock:
         return Instant(self.wall, Monotonic(0.0))
 
 
-def digest(text: str) -> str:
-    """The digest that content would have."""
-    return f"sha256:{sha256(text.encode()).hexdigest()}"
-
-
 def a_layer(index: int = 0, **changes: Any) -> Layer:
     """A layer of 1000 bytes at 250, coming in at 50 bytes/s."""
-    layer = Layer(index, digest(f"layer {index}"), OCI_LAYER, 1000, 250, 50.0, LayerState.DOWNLOADING)
+    layer = Layer(index, digest(f"layer {index}"), OCI.layer, 1000, 250, 50.0, LayerState.DOWNLOADING)
     return replace(layer, **changes)
 
 
@@ -51,7 +44,7 @@ def a_pull(name: str = "team/app", **changes: Any) -> Pull:
         key=ImageKey("registry.example", name, digest(name)),
         repositories=(name,),
         references=(f"registry.example:5000/{name}:1.2",),
-        media_type=OCI_INDEX,
+        media_type=OCI.index,
         snapshotter="overlayfs",
         phase=Phase.DOWNLOADING,
         requests=1,
@@ -194,7 +187,7 @@ def _totals() -> Totals:
         stages={RegistryStage(registry, stage): Spent(104.25, 4) for stage in ("resolve", "download", "unpack")},
         active_seconds={RegistryStage(registry, "download"): 120.75, RegistryStage(registry, "unpack"): 8.0},
         downloaded_bytes={
-            RegistryMediaType(registry, OCI_LAYER): 5_000_000_000,
+            RegistryMediaType(registry, OCI.layer): 5_000_000_000,
             RegistryMediaType(registry, "other"): 7,
         },
         cached_bytes={registry: 1_000_000},

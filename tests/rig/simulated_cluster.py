@@ -5,7 +5,6 @@ Its clocks differ as much as a test likes: that of each node, that of the API se
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from itertools import count
 from typing import Any
 
@@ -26,15 +25,11 @@ from pulltrace_aggregator.model.cluster import (
 from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from rig.images import digest
 
 START = Instant(1_700_000_000.0, Monotonic(5000.0))
 IMAGE = "registry.example/team/app:1"
 MIB = 2**20
-
-
-def digest(text: str) -> str:
-    """The digest that content would have."""
-    return f"sha256:{sha256(text.encode()).hexdigest()}"
 
 
 @dataclass(eq=False)

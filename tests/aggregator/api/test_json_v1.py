@@ -13,8 +13,9 @@ from pulltrace_aggregator.api.filters import FILTERS, UnknownFilter, filtered
 from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.model.view import View
+from rig.images import digest
 from rig.sample_cluster import NOW, ODD, busy_cluster
-from rig.simulated_cluster import IMAGE, MIB, Cluster, digest
+from rig.simulated_cluster import IMAGE, MIB, Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -12,7 +12,8 @@ from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import View
-from rig.simulated_cluster import IMAGE, Cluster, digest
+from rig.images import digest
+from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit
 

@@ -14,8 +14,9 @@ from pulltrace_aggregator.join.tag_digests import TagDigests
 from pulltrace_aggregator.model.image_names import ImageName, image_name, same_image
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull
+from rig.images import digest
 from rig.sample_views import a_pull, an_ended_pull
-from rig.simulated_cluster import Cluster, digest
+from rig.simulated_cluster import Cluster
 
 pytestmark = pytest.mark.unit
 

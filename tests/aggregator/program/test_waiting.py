@@ -8,9 +8,10 @@ import pytest
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Phase, QueuedImage
 from rig.aggregator import Document, RunningAggregator
+from rig.images import digest
 from rig.kubernetes import objects
 from rig.mini_cluster import IMAGE, ExporterNode, MiniCluster
-from rig.sample_views import a_layer, digest
+from rig.sample_views import a_layer
 
 pytestmark = pytest.mark.contract
 

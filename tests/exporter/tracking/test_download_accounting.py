@@ -4,7 +4,8 @@ import pytest
 
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.view import RegistryMediaType
-from rig.manifests import DOCKER, OCI, REGISTRY, Flavour, Image, a_blob, an_image
+from rig.images import DOCKER, OCI, Dialect
+from rig.manifests import REGISTRY, Image, a_blob, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node
 
@@ -25,12 +26,12 @@ def layer_bytes(exporter: Exporter, media_type: str = OCI.layer) -> int:
     return exporter.shown.totals.downloaded_bytes.get(RegistryMediaType(REGISTRY, media_type), 0)
 
 
-@pytest.mark.parametrize("flavour", [OCI, DOCKER])
+@pytest.mark.parametrize("dialect", [OCI, DOCKER])
 @pytest.mark.parametrize("indexes", [0, 1, 2])
 def test_a_pull_counts_each_byte_under_the_media_type_of_its_blob(
-    node: Node, exporter: Exporter, flavour: Flavour, indexes: int
+    node: Node, exporter: Exporter, dialect: Dialect, indexes: int
 ) -> None:
-    image = an_image(layers=(1000, 2000), indexes=indexes, flavour=flavour)
+    image = an_image(layers=(1000, 2000), indexes=indexes, dialect=dialect)
     pull = node.pull(image)
     pull.resolve()
     exporter.look(0.1)
@@ -40,8 +41,8 @@ def test_a_pull_counts_each_byte_under_the_media_type_of_its_blob(
     shown = exporter.pull
     assert (shown.size, shown.cached, shown.downloaded) == (3100, 0, 1100)
     assert shown.key == (REGISTRY, "team/app", image.root)
-    assert shown.media_type == (flavour.index if indexes else flavour.manifest)
-    assert [layer.media_type for layer in shown.layers] == [flavour.layer] * 2
+    assert shown.media_type == (dialect.index if indexes else dialect.manifest)
+    assert [layer.media_type for layer in shown.layers] == [dialect.layer] * 2
 
     pull.complete()
     exporter.look()
@@ -49,7 +50,7 @@ def test_a_pull_counts_each_byte_under_the_media_type_of_its_blob(
     exporter.look()
 
     counted = {key.media_type: size for key, size in exporter.shown.totals.downloaded_bytes.items()}
-    expected = {flavour.layer: 3000, flavour.config: 100, flavour.manifest: 50, flavour.index: 70 * indexes}
+    expected = {dialect.layer: 3000, dialect.config: 100, dialect.manifest: 50, dialect.index: 70 * indexes}
     assert counted == {media_type: size for media_type, size in expected.items() if size}
     assert exporter.pull.progress_ratio == 1
 
@@ -401,7 +402,7 @@ def test_a_shared_layer_shows_the_media_type_that_each_pulls_own_manifest_gives_
     node: Node, exporter: Exporter
 ) -> None:
     oci = an_image("team/oci", (a_blob("base", 1000, OCI.layer),))
-    docker = an_image("team/docker", (a_blob("base", 1000, DOCKER.layer),), flavour=DOCKER)
+    docker = an_image("team/docker", (a_blob("base", 1000, DOCKER.layer),), dialect=DOCKER)
     for image in (oci, docker):
         node.pull(image).resolve()
     exporter.look(0.1)

@@ -15,7 +15,8 @@ from pulltrace_exporter.tracking.naming import (
     matching_references,
     root_of,
 )
-from rig.manifests import REGISTRY, an_image, digest
+from rig.images import digest
+from rig.manifests import REGISTRY, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node
 

@@ -6,7 +6,8 @@ import pytest
 
 from pulltrace.model.pull import LayerState
 from pulltrace_exporter.model.image import Descriptor, Manifest
-from rig.manifests import OCI, a_blob, an_image, digest, for_platforms
+from rig.images import OCI, digest
+from rig.manifests import a_blob, an_image, for_platforms
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node, Puller
 

@@ -6,7 +6,8 @@ from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey
 from pulltrace_exporter.model.observation import Intent
 from pulltrace_exporter.tracking.queue import parse_intents, queued, references_of
-from rig.manifests import REGISTRY, an_image, digest
+from rig.images import digest
+from rig.manifests import REGISTRY, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node
 

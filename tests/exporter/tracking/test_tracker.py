@@ -7,7 +7,8 @@ import pytest
 
 from pulltrace_exporter.model.image import Descriptor, Index, Manifest, Unreadable
 from pulltrace_exporter.model.view import RegistryResult, RegistryStage
-from rig.manifests import OCI, REGISTRY, a_blob, an_image, digest
+from rig.images import OCI, digest
+from rig.manifests import REGISTRY, a_blob, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node, Puller
 

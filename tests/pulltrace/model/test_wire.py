@@ -12,7 +12,8 @@ from pulltrace.clock import NodeTime
 from pulltrace.model import wire
 from pulltrace.model.json_reader import JsonFault
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
-from rig.sample_views import NOW, a_layer, a_pull, a_report, an_ended_pull, busy_report, digest
+from rig.images import digest
+from rig.sample_views import NOW, a_layer, a_pull, a_report, an_ended_pull, busy_report
 
 pytestmark = pytest.mark.unit
 

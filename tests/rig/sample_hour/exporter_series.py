@@ -5,8 +5,8 @@ from itertools import groupby
 
 from pulltrace_exporter.model.view import POLL_BUCKETS
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS
+from rig.images import OCI, digest
 from rig.sample_hour.timelines import PullTimeline, Scenario
-from rig.sample_views import OCI_INDEX, OCI_LAYER, digest
 
 Sample = tuple[str, dict[str, str], float]
 STATES = ("waiting", "downloading", "downloaded", "unpacking", "unpacked", "cached")
@@ -51,7 +51,7 @@ def _process(memory: float, cpu: float) -> Iterator[Sample]:
 
 def _pull(pull: PullTimeline, t: float, epoch: float) -> Iterator[Sample]:
     key, phase, speed = labels(pull), pull.phase(t), pull.speed(t)
-    info = {"reference": pull.image.reference, "media_type": OCI_INDEX, "snapshotter": "overlayfs"}
+    info = {"reference": pull.image.reference, "media_type": OCI.index, "snapshotter": "overlayfs"}
     yield "pulltrace_pull_info", {**key, **info}, 1
     yield "pulltrace_pull_phase", {**key, "phase": phase}, 1
     yield "pulltrace_pull_size_bytes", key, pull.image.size
@@ -77,7 +77,7 @@ def _pull(pull: PullTimeline, t: float, epoch: float) -> Iterator[Sample]:
 def _layers(pull: PullTimeline, t: float) -> Iterator[Sample]:
     active = sum(state == "downloading" for _, _, state in pull.layers(t))
     for index, (size, there, state) in enumerate(pull.layers(t)):
-        own = {"layer": str(index), "layer_digest": digest(f"{pull.image.reference} {index}"), "media_type": OCI_LAYER}
+        own = {"layer": str(index), "layer_digest": digest(f"{pull.image.reference} {index}"), "media_type": OCI.layer}
         key = {**labels(pull), **own}
         yield "pulltrace_layer_size_bytes", key, size
         yield "pulltrace_layer_downloaded_bytes", key, there
@@ -118,8 +118,8 @@ def _registry_counters(registry: str, pulls: list[PullTimeline], t: float, began
     for result in ("succeeded", "failed", "orphaned"):
         yield "pulltrace_pulls_total", {**own, "result": result}, sum(pull.result == result for pull in ended)
     fetched = sum(pull.downloaded(t) - pull.downloaded(began) for pull in pulls)
-    yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI_LAYER}, fetched
-    yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI_INDEX}, MANIFESTS * len(pulls)
+    yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI.layer}, fetched
+    yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI.index}, MANIFESTS * len(pulls)
     yield "pulltrace_cached_bytes_total", own, sum(pull.cached for pull in pulls)
     busy = sum(max(min(t, pull.fetched_at, pull.end) - max(pull.named, began), 0.0) for pull in pulls)
     yield "pulltrace_active_seconds_total", {**own, "stage": "download"}, busy

@@ -4,8 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rig.images import MIB
-from rig.sample_views import digest
+from rig.images import MIB, digest
 
 LINGER = 120.0
 POD_LINGER = 60.0
