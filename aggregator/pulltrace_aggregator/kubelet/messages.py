@@ -78,7 +78,7 @@ EVENTS: Final = (
     Form("ErrImageNeverPull", Kind.FAILED, "Container image {image} is not present with pull policy of Never", _NEVER),
     Form("InspectFailed", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
     Form("InspectFailed", Kind.FAILED, "Failed to apply default image tag {image}: {any}", _NAME),
-    # What the runtime says of its pause image: containerd, then Docker.
+    # What the runtime says of its pause image: containerd, Docker, CRI-O.
     Form(
         SANDBOX_FAILED,
         Kind.FAILED,
@@ -94,6 +94,7 @@ EVENTS: Final = (
         "Failed to create pod sandbox: {any}failed to inspect sandbox image {image}: {error}",
         _OTHER,
     ),
+    Form(SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any} docker://{name}: {error}", _OTHER),
 )
 """Messages of events. A reason is not enough: `Failed` and `BackOff` are used for container starts too."""
 

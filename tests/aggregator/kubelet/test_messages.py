@@ -80,6 +80,9 @@ def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
     docker = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed pulling image "{PAUSE}": '
     daemon = "Error response from daemon: Head https://a/v2/pause/manifests/3.9: dial tcp 10.0.0.1:443: i/o timeout"
     yield "FailedCreatePodSandBox", docker + daemon, ImageMessage(Kind.FAILED, PAUSE, FailureReason.TIMEOUT)
+    crio = f"Failed to create pod sandbox: rpc error: code = Unknown desc = initializing source docker://{PAUSE}: "
+    source = 'pinging container registry registry.k8s.io: Get "https://a/v2/": dial tcp: lookup a: no such host'
+    yield "FailedCreatePodSandBox", crio + source, ImageMessage(Kind.FAILED, PAUSE, FailureReason.DNS)
 
 
 REAL = [(reason, text) for minor in VERSIONS for reason, text, _ in said(minor)]
