@@ -1,14 +1,16 @@
 """What docs/operating.md says that things cost in series is what they cost."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.exposition import TextFormat
 from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator import metrics as of_aggregator
 from pulltrace_exporter import metrics as of_exporter
-from pulltrace_exporter.model.view import View
+from pulltrace_exporter.model.view import Polls, View
 from pulltrace_exporter.tracking.counters import Counters
 from rig.pages import CHECKOUT
 from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull
@@ -29,6 +31,7 @@ def written(row: str) -> list[int]:
 
 
 def series(view: View) -> set[str]:
+    view = replace(view, polls=Polls(last_at=NodeTime(NOW)))
     scraper = of_exporter.Scraper(of_exporter.FAMILIES, of_exporter.SeriesLimits(), of_exporter.Process("1", "3"))
     lines = scraper.render(view, NOW, TextFormat.PLAIN).decode().splitlines()
     return {line.rsplit(" ", 1)[0] for line in lines if not line.startswith("#")}
