@@ -1,5 +1,6 @@
 """The client on addresses: of an aggregator, of exporters, with TLS and a password."""
 
+import contextlib
 import os
 import signal
 import ssl
@@ -138,6 +139,26 @@ def test_a_watch_goes_on_through_silence_and_ends_with_status_0(serve: Serve) ->
         finally:
             watch.send_signal(signal.SIGINT)
         assert watch.wait(20) == 0
+
+
+def test_in_a_terminal_a_watch_is_redrawn_in_place_with_bars_and_leaves_the_cursor(serve: Serve) -> None:
+    ours, side = os.openpty()
+    command = [sys.executable, "-m", "pulltrace_kubectl", "-w", "--url", serve(SHOP).url]
+    environment = {**os.environ, "PYTHONUTF8": "1", "TERM": "xterm-256color", "COLUMNS": "120", "LINES": "20"}
+    environment.pop("NO_COLOR", None)
+    with os.fdopen(ours, "rb", buffering=0) as screen:
+        with subprocess.Popen(command, stdin=side, stdout=side, stderr=side, env=environment) as watch:
+            os.close(side)
+            drawn = ""
+            while drawn.count("1 image is waited for") < 2:
+                drawn += screen.read(65536).decode()
+            watch.send_signal(signal.SIGTERM)
+            assert watch.wait(20) == 128 + signal.SIGTERM
+        with contextlib.suppress(OSError):  # all has been read, and nobody writes any more
+            drawn += screen.read(65536).decode()
+    assert "██▌░░░░░░░  25%" in drawn
+    assert "\x1b[36m" in drawn
+    assert drawn.rstrip().endswith("\x1b[?25h")
 
 
 def test_a_reader_that_has_read_enough_is_no_fault(serve: Serve) -> None:

@@ -26,7 +26,14 @@ class LivePicture:
 
     def __init__(self, *, colour: bool) -> None:
         self._console = Console(no_color=not colour, highlight=False)
-        self._live = Live(console=self._console, auto_refresh=False, vertical_overflow="crop")
+        # What rich puts in the place of standard output tells neither encoding nor terminal.
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            vertical_overflow="crop",
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
 
     def __enter__(self) -> Self:
         self._live.start()
