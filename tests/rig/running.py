@@ -1,9 +1,12 @@
 """A program of the project as a user runs it: a process with flags, read over HTTP."""
 
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -68,6 +71,15 @@ class Running:
             status = self.process.stop()
             assert status == 0, f"ended with {status}: {self.tail()}"
         assert "Traceback" not in self.log.read_text(), self.tail()
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """It has no turn during the block, as on a node that is very busy."""
+        os.kill(self.process.pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(self.process.pid, signal.SIGCONT)
 
     def kill(self) -> None:
         """End it as a node's crash does."""

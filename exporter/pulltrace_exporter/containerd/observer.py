@@ -146,6 +146,10 @@ class Observer:
                     images[root] = client.images(root)
             records = [record for root in reader.roots for record in images[root]]
             written = [record for record in records if reader.has_written(record, now)]
+            if not written:
+                written = self._inferred_pulls.removed_records(client, reader, now)
+                for record in written:
+                    images[record.root] += (record,)
             reader.close(client, ingests, self._snapshotter, self._inferred_pulls.version, written=bool(written))
             self._inferred_pulls.end(reader, written, now)
         return images

@@ -84,6 +84,21 @@ def test_a_cancelled_pull_has_failed(setup: NodeSetup) -> None:
     assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
 
 
+def test_a_pull_has_succeeded_whose_image_is_removed_before_the_next_poll(setup: NodeSetup) -> None:
+    """As by a job that pulls, copies and cleans up; the exporter had no turn in between."""
+    image = setup.push(layers=[2 * MIB])
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB)
+    exporter = setup.exporter()
+    pull = setup.pull(image)
+    stall.wait_held()
+    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
+    with exporter.paused():
+        stall.release()
+        pull.wait()
+        setup.node.remove_image(setup.reference(image))
+    assert exporter.wait_until(lambda scrape: scrape.ended).ended == {"succeeded": 1}
+
+
 def test_a_retry_continues_the_series_of_the_failed_pull(setup: NodeSetup) -> None:
     image = setup.push(layers=[300_000, 2 * MIB])
     setup.registry.deny(image.layers[1].digest, 500)

@@ -478,6 +478,36 @@ def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(
     assert {lease.id: lease.nameless for lease in watcher.look(3).ended} == {"failing": True, "pull": False}
 
 
+def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.lease("pull", NOW + 1, ROOT)
+    containerd.fetch(NOW + 1)
+    watcher.look(1.2)
+    written = containerd.write(TAG, 1.5, created=True)
+    containerd.held.clear()
+    containerd.records.clear()
+    seen = watcher.look(2.2, written)
+    assert [record.name for record in seen.images[ROOT]] == [TAG]
+    assert not seen.inferred
+
+
+@pytest.mark.parametrize(
+    ("name", "at"),
+    [("registry.example/team/other:v1", 1.5), (TAG, 0.9), (f"registry.example/team/app@sha256:{'0' * 64}", 1.5)],
+)
+def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(
+    containerd: FakeContainerd, watcher: Watcher, name: str, at: float
+) -> None:
+    containerd.lease("pull", NOW + 1, ROOT)
+    containerd.fetch(NOW + 1)
+    watcher.look(1.2)
+    written = containerd.write(name, at)
+    containerd.held.clear()
+    containerd.records.clear()
+    assert not watcher.look(2.2, written).images[ROOT]
+
+
 @pytest.mark.parametrize("call", ["Content/ListStatuses", "Images/List"])
 def test_what_was_written_is_not_forgotten_when_reading_fails(
     containerd: FakeContainerd, watcher: Watcher, call: str

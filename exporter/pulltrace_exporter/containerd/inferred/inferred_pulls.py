@@ -3,10 +3,11 @@
 A pull of what is already there takes some 30 ms, and with `imagePullPolicy: Always` each container's start makes one.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.reference import InvalidReference, Reference
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import CriImageWrites, ImageWrite
@@ -50,6 +51,7 @@ class InferredPulls:
         self._not_unpacked: OrderedDict[str, float] = OrderedDict()
         """By root: until when what was written of it led to no success."""
         self._heard: tuple[ImageWrite, ...] = ()
+        self._recent: deque[ImageWrite] = deque(maxlen=REMEMBERED)
         self._unseen: tuple[tuple[ImageWrite, ImageRecord], ...] = ()
 
     @property
@@ -59,7 +61,9 @@ class InferredPulls:
 
     def hear(self, writes: Iterable[ImageWrite]) -> None:
         """These records were written."""
-        self._heard = tuple(sorted((*self._heard, *writes), key=lambda write: write.at))
+        new = sorted(writes, key=lambda write: write.at)
+        self._recent.extend(new)
+        self._heard = tuple(sorted((*self._heard, *new), key=lambda write: write.at))
 
     def follow(self, running: Iterable[LeaseReader], now: float) -> None:
         """These pulls are under way."""
@@ -76,6 +80,29 @@ class InferredPulls:
             # For word of the pull's own record may have come too early to be heard.
             if _is_reference(record.name) and not rewrites_records(self.version):
                 self._cri_writes.expect_digest(record.name, record.root, record.updated_at)
+
+    def removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
+        """Records that the reader's pull has written, as containerd announced them, and that were removed since.
+
+        A record of another image of the same repository may be among them: nothing tells the two apart.
+        """
+        contents = reader.lease().contents
+        removed = []
+        for write in self._recent:
+            reference = _reference(write.name)
+            for root in reader.roots if reference is not None else ():
+                info = contents.get(root)
+                record = ImageRecord(write.name, NodeTime(write.at), root)
+                if (
+                    reference is not None
+                    and info is not None
+                    and (reference.host, reference.repository) in info.sources
+                    and reference.digest in (None, root)
+                    and reader.has_written(record, now)
+                    and client.image(write.name) is None
+                ):
+                    removed.append(record)
+        return removed
 
     def find(
         self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: PollHistory, now: float
@@ -182,8 +209,11 @@ def _remember(times: OrderedDict[str, float], key: str, at: float) -> None:
 
 
 def _is_reference(name: str) -> bool:
+    return _reference(name) is not None
+
+
+def _reference(name: str) -> Reference | None:
     try:
-        Reference.parse(name)
+        return Reference.parse(name)
     except InvalidReference:
-        return False
-    return True
+        return None
