@@ -107,7 +107,7 @@ def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -
     assert not setup.loop.published.unready
 
 
-def test_where_a_pod_waits_is_told_once_to_whoever_reads_the_exporters() -> None:
+def test_a_node_where_a_pod_waits_is_passed_on_once() -> None:
     setup = AdapterSetup()
     pod = setup.toy.pod()
     setup.read("node-1")
@@ -133,7 +133,7 @@ def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
     assert (item.name, item.found and item.found.can_have_exporter) == ("node-1", False)
 
 
-def test_of_many_deleted_pods_one_slow_answer_does_not_wait_for_the_other() -> None:
+def test_slow_answers_about_deleted_pods_do_not_wait_for_each_other() -> None:
     setup = AdapterSetup()
     setup.kubernetes.together = threading.Barrier(10)
     pods = [setup.toy.pod(f"web-{number}") for number in range(40)]

@@ -99,7 +99,7 @@ def test_both_golden_scrapes_have_the_same_samples_and_no_series_twice() -> None
     check_golden_formats(GOLDEN)
 
 
-def test_of_an_empty_cluster_nothing_is_made_up() -> None:
+def test_an_empty_cluster_has_no_made_up_samples() -> None:
     process = Process("1.2.3", "3.11.2")
     lines = [line for line in scrape(Cluster().tick(), process=process).splitlines() if not line.startswith("#")]
     assert sorted(lines) == [
@@ -184,7 +184,7 @@ def test_why_the_last_attempt_failed_while_it_pauses() -> None:
     assert samples(scrape(cluster.tick()), "pulltrace_pod_pull_failure") == []
 
 
-def test_of_a_silent_node_no_present_rate_is_told() -> None:
+def test_a_silent_node_has_no_present_rate() -> None:
     cluster = busy_cluster()
     text = scrape(cluster.view)
     assert [sample for sample in samples(text, "pulltrace_pod_pull_downloaded_bytes") if "node-3" in sample]
@@ -215,7 +215,7 @@ def test_a_rollout_at_a_glance() -> None:
     }
 
 
-def test_nothing_of_a_message_goes_into_a_label() -> None:
+def test_no_label_holds_a_part_of_a_message() -> None:
     cluster = Cluster()
     pod = cluster.pod()
     pod.failed("secret-of-the-message 401 Unauthorized")
@@ -244,7 +244,7 @@ def test_a_broken_family_is_told_in_the_same_scrape() -> None:
     assert samples(text, "pulltrace_aggregator_kubernetes_up") == [" 1"]
 
 
-def test_what_is_not_tried_yet_has_no_sample() -> None:
+def test_a_value_not_tried_yet_has_no_sample() -> None:
     text = scrape(View(), process=replace(PROCESS, kubernetes_up=lambda: None, web_config_loaded=lambda: None))
     assert not samples(text, "pulltrace_aggregator_kubernetes_up")
     assert not samples(text, "pulltrace_web_config_last_reload_successful")

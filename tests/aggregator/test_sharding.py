@@ -37,7 +37,7 @@ def test_names_that_are_no_text_have_an_owner_too() -> None:
 
 
 @pytest.mark.parametrize("text", ["0/1", "0/3", "2/3", "007/010"])
-def test_what_is_written_is_read(text: str) -> None:
+def test_a_written_shard_is_read(text: str) -> None:
     index, count = map(int, text.split("/"))
     assert Shard.parse(text) == Shard(index, count)
     assert Shard.parse(str(Shard(index, count))) == Shard(index, count)

@@ -127,7 +127,7 @@ def test_a_dead_node_silences_its_own_and_no_other(manager: Alertmanager, hook: 
 
 
 @pytest.mark.integration
-def test_what_blocks_the_queue_silences_the_queue(manager: Alertmanager, hook: Webhook) -> None:
+def test_the_cause_of_a_queue_silences_the_queue(manager: Alertmanager, hook: Webhook) -> None:
     behind = of_pod("PulltraceImageQueued", 1, GOOD)
     manager.post([of_pod("PulltracePullStalled", 1, BAD), behind, {**behind, "node": "node-2"}])
     told = hook.wait(lambda told: len({one.labels["node"] for one in told}) >= 2)

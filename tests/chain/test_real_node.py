@@ -38,7 +38,7 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 """What the queries need that nothing is shown for here; the chain of stand-ins has it."""
 
 
-def test_what_goes_wrong_on_a_real_node_is_told_by_its_pods_name(tmp_path: Path) -> None:
+def test_alerts_of_a_real_node_name_the_pod(tmp_path: Path) -> None:
     if reason := node.reason_missing():
         needs.miss(reason)
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):

@@ -46,7 +46,7 @@ def test_no_other_folder_of_the_node_is_mounted(values: Values) -> None:
 
 
 @each_variant
-def test_what_is_mounted_of_the_node_is_read_only_and_where_the_node_has_it(values: Values) -> None:
+def test_mounts_of_the_node_are_read_only_and_in_their_place(values: Values) -> None:
     for spec in pod_specs(new_helm(values)).values():
         paths = {
             volume["name"]: volume["hostPath"]["path"] for volume in spec.get("volumes", ()) if "hostPath" in volume

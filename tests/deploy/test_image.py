@@ -76,7 +76,7 @@ class TestWhatIsWritten:
             "by number, or the kubelet cannot tell that it is not root"
         )
 
-    def test_nothing_is_copied_that_the_context_leaves_out(self) -> None:
+    def test_the_context_leaves_out_nothing_that_is_copied(self) -> None:
         sent = {line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
         for stage in stages.values():
             for copy in stage.all("COPY"):

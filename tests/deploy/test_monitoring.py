@@ -226,7 +226,7 @@ def test_without_exporters_no_alert_needs_them() -> None:
     ],
     ids=["both", "other-service", "argument", "variable", "rules-alone"],
 )
-def test_where_both_programs_are_somewhere_all_alerts_are_there(values: Values) -> None:
+def test_all_alerts_exist_when_both_programs_are_installed(values: Values) -> None:
     assert shipped(**values) == set(copies.alerts())
 
 

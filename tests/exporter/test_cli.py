@@ -65,7 +65,7 @@ def test_everything_that_is_wrong_is_named_at_once() -> None:
         assert sum(wrong in line for line in lines) == 1, answer.stderr
 
 
-def test_what_flags_lead_to_is_named_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> None:
     web, no_socket = tmp_path / "web.yml", tmp_path / "containerd.sock"
     web.write_text("http_server_config: {}\nbasic_auth_users: {ann: plain}\n")
     no_socket.write_text("")

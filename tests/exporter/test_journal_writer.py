@@ -82,7 +82,7 @@ def test_more_than_the_pipe_holds_goes_to_a_reader_that_reads() -> None:
             assert process.wait(10) == 0
 
 
-def test_what_waits_is_written_before_the_end() -> None:
+def test_lines_that_wait_are_written_before_the_end() -> None:
     with a_pipe() as (reader, writer):
         journal = a_journal(writer)
         journal.write(LINE * 60)

@@ -67,7 +67,7 @@ def test_a_half_written_file_is_read_when_it_is_whole(tmp_path: Path) -> None:
         b'{"kind": "ImagePullIntent", "image": "' + b"a" * MAX_FILE_BYTES + b'"}',
     ],
 )
-def test_what_is_no_intent_harms_nothing(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_intent_harms_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "sha256-odd").write_bytes(content)
     intend(tmp_path, "app:1")
     assert references(IntentFolder(tmp_path)) == ["app:1"]

@@ -230,7 +230,7 @@ def test_the_web_configuration_is_reported_when_there_is_one(loaded: bool | None
     assert values(text, "pulltrace_web_config_last_reload_successful") == expected
 
 
-def test_beyond_the_limit_of_pulls_ended_ones_go_first_the_oldest_before_others() -> None:
+def test_pulls_beyond_the_limit_go_ended_and_oldest_first() -> None:
     view = a_view(
         an_ended_pull("a", ended_at=NOW - 30),
         a_pull("b", started_at=NOW - 10),
@@ -250,7 +250,7 @@ def test_limits_leave_sums_whole() -> None:
     assert len(samples(text, "pulltrace_layer_state")) == 1
 
 
-def test_beyond_the_limit_of_layers_those_of_ended_pulls_go_first_then_those_of_the_widest() -> None:
+def test_layers_beyond_the_limit_go_first_from_ended_pulls_then_from_the_widest() -> None:
     wide = a_pull("wide", layers=tuple(a_layer(index) for index in range(10_000)))
     view = a_view(wide, an_ended_pull("ended"), a_pull("small", layers=(a_layer(0), a_layer(1))))
     text = scrape(view, SeriesLimits(layers=5))
@@ -321,7 +321,7 @@ def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
     assert len(scraper._labels) == 2
 
 
-def test_what_is_remembered_changes_no_answer() -> None:
+def test_the_cache_of_labels_changes_no_answer() -> None:
     scraper = Scraper(FAMILIES, SeriesLimits(), PROCESS)
     views = [busy_view(), a_view(a_pull(layers=(a_layer(0, media_type="other"),))), busy_view()]
     assert [scraper.render(view, NOW, TextFormat.PLAIN).decode() for view in views] == [scrape(view) for view in views]

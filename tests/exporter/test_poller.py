@@ -206,7 +206,7 @@ def test_failed_calls_are_counted_by_call_and_code(clock: ManualClock) -> None:
     }
 
 
-def test_what_was_known_stays_while_containerd_cannot_be_read(clock: ManualClock) -> None:
+def test_the_last_state_stays_while_containerd_cannot_be_read(clock: ManualClock) -> None:
     poller = a_poller(FakeSource(clock, a_pull(), REFUSED), clock)
     poller.poll()
     before = poller.view

@@ -77,7 +77,7 @@ def test_an_address_that_is_silent_beside_one_that_answers_is_told_of(serve: Ser
         ("moved", 302, "answers 302"),
     ],
 )
-def test_what_is_no_aggregator_is_told(serve: Serve, answer: str, status: int, said: str) -> None:
+def test_an_answer_that_is_no_aggregators_is_named(serve: Serve, answer: str, status: int, said: str) -> None:
     done = client("--url", serve(answer, status=status).url)
     assert (done.returncode, done.stdout) == (1, "")
     assert said in done.stderr

@@ -124,7 +124,7 @@ def test_a_long_label_value_is_cut_visibly_and_stays_distinct() -> None:
     assert first != second
 
 
-def test_what_no_parser_takes_is_replaced() -> None:
+def test_characters_that_no_parser_accepts_are_replaced() -> None:
     assert presentable("a\x00b\x1b[31m").startswith("a\ufffdb\ufffd[31m…")
     assert presentable("\ud800").startswith("?…")
     assert presentable("line\nfeed, größe, 画像") == "line\nfeed, größe, 画像"

@@ -70,7 +70,7 @@ def test_the_entry_is_turned_to_another_release() -> None:
     assert "Signed-By: /k.gpg\n" in text
 
 
-def test_what_is_cached_is_used_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cached_package_is_used_without_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "sid" / "containerd-9.9-1"
     folder.mkdir(parents=True)
     monkeypatch.setenv("PULLTRACE_CACHE", str(tmp_path))

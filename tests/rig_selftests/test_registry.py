@@ -52,7 +52,7 @@ def test_head_tells_the_size_and_sends_nothing(registry: Registry, image: Image)
     assert registry.sent(image.root.digest) == 0
 
 
-def test_what_was_not_pushed_is_not_found(registry: Registry, image: Image) -> None:
+def test_an_image_that_was_not_pushed_is_not_found(registry: Registry, image: Image) -> None:
     assert get(registry, "team/app/manifests/v9").status_code == 404
     assert get(registry, f"other/app/blobs/{image.layers[0].digest}").status_code == 404
 

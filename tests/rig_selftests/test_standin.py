@@ -208,7 +208,7 @@ def test_layers_whose_chain_is_there_are_not_fetched(node: StandIn, registry: Re
 
 
 @pytest.mark.parametrize(("flavour", "shown"), [(V1_7, 3), (V2_1, 5)], ids=["1.7", "2.1"])
-def test_who_waits_for_a_slot_shows_an_ingest_from_2_1_on(
+def test_a_layer_that_waits_for_a_slot_has_an_ingest_from_2_1_on(
     tmp_path: Path, registry: Registry, flavour: Flavour, shown: int
 ) -> None:
     image = registry.push(images.build("team/app", [MIB] * 5))
@@ -378,7 +378,7 @@ def test_removing_an_image_takes_its_blobs(node: StandIn, registry: Registry, as
     node.pull(image.reference(registry.host)).wait()
 
 
-def test_what_another_namespace_has_is_not_fetched(newest: StandIn, registry: Registry, ask: Asking) -> None:
+def test_a_blob_of_another_namespace_is_not_fetched(newest: StandIn, registry: Registry, ask: Asking) -> None:
     image = registry.push(images.build("team/app", (MIB,)))
     newest.pull(image.reference(registry.host)).wait()
     with newest.records.lock:

@@ -102,7 +102,7 @@ def test_durations_count_once_however_often_they_are_told() -> None:
     assert durations(cluster) == {}
 
 
-def test_what_changes_of_an_event_that_nobody_saw_begin_is_not_counted() -> None:
+def test_a_change_of_an_event_whose_start_was_not_seen_is_not_counted() -> None:
     cluster = Cluster()
     seen: EventSeen = cluster.pod().pulled(change=Change.LISTED)
     cluster.restart(lists=False)

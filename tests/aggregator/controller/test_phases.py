@@ -255,7 +255,7 @@ def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so() 
 
 
 @pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
-def test_who_asks_during_anothers_pull_of_the_image_is_still_in_line_when_that_fails(end: Phase) -> None:
+def test_a_pod_that_asks_during_another_pods_pull_stays_queued_when_that_fails(end: Phase) -> None:
     cluster = Cluster()
     node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
     first.pulling()
@@ -272,7 +272,7 @@ def test_who_asks_during_anothers_pull_of_the_image_is_still_in_line_when_that_f
 
 
 @pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
-def test_who_has_not_asked_does_not_wait_any_more_when_anothers_pull_fails(end: Phase) -> None:
+def test_a_pod_that_has_not_asked_stops_waiting_when_another_pods_pull_fails(end: Phase) -> None:
     cluster = Cluster()
     first, second = cluster.pod("first"), cluster.pod("second")
     first.pulling()

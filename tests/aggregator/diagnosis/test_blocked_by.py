@@ -145,7 +145,7 @@ def test_the_median_of_the_others_is_right_whoever_is_left_out(rates: list[float
         assert share == pytest.approx(rate / median(others))
 
 
-def test_who_pulls_the_same_digest_comes_before_who_pulls_from_the_registry() -> None:
+def test_peers_with_the_same_digest_come_before_peers_of_the_registry() -> None:
     found = peers(a=20.0)
     found.update("b", [a_pull("team/other", bytes_per_second=1000.0), a_pull("team/third", bytes_per_second=1000.0)])
     assert found.share("a", a_pull()) == 0.01

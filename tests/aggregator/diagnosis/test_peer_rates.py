@@ -33,7 +33,7 @@ def test_a_slow_beginning_is_not_slow() -> None:
     assert (stale(cluster), counted(cluster)) == ([None], 0)
 
 
-def test_what_stays_slow_is_and_recovers() -> None:
+def test_a_pull_that_stays_slow_is_stale_until_it_recovers() -> None:
     cluster = Cluster()
     node = cluster.node()
     node.pull()
@@ -47,7 +47,7 @@ def test_what_stays_slow_is_and_recovers() -> None:
     assert stale(cluster) == [None]
 
 
-def test_what_has_been_downloading_for_long_is_slow_at_once() -> None:
+def test_a_download_that_already_took_long_is_slow_at_once() -> None:
     cluster = Cluster(Limits(StaleLimits(no_progress=0)))
     node = cluster.node()
     node.pull()

@@ -53,7 +53,7 @@ def test_a_pull_that_is_read_again_and_again_counts_once() -> None:
     assert (fetched(cluster), results(cluster)["succeeded"]) == (100, 1)
 
 
-def test_what_was_there_before_is_not_fetched() -> None:
+def test_a_blob_that_was_there_before_is_not_fetched() -> None:
     cluster = known_cluster()
     cluster.node().pull(cached=60 * MIB)
     cluster.node().change(phase=Phase.SUCCEEDED, downloaded=40 * MIB, ended_at=cluster.node().now)

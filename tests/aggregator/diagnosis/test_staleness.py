@@ -68,7 +68,7 @@ def test_time_goes_on_while_a_node_answers_that_nothing_has_changed() -> None:
     assert reason(pull, read(pull, answered=AT + 10), now=AT + 10) == "no_progress"
 
 
-def test_of_a_node_that_does_not_answer_nobody_knows_that_nothing_moves() -> None:
+def test_a_node_that_does_not_answer_is_not_called_stalled() -> None:
     pull = a_pull_still_for(50)
     silent = read(pull, failing=Monotonic(AT + 2))
     assert reason(pull, silent, now=AT + 59) is None
@@ -202,7 +202,7 @@ def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_pass
     assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
 
 
-def test_what_ended_on_a_node_that_fell_silent_leaves_with_the_exporters_linger() -> None:
+def test_an_ended_pull_of_a_silent_node_leaves_with_the_exporters_linger() -> None:
     cluster = Cluster()
     cluster.node().pull()
     cluster.node().end(phase=Phase.ORPHANED)
@@ -229,7 +229,7 @@ def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(phase: P
     assert not cluster.turn.busy
 
 
-def test_what_ended_leaves_though_its_node_is_seldom_asked() -> None:
+def test_an_ended_pull_leaves_although_its_node_is_seldom_asked() -> None:
     cluster = Cluster()
     cluster.node().pull()
     cluster.tick()
@@ -319,7 +319,7 @@ def test_a_registry_that_does_not_answer() -> None:
     assert cluster.view.pulls == ()
 
 
-def test_of_a_node_that_does_not_answer_nobody_knows_that_the_registry_is_silent() -> None:
+def test_a_node_that_does_not_answer_has_no_silent_registry() -> None:
     cluster = Cluster(Limits(StaleLimits(resolving=10)))
     pod = cluster.pod()
     pod.pulling()
@@ -360,7 +360,7 @@ def test_a_node_whose_exporter_is_forgotten() -> None:
     assert not cluster.turn.busy
 
 
-def test_what_the_node_calls_itself_does_not_matter() -> None:
+def test_the_name_that_a_node_gives_itself_does_not_matter() -> None:
     cluster = Cluster()
     cluster.node().pull()
     cluster.tick()

@@ -114,7 +114,7 @@ def test_a_wrong_change_is_told_once_and_the_one_before_stays(tmp_path: Path, ca
     assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
 
 
-def test_what_is_mended_in_a_file_that_was_never_read_is_seen(tmp_path: Path) -> None:
+def test_a_correction_in_a_file_that_was_never_read_is_seen(tmp_path: Path) -> None:
     clock = Hand()
     path = write(tmp_path / "http.yml", "authorization:\n  credentials: one\n")
     access = HttpAccess(path, clock)

@@ -76,7 +76,7 @@ def test_layers_that_nobody_asked_for_are_dropped() -> None:
         (Answer(200, b"[" + b"{}," * MOST_VALUES + b"{}]"), Result.TOO_LARGE),
     ],
 )
-def test_what_is_no_report(answer: Answer, result: Result) -> None:
+def test_wrong_reports(answer: Answer, result: Result) -> None:
     assert refused(answer).result is result
 
 

@@ -167,14 +167,14 @@ def test_layers_that_are_not_unpacked_between_answers_are_no_progress() -> None:
     assert watcher.stale == "unpack_no_progress"
 
 
-def test_nothing_is_concluded_where_nothing_is_told() -> None:
+def test_a_missing_field_leads_to_no_conclusion() -> None:
     watcher = Watcher()
     watcher.hear_again(100, a_pull())
     assert watcher.stale == ""
 
 
 @pytest.mark.parametrize("fields", [{}, {"nodeNow": WALL}, {"nodeNow": WALL + 1e6}], ids=["none", "ours", "its own"])
-def test_what_was_not_told_is_not_published(fields: dict[str, float]) -> None:
+def test_an_untold_field_is_not_published(fields: dict[str, float]) -> None:
     watcher = Watcher()
     watcher.hear(a_pull(), **fields)
     document = json.loads(json_v1.encode(watcher.view, watcher.now.monotonic))

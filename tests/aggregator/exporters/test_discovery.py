@@ -72,7 +72,7 @@ def test_both_families_of_addresses_are_one_exporter() -> None:
     assert not discovery.resolve(https=False).rivals
 
 
-def test_of_two_exporters_the_one_in_use_stays_and_the_other_is_told() -> None:
+def test_the_exporter_in_use_stays_and_the_second_is_told() -> None:
     discovery = Discovery()
     discovery.receive(a_slice("a", an_endpoint("n1", "10.0.0.5")))
     assert urls(discovery) == {"n1": "http://10.0.0.5:10301"}

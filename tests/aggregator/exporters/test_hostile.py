@@ -137,7 +137,7 @@ def test_a_redirect_is_not_followed(good: FakeExporter) -> None:
     assert good.asked == []
 
 
-def test_what_a_node_was_is_kept_when_it_talks_nonsense() -> None:
+def test_the_last_report_stays_when_a_node_answers_nonsense() -> None:
     answer = [http(BODY)]
 
     def talk(sock: socket.socket) -> None:

@@ -63,7 +63,7 @@ def test_a_report_is_read_without_layers(exporter: FakeExporter) -> None:
     assert "if-none-match" not in request.headers
 
 
-def test_what_has_not_changed_is_not_sent_again(exporter: FakeExporter) -> None:
+def test_an_unchanged_state_is_not_sent_again(exporter: FakeExporter) -> None:
     with reading(f"n1={exporter.url}") as watched:
         first = watched.wait(answers)
         watched.wait_for(Result.NOT_MODIFIED, 3)
@@ -230,7 +230,7 @@ class TestConnections:
             watched.wait_for(Result.SCHEMA, 4)
             assert raw.connections == 2
 
-    def test_of_idle_nodes_are_closed(self) -> None:
+    def test_connections_of_idle_nodes_are_closed(self) -> None:
         ended: list[bool] = []
 
         def talk(sock: socket.socket) -> None:
@@ -263,7 +263,7 @@ class TestConnections:
             assert raw.connections >= 4
             assert sum(watched.requests.values()) == watched.count(Result.SCHEMA)
 
-    def test_to_the_loopback_of_version_6(self) -> None:
+    def test_a_connection_to_the_ipv6_loopback(self) -> None:
         with reading(f"n1=http://[::1]:{free_port()}") as watched:
             assert watched.wait(fails).error is Result.CONNECTION
 

@@ -195,7 +195,7 @@ def test_nodes_that_die_together_do_not_come_back_together() -> None:
     assert max(thirds.count(third) for third in thirds) < 15
 
 
-def test_what_a_node_did_long_ago_is_forgiven() -> None:
+def test_a_fault_of_a_node_long_ago_is_forgotten() -> None:
     cluster = Cluster()
     cluster.add("n")
     cluster.want("n")

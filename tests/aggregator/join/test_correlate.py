@@ -151,7 +151,7 @@ def test_tags_and_repositories_have_case() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "UPPER/case", "a b", "x" * 5000, "http://a/b", "a@sha256:1", "\0", "é/é:1"])
-def test_what_is_no_reference_matches_nothing(text: str) -> None:
+def test_an_invalid_reference_matches_nothing(text: str) -> None:
     assert one(claim(text), pull()) == UNMATCHED
 
 
@@ -164,7 +164,7 @@ def test_the_only_pull_of_the_repository_is_it_also_when_it_began_before() -> No
     assert one(claim(asked=None), early) == Match(REPOSITORY, early)
 
 
-def test_of_several_the_one_that_began_not_before_the_request() -> None:
+def test_the_pull_that_began_not_before_the_request_is_taken() -> None:
     early, late = pull(root=D1, at=NOW - 6), pull(root=D2, at=NOW - 4)
     assert one(claim(), early, late) == Match(REPOSITORY, late)
     same_second = pull(root=D3, at=NOW - 5)
@@ -219,7 +219,7 @@ def test_a_root_that_is_known_from_several_repositories() -> None:
 # What was learnt
 
 
-def test_what_was_pulled_elsewhere_ranks_candidates() -> None:
+def test_a_pull_on_another_node_ranks_candidates() -> None:
     one_, two = pull(root=D1, at=NOW - 3), pull(root=D2, at=NOW - 2)
     wanted = claim()
     assert joined([wanted], one_, two, taught={wanted.image: D2})[wanted.image] == Match(REPOSITORY, two)
@@ -229,7 +229,7 @@ def test_what_was_pulled_elsewhere_ranks_candidates() -> None:
     assert joined([unasked], *early, taught={wanted.image: D2})[wanted.image].pull == early[1]
 
 
-def test_what_was_pulled_elsewhere_makes_no_candidate() -> None:
+def test_a_pull_on_another_node_makes_no_candidate() -> None:
     wanted = claim()
     assert joined([wanted], pull("registry.example/team/other"), taught={wanted.image: D1})[wanted.image] == UNMATCHED
 

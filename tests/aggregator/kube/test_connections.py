@@ -45,7 +45,7 @@ def test_a_cut_watch_goes_on_where_it_was(setup: AdapterSetup) -> None:
     assert not following.problems
 
 
-def test_what_is_too_old_to_go_on_from_is_listed_anew(setup: AdapterSetup) -> None:
+def test_an_expired_version_is_listed_anew(setup: AdapterSetup) -> None:
     following = setup.follow()
     following.wait_up()
     old = setup.event(setup.pod(), "Failed")

@@ -66,7 +66,7 @@ def test_every_text_can_be_written(item: dict[str, Any]) -> None:
         repr(seen).encode()
 
 
-def test_what_has_no_identity_is_nothing() -> None:
+def test_a_pull_without_identity_is_dropped() -> None:
     for meta in ({}, {"uid": "u"}, {"name": "", "uid": ""}):
         item = {**KUBELET, "metadata": meta}
         assert decode.event(item, Change.ADDED) is None
@@ -93,7 +93,7 @@ def test_the_only_port_needs_no_name() -> None:
         assert [end.port for end in seen.endpoints] == ([] if port is None else [port])
 
 
-def test_what_leaves_keeps_its_name() -> None:
+def test_an_object_that_leaves_keeps_its_name() -> None:
     assert decode.pod_gone({"metadata": META}) == PodGone("team", "app", "u-1")
     assert decode.event_gone({"metadata": META}) == EventGone("team", "app", "u-1")
     assert decode.endpoint_slice_gone({"metadata": META}) == SliceGone("team", "app", "u-1")

@@ -230,7 +230,7 @@ def test_a_bad_certificate_is_said(fake: FakeCluster, fake_setup: AdapterSetup) 
             client.pod("default", "none")
 
 
-def test_what_is_asked_for_is_bounded_and_selected(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
+def test_requests_are_bounded_and_selected(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
     following = fake_setup.follow(resources.selections())
     following.wait_up()
     (listed,) = fake.asked("list", "pods")

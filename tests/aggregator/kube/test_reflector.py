@@ -94,7 +94,7 @@ def test_nor_is_one_that_an_outage_has_made_too_old(
     assert [_said(record) for record in caplog.records] == ["no answer", "too old"]
 
 
-def test_what_only_a_person_can_change_is_tried_slowly(client: Scripted) -> None:
+def test_a_fault_that_only_a_person_can_correct_is_retried_slowly(client: Scripted) -> None:
     missing = Forbidden(403, "the right to watch pods is missing")
     assert pauses(_reflector(client, 0.0), client, missing, missing) == [45, 45]
     assert pauses(_reflector(client, 1.0), client, missing, missing) == [75, 75]
@@ -143,7 +143,7 @@ def _said(record: logging.LogRecord) -> object:
     return vars(record)["pulltrace_fields"].get("error")
 
 
-def test_of_several_selections_each_counts(client: Scripted) -> None:
+def test_each_selection_counts(client: Scripted) -> None:
     good, refused, late = (_reflector(client, 1.0) for _ in range(3))
     pauses(good, client, 150.0)
     pauses(refused, client, Forbidden(403, "no"))

@@ -47,7 +47,7 @@ def test_rights_in_one_namespace_are_enough_for_that_namespace(setup: AdapterSet
     )
 
 
-def test_who_may_list_and_not_watch_is_shown_what_lists_tell(setup: AdapterSetup) -> None:
+def test_a_user_who_may_list_and_not_watch_sees_the_lists(setup: AdapterSetup) -> None:
     rules = [Rule(("list",), "pods", namespace=setup.namespace)]
     following = setup.follow([resources.waiting_pods(setup.namespace)], rules=rules)
     following.wait_stage("pods", Stage.REFUSED)

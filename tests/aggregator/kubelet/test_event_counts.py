@@ -66,7 +66,7 @@ def test_second_events_that_grow_add_nothing(counter: EventCounter) -> None:
     assert counter.count(replace(second, change=MODIFIED, count=7)) == 0
 
 
-def test_what_a_list_shows_first_is_a_baseline(counter: EventCounter) -> None:
+def test_the_first_list_is_a_baseline(counter: EventCounter) -> None:
     assert counter.count(event(LISTED, 3)) == 0
     assert counter.count(event(MODIFIED, 4)) == 1
 

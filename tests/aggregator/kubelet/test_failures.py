@@ -252,7 +252,7 @@ def test_an_http_status_gives_the_reason_in_whatever_form_it_is_told(
     st.text("0123456789abcdef", min_size=64, max_size=64),
     st.integers(4 << 20, 1 << 40),
 )
-def test_what_the_node_lacks_is_not_the_images_absence(prefix: str, form: str, digest: str, size: int) -> None:
+def test_a_file_missing_on_the_node_is_not_a_missing_image(prefix: str, form: str, digest: str, size: int) -> None:
     assert classify(f"{prefix}{form.format(digest, size)}not found") == "other"
 
 

@@ -95,7 +95,7 @@ def test_every_byte_comes_back_or_is_replaced(data: bytes) -> None:
 
 @given(st.text(st.characters(codec=None)))
 @example("\ud800")
-def test_what_comes_back_can_be_published(text: str) -> None:
+def test_the_result_can_be_published(text: str) -> None:
     meant = unquote(f'"{text}"')
     if meant is not None:
         meant.encode()
@@ -171,7 +171,7 @@ def test_durations(text: str, seconds: float) -> None:
         "∞",
     ],
 )
-def test_what_is_no_duration(text: str) -> None:
+def test_wrong_durations(text: str) -> None:
     assert parse_duration(text) is None
 
 

@@ -183,7 +183,7 @@ def test_causes_of_several_lines() -> None:
         ("Failed", COMBINED_PREFIX),
     ],
 )
-def test_what_is_not_known_is_unknown(reason: str, text: str) -> None:
+def test_an_unknown_value_is_unknown(reason: str, text: str) -> None:
     assert parse_event(reason, text).kind is Kind.UNKNOWN
 
 

@@ -51,7 +51,7 @@ def test_a_pull_progresses_under_its_pod_and_leaves_with_it(out: RealNodeSetup) 
     out.wait_gone(pod)
 
 
-def test_who_stands_in_the_kubelets_line_is_told_who_is_ahead(out: RealNodeSetup) -> None:
+def test_a_pod_in_the_queue_is_behind_the_running_pull(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     images = {name: out.push(name, 2 * MIB) for name in ("first", "second", "third")}
     stall = out.hold(images["first"])

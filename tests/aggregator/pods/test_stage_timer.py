@@ -47,7 +47,7 @@ def test_attempts_add_up_and_failures_are_back_off() -> None:
     assert lived(*attempt, *attempt, *WHOLE) == {QUEUE: 5, RESOLVE: 1, DOWNLOAD: 14, UNPACK: 3, BACKOFF: 40}
 
 
-def test_what_the_kubelet_says_corrects_the_last_attempt() -> None:
+def test_the_kubelets_words_correct_the_last_attempt() -> None:
     assert lived(*WHOLE, said=pulled(20, 20.5)) == {QUEUE: 0.5, RESOLVE: 2, DOWNLOAD: 12, UNPACK: 6}
     failed = ((PodPhase.DOWNLOADING, 4.0), (PodPhase.BACKOFF, 10.0))
     assert lived(*failed, *WHOLE, said=pulled(5, 7)) == {QUEUE: 2, RESOLVE: 0.5, DOWNLOAD: 7, UNPACK: 1.5, BACKOFF: 10}

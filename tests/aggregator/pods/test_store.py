@@ -384,7 +384,7 @@ def test_ages_do_not_depend_on_what_the_clocks_show(hours: int) -> None:
 
 
 @pytest.mark.parametrize("pods_first", [True, False])
-def test_what_the_lists_show_of_a_wait_counts_in_whatever_order_they_come(pods_first: bool) -> None:
+def test_the_order_of_the_first_lists_does_not_matter_to_a_wait(pods_first: bool) -> None:
     cluster = Cluster()
     pod = cluster.pod(told=False)
     cluster.sleep(90)
@@ -472,7 +472,7 @@ def test_nodes_of_other_shards_are_left_alone() -> None:
     assert sum(cluster.view.totals.failures.values()) == 1
 
 
-def test_what_is_told_by_a_list_again_changes_nothing() -> None:
+def test_a_repeated_list_changes_nothing() -> None:
     cluster = Cluster()
     pod = cluster.pod()
     pod.pulling()

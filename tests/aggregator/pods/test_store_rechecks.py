@@ -151,7 +151,7 @@ def test_events_of_a_pod_that_is_about_to_be_watched_are_not_lost() -> None:
     assert looks(cluster, RECHECK_SECONDS) == []
 
 
-def test_at_most_so_many_looks_at_once() -> None:
+def test_looks_at_once_are_limited() -> None:
     cluster = Cluster()
     for number in range(RECHECKS_AT_ONCE + 10):
         a_running_pod(cluster, f"pod-{number}").pulling("debug")
@@ -362,7 +362,7 @@ def test_old_events_wait_for_the_lists_to_be_complete() -> None:
     assert sorted(row.labels.pod for row in cluster.view.pods) == ["debugged", "failing", "loading", "second"]
 
 
-def test_what_was_pulled_while_nobody_watched_ends_with_the_list() -> None:
+def test_a_wait_that_ended_unwatched_ends_with_the_list() -> None:
     cluster = Cluster()
     pod = cluster.pod()
     pod.pulling()
@@ -371,7 +371,7 @@ def test_what_was_pulled_while_nobody_watched_ends_with_the_list() -> None:
     assert [row.phase for row in cluster.tick().pods] == [PodPhase.PULLED]
 
 
-def test_nothing_is_remembered_of_pods_that_have_gone() -> None:
+def test_pods_that_have_gone_are_forgotten() -> None:
     cluster = Cluster(Limits(pod_linger=5))
     for number in range(50):
         pod = cluster.pod(f"pod-{number}", node=f"node-{number % 3}")

@@ -59,7 +59,7 @@ def test_everything_that_is_wrong_with_flags_is_named_at_once() -> None:
     assert_names_once(answer, wrong)
 
 
-def test_what_flags_lead_to_is_named_with_what_is_wrong_with_them(tmp_path: Path) -> None:
+def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> None:
     web, http, kubeconfig = tmp_path / "web.yml", tmp_path / "http.yml", tmp_path / "kubeconfig"
     web.write_text("http_server_config: {}\n")
     http.write_text("proxy_url: http://x\n")

@@ -20,7 +20,7 @@ def test_zstd_and_uncompressed_layers_beside_gzip(setup: NodeSetup) -> None:
     assert end.layer_bytes == layer_size(image)
 
 
-def test_of_several_platforms_only_ours_counts(setup: NodeSetup) -> None:
+def test_only_our_platform_counts(setup: NodeSetup) -> None:
     others = ("linux/arm64", "linux/s390x", "linux/ppc64le", "windows/amd64")
     image = setup.registry.push(build("odd/several-platforms", [MIB, 300_000], tag="v1", platforms=others))
     exporter = setup.exporter()

@@ -80,7 +80,7 @@ def test_a_folder_that_goes_and_comes_back_is_read_again(
     assert queued(exporter.wait_until(lambda scrape: bool(scrape.find(QUEUED)))) == {"registry.example/team/app:v2"}
 
 
-def test_what_else_lies_in_the_folder_harms_nothing(setup: NodeSetup, folder: Path, exporter: RunningExporter) -> None:
+def test_other_files_in_the_folder_harm_nothing(setup: NodeSetup, folder: Path, exporter: RunningExporter) -> None:
     image = setup.push(layers=[300_000])
     os.mkfifo(folder / "sha256-pipe")
     (folder / "sha256-folder").mkdir()

@@ -25,7 +25,7 @@ def setup(setup: NodeSetup) -> NodeSetup:
     return setup
 
 
-def test_what_another_namespace_has_is_cached_and_not_counted(setup: NodeSetup) -> None:
+def test_a_blob_of_another_namespace_is_cached_and_not_counted(setup: NodeSetup) -> None:
     """Such a blob is committed at once, as of now: only the other namespace's store tells that nothing was fetched."""
     image = setup.push(layers=[4 * MIB, 300_000])
     pull_elsewhere(setup, setup.reference(image))

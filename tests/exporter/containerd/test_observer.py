@@ -196,7 +196,7 @@ def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContai
     assert max(told) < len(writes) / 2
 
 
-def test_what_came_before_the_first_look_is_not_brought_by_a_pull_after_it(
+def test_a_blob_older_than_the_first_poll_was_not_fetched_by_a_later_pull(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 0.2)
@@ -226,7 +226,7 @@ def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
     assert counts == [1, 1, 1]
 
 
-def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpsed(
+def test_a_blob_that_came_for_another_pull_was_not_fetched_by_an_inferred_one(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 60)
@@ -236,7 +236,7 @@ def test_what_came_for_another_pull_since_is_not_brought_by_one_that_was_glimpse
     assert lease.created_at == NOW + 3
 
 
-def test_what_another_pull_brought_before_the_root_was_there(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_a_layer_that_another_pull_brought_before_the_root(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.blobs[PARTS[1]] = (LAYER, NOW + 0.5)
     (lease,) = watcher.look(3.4, containerd.write(TAG, 3)).inferred
@@ -268,9 +268,7 @@ def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd,
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_what_another_client_pulls_is_marked_by_cri_and_no_further_pull(
-    containerd: FakeContainerd, version: str
-) -> None:
+def test_the_mark_of_cri_on_another_clients_image_is_no_further_pull(containerd: FakeContainerd, version: str) -> None:
     watcher = begun(containerd, version)
     containerd.fetch(NOW - 60)
     for at in (3.0, 3.1):
@@ -334,9 +332,7 @@ def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(
     assert not came(lease)
 
 
-def test_of_two_pulls_at_once_the_one_that_was_not_seen_is_one_more(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_an_unseen_pull_beside_a_seen_one_counts_as_well(containerd: FakeContainerd, watcher: Watcher) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("pull", NOW + 0.9, ROOT)
     watcher.look(1.1)
@@ -454,7 +450,7 @@ def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it
     assert not watcher.look(5.1, written).inferred, "it is explained"
 
 
-def test_of_several_records_the_first_after_it_was_last_seen_is_that_of_a_nameless_lease(
+def test_a_nameless_lease_takes_the_first_record_after_it_was_last_seen(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW - 60)
@@ -509,9 +505,7 @@ def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(
 
 
 @pytest.mark.parametrize("call", ["Content/ListStatuses", "Images/List"])
-def test_what_was_written_is_not_forgotten_when_reading_fails(
-    containerd: FakeContainerd, watcher: Watcher, call: str
-) -> None:
+def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, watcher: Watcher, call: str) -> None:
     containerd.fetch(NOW + 3)
     containerd.failing = call
     with pytest.raises(ContainerdError):

@@ -129,7 +129,7 @@ def make_fifo(path: Path) -> None:
 
 @pytest.mark.unit
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, make_fifo], ids=["file", "directory", "fifo"])
-def test_what_is_not_a_socket_is_refused(folder: Path, make: Callable[[Path], None]) -> None:
+def test_a_path_that_is_no_socket_is_refused(folder: Path, make: Callable[[Path], None]) -> None:
     path = folder / "containerd.sock"
     make(path)
     with pytest.raises(UnsafeSocketError, match=f"^containerd socket {path} is not a socket$"):

@@ -31,7 +31,7 @@ def test_is_unknown_at_first_because_two_looks_at_once_say_nothing() -> None:
     assert per_second(rate_of((0, 0), (0.1, 5 * MIB)), 1) == 5 * MIB
 
 
-def test_of_a_slow_download_is_seen_although_its_offset_stands_still_for_longer_than_the_window() -> None:
+def test_a_rate_is_seen_of_a_slow_download_whose_offset_stands_still_for_longer_than_the_window() -> None:
     # 50 kB/s in steps of 1 MiB: 21 s between two advances.
     slow = rate_of(*((21.0 * step, MIB * step) for step in range(5)))
 

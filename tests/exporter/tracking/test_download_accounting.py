@@ -473,9 +473,7 @@ def test_a_blob_named_twice_has_two_layers_and_counts_once(node: Node, exporter:
     assert layer_bytes(exporter) == 1032
 
 
-def test_what_a_second_request_fetched_between_two_looks_is_not_taken_for_cached(
-    node: Node, exporter: Exporter
-) -> None:
+def test_a_layer_fetched_by_a_second_request_between_two_polls_is_not_cached(node: Node, exporter: Exporter) -> None:
     image = an_image()
     first = node.pull(image)
     first.resolve()
@@ -611,7 +609,7 @@ def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, expo
     assert exporter.counted == 2 * (1100 + image.envelope)
 
 
-def test_what_a_blob_of_another_namespace_gives_is_not_waited_for(node: Node, exporter: Exporter) -> None:
+def test_no_bytes_are_awaited_of_a_blob_of_another_namespace(node: Node, exporter: Exporter) -> None:
     # It is committed at once, as if it had come now.
     pull = node.pull(an_image(layers=(1000,)))
     pull.resolve()
@@ -751,7 +749,7 @@ def test_a_layer_that_comes_after_an_idle_node_does_not_look_slow_for_the_idle_t
     assert exporter.pull.bytes_per_second == pytest.approx(1100, rel=0.1)
 
 
-def test_what_came_while_containerd_could_not_be_read_is_no_burst(node: Node, exporter: Exporter) -> None:
+def test_bytes_that_came_during_an_outage_of_containerd_are_no_burst(node: Node, exporter: Exporter) -> None:
     pull = node.pull(an_image(layers=(100_000, 100_000)))
     pull.resolve()
     exporter.look(0.1)

@@ -157,7 +157,7 @@ def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Ex
     assert events.count("pull.resolved") == 1
 
 
-def test_what_began_before_the_exporter_has_no_beginning_but_an_end(node: Node) -> None:
+def test_a_pull_older_than_the_exporter_has_only_an_end_in_the_journal(node: Node) -> None:
     pull = node.pull(an_image())
     pull.resolve()
     pull.fetch(0, 500)

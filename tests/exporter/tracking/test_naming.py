@@ -53,7 +53,7 @@ def test_a_layer_is_never_a_root_not_even_when_its_manifest_lost_the_label_for_i
     assert root_of(lease(content("layer", A, children=())), {}) is None
 
 
-def test_what_an_index_names_in_its_text_is_below_it_although_no_label_says_so() -> None:
+def test_a_manifest_named_by_an_index_is_below_it_without_a_label() -> None:
     index = content("index", A, children=("manifest",))
     other = content("other platform", A)
     named = Index("index", (Descriptor(digest("other platform"), 1, ""), Descriptor(digest("manifest"), 1, "")))
@@ -62,7 +62,7 @@ def test_what_an_index_names_in_its_text_is_below_it_although_no_label_says_so()
     assert root_of(lease(other, index), documents) == index
 
 
-def test_of_two_roots_the_one_from_a_registry_counts() -> None:
+def test_the_root_from_a_registry_counts() -> None:
     pulled = content("pulled", A)
 
     assert root_of(lease(content("another"), pulled), {}) == pulled

@@ -525,7 +525,7 @@ def test_a_lease_from_the_future_has_no_negative_age(node: Node, exporter: Expor
         assert at <= node.now.wall
 
 
-def test_what_was_there_before_the_clock_was_set_back_is_cached_though_it_bears_the_future(
+def test_a_blob_older_than_a_clock_step_back_is_cached_although_its_time_is_in_the_future(
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image()

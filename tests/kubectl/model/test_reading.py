@@ -55,7 +55,7 @@ def test_an_exporter_is_told_from_an_aggregator() -> None:
         (b'{"schema": "pulltrace/v1", "containerd": 7}', "containerd: is no object"),
     ],
 )
-def test_what_is_no_answer_is_refused_and_named(body: bytes, said: str) -> None:
+def test_a_wrong_answer_is_refused_and_named(body: bytes, said: str) -> None:
     with pytest.raises(UnreadableAnswer) as error:
         read(body)
     assert said in str(error.value)

@@ -74,7 +74,7 @@ def test_the_whole_form() -> None:
     }
 
 
-def test_what_is_unknown_is_absent() -> None:
+def test_unknown_fields_are_absent() -> None:
     report = busy_report()
     early = next(pull for pull in encoded(report)["pulls"] if pull["repository"] == "team/early")
     assert early.keys() == {
@@ -232,7 +232,7 @@ def to_the_millisecond(value: Any) -> Any:
 
 @settings(max_examples=50)
 @given(reports)
-def test_what_is_written_keeps_to_the_schema(report: NodeReport) -> None:
+def test_an_encoded_report_follows_the_schema(report: NodeReport) -> None:
     strict(VALIDATOR).validate(encoded(report))
 
 
@@ -385,7 +385,7 @@ def test_a_wrong_report_is_refused_naming_the_place(change: Callable[[dict[str, 
     [b"", b"[]", b"null", b"{", b"\xff\xfe", b'{"a":NaN}', b"[" * 100_000, b'{"nodeNow":' + b"9" * 5000 + b"}"],
     ids=["empty", "array", "null", "cut", "binary", "nan", "deep", "long number"],
 )
-def test_what_is_no_report_at_all_is_refused(body: bytes) -> None:
+def test_an_answer_that_is_no_report_is_refused(body: bytes) -> None:
     with pytest.raises(JsonFault, match=r"^\$: is no "):
         wire.decode(body)
 

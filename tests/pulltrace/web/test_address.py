@@ -30,7 +30,7 @@ def test_an_address_is_read_and_written_back(text: str, host: str, port: int) ->
     ["", "10301", "localhost", "localhost:", "::1:80", "[::1]", "[::1:80", "[]:80", "[localhost]:80", ":http",
      ":-1", ":65536", ":123456", "a:b:80", ":80 ", ":٨٠"],
 )  # fmt: skip
-def test_what_is_no_address_is_named(text: str) -> None:
+def test_a_wrong_address_is_named(text: str) -> None:
     with pytest.raises(ValueError, match=r"IPv6|above 65535") as raised:
         ListenAddress.parse(text)
     assert repr(text) in str(raised.value)

@@ -113,7 +113,7 @@ def test_an_empty_file_asks_for_nothing(folder: Path, text: str) -> None:
     ],
     ids=lambda value: "file" if isinstance(value, str) else "problems",  # a hash has another salt in each process
 )  # fmt: skip
-def test_what_is_wrong_is_named_all_at_once(folder: Path, text: str, expected: list[str]) -> None:
+def test_all_faults_are_named_at_once(folder: Path, text: str, expected: list[str]) -> None:
     assert problems(written(folder, text)) == expected
 
 
@@ -127,7 +127,7 @@ def test_what_is_wrong_is_named_all_at_once(folder: Path, text: str, expected: l
         ("a: \x00\n", "unacceptable character"),
     ],
 )
-def test_what_is_no_yaml_is_said_in_one_line(folder: Path, text: str, expected: str) -> None:
+def test_broken_yaml_is_reported_in_one_line(folder: Path, text: str, expected: str) -> None:
     (problem,) = problems(written(folder, text))
     assert expected in problem
     assert "\n" not in problem

@@ -182,7 +182,7 @@ def test_there_is_always_room_for_one_more() -> None:
             serves(server)
 
 
-def test_who_has_waited_longest_makes_room() -> None:
+def test_the_connection_longest_in_its_state_makes_room() -> None:
     with serving(limits=Limits(connections=3)) as server, clients(server, 3) as (first, second, third):
         for client in (first, second, third, first):
             assert client.get("/-/ready").status == 200

@@ -203,7 +203,7 @@ def test_a_client_that_has_sent_all_it_wants_is_still_answered() -> None:
         (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 413),
     ],
 )  # fmt: skip
-def test_what_cannot_be_answered_is_refused_and_closed(
+def test_a_request_that_cannot_be_answered_is_refused_and_closed(
     sent: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with serving() as server:

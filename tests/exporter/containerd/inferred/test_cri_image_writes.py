@@ -57,7 +57,7 @@ def test_a_pull_that_failed_after_it_wrote_its_record_has_no_echo() -> None:
     assert [echoes.hear(a_write(TAG, at)) for at in (2.2, 2.3)] == [True, False], "the other client's is marked"
 
 
-def test_what_cri_does_not_mark_is_nobodys_echo() -> None:
+def test_an_image_that_cri_does_not_mark_causes_no_second_write() -> None:
     echoes = CriImageWrites()
     echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=False)
     assert not echoes.hear(a_write(TAG, 1.1, managed=False))
