@@ -7,18 +7,19 @@ from typing import Final
 from pulltrace.clock import Monotonic
 from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, diagnose
-from pulltrace_aggregator.diagnosis.node_pulls import (
-    SlowDownloads,
-    needs_layers,
-    node_pulls,
-    waits_for_shared_layer,
-)
 from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
 from pulltrace_aggregator.diagnosis.pull_history import PullHistory
-from pulltrace_aggregator.diagnosis.staleness import StaleLimits, is_silent, resolving_stale
-from pulltrace_aggregator.join.pull_queue import PullQueue
-from pulltrace_aggregator.join.tag_digests import TagDigests
-from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, advance_waits
+from pulltrace_aggregator.diagnosis.staleness import (
+    SlowDownloads,
+    StaleLimits,
+    is_silent,
+    needs_layers,
+    node_pulls,
+    resolving_stale,
+    waits_for_shared_layer,
+)
+from pulltrace_aggregator.join.correlate import TagDigests
+from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, PullQueue, advance_waits
 from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
 from pulltrace_aggregator.model.image_names import canonical_reference, image_name

@@ -1,12 +1,13 @@
 """The join of one node: which of its pulls is for which of the images that its pods wait for. Pure."""
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from typing import Final
 
 from pulltrace.clock import NodeTime
-from pulltrace.model.pull import ImageKey, Phase
+from pulltrace.model.pull import ImageKey, Phase, Pull
 from pulltrace_aggregator.model.image_names import ImageName, image_name
 from pulltrace_aggregator.model.states import MatchKind
 from pulltrace_aggregator.model.view import NodePull
@@ -234,3 +235,43 @@ def _ended_within(claim: Claim, entry: NodePull) -> bool:
 def _end(entry: NodePull) -> float:
     """When it ended at the earliest; for ever ago when that is not known."""
     return next((at for at in (entry.pull.ended_at, entry.pull.started_at) if at is not None), float("-inf"))
+
+
+# What pulls elsewhere have shown
+
+MOST_REFERENCES: Final = 10_000
+
+
+class TagDigests:
+    """References and the digests that were pulled for them. They rank candidates and make none: tags move."""
+
+    def __init__(self, limit: int = MOST_REFERENCES) -> None:
+        self._limit = limit
+        self._digests: OrderedDict[str, str] = OrderedDict()
+        self._known: dict[str, frozenset[tuple[ImageKey, NodeTime | None]]] = {}
+
+    def digest_of(self, name: ImageName) -> str | None:
+        """The digest that the reference led to last."""
+        return self._digests.get(name.canonical)
+
+    def update(self, node: str, pulls: Iterable[Pull]) -> None:
+        """Learn from the pulls of a node's report, from each success once: a later one elsewhere may be newer."""
+        succeeded = {(pull.key, pull.started_at): pull for pull in pulls if pull.phase is Phase.SUCCEEDED}
+        before = self._known.get(node, frozenset())
+        for identity, pull in succeeded.items():
+            if identity not in before:
+                self._learn(pull)
+        if succeeded:
+            self._known[node] = frozenset(succeeded)
+        else:
+            self._known.pop(node, None)
+
+    def _learn(self, pull: Pull) -> None:
+        for reference in pull.references:
+            name = image_name(reference)
+            if name is None or name.digest is not None:
+                continue
+            self._digests[name.canonical] = pull.key.digest
+            self._digests.move_to_end(name.canonical)
+            if len(self._digests) > self._limit:
+                self._digests.popitem(last=False)

@@ -3,8 +3,7 @@
 import pytest
 
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.diagnosis.node_pulls import FIRST_MOMENTS, SLOW_SECONDS
-from pulltrace_aggregator.diagnosis.staleness import StaleLimits
+from pulltrace_aggregator.diagnosis.staleness import FIRST_MOMENTS, SLOW_SECONDS, StaleLimits
 from pulltrace_aggregator.model.states import StaleReason
 from rig.simulated_cluster import Cluster
 

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase
-from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, correlate
-from pulltrace_aggregator.join.tag_digests import TagDigests
+from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, TagDigests, correlate
 from pulltrace_aggregator.model.image_names import ImageName, image_name, same_image
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull
