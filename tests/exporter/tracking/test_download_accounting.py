@@ -12,16 +12,6 @@ from rig.simulated_node import Node
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def node() -> Node:
-    return Node()
-
-
-@pytest.fixture
-def exporter(node: Node) -> Exporter:
-    return Exporter(node)
-
-
 def layer_bytes(exporter: Exporter, media_type: str = OCI.layer) -> int:
     return exporter.shown.totals.downloaded_bytes.get(RegistryMediaType(REGISTRY, media_type), 0)
 

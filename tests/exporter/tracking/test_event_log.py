@@ -10,16 +10,6 @@ from rig.simulated_node import Node
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def node() -> Node:
-    return Node()
-
-
-@pytest.fixture
-def exporter(node: Node) -> Exporter:
-    return Exporter(node)
-
-
 def told(exporter: Exporter) -> list[str]:
     return [event.kind.value + (f" {event.layer.index}" if event.layer else "") for event in exporter.tracked.events]
 

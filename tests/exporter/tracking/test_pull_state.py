@@ -15,16 +15,6 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def node() -> Node:
-    return Node()
-
-
-@pytest.fixture
-def exporter(node: Node) -> Exporter:
-    return Exporter(node)
-
-
-@pytest.fixture
 def pull(node: Node, exporter: Exporter) -> Puller:
     pull = node.pull(an_image(layers=(1000, 2000, 3000)))
     pull.resolve()

@@ -9,16 +9,6 @@ from rig.simulated_node import Node, Puller
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def node() -> Node:
-    return Node()
-
-
-@pytest.fixture
-def exporter(node: Node) -> Exporter:
-    return Exporter(node)
-
-
 def pulling(node: Node, image: Image | None = None, offset: int = 400) -> Puller:
     pull = node.pull(image or an_image())
     pull.resolve()

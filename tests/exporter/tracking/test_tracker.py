@@ -15,16 +15,6 @@ from rig.simulated_node import Node, Puller
 pytestmark = pytest.mark.unit
 
 
-@pytest.fixture
-def node() -> Node:
-    return Node()
-
-
-@pytest.fixture
-def exporter(node: Node) -> Exporter:
-    return Exporter(node)
-
-
 def pulling(node: Node, repository: str = "team/app", offset: int = 400) -> Puller:
     pull = node.pull(an_image(repository))
     pull.resolve()
