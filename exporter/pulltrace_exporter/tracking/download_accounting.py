@@ -125,9 +125,9 @@ class DownloadAccounting:
         info = lease.found_blobs.get(digest)
         blob = self._blobs.get(digest)
         gone = info is None and digest not in lease.contents and blob is not None and blob.complete
-        if gone and blob is not None and blob.completed_at >= pull.started.monotonic:
-            # It came for another pull, and was unpacked and discarded, or is about to come here too. If it was unpacked
-            # while this pull ran, it served both.
+        if gone and blob is not None:
+            # It came for another pull, and was unpacked and discarded, or is about to come here too. What the other's
+            # lease held says nothing of this one.
             pull.undecided[digest] = blob
         if blob is None or gone or (info is not None and blob.is_older_than(info, poll.now)):
             # New, or known but deleted from the node since: then it is fetched again.
@@ -187,8 +187,11 @@ class DownloadAccounting:
                 del pull.undecided[digest]  # it is fetched again
 
     def _share(self, pull: PullState, digest: str) -> None:
-        blob = self._blobs[digest] = pull.undecided.pop(digest)
-        pull.blobs[digest] = blob
+        """Let a blob serve this pull, too, if it can have come while it ran. Else it has come again since."""
+        blob = pull.undecided.pop(digest)
+        if blob.completed_at < pull.started.monotonic:
+            return
+        self._blobs[digest] = pull.blobs[digest] = blob
         for layer in pull.layers:
             if layer.blob.digest == digest:
                 layer.blob, layer.published = blob, None

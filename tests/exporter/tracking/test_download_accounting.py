@@ -110,9 +110,10 @@ def test_pulling_what_is_there_again_between_two_looks_is_a_pull_that_found_ever
     assert exporter.pull.cached == 3100
 
 
+@pytest.mark.parametrize("complete_seen", [False, True])
 @pytest.mark.parametrize("config_seen_late", [False, True])
 def test_a_layer_that_was_unpacked_before_the_pull_began_is_cached_though_it_was_discarded_unseen(
-    node: Node, exporter: Exporter, *, config_seen_late: bool
+    node: Node, exporter: Exporter, *, config_seen_late: bool, complete_seen: bool
 ) -> None:
     """`discard_unpacked_layers`: a base and right after it an image on top of it, both between two polls."""
     base = (a_blob("base", 5000), a_blob("small", 10))
@@ -121,6 +122,9 @@ def test_a_layer_that_was_unpacked_before_the_pull_began_is_cached_though_it_was
     first.resolve()
     exporter.look(0.1)
     first.complete()
+    if complete_seen:
+        exporter.look(0.1)
+        node.sleep(0.05)
     first.succeed()
     node.sleep(0.05)
     second = node.pull(new)
