@@ -15,7 +15,7 @@ from rig import pki
 from rig.client_world import Answering, Document, aggregator, exporter, pull, wait
 
 pytestmark = pytest.mark.contract
-SHOP = aggregator([wait("web", pull=pull("web"))])
+SHOP = aggregator([wait("web", pull=pull("web"))], nodes=["node-1"])
 Serve = Callable[..., Answering]
 
 
@@ -66,6 +66,16 @@ def test_an_address_that_is_silent_beside_one_that_answers_is_told_of(serve: Ser
     assert (
         "warning: a part is missing: http://127.0.0.1:1/v1/pulls cannot be reached: Connection refused" in done.stderr
     )
+
+
+def test_an_aggregator_that_is_not_ready_is_told_with_its_reason(serve: Serve) -> None:
+    server = serve(aggregator())
+    server.unready = "not ready: the right to list pods in all namespaces is missing"
+    done = client("--url", server.url)
+    assert done.returncode == 0
+    assert done.stderr == f"warning: {server.url} is not ready: the right to list pods in all namespaces is missing\n"
+    server.unready = ""
+    assert client("--url", server.url).stderr == ""
 
 
 @pytest.mark.parametrize(

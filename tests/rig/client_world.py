@@ -134,6 +134,7 @@ class Answering:
     def __init__(self, document: Document | str, status: int = 200, tls: ssl.SSLContext | None = None) -> None:
         self.document = document
         self.status = status
+        self.unready = ""
         self.queries: list[str] = []
         self.authorizations: list[str] = []
         owner = self
@@ -143,8 +144,11 @@ class Answering:
                 owner.queries.append(self.path.partition("?")[2])
                 owner.authorizations.append(self.headers.get("Authorization", ""))
                 given = owner.document
+                status = owner.status
+                if self.path == "/-/ready":
+                    given, status = owner.unready or "ready", 503 if owner.unready else 200
                 body = given.encode() if isinstance(given, str) else encoded(given)
-                self.send_response(owner.status)
+                self.send_response(status)
                 self.send_header("Content-Type", "text/plain" if isinstance(given, str) else "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()

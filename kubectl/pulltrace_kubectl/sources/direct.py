@@ -38,8 +38,12 @@ class DirectPrograms:
         failures = [outcome for outcome in outcomes if isinstance(outcome, ClientError)]
         if not answers and not reports:
             raise failures[0]
-        warnings = tuple(f"a part is missing: {failure.problem}" for failure in failures)
-        return Told(merged(answers) if answers else None, reports, warnings)
+        warnings = [f"a part is missing: {failure.problem}" for failure in failures]
+        for url, outcome in zip(self._urls, outcomes, strict=True):
+            # Only one that has just begun knows no node: one more question then does no harm.
+            if isinstance(outcome, Answer) and not outcome.nodes and (reason := self._unready(url)):
+                warnings.append(f"{url} is not ready: {reason}")
+        return Told(merged(answers) if answers else None, reports, tuple(warnings))
 
     def report(self, node: str) -> Report:
         """The one of the addresses that tells of the node; raises NotFound where there is none."""
@@ -53,14 +57,19 @@ class DirectPrograms:
         if response.status_code == 401:
             raise Unanswered(f"{url} wants a password", "give --user, and $PULLTRACE_PASSWORD or --password-file")
         if response.status_code != 200:
-            said = presentable(response.text.strip().splitlines()[0]) if response.text.strip() else response.reason
-            raise Unanswered(f"{url} answers {response.status_code}: {said}", "is it the address of an aggregator?")
+            said = f"{response.status_code}: {_first_line(response) or response.reason}"
+            raise Unanswered(f"{url} answers {said}", "is it the address of an aggregator?")
         try:
             return read(response.content)
         except UnreadableAnswer as error:
             raise ClientError(
                 f"{url}: {error}", "is it the address of an aggregator, of the client's version?"
             ) from error
+
+    def _unready(self, url: str) -> str:
+        """Why an aggregator is not ready; empty when it is."""
+        response = self._get(f"{url}/-/ready")
+        return _first_line(response).removeprefix("not ready: ") if response.status_code == 503 else ""
 
     def _get(self, url: str) -> Any:
         errors = self._requests.exceptions
@@ -79,6 +88,10 @@ class DirectPrograms:
 def _no_netrc(request: Any) -> Any:
     """Without this `requests` would send the password that ~/.netrc has for the host."""
     return request
+
+
+def _first_line(response: Any) -> str:
+    return presentable(next(iter(response.text.strip().splitlines()), ""))
 
 
 def _cause(error: BaseException) -> str:
