@@ -87,6 +87,11 @@ class Wait:
     pull: Pull | None = None
 
     @property
+    def key(self) -> tuple[str, str, str, str]:
+        """What tells it from all others: namespace, pod, uid and container."""
+        return (self.namespace, self.pod, self.uid, self.container)
+
+    @property
     def over(self) -> bool:
         """Whether the image has come."""
         return self.phase == PULLED

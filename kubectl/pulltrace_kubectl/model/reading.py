@@ -34,7 +34,7 @@ def read(body: bytes) -> Answer | Report:
 
 def merged(answers: list[Answer]) -> Answer:
     """The answers of all shards as one. A wait that two of them tell of is told once."""
-    waits = {(wait.namespace, wait.pod, wait.uid, wait.container): wait for each in answers for wait in each.waits}
+    waits = {wait.key: wait for each in answers for wait in each.waits}
     return Answer(
         waits=tuple(waits.values()),
         pulls=tuple(pull for each in answers for pull in each.pulls),

@@ -62,9 +62,14 @@ class NewsScreen:
         first, self._known = self._known is None, known
         form = terminal.form_for(self._options, sys.stdout)
         lines: list[Line] = []
-        if changed:
-            headed = replace(form, headers=form.headers and first)
-            lines = table_lines(changed, headed, namespaces=not picture.namespace, empty=True)
+        if keys := {wait.key for wait in changed}:
+            # Of the whole table, so that columns stay where they are.
+            whole = table_lines(picture.waits, form, namespaces=not picture.namespace, empty=True)
+            heading, rows = whole[: int(form.headers)], whole[int(form.headers) :]
+            lines = [
+                *(heading if first else ()),
+                *(row for wait, row in zip(picture.waits, rows, strict=True) if wait.key in keys),
+            ]
         elif first and not picture.named:
             lines = [(Span(nothing(picture)),)]
         sys.stdout.write(painted(lines, colour=False))
