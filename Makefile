@@ -92,6 +92,16 @@ screenshots: $(VENV)/ok ## The dashboards' pictures in the docs, by Grafana's pa
 pictures: $(VENV)/ok ## The pictures of the terminal in the docs, from a run of the client on the demo
 	@PYTHONPATH=tests:demo $(BIN)/python -m pulltrace_demo.pictures
 
+.PHONY: images
+images: dist/ok ## Build both images and push them: REGISTRY=registry.example/team; prints the values of the chart
+	@VERSION=$$($(BIN)/python -c 'import pulltrace; print(pulltrace.__version__)') sh deploy/images.sh
+
+.PHONY: chart-package
+chart-package: ## The chart as a package in dist/; REGISTRY=registry.example/charts pushes it there, too (needs helm)
+	@command -v helm > /dev/null || { echo "chart-package: no helm here: https://helm.sh/docs/intro/install" >&2; exit 1; }
+	helm package deploy/helm/pulltrace --destination dist
+	$(if $(REGISTRY),helm push dist/pulltrace-$$(sed -n 's/^version: //p' deploy/helm/pulltrace/Chart.yaml).tgz oci://$(REGISTRY))
+
 .PHONY: format
 format: $(VENV)/ok ## Lay out the code
 	$(BIN)/ruff format $(CODE)

@@ -90,7 +90,12 @@ def _root(alerts: Iterable[str]) -> Schema:
         rbac=obj(create=BOOLEAN, viewer=obj(create=BOOLEAN, aggregateToView=BOOLEAN, exporters=BOOLEAN)),
         networkPolicy=_network_policy(),
         monitors=obj(
-            enabled=SWITCH, labels=shapes.labels(), annotations=texts(), exporter=_scrape(), aggregator=_scrape()
+            enabled=SWITCH,
+            namespace=shapes.label(),
+            labels=shapes.labels(),
+            annotations=texts(),
+            exporter=_scrape(),
+            aggregator=_scrape(),
         ),
         scrapeAnnotations=BOOLEAN,
         rules=_rules(alerts),
@@ -129,7 +134,7 @@ def _aggregator() -> Schema:
 def _program(name: str, flags: Iterable[Flag[Any]]) -> dict[str, Schema]:
     """What both programs have."""
     lists = ("extraEnv", "extraEnvFrom", "extraVolumes", "extraVolumeMounts", "extraInitContainers", "extraContainers")
-    objects = ("resources", "podSecurityContext", "securityContext", "updateStrategy", "affinity")
+    objects = ("resources", "podSecurityContext", "securityContext", "updateStrategy", "affinity", "lifecycle")
     return {
         "enabled": BOOLEAN,
         "image": obj(
@@ -149,6 +154,9 @@ def _program(name: str, flags: Iterable[Flag[Any]]) -> dict[str, Schema]:
         **dict.fromkeys(("podLabels", "nodeSelector"), shapes.labels()),
         **dict.fromkeys(("podAnnotations", "annotations"), texts()),
         "tolerations": ANYTHING_LISTED,
+        "hostNetwork": BOOLEAN,
+        "hostUsers": SWITCH,
+        "dnsPolicy": one_of("", "ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
         **dict.fromkeys(("priorityClassName", "runtimeClassName"), shapes.subdomain()),
         **dict.fromkeys(("revisionHistoryLimit", "terminationGracePeriodSeconds"), number(0)),
         # Kubernetes lets one answer be enough for a liveness probe, and nothing else.
@@ -175,6 +183,7 @@ def _network_policy() -> Schema:
     return obj(
         enabled=BOOLEAN,
         prometheus=ANYTHING_LISTED,
+        scrapers=listed(shapes.given_label()),
         extraIngressFrom=ANYTHING_LISTED,
         apiServer=obj(ports={**listed(shapes.port()), "minItems": 1}, cidrs=listed(shapes.address_block())),
         extraAggregatorEgress=ANYTHING_LISTED,
@@ -188,6 +197,7 @@ def _scrape() -> Schema:
         sampleLimit=number(1),
         relabelings=ANYTHING_LISTED,
         metricRelabelings=ANYTHING_LISTED,
+        endpoint=ANYTHING,
         spec=ANYTHING,
     )
 

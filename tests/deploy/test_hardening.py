@@ -75,11 +75,12 @@ def test_no_pod_has_what_it_does_not_need(values: Values) -> None:
 
 
 @each_variant
-def test_only_the_exporter_is_root_and_only_the_aggregator_has_a_token(values: Values) -> None:
+def test_only_the_exporter_is_root_and_has_no_token(values: Values) -> None:
     found = new_helm(values)
     for name, spec in pod_specs(found).items():
-        exporter, aggregator = name.endswith("-exporter"), name.endswith("-aggregator")
-        assert spec["automountServiceAccountToken"] is aggregator
+        exporter, test = name.endswith("-exporter"), name.endswith("-test")
+        # The test names pods without address, where roles are made.
+        assert spec["automountServiceAccountToken"] is (bool(of_kind(found, "Role")) if test else not exporter)
         assert spec["securityContext"]["runAsNonRoot"] is not exporter
         assert (spec["securityContext"]["runAsUser"] == 0) is exporter
     assert not any(account["automountServiceAccountToken"] for account in of_kind(found, "ServiceAccount"))
@@ -126,7 +127,7 @@ def test_mounts_below_the_folder_can_be_read_only_too() -> None:
 
 
 def rules(found: tuple[Object, ...], *kinds: str) -> dict[tuple[str, str], set[tuple[str, str, str]]]:
-    """The rights of each role by kind and namespace: group, resource, verb."""
+    """The rights of each role of the aggregator by kind and namespace: group, resource, verb."""
     return {
         (role["kind"], role["metadata"].get("namespace", "")): {
             (group, resource, verb)
@@ -136,6 +137,7 @@ def rules(found: tuple[Object, ...], *kinds: str) -> dict[tuple[str, str], set[t
             for verb in rule["verbs"]
         }
         for role in of_kind(found, *kinds)
+        if not role["metadata"]["name"].endswith("-test")
     }
 
 
@@ -166,11 +168,13 @@ def test_slices_are_read_where_the_exporters_service_is() -> None:
 
 
 @each_variant
-def test_every_right_goes_to_the_account_that_the_aggregator_runs_as(values: Values) -> None:
+def test_every_right_goes_to_the_account_that_the_aggregator_or_the_test_runs_as(values: Values) -> None:
     found = new_helm(values)
     for binding in of_kind(found, "RoleBinding", "ClusterRoleBinding"):
         (subject,) = binding["subjects"]
-        account = pod_specs(found)[one(found, "Service", "aggregator")["metadata"]["name"]]["serviceAccountName"]
+        test = binding["metadata"]["name"].endswith("-test")
+        pod = binding["metadata"]["name"] if test else one(found, "Service", "aggregator")["metadata"]["name"]
+        account = pod_specs(found)[pod]["serviceAccountName"]
         assert (subject["kind"], subject["name"]) == ("ServiceAccount", account)
 
 
@@ -190,7 +194,7 @@ def test_networks_let_in_prometheus_and_between_them_only_what_is_needed() -> No
     components = [each.get("app.kubernetes.io/component", each["app.kubernetes.io/name"]) for each in peers(aggregator)]
     assert components == ["prometheus", "test"]
     ports = [sorted(port["port"] for port in rule["ports"]) for rule in aggregator["spec"]["egress"]]
-    assert ports == [[10301], [443, 6443, 16443]]
+    assert ports == [[10301], [443, 6443, 8443, 16443]]
 
 
 def test_policies_select_the_pods_and_their_ports() -> None:

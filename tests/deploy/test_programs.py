@@ -1,5 +1,6 @@
 """What the chart hands to the programs, read by the programs themselves."""
 
+import json
 import socket
 import ssl
 import subprocess
@@ -246,10 +247,13 @@ def tls_folder(secrets: Secrets, tmp_path: Path) -> Path:
     return mounted(found, "pulltrace-test", tmp_path / "t", secrets).etc
 
 
-def ask(scheme: str, *services: str, etc: Path | None = None) -> tuple[int, str]:
+def ask(
+    scheme: str, *services: str, etc: Path | None = None, account: Path | None = None, wait: str = "0", **env: str
+) -> tuple[int, str]:
     script = READY.replace("/etc/pulltrace", str(etc)) if etc else READY
+    script = script.replace("/var/run/secrets/kubernetes.io/serviceaccount", str(account)) if account else script
     command = [sys.executable, "-c", script, scheme, *services]
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={"WAIT": wait, **env})
     assert not result.stderr
     return result.returncode, result.stdout
 
@@ -262,6 +266,56 @@ def test_the_pod_of_helm_test_fails_when_one_is_not_ready() -> None:
     assert status == 1
     assert "503 the first poll was not attempted" in text
     assert "no.such.invalid:1: " in text
+
+
+@pytest.mark.contract
+def test_the_pod_of_helm_test_waits_for_what_is_on_its_way() -> None:
+    answers = iter([refuse, refuse])
+
+    def later(request: Request) -> Response:
+        return next(answers, lambda _: text_response(200, "ok"))(request)
+
+    with serving({"/-/ready": later}) as slow:
+        assert ask("http", f"127.0.0.1:{slow.port}", wait="30")[0] == 0
+
+
+@pytest.mark.contract
+def test_the_pod_of_helm_test_names_pods_without_address(authority: Authority, tmp_path: Path) -> None:
+    pods = {
+        "items": [
+            {"metadata": {"name": "a"}, "spec": {"nodeName": "node-1"}, "status": {"phase": "Running", "podIP": "::1"}},
+            {
+                "metadata": {"name": "b"},
+                "spec": {"nodeName": "node-2"},
+                "status": {
+                    "phase": "Pending",
+                    "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}],
+                },
+            },
+        ]
+    }
+    authority.write(tmp_path)
+    (tmp_path / "token").write_text("token")
+    authority.issue().write(tmp_path, "server")
+    config = tmp_path / "web.yaml"
+    config.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
+
+    def listed(request: Request) -> Response:
+        return Response(200, json.dumps(pods).encode(), "application/json")
+
+    with serving() as good, serving({"/api/v1/namespaces/pulltrace/pods": listed}, config=config) as api:
+        status, text = ask(
+            "http",
+            f"127.0.0.1:{good.port}",
+            account=tmp_path,
+            SELECTOR="app.kubernetes.io/instance=pulltrace",
+            NAMESPACE="pulltrace",
+            KUBERNETES_SERVICE_HOST="127.0.0.1",
+            KUBERNETES_SERVICE_PORT=str(api.port),
+        )
+    assert status == 1
+    assert "pod b on node-2 has no address: Pending, ContainerCreating." in text
+    assert "pod a " not in text
 
 
 @pytest.mark.contract

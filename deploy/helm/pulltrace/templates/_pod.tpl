@@ -43,6 +43,12 @@ priorityClassName: {{ . | quote }}
 {{- with .values.runtimeClassName }}
 runtimeClassName: {{ . | quote }}
 {{- end }}
+{{- if .values.dnsPolicy }}
+dnsPolicy: {{ .values.dnsPolicy }}
+{{- end }}
+{{- if ne (toString .values.hostUsers) "auto" }}
+hostUsers: {{ .values.hostUsers }}
+{{- end }}
 terminationGracePeriodSeconds: {{ .values.terminationGracePeriodSeconds }}
 {{- with .values.nodeSelector }}
 nodeSelector:

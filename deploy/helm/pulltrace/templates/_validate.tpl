@@ -20,6 +20,13 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- range $component := list "exporter" "aggregator" -}}
+{{- range $field, $_ := (get $.Values.monitors $component).endpoint -}}
+{{- if has $field (list "port" "path" "interval" "scrapeTimeout" "honorLabels" "scheme" "tlsConfig" "basicAuth" "relabelings" "metricRelabelings") -}}
+{{- fail (printf "monitors.%s.endpoint.%s is set by the chart: there are values for what can be changed of it" $component $field) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and .Values.tls.clientCertificates (not .Values.tls.enabled) -}}
 {{- fail "tls.clientCertificates needs tls.enabled" -}}
 {{- end -}}
