@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 import yaml
 
 from pulltrace.errors import ConfigError
+from pulltrace.text import one_line
 
 _T = TypeVar("_T")
 _QUOTED: Final = re.compile(r"'[^']*'|\"[^\"]*\"")
@@ -115,7 +116,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> s
         # Without `password` OpenSSL would ask the terminal for the passphrase of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
     except (OSError, ValueError) as error:
-        return _on_one_line(error)
+        return one_line(error)
     return ""
 
 
@@ -124,7 +125,7 @@ def load_authorities(context: ssl.SSLContext, path: Path) -> str:
     try:
         context.load_verify_locations(path)
     except (OSError, ValueError) as error:
-        return _on_one_line(error)
+        return one_line(error)
     return ""
 
 
@@ -142,11 +143,7 @@ class _StrictLoader(yaml.SafeLoader):
 def _without_excerpt(error: Exception) -> str:
     """What is wrong with the YAML and where, but not the line itself."""
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return _on_one_line(error)
+        return one_line(error)
     mark = error.problem_mark
     problem = _QUOTED.sub("'…'", error.problem or "is no YAML")
     return f"{problem}, line {mark.line + 1}, column {mark.column + 1}"
-
-
-def _on_one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
