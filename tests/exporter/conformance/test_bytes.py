@@ -53,15 +53,17 @@ def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_setup: NodeSet
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
     first.cancel()
     failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+    again = setup.registry.stall(digest, after=5 * MIB)
     stall.release()
-    setup.registry.throttle(4 * MIB)
     second = setup.pull(image)
+    again.wait_held()
     resumed = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading" and scrape.pull(image).size)
     # Only what was complete counts as cached.
     cached = image.config.size
     assert resumed.pull(image).cached == cached
     assert resumed.pull(image).downloaded >= 3 * MIB
     assert resumed.pull(image).start > failed.pull(image).start
+    again.release()
     second.wait()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     check_whole(end.pull(image), image, cached=cached)

@@ -6,6 +6,7 @@ Stand-in only: containerd refuses images whose layers it cannot unpack, and ten 
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from rig.exporter import RunningExporter
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
-from rig.standin import MIB, Layer, StandIn, SyntheticRegistry
+from rig.standin import MIB, V2_1, Layer, StandIn, SyntheticRegistry
 from rig.standin.asking import wait_until
 from rig.standin.descriptors import CONFIGS, MANIFESTS, Descriptor, sha256
 
@@ -30,7 +31,8 @@ def source() -> SyntheticRegistry:
 @pytest.fixture
 def setup(source: SyntheticRegistry, tmp_path: Path) -> Iterator[NodeSetup]:
     with (
-        StandIn(Path(tempfile.mkdtemp(prefix="pts-")), source) as node,
+        # Layers that last for the test must not keep the manifests of other images from their turn.
+        StandIn(Path(tempfile.mkdtemp(prefix="pts-")), source, flavour=replace(V2_1, downloads=100)) as node,
         node_setup(node, "limits", tmp_path) as opened,
     ):
         yield opened
