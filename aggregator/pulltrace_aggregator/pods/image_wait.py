@@ -147,10 +147,11 @@ class ContainerImage:
             return False
         if self.status is ImageStatus.MISSING and self.status_at >= began_at:
             return True
-        if not pull.timed:
-            return events.failing and max(events.failed.arrived, events.backed_off.arrived) >= began_at
+        last = max(events.failed, events.backed_off)
+        if last.arrived < began_at and (last.arrived > NEVER or not pull.timed):
+            return False  # it had arrived before the pull began
         # Events have whole seconds. In case of doubt the failure came later.
-        return events.failing and max(events.failed.node, events.backed_off.node) + 1.0 > started_at
+        return events.failing and (not pull.timed or last.node + 1.0 > started_at)
 
     @property
     def failing_phase(self) -> PodPhase:

@@ -457,3 +457,17 @@ def test_an_image_whose_pull_ended_counts_when_nobody_says_that_the_pod_may_not_
     cluster.node().end()
     cluster.pass_time(21)
     assert [found.count for found in cluster.view.totals.waits.values()] == [1]
+
+
+def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    pod.failed()
+    pod.status("ErrImagePull")
+    pod.status("ImagePullBackOff")
+    pod.back_off()
+    cluster.sleep(0.3)
+    pod.pulling()
+    node.pull()
+    assert phases(cluster) == {"web": PodPhase.DOWNLOADING}
