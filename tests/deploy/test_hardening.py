@@ -104,8 +104,8 @@ def test_intents_are_read_only_when_asked_for_and_where_the_program_expects_them
 
 
 @each_variant
-def test_what_is_made_on_nodes_is_named_where_it_is_told_how_to_take_pulltrace_away(values: Values) -> None:
-    _, _, text = (CHECKOUT / "docs/operating.md").read_text().partition("## Taking it away")
+def test_the_instructions_to_uninstall_name_what_stays_on_nodes(values: Values) -> None:
+    _, _, text = (CHECKOUT / "docs/operating.md").read_text().partition("## Uninstall")
     for spec in pod_specs(new_helm(values)).values():
         for volume in (each for each in spec.get("volumes", ()) if "hostPath" in each):
             made = volume["hostPath"]["type"] != "Directory"
