@@ -21,8 +21,14 @@ def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
     setup.registry.throttle(RATE)
     exporter = setup.exporter()
     began = time.time()
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB + 500_000)
     pull = setup.pull(image)
-    looks = exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")
+    stall.wait_held()
+    first = exporter.wait_until(
+        lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded
+    )
+    stall.release()
+    looks = [first, *exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")]
     pull.wait()
 
     running = [seen for scrape in looks if (seen := scrape.pull(image)) and not seen.ended]
@@ -33,10 +39,8 @@ def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
     assert began <= start <= time.time()
     described = [seen for seen in running if seen.size is not None]
     assert {(seen.size, seen.cached) for seen in described} == {(image.size, 0)}
-    assert len({seen.downloaded for seen in described}) >= 3, "it did not move"
-    late = [seen for seen in described if (seen.ratio or 0) > 0.5 and seen.phase == "downloading"]
-    assert all(0 < (seen.rate or 0) < 2 * RATE for seen in late)
-    assert all(seen.eta for seen in late)
+    assert 0 < (described[0].downloaded or 0) < image.size
+    assert any(seen.rate and seen.eta for seen in described)
 
     biggest = [seen.layers[0] for seen in described]
     assert {layer.state for layer in biggest} >= {"downloading"}
