@@ -122,7 +122,8 @@ def _short_lived(settings: Settings) -> Alert:
         f"unless on ({names(NAMESPACE_REGISTRY)}) max_over_time({LASTING}[{hour}])",
         "Pulls from {{ $labels.registry }} fail again and again in namespace {{ $labels.namespace }}:"
         " {{ $labels.reason }}.",
-        'In the last hour {{ printf "%.0f" $value }} pulls from {{ $labels.registry }} failed in namespace'
+        f"In the last hour at least {settings.number('short_lived_failures')} pulls from"
+        " {{ $labels.registry }} failed in namespace"
         f" {{{{ $labels.namespace }}}}, and none of its pods has waited for long: they are gone before that. {REASON}"
         " Next: look for a Job, CronJob or autoscaler that makes pods whose image cannot be pulled (kubectl get jobs,"
         " kubectl get events).",

@@ -71,7 +71,8 @@ class Thresholds:
     containerd_for: int = 5 * MINUTE
     poll_after: int = 5 * MINUTE
     """Age of an exporter's last poll."""
-    exporter_for: int = 10 * MINUTE
+    exporter_for: int = 20 * MINUTE
+    """Longer than `node_for`: a node that is not ready has no exporter that answers, either."""
     node_for: int = 15 * MINUTE
     absent_for: int = 15 * MINUTE
     blind_share: float = 0.5
