@@ -55,7 +55,8 @@ def images() -> VariableModel:
 
 def jobs() -> VariableModel:
     """The scrape jobs of Pulltrace's programs. Nobody chooses one: it keeps other programs out of the queries."""
-    asked = _values("pulltrace_web_config_last_reload_successful", CLUSTER, "job")
+    either = f'__name__=~"pulltrace_(exporter|aggregator)_build_info", {CLUSTER}'
+    asked = _values("", either, "job")
     everything = VariableOption(selected=True, text=["All"], value=[ALL])
     chosen = _choice("job", "Job", asked).multi(True).include_all(True).current(everything)
     return chosen.hide(VariableHide.HIDE_VARIABLE).build()
