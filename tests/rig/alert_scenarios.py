@@ -72,6 +72,11 @@ class AlertScenarios:
         self.chain.aggregate()
         self.chain.target()
         self.monitoring.until(lambda: self.monitoring.prometheus.query("pulltrace_aggregator_kubernetes_up == 1"))
+        # Until here nothing was scraped, which is an alert when it takes long.
+        absent = ("PulltraceExporterAbsent", "PulltraceAggregatorAbsent")
+        self.monitoring.until(lambda: not self.monitoring.prometheus.query('ALERTS{alertname=~"Pulltrace.+Absent"}'))
+        self.monitoring.wait_resolved(*absent)
+        self.monitoring.hook.forget()
 
     def _intents(self) -> Path:
         """The folder in which a kubelet keeps what it is about to pull: the image of the pod that waits in line."""
