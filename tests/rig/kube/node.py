@@ -1,0 +1,263 @@
+"""A node: a containerd and a kubelet that find each other where they do on any machine, in a mount namespace."""
+
+import json
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from rig import mounts
+from rig.kube import addresses as at
+from rig.kube.control_plane import ClusterFailed, ControlPlane
+from rig.kube.enclosure import Enclosure
+
+PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
+OWN = ("run", "var/lib", "var/log")
+"""Folders that each node has for itself; the rest is the machine's."""
+HOLD = """\
+set -e
+root=$0
+for name in "$@"; do mount --bind "$root/$name" "/$name"; done
+mount --make-rshared /
+touch "$root/ready"
+exec tail -f "$root/ready"
+"""
+CONTAINERD = Template("""\
+version = 3
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.blockfile",
+  "io.containerd.snapshotter.v1.erofs", "io.containerd.tracing.processor.v1.otlp"]
+
+[grpc]
+  address = "/run/containerd/containerd.sock"
+
+[plugins."io.containerd.internal.v1.opt"]
+  path = "/var/lib/containerd-opt"
+
+[plugins."io.containerd.cri.v1.images"]
+  snapshotter = "$snapshotter"
+  [plugins."io.containerd.cri.v1.images".pinned_images]
+    sandbox = "$sandbox"
+  [plugins."io.containerd.cri.v1.images".registry]
+    config_path = "$certs"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+  [plugins."io.containerd.cri.v1.runtime".cni]
+    bin_dirs = ["$cni"]
+    conf_dir = "$home/cni"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+    runtime_type = "io.containerd.runc.v2"
+    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+      BinaryName = "$runc"
+
+[plugins."io.containerd.transfer.v1.local"]
+  config_path = "$certs"
+  [[plugins."io.containerd.transfer.v1.local".unpack_config]]
+    platform = "linux/amd64"
+    snapshotter = "$snapshotter"
+""")
+KUBELET: dict[str, Any] = {
+    "apiVersion": "kubelet.config.k8s.io/v1beta1",
+    "kind": "KubeletConfiguration",
+    "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
+    "authorization": {"mode": "Webhook"},
+    "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
+    "clusterDNS": [at.DNS_SERVICE],
+    "clusterDomain": at.DOMAIN,
+    "healthzPort": 0,
+    "failSwapOn": False,
+    "failCgroupV1": False,
+    "cgroupDriver": "cgroupfs",
+    "enforceNodeAllocatable": ["none"],
+    "makeIPTablesUtilChains": False,
+    "evictionHard": {
+        "imagefs.available": "0%",
+        "memory.available": "0%",
+        "nodefs.available": "0%",
+        "nodefs.inodesFree": "0%",
+    },
+    "imageGCHighThresholdPercent": 100,
+    "staticPodPath": "/var/lib/static-pods",
+    "volumePluginDir": "/var/lib/kubelet/plugins-exec",
+    "fileCheckFrequency": "1s",
+    "nodeStatusUpdateFrequency": "5s",
+    "logging": {"verbosity": 2},
+}
+ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
+START_TIMEOUT = 60.0
+PAUSE = 0.05
+CGROUPS = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True, slots=True)
+class NodeSettings:
+    """What one node has different from the others."""
+
+    containerd: str = "containerd-2.4"
+    """Name of the part."""
+    kubelet: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of its configuration."""
+
+
+class Node:
+    """Joins the cluster as a kubelet does, with the rights of its node and no more."""
+
+    def __init__(
+        self,
+        number: int,
+        plane: ControlPlane,
+        programs: Mapping[str, Path],
+        kubernetes: str,
+        certs: Path,
+        settings: NodeSettings,
+    ) -> None:
+        self.number = number
+        self.name = f"node-{number}"
+        self.address = at.node_address(number)
+        self.settings = settings
+        self.home = plane.enclosure.folder / self.name
+        self._plane = plane
+        self._programs = programs
+        self._kubernetes = kubernetes
+        self._certs = certs
+        self._within: tuple[str, ...] = ()
+
+    @property
+    def enclosure(self) -> Enclosure:
+        return self._plane.enclosure
+
+    @property
+    def socket(self) -> Path:
+        """containerd's, as seen from outside."""
+        return self.home / "run/containerd/containerd.sock"
+
+    @property
+    def intents(self) -> Path:
+        """The folder in which the kubelet keeps what it is about to pull, as seen from outside."""
+        return self.home / "var/lib/kubelet/image_manager/pulling"
+
+    @property
+    def static_pods(self) -> Path:
+        """The folder whose manifests the kubelet runs."""
+        return self.home / "var/lib/static-pods"
+
+    def start(self) -> None:
+        """Make its namespace and start both daemons; it becomes ready by itself."""
+        for name in (*OWN, "run/containerd", "var/lib/static-pods", "cni"):
+            (self.home / name).mkdir(parents=True, exist_ok=True)
+        self.enclosure.run(["ip", "address", "add", f"{self.address}/{at.NODE_NETWORK}", "dev", "nodes"])
+        hold: list[str | Path] = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLD, self.home, *OWN]
+        pid = self.enclosure.start(f"{self.name}-mounts", hold)
+        self._within = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--")
+        self._wait((self.home / "ready").exists, f"{self.name}-mounts")
+        self._write_containerd()
+        self._write_kubelet()
+        _make_cgroup(Path(self.enclosure.cgroup, self.name))
+        self.start_containerd()
+        self.start_kubelet()
+
+    def start_containerd(self) -> None:
+        """Start it and wait for its socket to answer."""
+        folder = self._programs[self.settings.containerd]
+        environment = {"PATH": f"{folder}:{self._programs['runc']}:/usr/sbin:/usr/bin:/sbin:/bin"}
+        daemon = f"{self.name}-containerd"
+        self.enclosure.start(
+            daemon, [*self._within, folder / "containerd", "--config", self.home / "containerd.toml"], environment
+        )
+        self._wait(self.socket.is_socket, daemon)
+
+    def stop_containerd(self, number: int = signal.SIGTERM) -> None:
+        """End it; its containers go on."""
+        self.enclosure.end(f"{self.name}-containerd", number)
+        self.socket.unlink(missing_ok=True)
+
+    def start_kubelet(self) -> None:
+        """Start it; it needs a moment to be ready."""
+        words: list[str | Path] = [
+            self._programs[self._kubernetes] / "kubelet",
+            f"--config={self.home / 'kubelet.json'}",
+            f"--kubeconfig={self.enclosure.folder / f'{self.name}.kubeconfig'}",
+            f"--hostname-override={self.name}",
+            f"--node-ip={self.address}",
+            "--root-dir=/var/lib/kubelet",
+            "--cert-dir=/var/lib/kubelet/pki",
+        ]
+        path = "/usr/sbin:/usr/bin:/sbin:/bin"
+        self.enclosure.start(f"{self.name}-kubelet", [*self._within, *words], {**ENVIRONMENT, "PATH": path})
+
+    def stop_kubelet(self, number: int = signal.SIGTERM) -> None:
+        """End it; its pods go on."""
+        self.enclosure.end(f"{self.name}-kubelet", number)
+
+    def ctr(self, *words: str) -> str:
+        """Run `ctr` in the kubelet's namespace of containerd."""
+        program = self._programs[self.settings.containerd] / "ctr"
+        return self.enclosure.run([*self._within, program, "--namespace", "k8s.io", *words])
+
+    def _write_containerd(self) -> None:
+        text = CONTAINERD.substitute(
+            snapshotter=mounts.snapshotter(self.home),
+            sandbox=PAUSE_IMAGE,
+            certs=self._certs,
+            cni=self._programs["cni"],
+            home=self.home,
+            runc=self._programs["runc"] / "runc",
+        )
+        (self.home / "containerd.toml").write_text(text)
+        ranges = {"type": "host-local", "ranges": [[{"subnet": at.pod_network(self.number)}]]}
+        # A pod has a cable of its own to its node: everything is routed, so that services and policies always hold.
+        plugin = {
+            "type": "ptp",
+            "ipMasq": False,
+            "ipam": {**ranges, "dataDir": str(self.home / "addresses"), "routes": [{"dst": "0.0.0.0/0"}]},
+        }
+        network = {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}
+        (self.home / "cni/10-pods.conflist").write_text(json.dumps(network))
+
+    def _write_kubelet(self) -> None:
+        authority = self._plane.authority
+        user = authority.issue(self.name, f"system:node:{self.name}", ["system:nodes"])
+        server = authority.issue(f"{self.name}-server", self.name, hosts=[self.name, self.address])
+        self._plane.kubeconfig(self.name, user)
+        resolver = self.home / "resolv.conf"
+        resolver.write_text("")
+        config = {
+            **KUBELET,
+            "address": self.address,
+            "authentication": {**KUBELET["authentication"], "x509": {"clientCAFile": str(authority.file)}},
+            "tlsCertFile": str(server.certificate),
+            "tlsPrivateKeyFile": str(server.key),
+            "cgroupRoot": f"/{self.enclosure.cgroup}/{self.name}",
+            "resolvConf": str(resolver),
+            **self.settings.kubelet,
+        }
+        (self.home / "kubelet.json").write_text(json.dumps(config))
+
+    def _wait(self, condition: Callable[[], bool], daemon: str) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not condition():
+            if self.enclosure.status(daemon) is not None or time.monotonic() > deadline:
+                raise ClusterFailed(f"{daemon} did not come up: {self.enclosure.tail(daemon)}")
+            time.sleep(PAUSE)
+
+
+def _make_cgroup(path: Path) -> None:
+    """Make it in each hierarchy, able to hold processes: in `cpuset` of version 1 an empty group takes none."""
+    for hierarchy in [CGROUPS, *CGROUPS.iterdir()]:
+        if not (hierarchy / "cgroup.procs").exists():
+            continue
+        for depth in range(1, len(path.parts) + 1):
+            group = hierarchy.joinpath(*path.parts[:depth])
+            group.mkdir(exist_ok=True)
+            for name in ("cpuset.cpus", "cpuset.mems"):
+                if (group / name).exists() and (group.parent / name).exists():
+                    (group / name).write_text((group.parent / name).read_text())
+            if (controllers := group / "cgroup.controllers").exists() and depth < len(path.parts):
+                enabled = " ".join(f"+{name}" for name in controllers.read_text().split())
+                (group / "cgroup.subtree_control").write_text(enabled)

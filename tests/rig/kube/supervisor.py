@@ -1,0 +1,201 @@
+"""Holds the cluster's namespaces and processes, and ends them all when its standard input closes.
+
+It is a program of its own, `python supervisor.py FOLDER CGROUP`, and uses the standard library only. The process that
+is started waits; a child of it is process 1 of new network, mount and process namespaces, and does what it is asked in
+lines of JSON. When the test run ends, however it does, the pipe closes, process 1 ends, and the kernel ends every
+process and every mount with it. The waiting one then removes the control groups and the folder.
+"""
+
+import contextlib
+import ctypes
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+NEW_NAMESPACES = 0x40000000 | 0x00020000 | 0x20000000  # network, mount, process
+CGROUPS = Path("/sys/fs/cgroup")
+REMOVAL_TIMEOUT = 30.0
+# A kubelet sets these for the whole machine unless it finds them so.
+KERNEL = {
+    "vm/overcommit_memory": "1",
+    "vm/panic_on_oom": "0",
+    "kernel/panic": "10",
+    "kernel/panic_on_oops": "1",
+    "kernel/keys/root_maxkeys": "1000000",
+    "kernel/keys/root_maxbytes": "25000000",
+}
+
+
+def main(folder: Path, cgroup: str) -> int:
+    """Wait for the end of the cluster and remove what outlives processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    middle = os.fork()
+    if middle == 0:
+        os._exit(_hold(folder))
+    os.waitpid(middle, 0)
+    remove_cgroups(cgroup)
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def _hold(folder: Path) -> int:
+    if ctypes.CDLL(None, use_errno=True).unshare(NEW_NAMESPACES):
+        error = ctypes.get_errno()
+        _say({"error": f"no namespaces: {os.strerror(error)}"})
+        return 1
+    first = os.fork()
+    if first == 0:
+        status = 1
+        try:
+            status = _serve(folder)
+        finally:
+            os._exit(status)
+    _say({"init": first})
+    os.close(1)  # so that a reader sees the end when process 1 is gone
+    os.waitpid(first, 0)
+    return 0
+
+
+def _serve(folder: Path) -> int:
+    _set_up(folder)
+    processes = Processes()
+    threading.Thread(target=processes.reap, daemon=True).start()
+    for line in sys.stdin:
+        threading.Thread(target=_answer, args=(processes, json.loads(line)), daemon=True).start()
+    return 0
+
+
+def _answer(processes: "Processes", request: dict[str, Any]) -> None:
+    do = getattr(processes, request.pop("do"))
+    number = request.pop("number")
+    try:
+        result = do(**request)
+    except Exception as error:  # noqa: BLE001 - told to the one who asked
+        _say({"number": number, "error": f"{type(error).__name__}: {error}"})
+    else:
+        _say({"number": number, "result": result})
+
+
+_saying = threading.Lock()
+
+
+def _say(message: dict[str, Any]) -> None:
+    with _saying:
+        os.write(1, json.dumps(message).encode() + b"\n")
+
+
+def _set_up(folder: Path) -> None:
+    subprocess.run(["mount", "--make-rprivate", "/"], check=True)
+    subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    values = folder / "sysctl"
+    values.mkdir()
+    for name, value in KERNEL.items():
+        if (target := Path("/proc/sys", name)).exists():
+            masked = values / name.replace("/", ".")
+            masked.write_text(value)
+            subprocess.run(["mount", "--bind", masked, target], check=True)
+
+
+class Processes:
+    """What runs in the namespaces, by name."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._commands: set[int] = set()
+        self._lock = threading.Lock()
+
+    def start(self, name: str, command: list[str], log: str, environment: dict[str, str]) -> int:
+        """Start a daemon; its process id in these namespaces."""
+        with open(log, "ab") as output, self._lock:  # noqa: PTH123
+            self._running[name] = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **environment},
+                start_new_session=True,
+            )
+            return self._running[name].pid
+
+    def signal(self, name: str, which: int) -> None:
+        """Send a daemon a signal."""
+        self._running[name].send_signal(which)
+
+    def status(self, name: str) -> int | None:
+        """What a daemon ended with; None while it runs."""
+        return self._running[name].poll()
+
+    def wait(self, name: str, timeout: float) -> int:
+        """The same once it has ended."""
+        return self._running[name].wait(timeout)
+
+    def run(self, command: list[str], timeout: float, environment: dict[str, str], text: str) -> dict[str, Any]:
+        """Run a command to its end."""
+        with self._lock:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **environment},
+                text=True,
+            )
+            self._commands.add(process.pid)
+        try:
+            output, complaint = process.communicate(text, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            raise
+        finally:
+            self._commands.discard(process.pid)
+        return {"status": process.returncode, "output": output, "complaint": complaint}
+
+    def reap(self) -> None:
+        """Bury orphans for ever, as process 1 has to."""
+        while True:
+            time.sleep(1)
+            with self._lock:
+                own = {process.pid for process in self._running.values()} | self._commands
+                for pid in _zombies():
+                    if pid not in own:
+                        with contextlib.suppress(ChildProcessError):
+                            os.waitpid(pid, os.WNOHANG)
+
+
+def _zombies() -> Iterator[int]:
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            if state == "Z" and parent == "1":
+                yield int(path.parent.name)
+
+
+def remove_cgroups(name: str) -> None:
+    """Remove the control groups of this name and all below them, in every hierarchy."""
+    deadline = time.monotonic() + REMOVAL_TIMEOUT
+    roots = [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]
+    while roots := [root for root in roots if not _removed(root)]:
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.1)
+
+
+def _removed(root: Path) -> bool:
+    for folder, _, _ in os.walk(root, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
+    return not root.exists()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2]))
