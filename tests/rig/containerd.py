@@ -23,9 +23,12 @@ from pulltrace_exporter.containerd.api import (
 from rig import debian, mounts
 from rig.containerd_config import Folders, Settings, config, plain_http
 from rig.cri import runtime_pb2, runtime_pb2_grpc
+from rig.kube import build, parts
 from rig.node import PullFailed
 from rig.processes import Process, run
 
+VERSIONS = (*debian.CONTAINERD, *sorted(parts.CONTAINERD))
+"""Debian's, and those that are built from their modules."""
 NAMESPACE = "k8s.io"
 METADATA = (("containerd-namespace", NAMESPACE),)
 PULL_LEASES = 'labels."containerd.io/gc.expire"'
@@ -87,7 +90,7 @@ class RealContainerd:
         if len(str(self.socket)) > LONGEST_SOCKET_PATH:
             raise NodeFailed(f"{self.socket}: longer than {LONGEST_SOCKET_PATH} characters, too long for a socket")
         self._within = within
-        self._programs = debian.unpacked(debian.CONTAINERD[label]) / "usr/bin"
+        self._programs = program_folder(label)
         self._clients: list[Process] = []
         self._numbers = count()
         self._process: Process | None = None
@@ -271,16 +274,23 @@ class RealContainerd:
         return self._process.tail() if self._process else ""
 
 
+def program_folder(label: str) -> Path:
+    """Where containerd, its shim and ctr of this version are; raises PackageUnavailable or BuildUnavailable."""
+    if package := debian.CONTAINERD.get(label):
+        return debian.unpacked(package) / "usr/bin"
+    return build.built(parts.CONTAINERD[label])
+
+
 def available() -> dict[str, str]:
     """For each version that tests run on, why it cannot be had here; an empty text when it can."""
-    return {label: _reason(package) for label, package in debian.CONTAINERD.items()}
+    return {label: _reason(label) for label in VERSIONS}
 
 
-def _reason(package: debian.Package) -> str:
+def _reason(label: str) -> str:
     if os.geteuid() != 0:
         return "containerd needs root"
     try:
-        debian.unpacked(package)
-    except debian.PackageUnavailable as error:
+        program_folder(label)
+    except (debian.PackageUnavailable, build.BuildUnavailable) as error:
         return str(error)
     return ""

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from rig import needs
-from rig.containerd import RealContainerd
+from rig.containerd import VERSIONS, RealContainerd
 from rig.containerd_config import Settings
-from rig.debian import CONTAINERD
 from rig.node import Node
 from rig.node_setup import NodeSetup, Stalled, node_setup, stalled_pull
 from rig.standin import V2_1, StandIn
@@ -19,7 +18,7 @@ from rig.standin import V2_1, StandIn
 STANDIN = "standin"
 NODES = [
     pytest.param(STANDIN, marks=pytest.mark.contract),
-    *(pytest.param(label, id=f"containerd-{label}", marks=pytest.mark.integration) for label in CONTAINERD),
+    *(pytest.param(label, id=f"containerd-{label}", marks=pytest.mark.integration) for label in VERSIONS),
 ]
 SELDOM = Settings(gc_interval=3600)
 """What a failed attempt leaves is there for the next one, as on a node where collections take their time."""

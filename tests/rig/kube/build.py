@@ -59,6 +59,13 @@ def programs(part: Part) -> Path:
     return target
 
 
+def built(part: Part) -> Path:
+    """The folder of the programs in the cache; raises BuildUnavailable where they were not built: no test builds."""
+    if not is_cached(part):
+        raise BuildUnavailable(f"{part.name} {part.version}: not built; `make packages` builds it")
+    return programs(part)
+
+
 def is_cached(part: Part) -> bool:
     """Whether the programs are there; raises BuildUnavailable where no Go is."""
     return (home() / f"{part.name}-{part.version}-{part.key(_toolchain(part).version)}").is_dir()
@@ -96,7 +103,15 @@ def _build(part: Part, go: Toolchain, target: Path) -> None:
             _only(result).rename(result / part.rename)
         for other in part.names:
             (result / other).symlink_to(part.rename)
+        if part.data:
+            shutil.copytree(_module_folder(part, go, work) / part.data, result / "data")
         result.rename(target)
+
+
+def _module_folder(part: Part, go: Toolchain, work: Path) -> Path:
+    command = [str(go.program), "list", "-m", "-f", "{{.Dir}}", part.module]
+    found = subprocess.run(command, cwd=work / "source", env=go.environment, capture_output=True, text=True, check=True)
+    return Path(found.stdout.strip())
 
 
 def _only(folder: Path) -> Path:

@@ -87,6 +87,7 @@ class Cluster:
         self._closing.callback(self.registry.close)
         enter(self.enclosure)
         kubernetes = f"kubernetes-{settings.kubernetes}"
+        self.kubernetes_programs = self.programs[kubernetes]
         self.plane = ControlPlane(self.enclosure, self.programs, kubernetes)
         self.plane.start()
         self.kubeconfig = self.plane.kubeconfig("admin", self.plane.admin, outside=True)

@@ -32,6 +32,8 @@ class Part:
     rename: str = ""
     """Name of the first program where its package's last word says nothing."""
     cgo: bool = False
+    data: str = ""
+    """A folder of the module that is kept beside the programs, as `data`."""
     estimate: str = "1 min"
     """How long two cores need when nothing of it was compiled before."""
 
@@ -69,7 +71,8 @@ class Part:
 
     def key(self, go_version: str) -> str:
         """Twelve hexadecimal digits that change when the programs may."""
-        digest = hashlib.sha256(repr((self, self.filled_ldflags, go_version)).encode())
+        options = (self.tags, self.filled_ldflags, self.names, self.rename, self.cgo, self.data)
+        digest = hashlib.sha256(repr((self.packages, options, go_version)).encode())
         for path in self.files:
             digest.update(path.read_bytes())
         return digest.hexdigest()[:12]
@@ -133,14 +136,9 @@ OPERATOR = Part(
     OPERATOR_MODULE,
     (f"{OPERATOR_MODULE}/cmd/operator", f"{OPERATOR_MODULE}/cmd/prometheus-config-reloader"),
     ldflags=("-X=github.com/prometheus/common/version.Version={version}",),
+    data="example/prometheus-operator-crd",
     estimate="2 min",
 )
-NETWORK_POLICIES = Part(
-    "network-policies",
-    "sigs.k8s.io/kube-network-policies",
-    ("sigs.k8s.io/kube-network-policies/cmd",),
-    rename="kube-network-policies",
-)
 EVERYTHING = (
-    *KUBERNETES.values(), *CONTAINERD.values(), RUNC, ETCD, CNI, COREDNS, *HELM.values(), OPERATOR, NETWORK_POLICIES,
+    *KUBERNETES.values(), *CONTAINERD.values(), RUNC, ETCD, CNI, COREDNS, *HELM.values(), OPERATOR,
 )  # fmt: skip

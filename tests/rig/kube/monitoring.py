@@ -1,0 +1,149 @@
+"""What kube-prometheus-stack brings: the operator, a Prometheus and an Alertmanager that select by its label."""
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from rig.kube.api import Api, Object, is_ready, wait_for
+
+NAMESPACE = "monitoring"
+RELEASE = "kube-prometheus-stack"
+"""Name of the stack's release: what monitors and rules have to bear as label `release`."""
+SELECTOR = {"matchLabels": {"release": RELEASE}}
+PROMETHEUS = f"{RELEASE}-prometheus"
+ALERTMANAGER = f"{RELEASE}-alertmanager"
+RECEIVER = "http://receiver.monitoring.svc:8080/"
+READY_TIMEOUT = 180.0
+OPERATOR_RULES = [
+    {"apiGroups": ["monitoring.coreos.com"], "resources": ["*"], "verbs": ["*"]},
+    {"apiGroups": ["apps"], "resources": ["statefulsets", "daemonsets"], "verbs": ["*"]},
+    {"apiGroups": [""], "resources": ["configmaps", "secrets", "services", "services/finalizers"], "verbs": ["*"]},
+    {"apiGroups": [""], "resources": ["pods"], "verbs": ["list", "delete"]},
+    {"apiGroups": [""], "resources": ["nodes", "namespaces"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["", "events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+    {"apiGroups": ["networking.k8s.io"], "resources": ["ingresses"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["storage.k8s.io"], "resources": ["storageclasses"], "verbs": ["get"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["*"]},
+]
+PROMETHEUS_RULES = [
+    {"apiGroups": [""], "resources": ["services", "endpoints", "pods", "nodes"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
+    {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]},
+]
+ALERTMANAGER_CONFIG = {
+    "route": {"receiver": "test", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "5s"},
+    "receivers": [{"name": "test", "webhook_configs": [{"url": RECEIVER, "send_resolved": True}]}],
+}
+
+
+def install(api: Api, programs: Mapping[str, Path], images: Mapping[str, str]) -> None:
+    """Bring all of it and wait until it runs. `images` are references by the last part of their repository."""
+    folder = programs["prometheus-operator"] / "data"
+    for path in sorted(folder.glob("*.yaml")):
+        api.apply(yaml.load(path.read_text(), yaml.CSafeLoader))
+    api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    api.apply(*_account("operator", OPERATOR_RULES), *_account("prometheus", PROMETHEUS_RULES))
+    api.apply(_operator(images))
+    wait_for(lambda: api.get("/apis/monitoring.coreos.com/v1"), "the operator's kinds")
+    api.apply(_alertmanager_config(), *_stack(images))
+
+
+def wait_ready(api: Api) -> None:
+    """Return when Prometheus and Alertmanager run."""
+    for name in (PROMETHEUS, ALERTMANAGER):
+        pod = f"{name.removeprefix(f'{RELEASE}-')}-{name}-0"
+        wait_for(partial(_is_up, api, pod), f"{pod} ready", READY_TIMEOUT)
+
+
+def _is_up(api: Api, pod: str) -> bool:
+    found = api.find({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": NAMESPACE}})
+    return bool(found and is_ready(found))
+
+
+def _account(name: str, rules: list[Object]) -> Iterator[Object]:
+    full = f"{RELEASE}-{name}"
+    group = "rbac.authorization.k8s.io"
+    yield {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": full, "namespace": NAMESPACE}}
+    yield {"apiVersion": f"{group}/v1", "kind": "ClusterRole", "metadata": {"name": full}, "rules": rules}
+    yield {
+        "apiVersion": f"{group}/v1",
+        "kind": "ClusterRoleBinding",
+        "metadata": {"name": full},
+        "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": full},
+        "subjects": [{"kind": "ServiceAccount", "name": full, "namespace": NAMESPACE}],
+    }
+
+
+def _operator(images: Mapping[str, str]) -> Object:
+    labels = {"app.kubernetes.io/name": "prometheus-operator"}
+    container = {
+        "name": "operator",
+        "image": images["prometheus-operator"],
+        "args": [
+            f"--prometheus-config-reloader={images['prometheus-config-reloader']}",
+            "--config-reloader-cpu-request=0",
+            "--config-reloader-memory-request=0",
+        ],
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": f"{RELEASE}-operator", "namespace": NAMESPACE},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"serviceAccountName": f"{RELEASE}-operator", "containers": [container]},
+            },
+        },
+    }
+
+
+def _alertmanager_config() -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": f"alertmanager-{ALERTMANAGER}", "namespace": NAMESPACE},
+        "stringData": {"alertmanager.yaml": yaml.safe_dump(ALERTMANAGER_CONFIG)},
+    }
+
+
+def _stack(images: Mapping[str, str]) -> Iterator[Object]:
+    user = {"runAsUser": 1000, "runAsNonRoot": True, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}}
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "Prometheus",
+        "metadata": {"name": PROMETHEUS, "namespace": NAMESPACE},
+        "spec": {
+            "image": images["prometheus"],
+            "version": "v3.5.0",
+            "replicas": 1,
+            "serviceAccountName": f"{RELEASE}-prometheus",
+            "securityContext": user,
+            "podMonitorSelector": SELECTOR,
+            "serviceMonitorSelector": SELECTOR,
+            "ruleSelector": SELECTOR,
+            "podMonitorNamespaceSelector": {},
+            "serviceMonitorNamespaceSelector": {},
+            "ruleNamespaceSelector": {},
+            "scrapeInterval": "10s",
+            "evaluationInterval": "10s",
+            "alerting": {
+                "alertmanagers": [{"namespace": NAMESPACE, "name": "alertmanager-operated", "port": "web"}],
+            },
+        },
+    }
+    yield {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "Alertmanager",
+        "metadata": {"name": ALERTMANAGER, "namespace": NAMESPACE},
+        "spec": {
+            "image": images["alertmanager"],
+            "version": "v0.28.0",
+            "replicas": 1,
+            "securityContext": user,
+        },
+    }

@@ -1,0 +1,117 @@
+"""The cluster as its users have it: beside kube-prometheus-stack's operator, with Pulltrace installed as README says."""
+
+import os
+import re
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from rig.kube import build, images, monitoring, parts
+from rig.kube.api import Object, is_ready, wait_for
+from rig.kube.cluster import Cluster, ClusterSettings
+from rig.kube.images import CHECKOUT
+from rig.processes import CommandFailed
+
+NAMESPACE = "pulltrace"
+INSTALL = re.compile(r"## Install in three minutes.*?```sh\n(.*?)```", re.DOTALL)
+OURS = "ghcr.io"
+"""Where the chart has our images from, and so the others."""
+COMMAND_TIMEOUT = 300.0
+
+
+class Stack:
+    """A cluster with operator, Prometheus and Alertmanager, into which Pulltrace can be installed."""
+
+    def __init__(self, settings: ClusterSettings | None = None) -> None:
+        settings = settings or ClusterSettings()
+        self._closing = ExitStack()
+        self.helm = {major: build.programs(part) / "helm" for major, part in parts.HELM.items()}
+        programs = {parts.OPERATOR.name: build.programs(parts.OPERATOR)}
+        pushed = [*images.monitoring_images(programs), *images.own_images()]
+        try:
+            self.cluster = self._closing.enter_context(Cluster(settings))
+            self.cluster.push(pushed)
+            references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
+            monitoring.install(self.cluster.api, programs, references)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End everything. May be called twice."""
+        self._closing.close()
+
+    def shell(self, script: str, helm: int = 4, timeout: float = COMMAND_TIMEOUT) -> str:
+        """Run a script that uses kubectl and helm, in the checkout, and return its output; raises CommandFailed."""
+        home = self.cluster.enclosure.folder / "home"
+        home.mkdir(exist_ok=True)
+        folders = [self.helm[helm].parent, self.cluster.kubernetes_programs]
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "PATH": ":".join([*map(str, folders), os.environ["PATH"]]),
+            "HOME": str(home),
+        }
+        result = subprocess.run(
+            ["sh", "-e", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=CHECKOUT,
+            env=environment,
+            check=False,
+        )
+        if result.returncode:
+            raise CommandFailed(f"{script}: status {result.returncode}: {result.stderr}{result.stdout}")
+        return result.stdout
+
+    def install(self, helm: int = 4) -> str:
+        """Do what README says; the output."""
+        return self.shell(readme_commands(), helm)
+
+    def pods(self, component: str) -> list[Object]:
+        """The pods of a program that are ready."""
+        selector = f"app.kubernetes.io/name=pulltrace,app.kubernetes.io/component={component}"
+        found = self.cluster.api.pods(NAMESPACE, labelSelector=selector)
+        return [pod for pod in found if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+    def wait_installed(self, shards: int = 1) -> None:
+        """Return when every node has its exporter, and there are so many aggregators."""
+        wait_for(lambda: len(self.pods("exporter")) == len(self.cluster.nodes), "exporters ready")
+        wait_for(lambda: len(self.pods("aggregator")) == shards, "aggregators ready")
+
+    def page(self, pod: Object, port: int, path: str, **options: Any) -> requests.Response:
+        """What a pod answers to a GET."""
+        with self.cluster.enclosure.network.inside():
+            return requests.get(f"http://{pod['status']['podIP']}:{port}{path}", timeout=10, **options)
+
+
+def readme_commands() -> str:
+    """The commands under *Install in three minutes*."""
+    found = INSTALL.search((CHECKOUT / "README.md").read_text())
+    if not found:
+        raise ValueError("README.md has no block of commands under Install in three minutes")
+    return found[1]
+
+
+def reason_missing() -> str:
+    """Why there can be none here; empty where there can. Builds nothing."""
+    if os.geteuid() != 0:
+        return "a cluster needs root"
+    if not Path("/dev/kmsg").exists():
+        return "a kubelet needs /dev/kmsg"
+    try:
+        for part in (*ClusterSettings().parts, parts.OPERATOR, *parts.HELM.values()):
+            build.built(part)
+    except build.BuildUnavailable as error:
+        return str(error)
+    return ""
