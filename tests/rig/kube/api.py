@@ -1,12 +1,13 @@
 """Objects in the cluster, as an administrator writes and reads them."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import requests
-import yaml
 
 from rig.kube.certificates import Pair
 
@@ -30,6 +31,7 @@ class Api:
     def __init__(self, url: str, authority: str, pair: Pair) -> None:
         self.url = url
         self._session = requests.Session()
+        self._session.trust_env = False
         self._session.verify = authority
         self._session.cert = (str(pair.certificate), str(pair.key))
         self._resources: dict[str, dict[str, Object]] = {}
@@ -42,9 +44,13 @@ class Api:
         for item in items:
             self._call("PATCH", self.path(item), item, "application/apply-patch+yaml", **MANAGER)
 
-    def apply_text(self, text: str) -> None:
-        """The same for a YAML stream."""
-        self.apply(*(item for item in yaml.load_all(text, yaml.CSafeLoader) if item))
+    def apply_file(self, path: Path) -> None:
+        """The same for a file of one object; the server reads it, for its YAML may be newer than ours."""
+        text = path.read_text()
+        head = {key: re.search(rf"^{key}: (.+)$", text, re.MULTILINE) for key in ("apiVersion", "kind", "  name")}
+        version, kind, name = (found[1] if found else "" for found in head.values())
+        item = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
+        self._call("PATCH", self.path(item), text, "application/apply-patch+yaml", **MANAGER)
 
     def create(self, item: Mapping[str, Any]) -> Object:
         """Create an object; the server's form of it."""
@@ -113,12 +119,17 @@ class Api:
         return self._resources[group][kind]
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, content: str = "application/json", **query: str
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | str | None,
+        content: str = "application/json",
+        **query: str,
     ) -> Object:
         answer = self._session.request(
             method,
             f"{self.url}{path}",
-            data=None if body is None else json.dumps(body),
+            data=body if body is None or isinstance(body, str) else json.dumps(body),
             headers={"Content-Type": content},
             params=query,
             timeout=TIMEOUT,

@@ -122,16 +122,14 @@ class ControlPlane:
 
     def answers(self) -> bool:
         """Whether the API server is ready."""
-        try:
-            answer = requests.get(
-                f"{self.url}/readyz",
-                timeout=5,
-                verify=str(self.authority.file),
-                cert=(str(self.admin.certificate), str(self.admin.key)),
-            )
-        except requests.RequestException:
-            return False
-        return answer.ok
+        with requests.Session() as session:
+            session.trust_env = False
+            session.verify = str(self.authority.file)
+            session.cert = (str(self.admin.certificate), str(self.admin.key))
+            try:
+                return session.get(f"{self.url}/readyz", timeout=5).ok
+            except requests.RequestException:
+                return False
 
     def _network(self) -> None:
         commands = (

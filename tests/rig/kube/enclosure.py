@@ -31,7 +31,7 @@ class Enclosure:
     """Everything that is started here ends when this is closed, or when the process that made it ends in any way."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="ptk-", dir="/tmp"))
+        self.folder = Path(tempfile.mkdtemp(prefix="ptc-", dir="/tmp"))
         self.cgroup = f"pulltrace-{self.folder.name}"
         self._numbers = count()
         self._answers: dict[int, Future[Any]] = {}

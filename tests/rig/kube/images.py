@@ -107,8 +107,8 @@ FILES = ("RUN", "COPY", "WORKDIR")
 
 
 def _program(repository: str, program: Path) -> Image:
-    layer = _file_layer({program.name: program})
-    return build(repository, (layer,), tag=_version(program.parent), entrypoint=(f"/{program.name}",))
+    layer = _file_layer({f"bin/{program.name}": program})
+    return build(repository, (layer,), tag=_version(program.parent), entrypoint=(f"/bin/{program.name}",))
 
 
 def _on_base(repository: str, files: Mapping[str, Path]) -> Image:

@@ -14,7 +14,6 @@ RELEASE = "kube-prometheus-stack"
 SELECTOR = {"matchLabels": {"release": RELEASE}}
 PROMETHEUS = f"{RELEASE}-prometheus"
 ALERTMANAGER = f"{RELEASE}-alertmanager"
-RECEIVER = "http://receiver.monitoring.svc:8080/"
 READY_TIMEOUT = 180.0
 OPERATOR_RULES = [
     {"apiGroups": ["monitoring.coreos.com"], "resources": ["*"], "verbs": ["*"]},
@@ -32,22 +31,18 @@ PROMETHEUS_RULES = [
     {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]},
     {"apiGroups": [""], "resources": ["nodes/metrics"], "verbs": ["get"]},
 ]
-ALERTMANAGER_CONFIG = {
-    "route": {"receiver": "test", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "5s"},
-    "receivers": [{"name": "test", "webhook_configs": [{"url": RECEIVER, "send_resolved": True}]}],
-}
 
 
-def install(api: Api, programs: Mapping[str, Path], images: Mapping[str, str]) -> None:
-    """Bring all of it and wait until it runs. `images` are references by the last part of their repository."""
+def install(api: Api, programs: Mapping[str, Path], images: Mapping[str, str], receiver: str) -> None:
+    """Bring all of it; it comes up by itself. `images` are references by the last part of their repository."""
     folder = programs["prometheus-operator"] / "data"
     for path in sorted(folder.glob("*.yaml")):
-        api.apply(yaml.load(path.read_text(), yaml.CSafeLoader))
+        api.apply_file(path)
     api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     api.apply(*_account("operator", OPERATOR_RULES), *_account("prometheus", PROMETHEUS_RULES))
     api.apply(_operator(images))
     wait_for(lambda: api.get("/apis/monitoring.coreos.com/v1"), "the operator's kinds")
-    api.apply(_alertmanager_config(), *_stack(images))
+    api.apply(_alertmanager_config(receiver), *_stack(images))
 
 
 def wait_ready(api: Api) -> None:
@@ -102,12 +97,17 @@ def _operator(images: Mapping[str, str]) -> Object:
     }
 
 
-def _alertmanager_config() -> Object:
+def _alertmanager_config(receiver: str) -> Object:
+    hook = {"url": receiver, "send_resolved": True}
+    config = {
+        "route": {"receiver": "tests", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "5s"},
+        "receivers": [{"name": "tests", "webhook_configs": [hook]}],
+    }
     return {
         "apiVersion": "v1",
         "kind": "Secret",
         "metadata": {"name": f"alertmanager-{ALERTMANAGER}", "namespace": NAMESPACE},
-        "stringData": {"alertmanager.yaml": yaml.safe_dump(ALERTMANAGER_CONFIG)},
+        "stringData": {"alertmanager.yaml": yaml.safe_dump(config)},
     }
 
 

@@ -1,4 +1,4 @@
-"""The cluster as its users have it: beside kube-prometheus-stack's operator, with Pulltrace installed as README says."""
+"""The cluster as users have it: beside the Prometheus operator, with Pulltrace installed as README says."""
 
 import os
 import re
@@ -9,10 +9,12 @@ from typing import Any, Self
 
 import requests
 
+from rig.kube import addresses as at
 from rig.kube import build, images, monitoring, parts
 from rig.kube.api import Object, is_ready, wait_for
 from rig.kube.cluster import Cluster, ClusterSettings
 from rig.kube.images import CHECKOUT
+from rig.kube.receiver import Receiver
 from rig.processes import CommandFailed
 
 NAMESPACE = "pulltrace"
@@ -28,14 +30,15 @@ class Stack:
     def __init__(self, settings: ClusterSettings | None = None) -> None:
         settings = settings or ClusterSettings()
         self._closing = ExitStack()
-        self.helm = {major: build.programs(part) / "helm" for major, part in parts.HELM.items()}
         programs = {parts.OPERATOR.name: build.programs(parts.OPERATOR)}
         pushed = [*images.monitoring_images(programs), *images.own_images()]
         try:
             self.cluster = self._closing.enter_context(Cluster(settings))
             self.cluster.push(pushed)
             references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
-            monitoring.install(self.cluster.api, programs, references)
+            with self.cluster.enclosure.network.inside():
+                self.receiver = self._closing.enter_context(Receiver(at.GATEWAY))
+            monitoring.install(self.cluster.api, programs, references, self.receiver.url)
         except BaseException:
             self.close()
             raise
@@ -54,7 +57,7 @@ class Stack:
         """Run a script that uses kubectl and helm, in the checkout, and return its output; raises CommandFailed."""
         home = self.cluster.enclosure.folder / "home"
         home.mkdir(exist_ok=True)
-        folders = [self.helm[helm].parent, self.cluster.kubernetes_programs]
+        folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs]
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.cluster.kubeconfig),
@@ -91,8 +94,9 @@ class Stack:
 
     def page(self, pod: Object, port: int, path: str, **options: Any) -> requests.Response:
         """What a pod answers to a GET."""
-        with self.cluster.enclosure.network.inside():
-            return requests.get(f"http://{pod['status']['podIP']}:{port}{path}", timeout=10, **options)
+        with self.cluster.enclosure.network.inside(), requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"http://{pod['status']['podIP']}:{port}{path}", timeout=10, **options)
 
 
 def readme_commands() -> str:

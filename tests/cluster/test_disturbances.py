@@ -1,0 +1,133 @@
+"""A pull under way while something else ends: what is shown before, meanwhile and after."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import pytest
+
+from cluster.world import EXPORTER_PORT, MIB, REGISTRY, World
+from rig.images import Image
+from rig.kube.api import Object, wait_for
+from rig.kube.node import Node
+from rig.pacing import Stall
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+
+SIZE = 6 * MIB
+HALF = 3 * MIB
+
+
+@dataclass(frozen=True, slots=True)
+class Halfway:
+    """A pod whose image is half on its node; the registry sends no more until it is released."""
+
+    world: World
+    node: Node
+    namespace: str
+    image: Image
+    pod: Object
+    stall: Stall
+
+    @property
+    def layer(self) -> str:
+        return self.image.layers[-1].digest
+
+    def pull(self) -> Object:
+        """What the exporter says."""
+        return self.world.node_pull(self.node.name, self.image)
+
+    def wait_told(self, phase: str, timeout: float = 90) -> Object:
+        """What the aggregator says of the pod, once it is in this phase and has the pull."""
+
+        def told() -> Object | None:
+            pods = self.world.pod_pulls(self.namespace)
+            found = (each for each in pods if each["phase"] == phase)
+            return next((each for each in found if each.get("pull", {}).get("digest") == self.image.root.digest), None)
+
+        result: Object = wait_for(told, f"{self.namespace} {phase}", timeout)
+        return result
+
+    def finish(self) -> None:
+        """Let the rest come, and wait until the pod runs."""
+        self.stall.release()
+        self.world.wait_running(self.namespace)
+
+
+@contextmanager
+def halfway(world: World, number: int) -> Iterator[Halfway]:
+    node, namespace, image = world.cluster.nodes[number], world.namespace(), world.image(SIZE)
+    stall = world.cluster.registry.stall(image.layers[-1].digest, after=HALF)
+    try:
+        pod = world.pod(namespace, "waiting", image.reference(REGISTRY), nodeName=node.name)
+        half = Halfway(world, node, namespace, image, pod, stall)
+        wait_for(lambda: half.pull().get("downloadedBytes", 0) >= HALF - MIB, "half of it")
+        half.wait_told("downloading")
+        yield half
+    finally:
+        stall.release()
+
+
+def counted(world: World, node: Node) -> float:
+    return world.metric(world.exporter(node.name), EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)
+
+
+def test_a_pod_that_is_deleted_no_longer_waits_and_its_pull_goes_on(world: World) -> None:
+    with halfway(world, 0) as half:
+        world.api.delete(half.pod)
+        wait_for(lambda: not world.pod_pulls(half.namespace), "no pod waits")
+        half.stall.release()
+        wait_for(lambda: half.pull()["phase"] == "succeeded", "the end of the pull")
+
+
+def test_an_exporter_that_is_replaced_goes_on_where_the_pull_is(world: World) -> None:
+    with halfway(world, 1) as half:
+        old = world.exporter(half.node.name)
+        world.api.delete(old)
+        wait_for(lambda: world.exporter(half.node.name)["metadata"]["uid"] != old["metadata"]["uid"], "a new exporter")
+        wait_for(lambda: half.pull().get("downloadedBytes", 0) >= HALF - MIB, "the bytes that were there")
+        half.finish()
+        wait_for(lambda: half.pull()["phase"] == "succeeded", "the end of the pull")
+        # What came before it looked is not counted as fetched.
+        assert counted(world, half.node) < world.cluster.registry.sent(half.layer)
+
+
+def test_an_aggregator_that_is_replaced_knows_the_wait_at_once(world: World) -> None:
+    with halfway(world, 1) as half:
+        (old,) = world.stack.pods("aggregator")
+        world.api.delete(old)
+        wait_for(
+            lambda: [pod for pod in world.stack.pods("aggregator") if pod["metadata"]["uid"] != old["metadata"]["uid"]],
+            "a new aggregator",
+        )
+        half.wait_told("downloading")
+        half.finish()
+        half.wait_told("pulled")
+
+
+def test_a_containerd_that_is_restarted(world: World) -> None:
+    before = counted(world, world.cluster.nodes[1])
+    with halfway(world, 1) as half:
+        half.node.stop_containerd()
+        half.node.start_containerd()
+        half.finish()
+        half.wait_told("pulled")
+        assert half.pull()["phase"] == "succeeded"
+        assert half.image.layers[-1].size <= counted(world, half.node) - before <= world.sent(half.image)
+
+
+def test_a_kubelet_that_is_restarted(world: World) -> None:
+    with halfway(world, 0) as half:
+        half.node.stop_kubelet()
+        half.node.start_kubelet()
+        half.finish()
+        half.wait_told("pulled")
+
+
+def test_an_api_server_that_is_restarted(world: World) -> None:
+    with halfway(world, 0) as half:
+        world.cluster.plane.stop_api_server()
+        assert half.pull()["phase"] == "downloading"
+        world.cluster.plane.start_api_server()
+        half.finish()
+        half.wait_told("pulled")

@@ -1,0 +1,106 @@
+"""Whatever can make a node pull an image: each kind of container, each kind of workload, tag and digest."""
+
+import json
+
+import pytest
+
+from cluster.world import MIB, REGISTRY, World
+from rig.images import Image
+from rig.kube.api import Object, wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+
+
+def seen(world: World, namespace: str, kind: str, image: Image, name: str) -> Object:
+    """What the aggregator says of the image for a container of this kind, once it has matched the pull."""
+
+    def found() -> Object | None:
+        return next(
+            (
+                each
+                for each in world.pod_pulls(namespace)
+                if each["containerType"] == kind
+                and each["container"] == name
+                and each.get("pull", {}).get("digest") == image.root.digest
+            ),
+            None,
+        )
+
+    result: Object = wait_for(found, f"{kind} {name} seen", 60)
+    return result
+
+
+def test_init_container_and_container(world: World) -> None:
+    namespace, first, second = world.namespace(), world.image(2 * MIB), world.image(2 * MIB)
+    init = {"name": "prepare", "image": first.reference(REGISTRY), "command": ["/bin/busybox", "true"]}
+    world.pod(namespace, "both", second.reference(REGISTRY), initContainers=[init])
+    world.wait_running(namespace)
+    assert seen(world, namespace, "init", first, "prepare")["phase"] == "pulled"
+    assert seen(world, namespace, "container", second, "main")["phase"] == "pulled"
+
+
+def test_an_image_by_digest(world: World) -> None:
+    namespace, image = world.namespace(), world.image(2 * MIB)
+    world.pod(namespace, "by-digest", image.digest_reference(REGISTRY))
+    world.wait_running(namespace)
+    found = seen(world, namespace, "container", image, "main")
+    assert (found["phase"], found["match"]) == ("pulled", "exact")
+
+
+def test_an_image_as_volume(world: World) -> None:
+    namespace, image, volume = world.namespace(), world.image(), world.image(4 * MIB)
+    mounted = {"name": "model", "image": {"reference": volume.reference(REGISTRY)}}
+    container = {
+        "name": "main",
+        "image": image.reference(REGISTRY),
+        "volumeMounts": [{"name": "model", "mountPath": "/model"}],
+    }
+    world.pod(namespace, "with-volume", "", containers=[container], volumes=[mounted])
+    world.wait_running(namespace)
+    assert seen(world, namespace, "volume", volume, "model")["phase"] == "pulled"
+
+
+def test_an_ephemeral_container(world: World) -> None:
+    namespace, image, debug = world.namespace(), world.image(), world.image(3 * MIB)
+    pod = world.pod(namespace, "debugged", image.reference(REGISTRY))
+    world.wait_running(namespace)
+    added = {"name": "debug", "image": debug.reference(REGISTRY), "targetContainerName": "main"}
+    world.api.patch(pod, {"spec": {"ephemeralContainers": [added]}}, "ephemeralcontainers")
+    assert seen(world, namespace, "ephemeral", debug, "debug")["phase"] in ("downloading", "unpacking", "pulled")
+
+
+def test_a_static_pod(world: World) -> None:
+    namespace, image, node = world.namespace(), world.image(3 * MIB), world.cluster.nodes[0]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "static", "namespace": namespace},
+        "spec": {
+            "containers": [{"name": "main", "image": image.reference(REGISTRY)}],
+            "terminationGracePeriodSeconds": 0,
+        },
+    }
+    manifest = node.static_pods / "static.json"
+    manifest.write_text(json.dumps(pod))
+    try:
+        assert seen(world, namespace, "container", image, "main")["node"] == node.name
+        world.wait_running(namespace)
+    finally:
+        manifest.unlink()
+
+
+def test_a_cron_job(world: World) -> None:
+    namespace, image = world.namespace(), world.image(2 * MIB)
+    container = {"name": "main", "image": image.reference(REGISTRY), "command": ["/bin/busybox", "true"]}
+    job = {"template": {"spec": {"containers": [container], "restartPolicy": "Never"}}}
+    cron = {
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "nightly", "namespace": namespace},
+        "spec": {"schedule": "* * * * *", "jobTemplate": {"spec": job}},
+    }
+    world.api.apply(cron)
+    name = {"namespace": namespace, "name": "manually"}
+    world.api.create({"apiVersion": "batch/v1", "kind": "Job", "metadata": name, "spec": job})
+    assert seen(world, namespace, "container", image, "main")["phase"] in ("downloading", "unpacking", "pulled")
+    world.api.delete(cron)

@@ -1,0 +1,68 @@
+"""The kubelet's queue: its folder of intents, what the exporter shows of it, and what the aggregator says of pods."""
+
+import json
+
+import pytest
+
+from cluster.world import MIB, REGISTRY, World
+from rig.kube.api import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+
+SERIAL = 0
+"""This node pulls one image at a time."""
+
+
+def test_the_queue_is_the_kubelets_folder(world: World) -> None:
+    node = world.cluster.nodes[SERIAL]
+    world.stack.shell(
+        "helm upgrade pulltrace deploy/helm/pulltrace --namespace pulltrace --reuse-values --wait"
+        " --set exporter.kubeletIntents.enabled=true"
+    )
+    try:
+        world.stack.wait_installed()
+        namespace, first = world.namespace(), world.image(6 * MIB)
+        stall = world.cluster.registry.stall(first.layers[-1].digest, after=2 * MIB)
+        world.pod(namespace, "first", first.reference(REGISTRY), nodeName=node.name)
+        wait_for(lambda: world.node_pull(node.name, first).get("phase") == "downloading", "the first pull")
+        others = [world.image() for _ in range(3)]
+        for number, image in enumerate(others):
+            world.pod(namespace, f"behind-{number}", image.reference(REGISTRY), nodeName=node.name)
+        behind = {image.reference(REGISTRY) for image in others}
+
+        def queued() -> bool:
+            shown = {each["reference"] for each in world.node_pulls(node.name)["queued"]}
+            return shown == behind
+
+        wait_for(queued, "the queue shown")
+        intents = {json.loads(path.read_text())["image"] for path in node.intents.glob("sha256-*")}
+        assert intents == {*behind, first.reference(REGISTRY)}
+
+        def told() -> set[tuple[str, str]]:
+            pods = world.pod_pulls(namespace)
+            return {(pod["phase"], pod["behind"]) for pod in pods if pod["image"] in behind}
+
+        wait_for(lambda: told() == {("queued", first.reference(REGISTRY))}, "the pods told as queued")
+        stall.release()
+        world.wait_running(namespace, 4)
+        assert not list(node.intents.glob("sha256-*"))
+        wait_for(lambda: world.node_pulls(node.name)["queued"] == [], "the queue empty")
+    finally:
+        world.stack.shell("helm rollback pulltrace 1 --namespace pulltrace --wait")
+        world.stack.wait_installed()
+
+
+def test_a_parallel_kubelet_lets_nobody_wait(world: World) -> None:
+    node = world.cluster.nodes[-1]
+    namespace, slow, quick = world.namespace(), world.image(6 * MIB), world.image()
+    stall = world.cluster.registry.stall(slow.layers[-1].digest, after=2 * MIB)
+    try:
+        world.pod(namespace, "slow", slow.reference(REGISTRY), nodeName=node.name)
+        wait_for(lambda: world.node_pull(node.name, slow).get("phase") == "downloading", "the slow pull")
+        world.pod(namespace, "quick", quick.reference(REGISTRY), nodeName=node.name)
+        world.wait_running(namespace)
+    finally:
+        stall.release()
+    world.wait_running(namespace, 2)
+    waits = {each.image: each for each in world.pulled(namespace)}
+    assert waits[quick.reference(REGISTRY)].including_waiting < waits[slow.reference(REGISTRY)].took

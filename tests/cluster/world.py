@@ -1,0 +1,187 @@
+"""What tests ask of the cluster: images, pods, and what each side says of a pull."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+import requests
+
+from rig.images import Image
+from rig.kube import monitoring
+from rig.kube.api import Object, wait_for
+from rig.kube.stack import NAMESPACE, Stack
+from rig.kubernetes.runnable import runnable
+
+REGISTRY = "registry.example"
+EXPORTER_PORT, AGGREGATOR_PORT = 10301, 10302
+SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
+LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+PULLED = re.compile(
+    r'Successfully pulled image "(?P<image>[^"]+)" in (?P<took>\S+) \((?P<waited>\S+) including waiting'
+)
+DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs)")
+UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000001}
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What the kubelet says of a pull that succeeded; in seconds."""
+
+    image: str
+    took: float
+    including_waiting: float
+
+
+class World:
+    """The cluster, and the tests' own namespaces in it."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.cluster = stack.cluster
+        self.api = stack.cluster.api
+        self._numbers = count(1)
+        self.prometheus = Service(stack, "prometheus", 9090)
+        self.alertmanager = Service(stack, "alertmanager", 9093)
+        stack.wait_installed()
+
+    def namespace(self) -> str:
+        """A new one, with nothing in it but its service account."""
+        name = f"test-{next(self._numbers)}"
+        self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        account = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": "default", "namespace": name},
+        }
+        wait_for(lambda: self.api.find(account), f"service account of {name}")
+        return name
+
+    def image(self, *sizes: int, tag: str = "v1") -> Image:
+        """A new image that runs, with layers of these sizes on top of a common one."""
+        made = runnable(f"team/app-{next(self._numbers)}", sizes or (MIB,), tag=tag)
+        return self.cluster.registry.push(made)
+
+    def sent(self, image: Image) -> int:
+        """Bytes of the image, its manifests included, that the registry has sent so far to whomever."""
+        return sum(self.cluster.registry.sent(blob.digest) for blob in image.blobs)
+
+    def pod(self, namespace: str, name: str, image: str, **spec: Any) -> Object:
+        """Create a pod of one container."""
+        container = {"name": "main", "image": image}
+        return self.api.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"containers": [container], "terminationGracePeriodSeconds": 0, **spec},
+            }
+        )
+
+    def wait_running(self, namespace: str, number: int = 1, timeout: float = 90) -> list[Object]:
+        """The pods of the namespace once so many of them run."""
+
+        def running() -> list[Object]:
+            pods = [pod for pod in self.api.pods(namespace) if pod["status"].get("phase") == "Running"]
+            return pods if len(pods) >= number else []
+
+        found: list[Object] = wait_for(running, f"{number} pods running in {namespace}", timeout)
+        return found
+
+    def exporter(self, node: str) -> Object:
+        """The exporter's pod on a node."""
+        found: Object = wait_for(
+            lambda: next((pod for pod in self.stack.pods("exporter") if pod["spec"]["nodeName"] == node), None),
+            f"exporter of {node}",
+        )
+        return found
+
+    def node_pulls(self, node: str) -> Object:
+        """What the exporter of a node says of its pulls."""
+        answer: Object = self.stack.page(self.exporter(node), EXPORTER_PORT, "/v1/pulls").json()
+        return answer
+
+    def node_pull(self, node: str, image: Image) -> Object:
+        """What it says of this image; empty where nothing."""
+        digest = image.root.digest
+        return next((pull for pull in self.node_pulls(node)["pulls"] if pull["digest"] == digest), {})
+
+    def pod_pulls(self, namespace: str) -> list[Object]:
+        """What the aggregator says of the pods of a namespace."""
+        pages = [
+            self.stack.page(pod, AGGREGATOR_PORT, f"/v1/pulls?namespace={namespace}").json()
+            for pod in self.stack.pods("aggregator")
+        ]
+        return [each for page in pages for each in page["pods"]]
+
+    def pulled(self, namespace: str) -> list[Pulled]:
+        """What the kubelets' events say of succeeded pulls for pods of a namespace."""
+        events = self.api.items(f"/api/v1/namespaces/{namespace}/events", fieldSelector="reason=Pulled")
+        found = (PULLED.search(event["message"]) for event in events)
+        return [Pulled(each["image"], seconds(each["took"]), seconds(each["waited"])) for each in found if each]
+
+    def kubelet_pulls(self, node: str) -> float:
+        """How many pulls the kubelet's own metrics have counted."""
+        return sum(
+            value
+            for name, _, value in samples(self.api.text(f"/api/v1/nodes/{node}/proxy/metrics"))
+            if name == "kubelet_image_pull_duration_seconds_count"
+        )
+
+    def metric(self, pod: Object, port: int, name: str, **labels: str) -> float:
+        """The sum of the samples of a program's metric that bear these labels."""
+        text = self.stack.page(pod, port, "/metrics").text
+        return sum(value for found, given, value in samples(text) if found == name and labels.items() <= given.items())
+
+
+class Service:
+    """A server of the monitoring namespace, asked over HTTP; the pod may be another one each time."""
+
+    def __init__(self, stack: Stack, kind: str, port: int) -> None:
+        self._stack = stack
+        self._kind = kind
+        self._port = port
+
+    @property
+    def pod(self) -> Object:
+        """Its pod."""
+        name = f"{self._kind}-{monitoring.RELEASE}-{self._kind}-0"
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": monitoring.NAMESPACE}}
+        found: Object = wait_for(lambda: self._stack.cluster.api.find(pod), name)
+        return found
+
+    def get(self, path: str, **params: str) -> Any:
+        """The answer's JSON."""
+        answer = self._stack.page(self.pod, self._port, path, params=params)
+        answer.raise_for_status()
+        return answer.json()
+
+    def query(self, expression: str) -> list[Object]:
+        """What Prometheus answers now."""
+        result: list[Object] = self.get("/api/v1/query", query=expression)["data"]["result"]
+        return result
+
+    def value(self, expression: str) -> float | None:
+        """The value of the only series; None where there is none."""
+        try:
+            found = self.query(expression)
+        except requests.RequestException:
+            return None
+        return float(found[0]["value"][1]) if found else None
+
+
+def samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
+    """The samples of an exposition."""
+    for line in text.splitlines():
+        if match := SAMPLE.match(line):
+            yield match["name"], dict(LABEL.findall(match["labels"] or "")), float(match["value"])
+
+
+def seconds(text: str) -> float:
+    """A Go duration."""
+    return sum(float(number) * UNITS[unit] for number, unit in DURATION.findall(text))
+
+
+__all__ = ["AGGREGATOR_PORT", "EXPORTER_PORT", "MIB", "NAMESPACE", "REGISTRY", "Pulled", "World", "seconds"]
