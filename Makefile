@@ -28,6 +28,10 @@ demo: $(VENV)/ok ## Watch a cluster's pulls, all of it stand-ins; NODE=1 one nod
 stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (root), or on stand-ins, to look around
 	@PYTHONPATH=tests:alerts:deploy $(BIN)/python -m rig.stack
 
+.PHONY: cluster
+cluster: $(VENV)/ok ## A current Kubernetes of three nodes, Prometheus, Alertmanager, the chart, and pulls to look at (root)
+	@PYTHONPATH=tests $(BIN)/python -m rig.kube
+
 .PHONY: check
 check: lint types $(VENV)/ok ## Lint, types and the tests that start nothing, in less than two minutes
 	$(BIN)/pytest -n $(JOBS) -m unit
@@ -45,7 +49,7 @@ types: $(VENV)/ok ## mypy, strict
 
 .PHONY: test
 test: lint types packages $(WHEEL_VENV)/ok $(LOWEST_VENV)/ok ## Everything, on the built wheel, with real daemons
-	TEST_THE_INSTALLED=1 $(WHEEL_VENV)/bin/pytest -n $(JOBS) --durations 10 \
+	TEST_THE_INSTALLED=1 $(WHEEL_VENV)/bin/pytest -n $(JOBS) --dist loadgroup --durations 10 \
 		--cov --cov-report term:skip-covered
 	TEST_THE_INSTALLED=1 $(LOWEST_VENV)/bin/pytest -n $(LIGHT_JOBS) -m "unit or contract" $(PROGRAMS_TESTS)
 
@@ -58,6 +62,7 @@ packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outsi
 	@PYTHONPATH=tests $(BIN)/python -m rig.npm
 	@PYTHONPATH=tests $(BIN)/python -m rig.grafana
 	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.build
+	@PYTHONPATH=tests $(BIN)/python -m rig.kube.build
 
 .PHONY: bench
 bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing

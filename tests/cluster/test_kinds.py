@@ -81,11 +81,16 @@ def test_a_static_pod(world: World) -> None:
         },
     }
     manifest = node.static_pods / "static.json"
+    # The kubelet tells the API server of it a moment after it has begun to pull.
+    stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
     manifest.write_text(json.dumps(pod))
     try:
         assert seen(world, namespace, "container", image, "main")["node"] == node.name
+        stall.release()
         world.wait_running(namespace)
+        assert seen(world, namespace, "container", image, "main")["phase"] == "pulled"
     finally:
+        stall.release()
         manifest.unlink()
 
 

@@ -96,7 +96,8 @@ class Api:
 
     def pods(self, namespace: str, **query: str) -> list[Object]:
         """Pods of a namespace."""
-        return self.items(f"/api/v1/namespaces/{namespace}/pods", **query)
+        found = self.items(f"/api/v1/namespaces/{namespace}/pods", **query)
+        return [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in found]
 
     def path(self, item: Mapping[str, Any], *, collection: bool = False) -> str:
         """Of an object, or of its collection."""

@@ -36,20 +36,24 @@ class Enclosure:
         self._numbers = count()
         self._answers: dict[int, Future[Any]] = {}
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(
-            [sys.executable, "-I", SUPERVISOR, self.folder, self.cgroup],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=(self.folder / "supervisor.log").open("wb"),
-            text=True,
-            start_new_session=True,
-        )
+        with (self.folder / "supervisor.log").open("wb") as complaints:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", SUPERVISOR, self.folder, self.cgroup],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdin
         assert self._process.stdout
-        first = json.loads(self._process.stdout.readline() or '{"error": "the supervisor ended"}')
+        self._requests, self._replies = self._process.stdin, self._process.stdout
+        first = json.loads(self._replies.readline() or '{"error": "the supervisor ended"}')
         if "init" not in first:
-            self.close()
+            self._end()
             raise EnclosureFailed(first["error"])
         self.network = Network(first["init"])
+        self._root = Path(f"/proc/{first['init']}/root")
         self._reader = threading.Thread(target=self._read, name="enclosure")
         self._reader.start()
 
@@ -58,6 +62,10 @@ class Enclosure:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def outside(self, path: Path) -> Path:
+        """Where this process finds a file that only the enclosure's mounts show."""
+        return self._root / path.relative_to("/")
 
     def start(self, name: str, command: Sequence[str | Path], environment: Mapping[str, str] | None = None) -> int:
         """Start a daemon under a name; its output goes to `<name>.log` in the folder."""
@@ -111,31 +119,31 @@ class Enclosure:
 
     def close(self) -> None:
         """End everything and wait until nothing is left. May be called twice."""
-        if self._process.stdin and not self._process.stdin.closed:
-            self._process.stdin.close()
-            self._process.wait(END_TIMEOUT)
-            if hasattr(self, "_reader"):
-                self._reader.join()
-                self.network.close()
+        if not self._requests.closed:
+            self._end()
+            self._reader.join()
+            self.network.close()
+            self._replies.close()
+
+    def _end(self) -> None:
+        self._requests.close()
+        self._process.wait(END_TIMEOUT)
 
     def _ask(self, do: str, *, patience: float = ANSWER_TIMEOUT, **request: Any) -> Any:
         number = next(self._numbers)
         future: Future[Any] = Future()
         self._answers[number] = future
         line = json.dumps({"number": number, "do": do, **request})
-        if not self._process.stdin:
-            raise EnclosureFailed("no pipe")
         with self._lock:
-            self._process.stdin.write(line + "\n")
-            self._process.stdin.flush()
+            self._requests.write(line + "\n")
+            self._requests.flush()
         answer = future.result(patience)
         if "error" in answer:
             raise EnclosureFailed(f"{do} {request.get('name') or request.get('command')}: {answer['error']}")
         return answer["result"]
 
     def _read(self) -> None:
-        assert self._process.stdout
-        for line in self._process.stdout:
+        for line in self._replies:
             answer = json.loads(line)
             self._answers.pop(answer["number"]).set_result(answer)
         for future in self._answers.values():

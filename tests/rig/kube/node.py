@@ -121,7 +121,9 @@ class Node:
         self.name = f"node-{number}"
         self.address = at.node_address(number)
         self.settings = settings
-        self.home = plane.enclosure.folder / self.name
+        self.home = plane.enclosure.folder / "nodes" / self.name
+        """As the node's own daemons see it."""
+        self._files = plane.enclosure.outside(self.home)
         self._plane = plane
         self._programs = programs
         self._kubernetes = kubernetes
@@ -135,27 +137,27 @@ class Node:
     @property
     def socket(self) -> Path:
         """containerd's, as seen from outside."""
-        return self.home / "run/containerd/containerd.sock"
+        return self._files / "run/containerd/containerd.sock"
 
     @property
     def intents(self) -> Path:
         """The folder in which the kubelet keeps what it is about to pull, as seen from outside."""
-        return self.home / "var/lib/kubelet/image_manager/pulling"
+        return self._files / "var/lib/kubelet/image_manager/pulling"
 
     @property
     def static_pods(self) -> Path:
         """The folder whose manifests the kubelet runs."""
-        return self.home / "var/lib/static-pods"
+        return self._files / "var/lib/static-pods"
 
     def start(self) -> None:
         """Make its namespace and start both daemons; it becomes ready by itself."""
         for name in (*OWN, "run/containerd", "var/lib/static-pods", "cni"):
-            (self.home / name).mkdir(parents=True, exist_ok=True)
+            (self._files / name).mkdir(parents=True, exist_ok=True)
         self.enclosure.run(["ip", "address", "add", f"{self.address}/{at.NODE_NETWORK}", "dev", "nodes"])
         hold: list[str | Path] = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLD, self.home, *OWN]
         pid = self.enclosure.start(f"{self.name}-mounts", hold)
         self._within = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--")
-        self._wait((self.home / "ready").exists, f"{self.name}-mounts")
+        self._wait((self._files / "ready").exists, f"{self.name}-mounts")
         self._write_containerd()
         self._write_kubelet()
         _make_cgroup(Path(self.enclosure.cgroup, self.name))
@@ -202,14 +204,14 @@ class Node:
 
     def _write_containerd(self) -> None:
         text = CONTAINERD.substitute(
-            snapshotter=mounts.snapshotter(self.home),
+            snapshotter=mounts.snapshotter(self.enclosure.folder),
             sandbox=PAUSE_IMAGE,
             certs=self._certs,
             cni=self._programs["cni"],
             home=self.home,
             runc=self._programs["runc"] / "runc",
         )
-        (self.home / "containerd.toml").write_text(text)
+        (self._files / "containerd.toml").write_text(text)
         ranges = {"type": "host-local", "ranges": [[{"subnet": at.pod_network(self.number)}]]}
         # A pod has a cable of its own to its node: everything is routed, so that services and policies always hold.
         plugin = {
@@ -218,15 +220,14 @@ class Node:
             "ipam": {**ranges, "dataDir": str(self.home / "addresses"), "routes": [{"dst": "0.0.0.0/0"}]},
         }
         network = {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}
-        (self.home / "cni/10-pods.conflist").write_text(json.dumps(network))
+        (self._files / "cni/10-pods.conflist").write_text(json.dumps(network))
 
     def _write_kubelet(self) -> None:
         authority = self._plane.authority
         user = authority.issue(self.name, f"system:node:{self.name}", ["system:nodes"])
         server = authority.issue(f"{self.name}-server", self.name, hosts=[self.name, self.address])
         self._plane.kubeconfig(self.name, user)
-        resolver = self.home / "resolv.conf"
-        resolver.write_text("")
+        (self._files / "resolv.conf").write_text("")
         config = {
             **KUBELET,
             "address": self.address,
@@ -234,10 +235,10 @@ class Node:
             "tlsCertFile": str(server.certificate),
             "tlsPrivateKeyFile": str(server.key),
             "cgroupRoot": f"/{self.enclosure.cgroup}/{self.name}",
-            "resolvConf": str(resolver),
+            "resolvConf": str(self.home / "resolv.conf"),
             **self.settings.kubelet,
         }
-        (self.home / "kubelet.json").write_text(json.dumps(config))
+        (self._files / "kubelet.json").write_text(json.dumps(config))
 
     def _wait(self, condition: Callable[[], bool], daemon: str) -> None:
         deadline = time.monotonic() + START_TIMEOUT

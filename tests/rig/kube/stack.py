@@ -114,7 +114,7 @@ def reason_missing() -> str:
     if not Path("/dev/kmsg").exists():
         return "a kubelet needs /dev/kmsg"
     try:
-        for part in (*ClusterSettings().parts, parts.OPERATOR, *parts.HELM.values()):
+        for part in (*ClusterSettings().parts, parts.OPERATOR, parts.HELM[4]):
             build.built(part)
     except build.BuildUnavailable as error:
         return str(error)

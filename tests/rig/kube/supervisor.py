@@ -96,6 +96,9 @@ def _set_up(folder: Path) -> None:
     subprocess.run(["mount", "--make-rprivate", "/"], check=True)
     subprocess.run(["mount", "-t", "proc", "proc", "/proc"], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # What nodes write is much, and goes with the namespace at once.
+    (folder / "nodes").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "nodes", folder / "nodes"], check=True)
     values = folder / "sysctl"
     values.mkdir()
     for name, value in KERNEL.items():
