@@ -19,10 +19,10 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
         "helm upgrade pulltrace deploy/helm/pulltrace --namespace pulltrace --reuse-values --wait"
         " --set exporter.kubeletIntents.enabled=true"
     )
+    world.stack.wait_installed()
+    namespace, first = world.namespace(), world.image(6 * MIB)
+    stall = world.cluster.registry.stall(first.layers[-1].digest, after=2 * MIB)
     try:
-        world.stack.wait_installed()
-        namespace, first = world.namespace(), world.image(6 * MIB)
-        stall = world.cluster.registry.stall(first.layers[-1].digest, after=2 * MIB)
         world.pod(namespace, "first", first.reference(REGISTRY), nodeName=node.name)
         wait_for(lambda: world.node_pull(node.name, first).get("phase") == "downloading", "the first pull")
         others = [world.image() for _ in range(3)]
@@ -43,13 +43,11 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
             return {(pod["phase"], pod["behind"]) for pod in pods if pod["image"] in behind}
 
         wait_for(lambda: told() == {("queued", first.reference(REGISTRY))}, "the pods told as queued")
-        stall.release()
-        world.wait_running(namespace, 4)
-        assert not list(node.intents.glob("sha256-*"))
-        wait_for(lambda: world.node_pulls(node.name)["queued"] == [], "the queue empty")
     finally:
-        world.stack.shell("helm rollback pulltrace 1 --namespace pulltrace --wait")
-        world.stack.wait_installed()
+        stall.release()
+    world.wait_running(namespace, 4)
+    assert not list(node.intents.glob("sha256-*"))
+    wait_for(lambda: world.node_pulls(node.name)["queued"] == [], "the queue empty")
 
 
 def test_a_parallel_kubelet_lets_nobody_wait(world: World) -> None:
