@@ -61,7 +61,6 @@ packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outsi
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian
 	@PYTHONPATH=tests $(BIN)/python -m rig.npm
 	@PYTHONPATH=tests $(BIN)/python -m rig.grafana
-	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.build
 	@PYTHONPATH=tests $(BIN)/python -m rig.kube.build
 
 .PHONY: bench

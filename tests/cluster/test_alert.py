@@ -19,7 +19,9 @@ def test_a_missing_image_is_told_to_the_receiver_by_the_pods_name(world: World) 
     try:
         namespace = world.namespace()
         world.pod(namespace, "missing", f"{REGISTRY}/team/nothing:v1")
-        wait_for(lambda: [pod["failureReason"] for pod in world.pod_pulls(namespace)] == ["not_found"], "the failure")
+        wait_for(
+            lambda: [pod.get("failureReason") for pod in world.pod_pulls(namespace)] == ["not_found"], "the failure"
+        )
 
         def told() -> list[dict[str, str]]:
             alerts = [alert["labels"] for alert in world.stack.receiver.alerts if alert["status"] == "firing"]

@@ -1,17 +1,13 @@
-"""Exporters are found through the EndpointSlices of their Service: on the fake, the real server is too old for them."""
-
-import pytest
+"""Exporters are found through the EndpointSlices of their Service."""
 
 from pulltrace_aggregator.kube import resources
-from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
 from rig.kubernetes.adapter_setup import AdapterSetup
 
 
-@pytest.mark.contract
-def test_exporters_come_change_and_go(fake_setup: AdapterSetup) -> None:
-    namespace, api = fake_setup.namespace, fake_setup.api
+def test_exporters_come_change_and_go(setup: AdapterSetup) -> None:
+    namespace, api = setup.namespace, setup.api
     first = api.create(
         objects.endpoint_slice(
             namespace,
@@ -24,7 +20,7 @@ def test_exporters_come_change_and_go(fake_setup: AdapterSetup) -> None:
         )
     )
     api.create(objects.endpoint_slice(namespace, "other-1", "other", objects.endpoint("node-1", "10.1.0.9")))
-    following = fake_setup.follow(resources.selections([namespace], (namespace, "exporter")))
+    following = setup.follow(resources.selections([namespace], (namespace, "exporter")))
     following.wait_up()
     (slice_,) = following.seen.slices.values()
     assert slice_.endpoints == (
@@ -41,42 +37,28 @@ def test_exporters_come_change_and_go(fake_setup: AdapterSetup) -> None:
     assert following.seen.of(SliceGone) == [SliceGone(namespace, "exporter-1", first["metadata"]["uid"])]
 
 
-@pytest.mark.contract
-def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_setup: AdapterSetup) -> None:
-    namespace, api = fake_setup.namespace, fake_setup.api
+def test_a_slice_that_left_unseen_is_gone_after_the_next_list(setup: AdapterSetup) -> None:
+    namespace, api = setup.namespace, setup.api
     lost = api.create(objects.endpoint_slice(namespace, "exporter-1", "exporter"))
-    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
+    following = setup.follow([resources.exporter_slices(namespace, "exporter")])
     following.wait_up()
-    fake_setup.proxy.refuse()
+    setup.proxy.refuse()
     following.wait_restarts("endpointslices", "network")
     api.delete(lost)
-    fake_setup.cluster.compact()
-    fake_setup.proxy.allow()
+    setup.cluster.compact()
+    setup.proxy.allow()
     following.seen.wait(lambda: not following.seen.slices)
     assert following.restarts("endpointslices", "expired") == 1
 
 
-@pytest.mark.contract
-def test_only_the_port_of_the_metrics_counts(fake_setup: AdapterSetup) -> None:
-    namespace, api = fake_setup.namespace, fake_setup.api
+def test_only_the_port_of_the_metrics_counts(setup: AdapterSetup) -> None:
+    namespace, api = setup.namespace, setup.api
     endpoint = objects.endpoint("node-1", "10.1.0.1")
     api.create(objects.endpoint_slice(namespace, "web", "exporter", endpoint, port="web"))
     api.create(objects.endpoint_slice(namespace, "metrics", "exporter", endpoint))
-    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
+    following = setup.follow([resources.exporter_slices(namespace, "exporter")])
     following.wait_up()
     assert {each.name: bool(each.endpoints) for each in following.seen.slices.values()} == {
         "web": False,
         "metrics": True,
     }
-
-
-@pytest.mark.parametrize("cluster", [pytest.param("real", marks=pytest.mark.integration)], indirect=True)
-def test_a_server_without_slices_is_told_so_and_the_rest_goes_on(setup: AdapterSetup) -> None:
-    following = setup.follow(resources.selections([setup.namespace], (setup.namespace, "exporter")))
-    following.wait_stage("endpointslices", Stage.REFUSED)
-    following.wait_stage("pods", Stage.WATCHING)
-    (problem,) = following.problems
-    assert problem.startswith(
-        f"the API server answers 'not found' to list endpointslices.discovery.k8s.io in namespace {setup.namespace}: "
-    )
-    following.wait(lambda: following.cluster.health.awaited == (f"endpointslices in {setup.namespace}",))

@@ -16,7 +16,7 @@ def test_a_crash_of_containerd_is_no_success_and_the_retry_is_shown(out: RealNod
     out.wait(aggregator, "web", phase="downloading", blockedBy="progressing")
     out.node.containerd.crash()
     try:
-        out.wait(aggregator, "web", blockedBy="stalled")
+        out.wait(aggregator, "web", phase="failed", blockedBy="backoff")
     finally:
         out.node.containerd.start()
     out.wait(aggregator, "web", phase="downloading", blockedBy="progressing", met=lambda entry: entry["pull"])

@@ -21,7 +21,8 @@ server = "http://{host}"
   capabilities = ["pull", "resolve"]
 """
 READY_TIMEOUT = 120.0
-SERIAL, PARALLEL = NodeSettings(), NodeSettings(kubelet={"serializeImagePulls": False, "maxParallelImagePulls": 5})
+PARALLEL = {"serializeImagePulls": False, "maxParallelImagePulls": 5}
+NODES = (NodeSettings("containerd-2.4"), NodeSettings("containerd-2.3"), NodeSettings("containerd-2.2", PARALLEL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class ClusterSettings:
     """Which Kubernetes, and what its nodes are like."""
 
     kubernetes: str = "1.37"
-    nodes: Sequence[NodeSettings] = field(default=(SERIAL, SERIAL, PARALLEL))
+    nodes: Sequence[NodeSettings] = field(default=NODES)
 
     @property
     def parts(self) -> list[parts.Part]:

@@ -18,7 +18,7 @@ from rig.kube.receiver import Receiver
 from rig.processes import CommandFailed
 
 NAMESPACE = "pulltrace"
-INSTALL = re.compile(r"## Install in three minutes.*?```sh\n(.*?)```", re.DOTALL)
+SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 OURS = "ghcr.io"
 """Where the chart has our images from, and so the others."""
 COMMAND_TIMEOUT = 300.0
@@ -100,21 +100,20 @@ class Stack:
 
 
 def readme_commands() -> str:
-    """The commands under *Install in three minutes*."""
-    found = INSTALL.search((CHECKOUT / "README.md").read_text())
-    if not found:
-        raise ValueError("README.md has no block of commands under Install in three minutes")
-    return found[1]
+    """The commands by which README installs the chart."""
+    blocks: list[str] = SHELL_BLOCK.findall((CHECKOUT / "README.md").read_text())
+    (install,) = (block for block in blocks if "helm install" in block)
+    return install
 
 
-def reason_missing() -> str:
+def reason_missing(settings: ClusterSettings | None = None) -> str:
     """Why there can be none here; empty where there can. Builds nothing."""
     if os.geteuid() != 0:
         return "a cluster needs root"
     if not Path("/dev/kmsg").exists():
         return "a kubelet needs /dev/kmsg"
     try:
-        for part in (*ClusterSettings().parts, parts.OPERATOR, parts.HELM[4]):
+        for part in (*(settings or ClusterSettings()).parts, parts.OPERATOR, *parts.HELM.values()):
             build.built(part)
     except build.BuildUnavailable as error:
         return str(error)

@@ -1,8 +1,8 @@
 """Where a node's daemons run without touching the machine: a mount namespace, and a place among the control groups.
 
-A kubelet writes to places that no flag moves: it sets kernel parameters, and keeps the logs of pods below /var/log,
-where it deletes those of pods it does not know. In the namespace copies stand there instead. What is mounted there is
-seen by nobody else and goes with the last process in it.
+A kubelet writes to places that no flag moves: it sets kernel parameters, makes a folder for device plugins below
+/var/lib, and keeps the logs of pods below /var/log, where it deletes those of pods it does not know. In the namespace
+copies stand there instead. What is mounted there is seen by nobody else and goes with the last process in it.
 """
 
 import os
@@ -28,6 +28,7 @@ SCRIPT = """\
 set -e
 cd "$0"
 mount --bind log /var/log
+mount --bind lib /var/lib
 for name in "$@"; do
     mkdir -p "sys/${name%/*}"
     cat "/proc/sys/$name" > "sys/$name"
@@ -49,7 +50,8 @@ class Enclosure:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.cgroup = f"/{folder.name}"
-        (folder / "log").mkdir()
+        for name in ("log", "lib"):
+            (folder / name).mkdir()
         command: list[str | Path] = ["unshare", "--mount", "sh", "-c", SCRIPT, folder, *PARAMETERS]
         self._holder = Process(command, folder / "enclosure.log")
         try:

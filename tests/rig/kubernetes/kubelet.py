@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
-from rig.kubernetes import build
+from rig.kube import build
 from rig.kubernetes.api import kubeconfig
 from rig.kubernetes.enclosure import Enclosure
-from rig.kubernetes.real import ClusterFailed, RealCluster
+from rig.kubernetes.real import KUBERNETES, ClusterFailed, RealCluster
 from rig.processes import Process
 
 START_TIMEOUT = 60.0
@@ -24,10 +24,10 @@ CONFIG: dict[str, Any] = {
     "enableServer": False,
     "healthzPort": 0,
     "failSwapOn": False,
+    "failCgroupV1": False,
     "cgroupDriver": "cgroupfs",
-    "enforceNodeAllocatable": [],
+    "enforceNodeAllocatable": ["none"],
     "makeIPTablesUtilChains": False,
-    "featureGates": {"DevicePlugins": False},
     "evictionHard": {
         "imagefs.available": "0%",
         "memory.available": "0%",
@@ -48,19 +48,19 @@ class Kubelet:
         folder.mkdir()
         joined, configuration = folder / "kubeconfig", folder / "config.json"
         joined.write_text(kubeconfig(cluster.url, cluster.ca_file, token=cluster.admin_token))
-        configuration.write_text(json.dumps({**CONFIG, "cgroupRoot": enclosure.cgroup, **config}))
+        places = {
+            "cgroupRoot": enclosure.cgroup,
+            "containerRuntimeEndpoint": f"unix://{socket}",
+            "volumePluginDir": str(folder / "plugins"),
+        }
+        configuration.write_text(json.dumps({**CONFIG, **places, **config}))
         command: list[str | Path] = [
-            build.programs() / "kubelet",
+            build.built(KUBERNETES) / "kubelet",
             f"--config={configuration}",
             f"--kubeconfig={joined}",
             f"--hostname-override={name}",
             f"--root-dir={folder / 'root'}",
             f"--cert-dir={folder / 'pki'}",
-            f"--volume-plugin-dir={folder / 'plugins'}",
-            "--container-runtime=remote",
-            f"--container-runtime-endpoint=unix://{socket}",
-            f"--containerd={socket}",
-            f"--docker=unix://{folder / 'no-docker.sock'}",
         ]
         self._process = Process(command, enclosure.folder / "kubelet.log", ENVIRONMENT, enclosure.within)
         try:

@@ -14,6 +14,7 @@ from typing import Any, Self
 from rig import debian, mounts
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
+from rig.kube import build, parts
 from rig.kubernetes import objects, real, runnable
 from rig.kubernetes.api import Api, Object, object_path
 from rig.kubernetes.enclosure import Enclosure
@@ -21,16 +22,18 @@ from rig.kubernetes.kubelet import Kubelet
 from rig.kubernetes.real import RealCluster
 from rig.registry import Registry
 
-CONTAINERD = "1.7"
-"""This kubelet speaks a CRI that 2.x has no longer; 1.6 would do, too."""
+CONTAINERD = "2.4"
 NEEDED = ("mount", "nsenter", "unshare")
-CRI = """\
-restrict_oom_score_adj = true
-  sandbox_image = "{sandbox}\""""
 RUNTIME = """
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "{sandbox}"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
   runtime_type = "io.containerd.runc.v2"
-  [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
     BinaryName = "{runc}"
 """
 
@@ -89,7 +92,7 @@ class RealNode:
         self._closing.callback(mounts.remove_tree, folder)
         self.enclosure = enter(Enclosure(folder))
         sandbox = self.registry.push(runnable.sandbox()).reference(self.registry.host)
-        settings = Settings(cri=CRI.format(sandbox=sandbox), extra=RUNTIME.format(runc=_runc()))
+        settings = Settings(extra=RUNTIME.format(sandbox=sandbox, runc=build.built(parts.RUNC) / "runc"))
         (folder / "containerd").mkdir()
         self.containerd = enter(RealContainerd(label, folder / "containerd", settings, self.enclosure.within))
         self.containerd.pull(sandbox).wait()
@@ -107,12 +110,9 @@ def reason_missing() -> str:
     if not Path("/dev/kmsg").exists():
         return "a kubelet needs /dev/kmsg"
     try:
-        for package in (debian.CONTAINERD[CONTAINERD], debian.RUNC, debian.BUSYBOX):
-            debian.unpacked(package)
-    except debian.PackageUnavailable as error:
+        debian.unpacked(debian.BUSYBOX)
+        for part in (parts.CONTAINERD[CONTAINERD], parts.RUNC):
+            build.built(part)
+    except (debian.PackageUnavailable, build.BuildUnavailable) as error:
         return str(error)
     return real.reason_missing()
-
-
-def _runc() -> Path:
-    return debian.unpacked(debian.RUNC) / debian.RUNC.program

@@ -15,11 +15,13 @@ import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from rig import debian, pki
-from rig.kubernetes import build, objects
+from rig import pki
+from rig.kube import build, parts
+from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule
 from rig.processes import Process
 
+KUBERNETES = parts.KUBERNETES["1.37"]
 USERS = 1000
 """Tokens are read once at the start, so there are as many users from the beginning."""
 GROUP = "rig:users"
@@ -41,8 +43,8 @@ class RealCluster:
     """Implements `rig.kubernetes.api.KubernetesCluster`. Nothing runs pods in it unless a kubelet joins."""
 
     def __init__(self) -> None:
-        self._etcd_program = debian.unpacked(build.ETCD) / build.ETCD.program
-        self._programs = build.programs()
+        self._etcd_program = build.built(parts.ETCD) / "etcd"
+        self._programs = build.built(KUBERNETES)
         self._closing = ExitStack()
         self._server: Process | None = None
         self._port, self._etcd_port = _free_port(), _free_port()
@@ -205,11 +207,10 @@ class RealCluster:
 
 def reason_missing() -> str:
     """Why there can be none here; empty where there can. Builds nothing: that takes longer than a test may."""
-    if not build.cached():
-        return "kube-apiserver is not built: python -m rig.kubernetes.build"
     try:
-        debian.unpacked(build.ETCD)
-    except debian.PackageUnavailable as error:
+        for part in (parts.ETCD, KUBERNETES):
+            build.built(part)
+    except build.BuildUnavailable as error:
         return str(error)
     return ""
 

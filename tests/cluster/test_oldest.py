@@ -1,0 +1,27 @@
+"""The oldest Kubernetes that is supported: the chart is installed, passes its test, and shows a pull."""
+
+import pytest
+
+from cluster.world import MIB, REGISTRY, World
+from rig import needs
+from rig.kube import parts, stack
+from rig.kube.api import wait_for
+from rig.kube.cluster import ClusterSettings
+from rig.kube.node import NodeSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+
+OLDEST = ClusterSettings(min(parts.KUBERNETES), (NodeSettings("containerd-2.2"),))
+
+
+def test_the_oldest_supported_kubernetes() -> None:
+    if reason := stack.reason_missing(OLDEST):
+        needs.miss(reason)
+    with stack.Stack(OLDEST) as made:
+        assert "Phase:          Succeeded" in made.install()
+        world = World(made)
+        namespace, image = world.namespace(), world.image(2 * MIB)
+        world.pod(namespace, "app", image.reference(REGISTRY))
+        world.wait_running(namespace)
+        wait_for(lambda: [pod["phase"] for pod in world.pod_pulls(namespace)] == ["pulled"], "the pull told")
+        assert world.node_pull("node-1", image)["phase"] == "succeeded"
