@@ -1,5 +1,7 @@
 """Exporters are found through the EndpointSlices of their Service."""
 
+import pytest
+
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
@@ -37,16 +39,18 @@ def test_exporters_come_change_and_go(setup: AdapterSetup) -> None:
     assert following.seen.of(SliceGone) == [SliceGone(namespace, "exporter-1", first["metadata"]["uid"])]
 
 
-def test_a_slice_that_left_unseen_is_gone_after_the_next_list(setup: AdapterSetup) -> None:
-    namespace, api = setup.namespace, setup.api
+@pytest.mark.contract
+def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_setup: AdapterSetup) -> None:
+    """On the fake: the real server remembers what left for those who watch, whatever etcd forgets."""
+    namespace, api = fake_setup.namespace, fake_setup.api
     lost = api.create(objects.endpoint_slice(namespace, "exporter-1", "exporter"))
-    following = setup.follow([resources.exporter_slices(namespace, "exporter")])
+    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
     following.wait_up()
-    setup.proxy.refuse()
+    fake_setup.proxy.refuse()
     following.wait_restarts("endpointslices", "network")
     api.delete(lost)
-    setup.cluster.compact()
-    setup.proxy.allow()
+    fake_setup.cluster.compact()
+    fake_setup.proxy.allow()
     following.seen.wait(lambda: not following.seen.slices)
     assert following.restarts("endpointslices", "expired") == 1
 

@@ -72,11 +72,13 @@ def event(about: Object, reason: str, message: str, **more: Any) -> Object:
 
 
 def endpoint_slice(namespace: str, name: str, service: str, *endpoints: Object, port: str = "metrics") -> Object:
+    """A slice has addresses of one family; that of its first endpoint, and IPv4 where there is none."""
+    family = "IPv6" if endpoints and ":" in endpoints[0]["addresses"][0] else "IPv4"
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",
         "metadata": {"namespace": namespace, "name": name, "labels": {"kubernetes.io/service-name": service}},
-        "addressType": "IPv4",
+        "addressType": family,
         "ports": [{"name": port, "port": 10301, "protocol": "TCP"}],
         "endpoints": list(endpoints),
     }
