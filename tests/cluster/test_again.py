@@ -1,0 +1,68 @@
+"""Images that are there already, were removed, or are refused; and what the kubelet says of how long a pull took."""
+
+import pytest
+
+from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
+from rig.kube.api import wait_for
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+
+
+def test_a_present_image_is_pulled_again_without_a_byte(world: World) -> None:
+    node, namespace, image = world.cluster.nodes[0], world.namespace(), world.image(3 * MIB)
+    world.pod(namespace, "first", image.reference(REGISTRY), nodeName=node.name)
+    world.wait_running(namespace)
+    wait_for(lambda: world.node_pull(node.name, image)["phase"] == "succeeded", "the first pull")
+    sent, kubelet = world.sent(image), world.kubelet_pulls(node.name)
+    always = {"name": "main", "image": image.reference(REGISTRY), "imagePullPolicy": "Always"}
+    world.pod(namespace, "again", "", containers=[always], nodeName=node.name)
+    world.wait_running(namespace, 2)
+    assert world.sent(image) == sent
+    assert world.kubelet_pulls(node.name) == kubelet + 1
+
+
+def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
+    node, namespace, image = world.cluster.nodes[1], world.namespace(), world.image(3 * MIB)
+    pod = world.pod(namespace, "first", image.reference(REGISTRY), nodeName=node.name)
+    world.wait_running(namespace)
+    wait_for(lambda: world.node_pull(node.name, image)["phase"] == "succeeded", "the first pull")
+    world.api.delete(pod)
+    wait_for(lambda: world.api.find(pod) is None, "the pod gone")
+    names = [
+        name for name in node.ctr("images", "ls", "-q").split() if image.root.digest in name or image.repository in name
+    ]
+    node.ctr("images", "rm", "--sync", *names)
+    sent, counted = world.sent(image), downloaded(world, node.name)
+    world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
+    world.wait_running(namespace)
+    fetched = world.sent(image) - sent
+    assert fetched > 3 * MIB
+    wait_for(lambda: downloaded(world, node.name) - counted == fetched, "the bytes counted")
+
+
+def test_an_image_that_the_registry_refuses_is_a_matter_of_credentials(world: World) -> None:
+    namespace, image = world.namespace(), world.image()
+    world.cluster.registry.deny(image.repository, 401)
+    world.pod(namespace, "private", image.reference(REGISTRY))
+    wait_for(lambda: [pod.get("blockedBy") for pod in world.pod_pulls(namespace)] == ["credentials"], "the cause")
+    world.cluster.registry.allow(image.repository)
+    world.wait_running(namespace)
+
+
+def test_the_duration_is_the_kubelets_own(world: World) -> None:
+    namespace, image = world.namespace(), world.image(2 * MIB)
+    world.pod(namespace, "timed", image.reference(REGISTRY))
+    world.wait_running(namespace)
+    (pulled,) = wait_for(lambda: world.pulled(namespace), "the kubelet's event")
+
+    def total() -> float:
+        return sum(
+            world.metric(pod, AGGREGATOR_PORT, "pulltrace_pod_pull_duration_seconds_sum", namespace=namespace)
+            for pod in world.stack.pods("aggregator")
+        )
+
+    assert wait_for(total, "the duration") == pytest.approx(pulled.took)
+
+
+def downloaded(world: World, node: str) -> float:
+    return world.metric(world.exporter(node), EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)
