@@ -1,4 +1,7 @@
-"""The cluster's own authority: certificates of its servers, and of users with their groups."""
+"""The cluster's own authority: certificates of its servers, and of users with their groups.
+
+It is as plain as that of EKS: no key usage and no key identifiers, which Python 3.13 refuses by itself.
+"""
 
 import datetime as dt
 import ipaddress
@@ -30,10 +33,8 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = _name("pulltrace cluster", ())
-        root = (
-            _builder(self._name, self._name, self._key)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .add_extension(_usage(authority=True), critical=True)
+        root = _builder(self._name, self._name, self._key).add_extension(
+            x509.BasicConstraints(ca=True, path_length=None), critical=True
         )
         self.file = folder / "ca.crt"
         self.file.write_bytes(_pem(root.sign(self._key, hashes.SHA256())))
@@ -42,13 +43,10 @@ class Authority:
         """A certificate for a user in groups, and for a server at these names and addresses."""
         key = ec.generate_private_key(ec.SECP256R1())
         usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH])
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
         builder = (
             _builder(_name(user, groups), self._name, key)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-            .add_extension(_usage(authority=False), critical=True)
             .add_extension(usage, critical=False)
-            .add_extension(identifier, critical=False)
         )
         if names := [_general_name(host) for host in hosts]:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=False)
@@ -91,22 +89,6 @@ def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivate
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - DAY)
         .not_valid_after(now + 30 * DAY)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-    )
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    """What kubeadm's certificates are for; Python 3.13 wants it written down."""
-    return x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=True,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=authority,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
     )
 
 
