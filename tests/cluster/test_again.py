@@ -28,9 +28,7 @@ def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
     wait_for(lambda: world.node_pull(node.name, image)["phase"] == "succeeded", "the first pull")
     world.api.delete(pod)
     wait_for(lambda: world.api.find(pod) is None, "the pod gone")
-    names = [
-        name for name in node.ctr("images", "ls", "-q").split() if image.root.digest in name or image.repository in name
-    ]
+    names = node.ctr("images", "ls", "-q", f"target.digest=={image.root.digest}").split()
     node.ctr("images", "rm", "--sync", *names)
     sent, counted = world.sent(image), downloaded(world, node.name)
     world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
