@@ -5,7 +5,7 @@ import pytest
 from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
 from rig.kube.api import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 
 def test_a_present_image_is_pulled_again_without_a_byte(world: World) -> None:

@@ -5,7 +5,7 @@ import pytest
 from cluster.world import REGISTRY, World
 from rig.kube.api import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(500), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 DELIVERY = 240
 """Seconds for the kubelet to refresh Prometheus' configuration, two scrapes, an evaluation and a notification."""

@@ -12,7 +12,7 @@ from rig.kube.api import Object, wait_for
 from rig.kube.node import Node
 from rig.pacing import Stall
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 SIZE = 6 * MIB
 HALF = 3 * MIB

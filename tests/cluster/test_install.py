@@ -6,7 +6,7 @@ from cluster.world import World
 from rig.kube.api import wait_for
 from rig.kube.stack import NAMESPACE
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 RULES = "/apis/monitoring.coreos.com/v1/namespaces/pulltrace/prometheusrules"
 REFUSED = (

@@ -9,7 +9,7 @@ from rig.kube.api import wait_for
 from rig.kube.cluster import ClusterSettings
 from rig.kube.node import NodeSettings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 OLDEST = ClusterSettings(min(parts.KUBERNETES), (NodeSettings("containerd-2.2"),))
 

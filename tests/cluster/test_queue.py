@@ -7,7 +7,7 @@ import pytest
 from cluster.world import MIB, REGISTRY, World
 from rig.kube.api import wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(400), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 SERIAL = 0
 """This node pulls one image at a time."""

@@ -8,7 +8,7 @@ from cluster.world import EXPORTER_PORT, MIB, REGISTRY, World
 from rig.images import Image
 from rig.kube.api import Object, wait_for
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 
 def daemon_set(namespace: str, image: str) -> Object:

@@ -11,7 +11,7 @@ from cluster.world import REGISTRY, World
 from rig.kube.api import wait_for
 from rig.kube.stack import NAMESPACE
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(500), pytest.mark.xdist_group("cluster")]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 UPGRADE = "helm upgrade pulltrace deploy/helm/pulltrace --namespace pulltrace --reuse-values --wait"
 LONGEST_GAP = 60.0
