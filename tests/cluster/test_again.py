@@ -27,7 +27,7 @@ def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
     world.wait_running(namespace)
     wait_for(lambda: world.node_pull(node.name, image)["phase"] == "succeeded", "the first pull")
     world.api.delete(pod)
-    wait_for(lambda: world.api.find(pod) is None, "the pod gone")
+    wait_for(lambda: image.repository not in node.ctr("containers", "ls"), "the container and its layers gone")
     names = node.ctr("images", "ls", "-q", f"target.digest=={image.root.digest}").split()
     node.ctr("images", "rm", "--sync", *names)
     sent, counted = world.sent(image), downloaded(world, node.name)
