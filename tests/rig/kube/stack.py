@@ -3,12 +3,15 @@
 import os
 import re
 import subprocess
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
 import requests
+import yaml
 
+from rig.images import Image
 from rig.kube import addresses as at
 from rig.kube import build, images, monitoring, parts
 from rig.kube.api import Object, is_ready, wait_for
@@ -35,6 +38,7 @@ class Stack:
         try:
             self.cluster = self._closing.enter_context(Cluster(settings))
             self.cluster.push(pushed)
+            self._folder = self._working_folder(pushed)
             references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
             with self.cluster.enclosure.network.inside():
                 self.receiver = self._closing.enter_context(Receiver(at.GATEWAY))
@@ -54,28 +58,41 @@ class Stack:
         self._closing.close()
 
     def shell(self, script: str, helm: int = 4, timeout: float = COMMAND_TIMEOUT) -> str:
-        """Run a script that uses kubectl and helm, in the checkout, and return its output; raises CommandFailed."""
-        home = self.cluster.enclosure.folder / "home"
-        home.mkdir(exist_ok=True)
+        """Run a script that uses kubectl and helm as if in the checkout; its output. Raises CommandFailed."""
         folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs]
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.cluster.kubeconfig),
             "PATH": ":".join([*map(str, folders), os.environ["PATH"]]),
-            "HOME": str(home),
+            "HOME": str(self._folder),
         }
         result = subprocess.run(
             ["sh", "-e", "-c", script],
             capture_output=True,
             text=True,
             timeout=timeout,
-            cwd=CHECKOUT,
+            cwd=self._folder,
             env=environment,
             check=False,
         )
         if result.returncode:
             raise CommandFailed(f"{script}: status {result.returncode}: {result.stderr}{result.stdout}")
         return result.stdout
+
+    def _working_folder(self, pushed: Iterable[Image]) -> Path:
+        """One with the chart and with the values that `make images` prints; nothing is written into the checkout."""
+        folder = self.cluster.enclosure.folder / "home"
+        folder.mkdir()
+        (folder / "deploy").symlink_to(CHECKOUT / "deploy")
+        values = {
+            image.repository.rpartition("-")[2]: {
+                "image": {"registry": OURS, "repository": image.repository, "digest": image.root.digest}
+            }
+            for image in pushed
+            if image.repository.startswith("pulltrace/")
+        }
+        (folder / "images.yaml").write_text(yaml.safe_dump(values))
+        return folder
 
     def install(self, helm: int = 4) -> str:
         """Do what README says; the output."""
