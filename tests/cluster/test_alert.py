@@ -14,7 +14,7 @@ DELIVERY = 240
 def test_a_missing_image_is_told_to_the_receiver_by_the_pods_name(world: World) -> None:
     world.stack.shell(
         "helm upgrade pulltrace deploy/helm/pulltrace --namespace pulltrace --reuse-values"
-        " --set rules.alerts.PulltraceImageNotFound.for=1s --wait"
+        " --set rules.alerts.PulltraceImagePullFailing.for=1s --wait"
     )
     try:
         namespace = world.namespace()
@@ -28,6 +28,6 @@ def test_a_missing_image_is_told_to_the_receiver_by_the_pods_name(world: World) 
             return [labels for labels in alerts if labels.get("namespace") == namespace]
 
         labels = wait_for(told, "the receiver told", DELIVERY)[0]
-        assert (labels["alertname"], labels["pod"]) == ("PulltraceImageNotFound", "missing")
+        assert (labels["alertname"], labels["pod"]) == ("PulltraceImagePullFailing", "missing")
     finally:
         world.stack.shell("helm rollback pulltrace 1 --namespace pulltrace --wait")

@@ -29,6 +29,8 @@ from rig.processes import Process, run
 
 VERSIONS = (*debian.CONTAINERD, *sorted(parts.CONTAINERD))
 """Debian's, and those that are built from their modules."""
+SECOND = tuple(f"containerd-{version}" for version in VERSIONS if version.startswith("2."))
+"""Names of the nodes that run a containerd 2."""
 NAMESPACE = "k8s.io"
 METADATA = (("containerd-namespace", NAMESPACE),)
 PULL_LEASES = 'labels."containerd.io/gc.expire"'

@@ -4,13 +4,14 @@ import base64
 import json
 from dataclasses import replace
 
+from rig.containerd import SECOND
 from rig.images import MIB, Blob, Image, build, sha256
 from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 from rig.scrape import Scrape
 
 SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-REFUSED = dict.fromkeys(("containerd-2.1", "standin"), "containerd 2 refuses schema 1")
+REFUSED = dict.fromkeys((*SECOND, "standin"), "containerd 2 refuses schema 1")
 
 
 def test_an_image_of_schema_1_downloads_and_is_counted(setup: NodeSetup) -> None:
