@@ -31,7 +31,10 @@ def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
     names = node.ctr("images", "ls", "-q", f"target.digest=={image.root.digest}").split()
     node.ctr("images", "rm", "--sync", *names)
     sent, counted = world.sent(image), downloaded(world, node.name)
+    stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
     world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
+    wait_for(lambda: world.node_pull(node.name, image)["phase"] == "downloading", "the second pull")
+    stall.release()
     world.wait_running(namespace)
     fetched = world.sent(image) - sent
     assert fetched > 3 * MIB
