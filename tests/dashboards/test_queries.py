@@ -91,7 +91,7 @@ def _check_counts(asked: _Asked, scenario: Scenario) -> None:
     assert asked.by_label("4A") == {(): sum(since <= HOUR_END <= pull.end + 120 for pull, _, since in scenario.stale)}
     resolving = [pull for pull in seen if pull.phase(HOUR_END) == "resolving"]
     assert asked.by_label("5A") == {(): len(running) + len(resolving)}
-    causes = Counter((wait.verdict(HOUR_END),) for wait in waits)
+    causes = Counter((wait.cause_at(HOUR_END),) for wait in waits)
     assert asked.by_label("8A", "cause") == causes
     images = Counter((pull.image.repository,) for pull in running)
     assert asked.by_label("9A", "repository") == images

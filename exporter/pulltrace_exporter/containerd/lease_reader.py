@@ -256,7 +256,7 @@ class LeaseReader:
 
         A client writes the record first. Whoever only fetches, unpacks nothing and makes no snapshot either.
         """
-        verdicts = []
+        found = []
         for manifest in self.documents.values():
             if not isinstance(manifest, Manifest) or manifest.config is None:
                 continue
@@ -265,8 +265,8 @@ class LeaseReader:
                 continue
             media_types = [layer.media_type for layer in manifest.layers]
             refused = refuses_to_unpack(version, media_types, len(self.diff_ids[blob.digest]))
-            verdicts.append(True if blob.snapshotter else False if refused or self._extracted else None)
-        return True if True in verdicts else False if False in verdicts else None
+            found.append(True if blob.snapshotter else False if refused or self._extracted else None)
+        return True if True in found else False if False in found else None
 
     def _descend(self, client: Client) -> None:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""

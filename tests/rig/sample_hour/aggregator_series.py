@@ -51,7 +51,7 @@ def _wait(wait: WaitTimeline, t: float, began: float) -> Iterator[Sample]:
     yield "pulltrace_pod_pull_phase", {**key, "phase": phase}, 1
     if phase != "pulled":
         yield "pulltrace_pod_pull_waiting_seconds", key, t - wait.asked
-        yield "pulltrace_pod_pull_blocked_by", {**key, "cause": wait.verdict(t, began)}, 1
+        yield "pulltrace_pod_pull_blocked_by", {**key, "cause": wait.cause_at(t, began)}, 1
     if matched:
         yield "pulltrace_pod_pull_progress_ratio", key, matched.downloaded(t) / matched.wanted
         yield "pulltrace_pod_pull_size_bytes", key, matched.image.size

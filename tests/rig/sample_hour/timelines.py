@@ -152,7 +152,7 @@ class WaitTimeline:
         phase = self.pull.phase(t)
         return phase if phase in ("resolving", "downloading", "unpacking") else "unknown"
 
-    def verdict(self, t: float, began: float = 0.0) -> str:
+    def cause_at(self, t: float, began: float = 0.0) -> str:
         """What an aggregator says that was started at `began`: it has to look for a while."""
         if self.phase(t) == "queued":
             return "queue"
