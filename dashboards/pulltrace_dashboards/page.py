@@ -32,6 +32,9 @@ CARRIED: Final = "var-datasource=${datasource}&var-cluster=${__data.fields.clust
 """The row's own cluster: several can be chosen. It is empty, as the variable wants it, where series have no cluster."""
 ALERTS: Final = 'ALERTS{cluster=~"$cluster", alertname=~"Pulltrace.+", alertstate="firing"}'
 
+RUNBOOKS: Final = "https://github.com/pulltrace/pulltrace/blob/main/docs/runbooks/README.md"
+"""What to do about each alert."""
+
 
 @dataclass(frozen=True, slots=True)
 class Heading:
@@ -103,6 +106,7 @@ def dashboard(page: Page) -> Dashboard:
             .keep_time(True)
             .as_dropdown(False)
         )
+        .link(build.DashboardLink("Runbooks").type(DashboardLinkType.LINK).url(RUNBOOKS).icon("doc").target_blank(True))
         .build()
     )
     model.templating = DashboardDashboardTemplating(list_val=list(page.variables))

@@ -11,7 +11,7 @@ from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, St
 from pulltrace_aggregator.pods.stage_timer import Stage
 from pulltrace_dashboards import __main__ as generator
 from pulltrace_dashboards import look, pages
-from pulltrace_dashboards.page import FIRST_SCREEN, WIDTH, Page
+from pulltrace_dashboards.page import FIRST_SCREEN, RUNBOOKS, WIDTH, Page
 from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
 from rig.dashboards import FOLDER, Json, choices, files, panels, queries, used_variables
@@ -183,6 +183,7 @@ def test_the_cluster_is_hidden_and_carried_in_every_query(name: str) -> None:
 def test_links_carry_time_and_variables(name: str) -> None:
     dashboard = files()[name]
     assert [link for link in dashboard["links"] if link["keepTime"] and link["includeVars"]]
+    assert [link["url"] for link in dashboard["links"] if link["title"] == "Runbooks"] == [RUNBOOKS]
     for url in _urls(dashboard):
         target, _, arguments = url.removeprefix("/d/").partition("?")
         assert target in {page.uid for page in pages()}
