@@ -128,7 +128,8 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
 
     (role,) = of_kind(found, "ClusterRole")
     with closing(Api(cluster.url, token, cluster.ca_file)) as account:
-        for resource, verb in granted(role):
+        # A node is read only when its exporter is missed.
+        for resource, verb in (each for each in granted(role) if each[0] != "nodes"):
             cluster.api.patch(role, {"rules": without(role, resource, verb)})
             wait_lost(account, Rule((verb,), resource))
             with run(f"{verb}-{resource}.log") as program:

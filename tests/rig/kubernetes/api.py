@@ -159,6 +159,7 @@ PLURALS = {
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",
     "NetworkPolicy": "networkpolicies",
+    "PodDisruptionBudget": "poddisruptionbudgets",
 }
 
 
