@@ -21,9 +21,6 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import Dataquery
 from grafana_foundation_sdk.models.timeseries import Options
 
-from pulltrace_dashboards.look import RED
-from pulltrace_dashboards.panels import SOURCE
-
 TAG: Final = "pulltrace"
 WIDTH: Final = 24
 FIRST_SCREEN: Final = 18
@@ -86,17 +83,6 @@ def dashboard(page: Page) -> Dashboard:
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time(page.since, "now")
         .refresh("30s")
-        .annotation(
-            build.AnnotationQuery()
-            .name("Alerts of Pulltrace")
-            .datasource(SOURCE)
-            .enable(True)
-            .icon_color(RED)
-            .expr(ALERTS)
-            .step("60s")
-            .title_format("{{alertname}}")
-            .text_format("{{severity}} {{namespace}} {{node}} {{registry}}")
-        )
         .timepicker(build.TimePicker().refresh_intervals(["10s", "30s", "1m", "5m"]))
         .link(
             build.DashboardLink("Pulltrace")

@@ -20,6 +20,7 @@ from rig.prometheus import Prometheus, Series
 from rig.sample_hour.timelines import HOUR_END
 
 HERE = Path(__file__).parents[2] / "dashboards/grafana/report"
+MADE_OF = (".npmrc", "package.json", "package-lock.json")
 STEP = 30
 """Seconds between the points of the sample hour."""
 RATE_INTERVAL = 4 * STEP
@@ -62,8 +63,8 @@ def question(server: Prometheus, name: str, panel: Json, chosen: Mapping[str, st
 
 def packages(project: Path = HERE) -> Path:
     """The folder with a project's installed packages. Skips or fails the test where they cannot be had."""
-    lock = (project / "package-lock.json").read_bytes()
-    folder = debian.cache_folder() / "npm" / f"grafana-{project.name}-{hashlib.sha256(lock).hexdigest()[:12]}"
+    made_of = b"".join((project / file).read_bytes() for file in MADE_OF)
+    folder = debian.cache_folder() / "npm" / f"grafana-{project.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
     folder.parent.mkdir(parents=True, exist_ok=True)
     with debian._locked(folder.parent / "grafana.lock"):
         if not folder.exists():
@@ -78,7 +79,7 @@ def _install(project: Path, folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="incoming-") as name:
         incoming = Path(name) / "project"
         incoming.mkdir()
-        for file in (".npmrc", "package.json", "package-lock.json"):
+        for file in MADE_OF:
             shutil.copy(project / file, incoming)
         run(["npm", "ci", "--loglevel", "error"], timeout=600, cwd=incoming)
         incoming.rename(folder)

@@ -20,7 +20,7 @@ server = "http://{host}"
 [host."http://{host}"]
   capabilities = ["pull", "resolve"]
 """
-READY_TIMEOUT = 120.0
+READY_TIMEOUT = 300.0
 PARALLEL = {"serializeImagePulls": False, "maxParallelImagePulls": 5}
 NODES = (NodeSettings("containerd-2.4"), NodeSettings("containerd-2.3"), NodeSettings("containerd-2.2", PARALLEL))
 
