@@ -24,6 +24,8 @@ FIRST_SIGNS = ('topic=="/content/create"', 'topic=="/snapshot/prepare"')
 LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 """One sign of each pull that shares no layers with what is there."""
 
+LATE_SECONDS = 0.2
+"""How long an event may be on its way when what it tells of can be read already."""
 MAX_WRITES = 4000
 """Of a look that took long; each pull makes three. What was told is remembered until the next look has begun."""
 
@@ -36,12 +38,19 @@ class EventWatch:
         self._ring = ring
         self._writes: deque[ImageWrite] = deque(maxlen=MAX_WRITES)
         self._told: OrderedDict[ImageWrite, None] = OrderedDict()
+        self._arrived = threading.Event()
         self._busy = False
         self._listener = _Listener(client, (*WRITTEN_IMAGES, *FIRST_SIGNS), self._hear)
         self._former: _Listener | None = None
 
+    def late_writes(self) -> tuple[ImageWrite, ...]:
+        """As `writes`, but waits a moment for the first one."""
+        self._arrived.wait(LATE_SECONDS)
+        return self.writes()
+
     def writes(self) -> tuple[ImageWrite, ...]:
         """The image records that were written since this was last asked; each is told once, whoever heard of it."""
+        self._arrived.clear()
         heard = dict.fromkeys(self._writes.popleft() for _ in range(len(self._writes)))
         new = tuple(write for write in heard if write not in self._told)
         self._told.update(dict.fromkeys(new))
@@ -78,6 +87,7 @@ class EventWatch:
         write = image_write(envelope) if envelope is not None and envelope.topic in IMAGE_TOPICS else None
         if write is not None:
             self._writes.append(write)
+            self._arrived.set()
         self._ring()
 
 

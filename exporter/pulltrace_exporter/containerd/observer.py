@@ -33,6 +33,7 @@ class Observer:
         self._readers: dict[str, LeaseReader] = {}
         self._inferred_pulls = InferredPulls(self._documents)
         self._snapshotter = USUAL_SNAPSHOTTER
+        self._late: Callable[[], Iterable[ImageWrite]] = tuple
         self._looks = PollHistory()
 
     @property
@@ -53,10 +54,11 @@ class Observer:
         written: Iterable[ImageWrite] = (),
         *,
         reconnected: bool,
+        late: Callable[[], Iterable[ImageWrite]] = tuple,
     ) -> Observation:
         """Read the node once. Raises ContainerdError when any call fails; nothing is taken as seen then.
 
-        `written` are the image records that were written since the last time.
+        `written` are the image records that were written since the last time. `late` waits a moment for more of them.
 
         One cheap call while there is no pull. Statuses are read before resources, so that a blob that is
         committed in between shows as complete and never as neither.
@@ -71,6 +73,7 @@ class Observer:
         watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
         gone = [reader for lease_id, reader in self._readers.items() if lease_id not in listed]
         self._inferred_pulls.hear(written)
+        self._late = late
         others = tuple(Lease(lease_id, created) for lease_id, created in listed.items() if lease_id in ignored)
         if watched or gone or self._inferred_pulls.pending:
             readers, observation = self._examine(client, daemon, watched, gone, now)
@@ -147,6 +150,8 @@ class Observer:
             records = [record for root in reader.roots for record in images[root]]
             written = [record for record in records if reader.has_written(record, now)]
             if not written:
+                # The lease can be seen to be gone before the event of its record has come.
+                self._inferred_pulls.hear(self._late())
                 written = self._inferred_pulls.removed_records(client, reader, now)
                 for record in written:
                     images[record.root] += (record,)

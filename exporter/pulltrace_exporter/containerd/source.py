@@ -65,8 +65,9 @@ class ContainerdSource:
         try:
             client = self._connect()
             daemon = Daemon(True, self._version, self._socket.made_at if self._socket else None)
-            written = self._event_watch.writes() if self._event_watch else ()
-            observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh)
+            watch = self._event_watch
+            written, late = (watch.writes(), watch.late_writes) if watch else ((), tuple)
+            observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh, late=late)
             self._adapt()
         except (ContainerdError, UnsafeSocketError):
             self._disconnect()
