@@ -9,6 +9,7 @@ import pytest
 
 from chain.panels import NEVER, Panels
 from rig import debian, needs
+from rig.alertmanager import Notification
 from rig.kubernetes import node
 from rig.real_node_scenarios import real_node_scenarios
 
@@ -50,9 +51,14 @@ def test_alerts_of_a_real_node_name_the_pod(tmp_path: Path) -> None:
         look = partial(panels.ask, day.monitoring, again=True)
         day.missing_image()
         look()
-        day.stalled_pull(look)
+        told: list[Notification] = []
+
+        def look_in_the_stall() -> None:
+            look()
+            told.extend(one for one in day.monitoring.hook.notifications if one.status == "firing")
+
+        day.stalled_pull(look_in_the_stall)
         look()
-        told = [one for one in day.monitoring.hook.notifications if one.status == "firing"]
         by_pod = {one.labels["pod"]: one for one in told if "pod" in one.labels}
         assert (by_pod["missing"].name, by_pod["missing"].labels["reason"]) == (
             "PulltraceImagePullFailing",
