@@ -1,4 +1,4 @@
-"""The cluster of each test: on the stand-in for kubectl, and on a real one where there is one."""
+"""The cluster of each test: on the stand-in for kubectl, and on the oldest and the newest real one."""
 
 import tempfile
 from collections.abc import Iterator
@@ -6,14 +6,21 @@ from pathlib import Path
 
 import pytest
 
-from rig import fake_kubectl
+from rig import needs
 from rig.client_world import World, world
+from rig.kube import build, parts
 
 
-@pytest.fixture(params=["fake", "real"])
+@pytest.fixture(params=["fake", *(f"kubectl-{minor}" for minor in parts.KUBERNETES)])
 def cluster(request: pytest.FixtureRequest) -> Iterator[World]:
-    program = fake_kubectl.real() if request.param == "real" else ""
-    if program is None:
-        pytest.skip("there is no kubectl on this machine")
+    program = "" if request.param == "fake" else _real(request.param.removeprefix("kubectl-"))
     with tempfile.TemporaryDirectory(prefix="ptk-") as folder, world(Path(folder), program) as made:
         yield made
+
+
+def _real(minor: str) -> str:
+    try:
+        return str(build.built(parts.KUBERNETES[minor]) / "kubectl")
+    except build.BuildUnavailable as error:
+        needs.miss(str(error))
+        raise

@@ -7,7 +7,6 @@ cannot say what the real one does not.
 import argparse
 import json
 import os
-import shutil
 import ssl
 import sys
 import time
@@ -40,11 +39,6 @@ def install(folder: Path) -> Path:
     program.write_text(f'#!/bin/sh\nPYTHONPATH="{tests}" exec "{sys.executable}" -S -m rig.fake_kubectl "$@"\n')
     program.chmod(0o755)
     return program
-
-
-def real() -> str | None:
-    """The path of a real one, None where there is none."""
-    return shutil.which("kubectl")
 
 
 def main() -> int:
