@@ -21,6 +21,9 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import Dataquery
 from grafana_foundation_sdk.models.timeseries import Options
 
+from pulltrace_dashboards.look import RED
+from pulltrace_dashboards.panels import SOURCE
+
 TAG: Final = "pulltrace"
 WIDTH: Final = 24
 FIRST_SCREEN: Final = 18
@@ -83,6 +86,7 @@ def dashboard(page: Page) -> Dashboard:
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .time(page.since, "now")
         .refresh("30s")
+        .annotation(_fired())
         .timepicker(build.TimePicker().refresh_intervals(["10s", "30s", "1m", "5m"]))
         .link(
             build.DashboardLink("Pulltrace")
@@ -101,6 +105,21 @@ def dashboard(page: Page) -> Dashboard:
         if isinstance(panel, Panel) and panel.targets:
             panel.description = f"{panel.description}{_ignored(panel, page.variables)}"
     return model
+
+
+def _fired() -> build.AnnotationQuery:
+    """Marks on every chart where alerts of Pulltrace fired."""
+    return (
+        build.AnnotationQuery()
+        .name("Alerts of Pulltrace")
+        .datasource(SOURCE)
+        .enable(True)
+        .icon_color(RED)
+        .expr(ALERTS)
+        .step("60s")
+        .title_format("{{alertname}}")
+        .text_format("{{severity}} {{namespace}} {{pod}} {{node}} {{registry}}")
+    )
 
 
 def _ignored(panel: Panel, variables: Sequence[VariableModel]) -> str:

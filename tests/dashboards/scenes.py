@@ -21,7 +21,6 @@ NEEDS: Final[Mapping[str, Chosen]] = {
 }
 
 NOTHING_HERE: Final[Mapping[str, str]] = {
-    "overview/15A": "an alert that fires: the hour has no rules",
     "itself/13B": "a fault of the aggregator in writing a metric; the exporter's has the same query",
     "registry/2E": "a pull whose image was named and that failed; the story has those that fail before",
 }

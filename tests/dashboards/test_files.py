@@ -1,6 +1,7 @@
 """The dashboards' files: fresh, whole, in the grid, and about metrics that exist."""
 
 import itertools
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -177,6 +178,16 @@ def test_the_cluster_is_hidden_and_carried_in_every_query(name: str) -> None:
     assert cluster["hide"] == 2
     for query in queries(name, files()[name]):
         assert 'cluster=~"$cluster"' in query.expr, query
+
+
+@every_dashboard
+def test_alerts_that_fired_are_marked_on_the_charts(name: str) -> None:
+    [mark] = files()[name]["annotations"]["list"]
+    assert mark["datasource"] == {"type": "prometheus", "uid": "${datasource}"}
+    assert promql.unknown(mark["expr"], KNOWN) == []
+    assert 'cluster=~"$cluster"' in mark["expr"]
+    named = set(re.findall(r"\{\{(\w+)\}\}", mark["titleFormat"] + mark["textFormat"]))
+    assert named <= FOREIGN["ALERTS"]
 
 
 @every_dashboard

@@ -11,16 +11,23 @@ from rig.processes import CommandFailed, run
 pytestmark = pytest.mark.integration
 
 # A JSON file holds the values of enumerations, which TypeScript takes for other types than the enumerations.
+# An annotation has fields of its data source, as Grafana's SDK names them for Prometheus; @grafana/schema has none of
+# any data source.
 MODULE = """\
-import type {{ Dashboard }} from '@grafana/schema';
+import type {{ AnnotationQuery, Dashboard }} from '@grafana/schema';
 type Plain<T> = T extends string ? `${{T}}` : T extends object ? {{ [K in keyof T]: Plain<T[K]> }} : T;
-export const dashboard = {text} satisfies Plain<Dashboard>;
+type OfPrometheus = {{
+  expr: string; step?: string; titleFormat?: string; textFormat?: string; tagKeys?: string; useValueForTime?: boolean;
+}};
+type Annotated = Omit<Dashboard, 'annotations'> & {{ annotations: {{ list: (AnnotationQuery & OfPrometheus)[] }} }};
+export const dashboard = {text} satisfies Plain<Annotated>;
 """
 OPTIONS = ["--noEmit", "--strict", "--skipLibCheck", "--module", "esnext", "--moduleResolution", "bundler"]
 FAULTS = {
     "value": ('"palette-classic-by-name"', '"rainbow"'),
     "type": ('"w": 4', '"w": "4"'),
     "key": ('"keepTime": true', '"keepsTime": true'),
+    "annotation": ('"titleFormat": ', '"headFormat": '),
 }
 
 

@@ -9,6 +9,7 @@ from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
 from rig.sample_hour.aggregator_series import aggregator
+from rig.sample_hour.alert_series import firing
 from rig.sample_hour.exporter_series import Sample, exporter
 from rig.sample_hour.timelines import HOUR_END, Scenario
 
@@ -29,14 +30,21 @@ class StoredSeries:
 
     def record(self, at: float, target: Mapping[str, str], samples: Iterable[Sample]) -> None:
         """Store a scrape; labels of the series win over those of the target, as with `honorLabels`."""
-        count, cluster = 0, {"cluster": self.cluster}
+        count = 0
         for name, own, value in samples:
             _check(name, own)
-            kept = {label: text for label, text in {**target, **own, **cluster}.items() if text}
-            self.series[name, tuple(sorted(kept.items()))].append((at, value))
+            self._store(at, name, {**target, **own}, value)
             count += 1
-        here = tuple(sorted((label, text) for label, text in {**target, **cluster}.items() if text))
-        self.series["scrape_samples_scraped", here].append((at, count))
+        self._store(at, "scrape_samples_scraped", target, count)
+
+    def evaluate(self, at: float, samples: Iterable[Sample]) -> None:
+        """Store what comes from rules: it has no target."""
+        for name, own, value in samples:
+            self._store(at, name, own, value)
+
+    def _store(self, at: float, name: str, labels: Mapping[str, str], value: float) -> None:
+        kept = {label: text for label, text in {**labels, "cluster": self.cluster}.items() if text}
+        self.series[name, tuple(sorted(kept.items()))].append((at, value))
 
     def lines(self) -> Iterator[str]:
         """As OpenMetrics, series by series."""
@@ -56,6 +64,7 @@ def stored_hour(
             if scenario.answers(node, t):
                 stored.record(epoch + t, _exporter_target(node, "old"), exporter(scenario, node, t, epoch))
         stored.record(epoch + t, _aggregator_target("old"), aggregator(scenario, t))
+        stored.evaluate(epoch + t, firing(scenario, t))
         began = until - overlap
         if overlap and t >= began:
             # What is new sees a little later, as a scrape a moment after the other does.
