@@ -165,11 +165,6 @@ class RealContainerd:
         """Root digest of every image, by name."""
         return {image.name: image.target.digest for image in self._images()}
 
-    def cri_images(self) -> set[str]:
-        """What the kubelet would be told: all tags and digests."""
-        answer = self._cri.ListImages(runtime_pb2.ListImagesRequest(), timeout=10)
-        return {name for image in answer.images for name in (*image.repo_tags, *image.repo_digests)}
-
     def pull_leases(self) -> set[str]:
         """Ids of the leases that a pull may hold, those of ghosts included."""
         request = leases_pb2.ListRequest(filters=[PULL_LEASES])

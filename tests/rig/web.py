@@ -8,13 +8,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import bcrypt
 
 from pulltrace.clock import Instant, Monotonic
 from pulltrace.web import Handler, Limits, ListenAddress, Request, Response, Server, text_response
 
+T = TypeVar("T")
 PAGE = b"".join(b'pulltrace_test{series="%d"} 1\n' % number for number in range(4000))
 PROBES = ("/-/healthy", "/-/ready")
 
@@ -135,8 +136,10 @@ def get(port: int, path: str, *, tls: ssl.SSLContext | None = None, **headers: s
         return client.get(path, **headers)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+def wait_until(condition: Callable[[], T], seconds: float = 10.0) -> T:
+    """The first true answer of the condition."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s"
         time.sleep(0.01)
+    return answer

@@ -174,6 +174,17 @@ def test_one_odd_object_costs_itself_only(
     assert following.seen.lists("pods") == 1
 
 
+def test_a_server_without_versions_is_followed_all_the_same(
+    fake: FakeCluster, pods: Callable[..., RunningAdapter]
+) -> None:
+    """The least that a list and a watch can say."""
+    listed, later = ({"metadata": {"uid": name, "name": name}, "spec": {"nodeName": "n"}} for name in ("one", "two"))
+    fake.fault("list", "pods", say(json.dumps({"items": [listed]}).encode()), times=1)
+    fake.fault("watch", "pods", say(line("ADDED", later)), times=1)
+    following = pods()
+    following.seen.wait(lambda: following.seen.pod("one") and following.seen.pod("two"))
+
+
 def test_an_endless_change_is_not_collected(
     fake: FakeCluster, pods: Callable[..., RunningAdapter], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,8 +15,8 @@ from rig.exporter import RunningExporter
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
 from rig.standin import MIB, V2_1, Layer, StandIn, SyntheticRegistry
-from rig.standin.asking import wait_until
 from rig.standin.descriptors import CONFIGS, MANIFESTS, Descriptor, sha256
+from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 SUPPRESSED = "pulltrace_exporter_suppressed_series"
@@ -57,7 +57,8 @@ def until_described(exporter: RunningExporter, layers: int) -> tuple[int, Scrape
         hidden = seen.value(SUPPRESSED, kind="layer") or 0
         return (size, seen) if len(seen.find("pulltrace_layer_state")) + hidden >= layers else None
 
-    found: tuple[int, Scrape] = wait_until(look, 60)
+    found = wait_until(look, 60)
+    assert found
     return found
 
 

@@ -17,7 +17,7 @@ from rig.node import Node
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
 from rig.standin import V2_1, Flavour, StandIn
-from rig.standin.asking import wait_until
+from rig.web import wait_until
 
 BUFFER = 512 * KIB
 Configured = Callable[[Flavour, Settings], NodeSetup]

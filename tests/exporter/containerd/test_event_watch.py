@@ -8,8 +8,8 @@ import pytest
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.event_watch import EventWatch
 from rig.standin import StandIn
-from rig.standin.asking import wait_until
 from rig.standin.descriptors import Descriptor
+from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 

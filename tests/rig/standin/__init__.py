@@ -1,6 +1,6 @@
 """A stand-in for containerd: the real API over a unix socket, on a state model of its own."""
 
-from rig.standin.flavour import V1_6, V1_7, V2_1, Flavour
+from rig.standin.flavour import V2_1, Flavour
 from rig.standin.node import StandIn
 from rig.standin.registry_source import RegistrySource
 from rig.standin.sources import MIB, SourceFailed
@@ -10,8 +10,6 @@ __all__ = [
     "DOCKER_LAYER",
     "MIB",
     "OCI_LAYER",
-    "V1_6",
-    "V1_7",
     "V2_1",
     "Flavour",
     "Layer",

@@ -138,7 +138,7 @@ class LayerFetch:
         job = self._fetcher.job
         later: list[tuple[int, Descriptor, Held | None]] = []
         for index, layer in enumerate(self._layers):
-            held = self._fetcher.take(layer) if job.early else None
+            held = self._fetcher.take(layer)
             # What is held comes first: whoever waits for it must not be waited for.
             (self._todo if held else later).append((index, layer, held))
         self._todo.extend(later)

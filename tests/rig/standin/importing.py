@@ -19,8 +19,7 @@ def import_archive(runtime: Runtime, archive: Path, token: Token) -> None:
     store = runtime.store
     lease = store.create_lease()
     try:
-        index = _ingest_all(runtime, lease, archive, token)
-        runtime.importing.wait(token)
+        index = _ingest_all(runtime, lease, archive)
         named = _label_tree(runtime, index)
         for each in named:
             put_unmarked(store, _name(each), each)
@@ -28,10 +27,10 @@ def import_archive(runtime: Runtime, archive: Path, token: Token) -> None:
         if not token.killed:
             store.delete_lease(lease)
     for each in named:
-        unpack_present(runtime, each, token)
+        _unpack_present(runtime, each, token)
 
 
-def unpack_present(runtime: Runtime, root: Descriptor, token: Token) -> None:
+def _unpack_present(runtime: Runtime, root: Descriptor, token: Token) -> None:
     """Unpack an image that is here already, under a lease that holds snapshots and no content."""
     store = runtime.store
     manifest = root
@@ -58,7 +57,7 @@ class _NoFetcher(Fetcher):
         return None
 
 
-def _ingest_all(runtime: Runtime, lease: str, archive: Path, token: Token) -> Descriptor:
+def _ingest_all(runtime: Runtime, lease: str, archive: Path) -> Descriptor:
     index = None
     with tarfile.open(archive) as tar:
         for member in tar:
@@ -66,7 +65,7 @@ def _ingest_all(runtime: Runtime, lease: str, archive: Path, token: Token) -> De
             if file is None or member.name in ("oci-layout", "manifest.json"):
                 continue
             content = file.read()
-            digest = _ingest(runtime, lease, f"tar-{member.name}", content, token)
+            digest = _ingest(runtime, lease, f"tar-{member.name}", content)
             if member.name == "index.json":
                 index = Descriptor(INDEXES[0], digest, len(content))
     if index is None:
@@ -74,11 +73,10 @@ def _ingest_all(runtime: Runtime, lease: str, archive: Path, token: Token) -> De
     return index
 
 
-def _ingest(runtime: Runtime, lease: str, ref: str, content: bytes, token: Token) -> str:
+def _ingest(runtime: Runtime, lease: str, ref: str, content: bytes) -> str:
     writer = runtime.store.open_writer(lease, ref, len(content))
     try:
         writer.write(content[writer.offset :])
-        runtime.importing.wait(token)
         return writer.commit()
     finally:
         writer.close()

@@ -15,7 +15,7 @@ from rig.standin.descriptors import Descriptor
 from rig.standin.faults import Faults
 from rig.standin.files import Files
 from rig.standin.flavour import V2_1, Flavour
-from rig.standin.importing import import_archive, unpack_present
+from rig.standin.importing import import_archive
 from rig.standin.listening import Listener
 from rig.standin.pulling import Work, pull_by_client, pull_through_cri
 from rig.standin.records import Records
@@ -74,11 +74,6 @@ class StandIn:
         """Hold it, and no layer is unpacked."""
         return self.runtime.unpacking
 
-    @property
-    def importing(self) -> Gate:
-        """Hold it, and imports stand still with an ingest open."""
-        return self.runtime.importing
-
     def pull(self, reference: str) -> Work:
         name = _parse(reference)
         return self._begin(name.name, lambda token: pull_through_cri(self.runtime, name, token))
@@ -88,19 +83,7 @@ class StandIn:
         return self._begin(name.name, lambda token: pull_by_client(self.runtime, name, token)).kill
 
     def import_image(self, archive: Path) -> None:
-        self.begin_import(archive).wait()
-
-    def begin_import(self, archive: Path) -> Work:
-        """As `import_image`, but returns at once."""
-        return self._begin(str(archive), lambda token: import_archive(self.runtime, archive, token))
-
-    def unpack_image(self, reference: str) -> Work:
-        """Unpack an image that is present, as a container start does when its snapshots are gone."""
-        name = _parse(reference).name
-        image = self.store.image(name)
-        if image is None:
-            raise LookupError(name)
-        return self._begin(name, lambda token: unpack_present(self.runtime, image.target, token))
+        self._begin(str(archive), lambda token: import_archive(self.runtime, archive, token)).wait()
 
     def hold_lease(self, lease_id: str) -> Callable[[], None]:
         self.store.create_lease(lease_id)

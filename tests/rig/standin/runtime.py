@@ -29,9 +29,9 @@ def fast_unpack(layer: Descriptor) -> float:
 class Runtime:
     """The daemon's side of pulling.
 
-    `unpack_seconds` says how long a layer takes, `unpacking` and `importing` hold these stages when closed,
-    `remotely` names the chain IDs that a remote snapshotter has without any download, `pause` is the moment between
-    steps that containerd writes one after the other.
+    `unpack_seconds` says how long a layer takes, `unpacking` holds that stage when closed, `remotely` names the chain
+    IDs that a remote snapshotter has without any download, `pause` is the moment between steps that containerd writes
+    one after the other.
     """
 
     store: Store
@@ -42,7 +42,6 @@ class Runtime:
     pause: float = 0.004
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     unpacking: Gate = field(default_factory=Gate)
-    importing: Gate = field(default_factory=Gate)
     slots: Slots = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,10 +94,7 @@ class Pulse:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One pull at work under its lease.
-
-    `early`: all its layers' ingests are opened at once, and a slot is taken for reading only.
-    """
+    """One pull at work under its lease."""
 
     runtime: Runtime
     reference: Reference
@@ -108,7 +104,6 @@ class Job:
     pulse: Pulse
     locks: KeyedLocks
     slots: Slots
-    early: bool
     workers: int
 
     @classmethod
@@ -123,8 +118,7 @@ class Job:
             Crew(token, "pull"),
             Pulse(token, flavour.progress_timeout),
             runtime.locks,
-            runtime.slots if flavour.opens_ingests_early else Slots(WITHOUT_LIMIT),
-            flavour.opens_ingests_early,
+            runtime.slots,
             flavour.downloads,
         )
 
@@ -140,7 +134,6 @@ class Job:
             Pulse(token, None),
             KeyedLocks(),
             Slots(WITHOUT_LIMIT),
-            early=True,
             workers=CLIENT_DOWNLOADS,
         )
 

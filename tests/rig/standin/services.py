@@ -26,7 +26,6 @@ from rig.standin.sources import MIB
 from rig.standin.store import Parts
 
 REVISION = "0000000000000000000000000000000000000000"
-BATCH = 100
 
 
 class Refused(Exception):
@@ -76,7 +75,6 @@ class Services:
             },
             "containerd.services.snapshots.v1.Snapshots": {
                 "Stat": Method(snapshots_pb2.StatSnapshotRequest, self.stat),
-                "List": Method(snapshots_pb2.ListSnapshotsRequest, self.list_snapshots, stream=True),
             },
             "containerd.services.images.v1.Images": {
                 "List": Method(images_pb2.ListImagesRequest, self.list_images),
@@ -144,21 +142,6 @@ class Services:
             if snapshot is None:
                 raise Refused(grpc.StatusCode.NOT_FOUND, f"snapshot {request.key} does not exist: not found")
             return snapshots_pb2.StatSnapshotResponse(info=_snapshot(snapshot))
-
-    def list_snapshots(
-        self, request: snapshots_pb2.ListSnapshotsRequest, call: Call
-    ) -> Iterator[snapshots_pb2.ListSnapshotsResponse]:
-        self._check_snapshotter(request.snapshotter)
-        matches = _filter(request.filters)
-        with self._parts.records.lock:
-            found = [
-                _snapshot(each)
-                for each in self._namespace(call).snapshots.values()
-                if each.snapshotter == request.snapshotter
-                and matches(_lookup(each.labels, name=each.name, parent=each.parent, kind=_kind(each)))
-            ]
-        for start in range(0, len(found), BATCH):
-            yield snapshots_pb2.ListSnapshotsResponse(info=found[start : start + BATCH])
 
     def list_images(self, request: images_pb2.ListImagesRequest, call: Call) -> images_pb2.ListImagesResponse:
         matches = _filter(request.filters)
@@ -248,10 +231,6 @@ def _status(ingest: Ingest) -> content_pb2.Status:
         offset=ingest.offset,
         total=ingest.total,
     )
-
-
-def _kind(snapshot: Snapshot) -> str:
-    return "Committed" if snapshot.committed else "Active"
 
 
 def _snapshot(snapshot: Snapshot) -> snapshots_pb2.Info:

@@ -114,7 +114,7 @@ class Store:
             now = self.now()
             if new:
                 records.blobs[digest] = Blob(digest, ingest.offset, now, now)
-        if new and self.flavour.content_events:
+        if new:
             self._announce("/content/create", "ContentCreate", {1: digest, 2: ingest.offset})
         return digest
 
@@ -142,15 +142,14 @@ class Store:
         """Begin a layer's snapshot; empty when it is there already."""
         with self.changing() as records:
             if (snapshotter, chain) in records.snapshots:
-                if self.flavour.leases_present_chains:
-                    records.leases[lease].snapshots.add((snapshotter, chain))
+                records.leases[lease].snapshots.add((snapshotter, chain))
                 return ""
             key = f"extract-{self.unique()} {chain}"
             now = self.now()
             labels = {"containerd.io/snapshot.ref": chain}
             records.snapshots[snapshotter, key] = Snapshot(snapshotter, key, parent, False, now, now, labels)
             records.leases[lease].snapshots.add((snapshotter, key))
-        self._announce("/snapshot/prepare", "SnapshotPrepare", {1: key, 2: parent, **self._of(snapshotter)})
+        self._announce("/snapshot/prepare", "SnapshotPrepare", {1: key, 2: parent, 5: snapshotter})
         return key
 
     def add_snapshot(self, snapshotter: str, chain: str, parent: str) -> None:
@@ -172,13 +171,13 @@ class Store:
             labels = {"containerd.io/snapshot.ref": chain}
             made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
             records.snapshots.setdefault((snapshotter, chain), made)
-        self._announce("/snapshot/commit", "SnapshotCommit", {1: key, 2: chain, **self._of(snapshotter)})
+        self._announce("/snapshot/commit", "SnapshotCommit", {1: key, 2: chain, 5: snapshotter})
 
     def remove_snapshot(self, lease: str, snapshotter: str, key: str) -> None:
         with self.changing() as records:
             records.snapshots.pop((snapshotter, key), None)
             records.leases[lease].snapshots.discard((snapshotter, key))
-        self._announce("/snapshot/remove", "SnapshotRemove", {1: key, **self._of(snapshotter)})
+        self._announce("/snapshot/remove", "SnapshotRemove", {1: key, 5: snapshotter})
 
     # Images
 
@@ -204,9 +203,6 @@ class Store:
     def _announce_image(self, verb: str, fields: Mapping[int, Field]) -> None:
         message = f"containerd.services.images.v1.Image{verb.title()}"
         self._parts.bus.publish(Event(self.now(), self.namespace, f"/images/{verb}", message, fields))
-
-    def _of(self, snapshotter: str) -> dict[int, Field]:
-        return {5: snapshotter} if self.flavour.snapshotter_in_events else {}
 
     def _announce(self, topic: str, message: str, fields: Mapping[int, Field]) -> None:
         self._parts.bus.publish(Event(self.now(), self.namespace, topic, f"containerd.events.{message}", fields))

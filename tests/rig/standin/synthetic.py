@@ -76,8 +76,6 @@ class SyntheticRegistry:
         *,
         bandwidth: Bandwidth = instantly,
         resolve_seconds: float = 0.0,
-        index: bool = True,
-        docker: bool = False,
     ) -> str:
         """Offer an image under a reference, and answer its root digest; by digest it is offered too."""
         config = {
@@ -87,13 +85,11 @@ class SyntheticRegistry:
         }
         manifest = {
             "schemaVersion": 2,
-            "mediaType": MANIFESTS[docker],
-            "config": self._keep(CONFIGS[docker], config).to_json(),
+            "mediaType": MANIFESTS[0],
+            "config": self._keep(CONFIGS[0], config).to_json(),
             "layers": [layer.descriptor.to_json() for layer in layers],
         }
-        root = self._keep(MANIFESTS[docker], manifest)
-        if index:
-            root = self._keep_index(root, docker=docker)
+        root = self._keep_index(self._keep(MANIFESTS[0], manifest))
         name = Reference.parse(reference)
         with self._lock:
             for each in (name.name, f"{name.locator}@{root.digest}"):
@@ -145,13 +141,13 @@ class SyntheticRegistry:
         self._documents[digest] = content
         return Descriptor(media_type, digest, len(content))
 
-    def _keep_index(self, manifest: Descriptor, *, docker: bool) -> Descriptor:
+    def _keep_index(self, manifest: Descriptor) -> Descriptor:
         system, architecture = PLATFORM.split("/")
         own = {**manifest.to_json(), "platform": {"os": system, "architecture": architecture}}
         other = {**manifest.to_json(), "platform": {"os": "linux", "architecture": "s390x"}}
         other["digest"] = sha256(f"another platform's {manifest.digest}".encode())
-        document = {"schemaVersion": 2, "mediaType": INDEXES[docker], "manifests": [other, own]}
-        return self._keep(INDEXES[docker], document)
+        document = {"schemaVersion": 2, "mediaType": INDEXES[0], "manifests": [other, own]}
+        return self._keep(INDEXES[0], document)
 
 
 def _flow(image: _Published, size: int, token: Token) -> Iterator[int]:

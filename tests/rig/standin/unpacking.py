@@ -102,7 +102,7 @@ class Unpacker:
         try:
             yield key
         except Exception:
-            if key and job.store.flavour.removes_unfinished_snapshots and not job.token.killed:
+            if key and not job.token.killed:
                 job.store.remove_snapshot(job.lease, job.runtime.snapshotter, key)
             raise
 
