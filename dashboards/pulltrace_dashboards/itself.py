@@ -6,7 +6,7 @@ from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import BLUE, GREY, ORANGE, RED, SKY, STALE, UP_DOWN, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
-from pulltrace_dashboards.promql import CLUSTER, NODES, grown, latest, rate
+from pulltrace_dashboards.promql import CLUSTER, NODES, grown, known_by, latest, rate
 
 ONE = ("cluster", "node")
 EXPORTER = f"pulltrace_exporter_build_info{{{NODES}}}"
@@ -57,7 +57,7 @@ def _exporters() -> Panel:
 def _blind() -> Panel:
     about = About(
         2,
-        "containerd unreadable",
+        "containerd down",
         "Exporters that cannot read their containerd. Good is 0: pulls of those nodes are not seen.",
         NO_EXPORTER,
     )
@@ -68,7 +68,7 @@ def _blind() -> Panel:
 def _kubernetes() -> Panel:
     about = About(
         3,
-        "Aggregator's watches",
+        "API watches",
         "Whether the aggregator lists and watches all that it has to. Down: who waits is not known, or is old.",
         NO_AGGREGATOR,
     )
@@ -79,7 +79,7 @@ def _kubernetes() -> Panel:
 def _reached() -> Panel:
     about = About(
         4,
-        "Exporters not reached",
+        "Exporters down",
         "Nodes that did not answer the aggregator's last question. Good is 0: causes on those nodes are guesses.",
         NO_AGGREGATOR,
     )
@@ -91,13 +91,19 @@ def _reached() -> Panel:
 def _missing() -> Panel:
     about = About(
         5,
-        "Nodes without exporter",
-        "Nodes where a pod waits for an image and no exporter answers. Good is none: look for taints, selectors and "
+        "Nodes unwatched",
+        "Nodes where a pod waits for an image and no exporter answers. Good is 0: look for taints, selectors and "
         "network policies that keep it away.",
-        "none",
+        NO_AGGREGATOR,
     )
     expr = f"count({latest('pulltrace_node_exporter_missing', ONE, NODES)})"
-    return number(about, expr, "short", bounds=steps((1, RED)), decimals=0)
+    return number(
+        about,
+        known_by(expr, f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"),
+        "short",
+        bounds=steps((1, RED)),
+        decimals=0,
+    )
 
 
 def _dropped() -> Panel:
@@ -118,7 +124,7 @@ def _troubled() -> Panel:
         "Nodes that are not seen well",
         "Nodes whose containerd cannot be read, whose last reading is old, or where no exporter answers. Good is an "
         "empty table.",
-        "all nodes are seen",
+        "all nodes are seen well, or no exporter is scraped",
     )
     columns = (
         Column("node", "Node", link=TO_NODE),
@@ -191,7 +197,7 @@ def _errors() -> Panel:
         11,
         "Failed calls to containerd",
         "By call and status code, all nodes. Good is nothing; a few while a containerd restarts are normal.",
-        "no failed calls",
+        "no failed calls, or no exporter is scraped",
     )
     failed = grown("pulltrace_exporter_poll_errors_total", ("call", "code"), NODES, "$__rate_interval")
     return lines(about, "short", Line(f"round({failed}) > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)
@@ -203,7 +209,7 @@ def _restarts() -> Panel:
         "Watches that ended early",
         "By resource and reason. expired now and then is normal; forbidden is a missing right, a steady stream is an "
         "API server in trouble.",
-        "no watch ended early",
+        "no watch ended early, or no aggregator is scraped",
     )
     ended = grown("pulltrace_aggregator_watch_restarts_total", ("resource", "reason"), CLUSTER, "$__rate_interval")
     line = Line(f"round({ended}) > 0", "{{resource}} {{reason}}")
@@ -216,7 +222,7 @@ def _faults() -> Panel:
         "Faults of Pulltrace",
         "Metric families left out of a scrape by a fault of ours, and web configurations that could not be read "
         "again. Good is nothing; please report the first kind.",
-        "no faults",
+        "no faults, or no exporter is scraped",
     )
     faults = (
         Line(
@@ -306,7 +312,7 @@ def _stale() -> Panel:
         "Pulls that became stale",
         "By reason, each pull once for each reason. Orphaned comes with crashes and killed clients, "
         "no exporter with nodes that go; no bytes and slow are for the other dashboards.",
-        "none became stale",
+        "none became stale, or no aggregator is scraped",
     )
     became = grown("pulltrace_stale_pulls_total", ("reason",), CLUSTER, "$__rate_interval")
     line = Line(f"round({became}) > 0", "{{reason}}")

@@ -27,6 +27,8 @@ SKY: Final = "#56B4E9"
 GREEN: Final = "#009E73"
 PALE_GREEN: Final = "#66C2A5"
 ORANGE: Final = "#E69F00"
+PALE_ORANGE: Final = "#F2C45A"
+DARK_ORANGE: Final = "#B87D00"
 BROWN: Final = "#A6761D"
 RED: Final = "#D55E00"
 PALE_RED: Final = "#F0A07C"
@@ -49,10 +51,10 @@ CAUSES: Final[Words] = {
     "queue": ("queue", SLATE),
     "shared_layer": ("shared layer", PALE_SLATE),
     "slow_download": ("slow download", ORANGE),
-    "slow_unpack": ("slow unpack", ORANGE),
-    "backoff": ("back-off", ORANGE),
+    "slow_unpack": ("slow unpack", PALE_ORANGE),
+    "backoff": ("back-off", DARK_ORANGE),
     "stalled": ("stalled", RED),
-    "registry": ("registry", RED),
+    "registry": ("registry", DARK_RED),
     "rate_limited": ("rate limited", WINE),
     "credentials": ("credentials", PURPLE),
     "not_found": ("not found", DARK_PURPLE),
@@ -63,7 +65,7 @@ POD_PHASES: Final[Words] = {
     "resolving": ("resolving", PALE_SLATE),
     "downloading": ("downloading", BLUE),
     "unpacking": ("unpacking", SKY),
-    "backoff": ("back-off", ORANGE),
+    "backoff": ("back-off", DARK_ORANGE),
     "failed": ("failed", RED),
     "pulled": ("pulled", GREEN),
     "unknown": ("unknown", GREY),
@@ -85,7 +87,7 @@ LAYER_STATES: Final[Words] = {
 }
 STALE: Final[Words] = {
     "no_progress": ("no bytes", RED),
-    "unpack_no_progress": ("unpack stands still", DARK_RED),
+    "unpack_no_progress": ("unpack stalled", DARK_RED),
     "slow": ("slow", ORANGE),
     "exporter_unreachable": ("no exporter", GREY),
     "orphaned": ("orphaned", INDIGO),
@@ -94,9 +96,9 @@ REASONS: Final[Words] = {
     "unauthorized": ("unauthorized", PURPLE),
     "not_found": ("not found", DARK_PURPLE),
     "rate_limited": ("rate limited", WINE),
-    "registry_unavailable": ("registry unavailable", RED),
+    "registry_unavailable": ("registry unavailable", DARK_RED),
     "timeout": ("timeout", PALE_RED),
-    "dns": ("DNS", DARK_RED),
+    "dns": ("DNS", RED),
     "tls": ("TLS", BROWN),
     "disk_full": ("disk full", ORANGE),
     "signature": ("signature", INDIGO),
@@ -111,7 +113,7 @@ STAGES: Final[Words] = {
     "resolve": ("resolve", PALE_SLATE),
     "download": ("download", BLUE),
     "unpack": ("unpack", SKY),
-    "backoff": ("back-off", ORANGE),
+    "backoff": ("back-off", DARK_ORANGE),
 }
 UP_DOWN: Final[Words] = {"1": ("up", BLUE), "0": ("down", RED)}
 

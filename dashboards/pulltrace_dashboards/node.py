@@ -17,18 +17,22 @@ from pulltrace_dashboards.look import (
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, number, rows, state, timeline
 from pulltrace_dashboards.promql import (
+    CLUSTER,
     LAYER,
     NODE,
     PULL,
     ROW,
     grown,
+    known_by,
     latest,
+    layers_done,
     listed,
     one,
     rate,
     running,
     short,
     short_image,
+    short_type,
     tagged,
 )
 
@@ -38,6 +42,8 @@ RUNNING = running(NODE)
 TO_POD = link("pulltrace-pod", namespace="namespace", pod="pod")
 TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
 ABSENT = "no exporter"
+NOBODY = "no aggregator"
+SEES = f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"
 
 
 def age(metric: str, by: tuple[str, ...]) -> str:
@@ -83,13 +89,14 @@ def _number() -> Panel:
 def _resolving() -> Panel:
     about = About(
         3,
-        "Registry silent for",
-        "Age of the oldest pull whose registry has not answered. Good is nothing or below a second; from 10 seconds "
-        "on look at the registry, DNS and the proxy.",
-        "no pull waits for an answer",
+        "Registry silent",
+        "Age of the oldest pull whose registry has not answered; 0 when there is none. Good is below a second; from "
+        "10 seconds on look at the registry, DNS and the proxy.",
+        "no exporter",
     )
     expr = f"max({age('pulltrace_oldest_resolving_start_time_seconds', ONE)})"
-    return number(about, expr, "s", bounds=steps((10, ORANGE), (30, RED)))
+    read = f"pulltrace_containerd_up{{{NODE}}}"
+    return number(about, known_by(expr, read), "s", bounds=steps((10, ORANGE), (30, RED)))
 
 
 def _queued() -> Panel:
@@ -98,11 +105,11 @@ def _queued() -> Panel:
         "Images in line",
         "Images in the kubelet's line that are not pulled yet. By default a kubelet pulls one image at a time; good is "
         "a line that gets shorter.",
-        "no line known",
+        NOBODY,
     )
     return number(
         about,
-        f"max({latest('pulltrace_node_queued_images', ONE, NODE)})",
+        known_by(f"max({latest('pulltrace_node_queued_images', ONE, NODE)})", SEES),
         "short",
         bounds=steps((3, ORANGE)),
         decimals=0,
@@ -123,35 +130,35 @@ def _fetched() -> Panel:
 def _waited() -> Panel:
     about = About(
         6,
-        "Pods waiting here",
+        "Pods waiting",
         "Pods of this node that wait for an image. Good is 0, or a number that falls.",
-        "none",
+        NOBODY,
     )
     waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
-    return number(about, f"count(count by (cluster, namespace, pod) ({waits}))", "short", decimals=0)
+    expr = f"count(count by (cluster, namespace, pod) ({waits}))"
+    return number(about, known_by(expr, SEES), "short", decimals=0)
 
 
 def _pulls() -> Panel:
     about = About(
         7,
         "Pulls",
-        "The pulls of this node, ended ones for two minutes more. Cached is what was here before, requests is how "
-        "many asked for the same image at once: one download for all.",
+        "The pulls of this node, ended ones for two minutes more. Cached is what was here before.",
         "nothing is pulled, or its exporter is not scraped",
     )
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=90),
-        Column("registry", "Registry", width=140),
-        Column("phase", "Phase", width=110, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
-        Column("Value #C", "Rate", unit="binBps", width=90),
-        Column("Value #D", "Time left", unit="s", width=85),
-        Column("Value #E", "Size", unit="bytes", width=85),
-        Column("Value #F", "Cached", unit="bytes", width=85),
-        Column("Value #G", "Unpacked", unit="bytes", width=85),
-        Column("Value #H", "Age", unit="s", width=80),
-        Column("Value #I", "Requests", width=80),
+        Column("tag", "Tag", width=70),
+        Column("registry", "Registry", width=120),
+        Column("phase", "Phase", width=108, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
+        Column("layers", "Layers", width=75),
+        Column("Value #C", "Rate", unit="binBps", width=88),
+        Column("Value #D", "Time left", unit="s", width=80),
+        Column("Value #E", "Size", unit="bytes", width=78),
+        Column("Value #F", "Cached", unit="bytes", width=76),
+        Column("Value #G", "Unpacked", unit="bytes", width=82),
+        Column("Value #H", "Age", unit="s", width=68),
     )
     tag = one("pulltrace_pull_info", PULL, ("reference",), f'{NODE}, reference!=""')
     asked = latest("pulltrace_pod_pull_info", (*PULL, "image"), f'{NODE}, digest!=""')
@@ -166,9 +173,9 @@ def _pulls() -> Panel:
         latest("pulltrace_pull_cached_bytes", PULL, NODE),
         latest("pulltrace_pull_unpacked_bytes", PULL, NODE),
         age("pulltrace_pull_start_time_seconds", PULL),
-        latest("pulltrace_pull_requests", PULL, NODE),
+        layers_done(NODE),
         tagged(tag, asked, PULL),
-        hidden=("node", "digest", "reference", "image", "Value #A", "Value #J"),
+        hidden=("node", "digest", "reference", "image", "Value #A", "Value #I", "Value #J"),
         sort="Age",
         descending=False,
     )
@@ -185,12 +192,12 @@ def _layers() -> Panel:
     columns = (
         Column("repository", "Image"),
         Column("layer", "Layer", width=65),
-        Column("media_type", "Media type", width=320),
-        Column("layer_digest", "Digest", width=120),
-        Column("Value #B", "Size", unit="bytes", width=100),
-        Column("Value #C", "Progress", unit="percentunit", width=180, bar=True, decimals=0),
-        Column("Value #D", "Rate", unit="binBps", width=110),
-        Column("state", "State", width=120, words=LAYER_STATES),
+        Column("media_type", "Media type", width=235),
+        Column("layer_digest", "Digest", width=118),
+        Column("Value #B", "Size", unit="bytes", width=90),
+        Column("Value #C", "Progress", unit="percentunit", width=150, bar=True, decimals=0),
+        Column("Value #D", "Rate", unit="binBps", width=100),
+        Column("state", "State", width=115, words=LAYER_STATES),
     )
     size = latest("pulltrace_layer_size_bytes", LAYER, NODE)
     fetched = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
@@ -210,7 +217,7 @@ def _layers() -> Panel:
 
 def _of_layers(expression: str) -> str:
     """The layers of the pulls that go on, with digests that fit."""
-    return short(f"({expression} and on {listed(PULL)} ({RUNNING}))", "layer_digest")
+    return short_type(short(f"({expression} and on {listed(PULL)} ({RUNNING}))", "layer_digest"))
 
 
 def _activity() -> Panel:
@@ -219,7 +226,7 @@ def _activity() -> Panel:
         "Share of time with a download, and with an unpack",
         "How much of the time at least one pull downloads, and unpacks. Unpack near 100 % with little download: the "
         "disk is the brake. The other way round: the network or the registry.",
-        "nothing was pulled",
+        "nothing was pulled, or no exporter is scraped",
     )
     seconds = rate("pulltrace_active_seconds_total", ("registry", "stage"), NODE)
     colours = {"download": ("download", BLUE), "unpack": ("unpack", SKY)}
@@ -233,10 +240,10 @@ def _bytes() -> Panel:
         "Bytes fetched by media type",
         "What comes over the network into the content store, each byte once. Layers are the bulk; manifests and "
         "configs alone mean that everything else was cached.",
-        "nothing was fetched",
+        "nothing was fetched, or no exporter is scraped",
     )
     fetched = rate("pulltrace_downloaded_bytes_total", ("media_type",), NODE)
-    return lines(about, "binBps", Line(f"{fetched} > 0", "{{media_type}}"), stacked=True)
+    return lines(about, "binBps", Line(f"{short_type(fetched)} > 0", "{{media_type}}"), stacked=True)
 
 
 def _phases() -> Panel:
@@ -245,7 +252,7 @@ def _phases() -> Panel:
         "Pulls over time",
         "The phase of each image on this node. Two wide bands beside each other are parallel pulls that share the "
         "node's bandwidth.",
-        "nothing was pulled",
+        "nothing was pulled, or no exporter is scraped",
     )
     by = ("registry", "repository", "digest")
     expr = state("pulltrace_pull_phase", by, NODE, "phase", PULL_PHASES)
@@ -258,7 +265,7 @@ def _slowness() -> Panel:
         "Rate against the other nodes",
         "This node's rate as a part of the median of all nodes that pull the same digest. Good is around 100 %; far "
         "below while others are fast means this node: its link, disk or neighbours. Only with two nodes or more.",
-        "no other node pulls the same images",
+        "no other node pulls the same images, or no exporter is scraped",
     )
     same = 'pulltrace_pull_bytes_per_second{cluster=~"$cluster"}'
     rates = f"max by {listed(PULL)} ({same})"
@@ -276,7 +283,7 @@ def _line() -> Panel:
         "The kubelet's line",
         "Images that the kubelet is about to pull, from its intents (Kubernetes 1.35 and later, where the exporter may "
         "read them). Empty on older nodes: the number above then comes from the pods.",
-        "no line known",
+        "no line, or the kubelet tells of none",
     )
     columns = (
         Column("reference", "Image"),
@@ -295,11 +302,11 @@ def _pods() -> Panel:
         "no pod waits here, or no aggregator is scraped",
     )
     columns = (
-        Column("Value #A", "Waiting", unit="s", width=95, bounds=steps((300, ORANGE), (900, RED))),
-        Column("cause", "Cause", width=115, words=CAUSES),
-        Column("namespace", "Namespace", width=140),
+        Column("Value #A", "Waiting", unit="s", width=85, bounds=steps((300, ORANGE), (900, RED))),
+        Column("cause", "Cause", width=112, words=CAUSES),
+        Column("namespace", "Namespace", width=105),
         Column("pod", "Pod", link=TO_POD),
-        Column("container", "Container", width=120),
+        Column("container", "Container", width=105),
         Column("short", "Image"),
     )
     waits = latest("pulltrace_pod_pull_waiting_seconds", ROW, NODE)
@@ -349,7 +356,7 @@ def _errors() -> Panel:
         17,
         "Failed calls to containerd",
         "Calls that containerd refused or did not answer, by call and status code. Good is nothing.",
-        "no failed calls",
+        "no failed calls, or no exporter is scraped",
     )
     failed = grown("pulltrace_exporter_poll_errors_total", ("call", "code"), NODE, "$__rate_interval")
     return lines(about, "short", Line(f"round({failed}) > 0", "{{call}} {{code}}"), stacked=True, bars=True, decimals=0)

@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, REASONS, RED, STAGES, STALE, steps
+from pulltrace_dashboards.look import CAUSES, ORANGE, REASONS, RED, STAGES, STALE, steps
 from pulltrace_dashboards.page import ALERTS, Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
 from pulltrace_dashboards.promql import (
@@ -58,7 +58,7 @@ def page() -> Page:
         content=(
             band(3, (4, _pods()), (4, _blocked()), (4, _longest()), (4, _stuck_number()), (4, _pulls()), (4, _rate())),
             band(8, (19, _waits()), (5, _causes())),
-            band(7, (15, _now()), (9, _stuck())),
+            band(7, (16, _now()), (8, _stuck())),
             band(5, (24, _alerts())),
             Heading(20, "Over time"),
             band(8, (12, _speed()), (12, _failures())),
@@ -70,7 +70,7 @@ def page() -> Page:
 def _pods() -> Panel:
     about = About(
         1,
-        "Pods waiting for images",
+        "Pods waiting",
         "Pods that wait for at least one image now. 0 is calm; after a roll-out it falls within minutes. "
         "No aggregator means that nobody looks, not that nobody waits.",
         NOBODY,
@@ -147,25 +147,23 @@ def _waits() -> Panel:
     )
     only = f"and on {listed(ROW)} {LONGEST}"
     columns = (
-        Column("Value #A", "Waiting", unit="s", width=85, bounds=steps((300, ORANGE), (900, RED))),
-        Column("cause", "Cause", width=115, words=CAUSES),
+        Column("Value #A", "Waiting", unit="s", width=80, bounds=steps((300, ORANGE), (900, RED))),
+        Column("cause", "Cause", width=112, words=CAUSES),
         Column("pod", "Pod", link=TO_POD),
         Column("short", "Image"),
-        Column("Value #D", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
-        Column("Value #E", "Time left", unit="s", width=85),
-        Column("node", "Node", width=105, link=TO_NODE),
-        Column("namespace", "Namespace", width=105),
-        Column("phase", "Phase", width=105, words=POD_PHASES),
+        Column("Value #C", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
+        Column("Value #D", "Time left", unit="s", width=82),
+        Column("node", "Node", width=90, link=TO_NODE),
+        Column("namespace", "Namespace", width=95),
     )
     return rows(
         about,
         columns,
         short_image(LONGEST),
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, only),
-        one("pulltrace_pod_pull_phase", ROW, ("phase",), PODS, only),
         latest("pulltrace_pod_pull_progress_ratio", ROW, PODS, only),
         latest("pulltrace_pod_pull_eta_seconds", ROW, PODS, only),
-        hidden=("container", "container_type", "image", "Value #B", "Value #C"),
+        hidden=("container", "container_type", "image", "Value #B"),
         sort="Waiting",
     )
 
@@ -173,10 +171,10 @@ def _waits() -> Panel:
 def _causes() -> Panel:
     about = About(
         8,
-        "Why images are waited for",
-        "Waiting images by cause. Good is progressing, and queue during a roll-out. One other bar that stands out is "
-        "one fault with many victims.",
-        "nobody waits, or no aggregator",
+        "Why pods wait",
+        "Images that pods wait for, by cause. Good is progressing, and queue during a roll-out. One other bar that "
+        "stands out is one fault with many victims.",
+        "nobody waits, or no aggregator is scraped",
     )
     causes = one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, FITS)
     line = Line(f"sort_desc(count by (cause) ({causes}))", "{{cause}}")
@@ -192,7 +190,6 @@ def _now() -> Panel:
         "nothing is pulled, or no exporter is scraped",
     )
     nodes = "count by (cluster, registry, repository, digest)"
-    unpacking = latest("pulltrace_pull_phase", PULL, f'{PULLS}, phase="unpacking"')
     going = f"and on {listed(PULL)} {GOES_ON}"
     tag = one("pulltrace_pull_info", IMAGE, ("reference",), f'{PULLS}, reference!=""')
     asked = latest("pulltrace_pod_pull_info", (*IMAGE, "image"), f"{PODS}, {INFO}")
@@ -200,26 +197,24 @@ def _now() -> Panel:
     still = f"pulltrace_pod_pull_waiting_seconds{{{PODS}}}"
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=70),
-        Column("registry", "Registry", width=125),
-        Column("Value #A", "Nodes", width=75),
-        Column("Value #B", "Unpacking", width=85),
-        Column("Value #C", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
-        Column("Value #D", "Rate", unit="binBps", width=85),
-        Column("Value #E", "Time left", unit="s", width=80),
-        Column("Value #G", "Pods", width=55),
+        Column("tag", "Tag", width=65),
+        Column("registry", "Registry", width=118),
+        Column("Value #A", "Nodes", width=68),
+        Column("Value #B", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
+        Column("Value #C", "Rate", unit="binBps", width=88),
+        Column("Value #D", "Time left", unit="s", width=80),
+        Column("Value #F", "Pods", width=55),
     )
     return rows(
         about,
         columns,
         f"{nodes} ({GOES_ON})",
-        f"{nodes} ({unpacking})",
         f"avg by {listed(IMAGE)} ({latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going})",
         f"sum by {listed(IMAGE)} ({latest('pulltrace_pull_bytes_per_second', PULL, PULLS)} {going})",
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going})",
         f"({tagged(tag, asked, IMAGE)}) and on {listed(IMAGE)} ({GOES_ON})",
         f"{nodes} ({info} and on (cluster, namespace, pod) {still} and on {listed(IMAGE)} ({GOES_ON}))",
-        hidden=("digest", "reference", "image", "Value #F"),
+        hidden=("digest", "reference", "image", "Value #E"),
         sort="Nodes",
     )
 
@@ -233,13 +228,12 @@ def _stuck() -> Panel:
         "nothing is stuck, or no aggregator is scraped",
     )
     columns = (
-        Column("reason", "Reason", width=120, words=STALE),
-        Column("node", "Node", width=100, link=TO_NODE),
-        Column("repository", "Image", link=TO_IMAGE),
-        Column("registry", "Registry", width=120),
+        Column("reason", "Reason", width=114, words=STALE),
+        Column("node", "Node", width=82, link=TO_NODE),
+        Column("repository", "Image", link=link("pulltrace-registry", image="repository")),
     )
     stale = one("pulltrace_pull_stale", PULL, ("reason",), PULLS)
-    return rows(about, columns, stale, hidden=("digest", "Value"), sort="Reason", descending=False)
+    return rows(about, columns, stale, hidden=("registry", "digest", "Value"), sort="Reason", descending=False)
 
 
 def _alerts() -> Panel:
@@ -248,7 +242,7 @@ def _alerts() -> Panel:
         "Alerts firing",
         "The alerts of Pulltrace that fire now, as Prometheus knows them. Good is an empty table. It stays empty where "
         "the alerts are evaluated somewhere that this data source does not reach.",
-        "no alert fires",
+        "no alert fires, or no rules of Pulltrace are evaluated here",
     )
     columns = (
         Column("severity", "Severity", width=90),
@@ -268,7 +262,7 @@ def _speed() -> Panel:
         "Speed by registry",
         "Bytes per second of a node while it downloads from the registry, on average over the nodes that do. It does "
         "not depend on how much is pulled: a fall for one registry is the registry, for all it is your network.",
-        "nothing was downloaded",
+        "nothing was downloaded, or no exporter is scraped",
     )
     fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
     active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, stage="download"')
@@ -281,7 +275,7 @@ def _failures() -> Panel:
         "Failures by reason",
         "Failed pulls as the kubelets report them, a lower bound. Good is nothing. Shades of purple are settings, "
         "shades of red and brown are the registry or the way to it, orange is the node's disk.",
-        "no failures",
+        "no failures, or no aggregator is scraped",
     )
     failed = grown("pulltrace_pod_pull_failures_total", ("reason",), FAILURES, "$__rate_interval")
     line = Line(f"round({failed}) > 0", "{{reason}}")
@@ -293,7 +287,7 @@ def _over_time() -> Panel:
         13,
         "Images waited for, by cause",
         "How many images pods wait for. A hill after a roll-out is normal; a plateau is not.",
-        "nobody waited",
+        "nobody waited, or no aggregator is scraped",
     )
     # Of each node the generation that sees more: far cheaper over time than making each wait unique.
     each = f"count by (cluster, node, instance, cause) (pulltrace_pod_pull_blocked_by{{{PODS}}})"
@@ -307,7 +301,7 @@ def _stages() -> Panel:
         "Where the time of a pod's start goes",
         "Mean seconds of each stage of the image waits that ended well in the chosen time. Long queue: pull in "
         "parallel. Long resolve: the registry. Long download: size and network. Long unpack: the node's disk.",
-        "no wait has ended",
+        "no wait has ended, or no aggregator is scraped",
     )
     where = f'{CLUSTER}, namespace=~"$namespace"'
     return bars(about, "s", *(Line(_mean(stage, where), stage) for stage in STAGES), colours=STAGES)

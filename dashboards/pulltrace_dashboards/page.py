@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.models.common import LegendDisplayMode, LegendPlacement
 from grafana_foundation_sdk.models.dashboard import (
     Dashboard,
     DashboardCursorSync,
@@ -19,7 +18,6 @@ from grafana_foundation_sdk.models.dashboard import (
     VariableType,
 )
 from grafana_foundation_sdk.models.prometheus import Dataquery
-from grafana_foundation_sdk.models.timeseries import Options
 
 from pulltrace_dashboards.look import RED
 from pulltrace_dashboards.panels import SOURCE
@@ -141,9 +139,6 @@ def _placed(content: Sequence[Band | Heading]) -> list[Panel | RowPanel]:
         x = 0
         for width, panel in part.panels:
             panel.grid_pos = GridPos(h=part.height, w=width, x=x, y=y)
-            if width < WIDTH / 2 and isinstance(panel.options, Options):
-                panel.options.legend.placement = LegendPlacement.BOTTOM
-                panel.options.legend.display_mode = LegendDisplayMode.LIST
             found.append(panel)
             x += width
         y += part.height

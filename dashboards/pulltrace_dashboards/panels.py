@@ -168,13 +168,7 @@ def lines(
         .show_points(VisibilityMode.NEVER if bars or stacked else VisibilityMode.AUTO)
         .span_nulls(GAP_MILLISECONDS)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL if stacked else StackingMode.NONE))
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(True)
-            .display_mode(LegendDisplayMode.TABLE)
-            .placement(LegendPlacement.RIGHT)
-            .calcs(["lastNotNull", "max"])
-        )
+        .legend(_legend(() if bars else ("lastNotNull",)))
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
@@ -231,12 +225,7 @@ def timeline(about: About, words: Words, *queries: Line) -> Panel:
         .merge_values(True)
         .fill_opacity(80)
         .line_width(0)
-        .legend(
-            common.VizLegendOptions()
-            .show_legend(False)
-            .display_mode(LegendDisplayMode.LIST)
-            .placement(LegendPlacement.BOTTOM)
-        )
+        .legend(_legend())
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.SINGLE))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(GREY))
         .thresholds(steps())
@@ -335,6 +324,17 @@ def _cell(column: Column) -> object:
     if column.words or column.bounds:
         return TableColoredBackgroundCellOptions(mode=TableCellBackgroundDisplayMode.BASIC)
     return None
+
+
+def _legend(figures: Sequence[str] = ()) -> common.VizLegendOptions:
+    """Below the chart: beside it, a legend takes most of the width of a narrow one."""
+    return (
+        common.VizLegendOptions()
+        .show_legend(True)
+        .display_mode(LegendDisplayMode.LIST)
+        .placement(LegendPlacement.BOTTOM)
+        .calcs(list(figures))
+    )
 
 
 def _ranges(queries: Sequence[Line]) -> list[prometheus.Dataquery]:

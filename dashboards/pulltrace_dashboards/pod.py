@@ -5,13 +5,29 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from pulltrace_aggregator.diagnosis.blocked_by import RULES
 from pulltrace_aggregator.model.states import Cause
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import CAUSES, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
+from pulltrace_dashboards.look import CAUSES, NONE, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline
-from pulltrace_dashboards.promql import CLUSTER, POD, PULL, ROW, grown, latest, listed, one, running, tagged
+from pulltrace_dashboards.promql import (
+    CLUSTER,
+    POD,
+    PULL,
+    ROW,
+    grown,
+    known_by,
+    latest,
+    listed,
+    one,
+    running,
+    short_image,
+    tagged,
+    word_or,
+)
 
 CONTAINER = ("container", "container_type", "image")
-GONE = "not waiting"
+NOBODY = "no aggregator"
+NOT_WAITING = {"not_waiting": ("not waiting", NONE)}
+SEES = f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"
 TO_NODE = link("pulltrace-node", node="node")
 TO_IMAGE = link("pulltrace-registry", image="repository")
 WAITING = latest("pulltrace_pod_pull_waiting_seconds", ROW, POD)
@@ -29,10 +45,10 @@ def page() -> Page:
         content=(
             band(3, (5, _cause()), (5, _phase()), (5, _waited()), (5, _left()), (4, _ahead_number())),
             band(5, (24, _images())),
-            band(9, (8, _advice()), (8, _phases()), (8, _ahead())),
+            band(9, (7, _advice()), (7, _phases()), (10, _ahead())),
             Heading(20, "How it went"),
             band(7, (12, _progress()), (12, _rate())),
-            band(7, (12, _failures()), (12, _elsewhere())),
+            band(7, (10, _failures()), (14, _elsewhere())),
         ),
         since="now-30m",
     )
@@ -44,9 +60,10 @@ def _cause() -> Panel:
         "Cause",
         "What blocks the pod's images, the nearest cause. Progressing is good: it takes its time. What to do about "
         "each stands at the right.",
-        GONE,
+        NOBODY,
     )
-    return name(about, f"max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}}})", "cause", CAUSES)
+    causes = f"max by (cause) (pulltrace_pod_pull_blocked_by{{{POD}}})"
+    return name(about, word_or(causes, SEES, "cause", "not_waiting"), "cause", {**CAUSES, **NOT_WAITING})
 
 
 def _phase() -> Panel:
@@ -55,9 +72,10 @@ def _phase() -> Panel:
         "Phase",
         "Where the pod's images are on their way: queued, resolving, downloading, unpacking, pulled. "
         "Back-off and failed mean that an attempt did not succeed.",
-        GONE,
+        NOBODY,
     )
-    return name(about, f"max by (phase) (pulltrace_pod_pull_phase{{{POD}}})", "phase", POD_PHASES)
+    phases = f"max by (phase) (pulltrace_pod_pull_phase{{{POD}}})"
+    return name(about, word_or(phases, SEES, "phase", "not_waiting"), "phase", {**POD_PHASES, **NOT_WAITING})
 
 
 def _waited() -> Panel:
@@ -66,9 +84,9 @@ def _waited() -> Panel:
         "Waiting for",
         "How long the pod has been waiting, for the image that it has waited for longest. "
         "Orange from 5 minutes on, red from 15.",
-        GONE,
+        NOBODY,
     )
-    return number(about, f"max({WAITING})", "s", bounds=steps((300, ORANGE), (900, RED)))
+    return number(about, known_by(f"max({WAITING})", SEES), "s", bounds=steps((300, ORANGE), (900, RED)))
 
 
 def _left() -> Panel:
@@ -88,10 +106,11 @@ def _ahead_number() -> Panel:
         "Images in line",
         "Images in the kubelet's line on the pod's node, its own included. Good is nothing or 1: by default a "
         "node pulls one image at a time.",
-        "nothing",
+        NOBODY,
     )
     queued = latest("pulltrace_node_queued_images", ("cluster", "node"), CLUSTER)
-    return number(about, f"max({queued} {HERE})", "short", bounds=steps((3, ORANGE)), decimals=0)
+    expr = known_by(f"max({queued} {HERE})", SEES)
+    return number(about, expr, "short", bounds=steps((3, ORANGE)), decimals=0)
 
 
 def _images() -> Panel:
@@ -100,34 +119,31 @@ def _images() -> Panel:
         "Images of this pod",
         "Each image that a container of the pod waits for, or has got a moment ago. Match says how the pull was "
         "found: exact is certain, repository is by name, ambiguous or none means that no figure can be given.",
-        "The pod waits for no image: look at its events for another cause",
+        "The pod waits for no image (its events tell another cause), or no aggregator is scraped",
     )
     columns = (
-        Column("container", "Container", width=120),
-        Column("container_type", "Kind", width=80),
-        Column("image", "Image"),
-        Column("cause", "Cause", width=115, words=CAUSES),
-        Column("phase", "Phase", width=115, words=POD_PHASES),
-        Column("Value #C", "Waiting", unit="s", width=90),
-        Column("Value #D", "Progress", unit="percentunit", width=110, bar=True, decimals=0),
-        Column("Value #E", "Size", unit="bytes", width=90),
-        Column("Value #F", "Rate", unit="binBps", width=90),
-        Column("Value #G", "Time left", unit="s", width=85),
-        Column("match", "Match", width=85),
-        Column("node", "Node", width=120, link=TO_NODE),
+        Column("container", "Container", width=100),
+        Column("container_type", "Kind", width=78),
+        Column("short", "Image"),
+        Column("registry", "Registry", width=120),
+        Column("cause", "Cause", width=112, words=CAUSES),
+        Column("phase", "Phase", width=108, words=POD_PHASES),
+        Column("Value #C", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
+        Column("Value #D", "Size", unit="bytes", width=78),
+        Column("Value #E", "Time left", unit="s", width=80),
+        Column("match", "Match", width=78),
+        Column("node", "Node", width=90, link=TO_NODE),
     )
     return rows(
         about,
         columns,
-        one("pulltrace_pod_pull_phase", ROW, ("phase",), POD),
+        short_image(one("pulltrace_pod_pull_phase", ROW, ("phase",), POD)),
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), POD),
-        WAITING,
         latest("pulltrace_pod_pull_progress_ratio", ROW, POD),
         latest("pulltrace_pod_pull_size_bytes", ROW, POD),
-        latest("pulltrace_pod_pull_bytes_per_second", ROW, POD),
         latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
-        one("pulltrace_pod_pull_info", ROW, ("match",), POD),
-        hidden=("namespace", "pod", "Value #A", "Value #B", "Value #H"),
+        one("pulltrace_pod_pull_info", ROW, ("registry", "match"), POD),
+        hidden=("namespace", "pod", "image", "Value #A", "Value #B", "Value #F"),
         sort="Container",
         descending=False,
     )
@@ -139,7 +155,7 @@ def _phases() -> Panel:
         "Phases",
         "The way of each image so far. Good is a short band of each colour up to pulled. A long queue is another "
         "image's fault, a long resolving the registry's; back-off in turns with others is a failure that repeats.",
-        "no image was waited for",
+        "no image was waited for, or no aggregator is scraped",
     )
     expr = state("pulltrace_pod_pull_phase", CONTAINER, POD, "phase", POD_PHASES)
     return timeline(about, POD_PHASES, Line(expr, "{{container}}"))
@@ -151,13 +167,13 @@ def _ahead() -> Panel:
         "What its node pulls",
         "The pulls that go on where the pod is: one of them is its own, or is what it waits behind. The line of the "
         "kubelet is served in order, so the longest is what matters.",
-        "its node pulls nothing",
+        "its node pulls nothing, or has no exporter that is scraped",
     )
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("phase", "Phase", width=100, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=80, bar=True, decimals=0),
-        Column("Value #C", "Time left", unit="s", width=95),
+        Column("phase", "Phase", width=108, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
+        Column("Value #C", "Time left", unit="s", width=84),
     )
     where = f'{CLUSTER}, phase=~"downloading|unpacking"'
     return rows(
@@ -182,10 +198,10 @@ def _advice() -> Panel:
         "What to do",
         "The first thing to do about each cause of this pod; docs/causes.md has the rest. "
         "Where it says to wait, nothing is wrong.",
-        "the pod waits for no image",
+        "the pod waits for no image, or no aggregator is scraped",
     )
     columns = (
-        Column("cause", "Cause", width=115, words=CAUSES),
+        Column("cause", "Cause", width=112, words=CAUSES),
         Column("step", "Next step", wrap=True),
     )
     return rows(about, columns, " or ".join(_step(cause) for cause in CAUSES), hidden=("Value",))
@@ -210,7 +226,7 @@ def _progress() -> Panel:
         "Progress",
         "The downloaded part of each image. Good is a straight line to 100 %; a flat piece is a stall, a drop back is "
         "a new attempt.",
-        "no figure: the pull is not found, or has not begun",
+        "no figure: the pull is not found, has not begun, or no aggregator is scraped",
     )
     ratio = latest("pulltrace_pod_pull_progress_ratio", CONTAINER, POD)
     return lines(about, "percentunit", Line(ratio, "{{container}}"), maximum=1, decimals=0)
@@ -222,7 +238,7 @@ def _rate() -> Panel:
         "Rate, against the other nodes",
         "The rate of this pod's images, and the median of the other nodes that pull the same digests. Far below it is "
         "the node's fault, with it is the registry's.",
-        "nothing was downloaded",
+        "nothing was downloaded, or no aggregator is scraped",
     )
     own = latest("pulltrace_pod_pull_bytes_per_second", CONTAINER, POD)
     rates = latest("pulltrace_pull_bytes_per_second", PULL, CLUSTER)
@@ -237,7 +253,7 @@ def _failures() -> Panel:
         "Failures in its namespace, from its registries",
         "Failed pulls as the kubelets report them, by reason, of all pods of this namespace and of the registries "
         "that this pod's images come from. Good is nothing.",
-        "no failures",
+        "no failures, or no aggregator is scraped",
     )
     by = ("cluster", "namespace", "registry", "reason")
     where = f'{CLUSTER}, namespace="$namespace"'
@@ -251,17 +267,17 @@ def _elsewhere() -> Panel:
     about = About(
         13,
         "These images on other nodes",
-        "The same repositories on all nodes now. Others that succeed mean that the image and its registry are well: "
-        "look at this pod's node and secrets.",
-        "no other node pulls them",
+        "The same repositories on the other nodes now. Others that succeed mean that the image and its registry are "
+        "well: look at this pod's node and secrets.",
+        "no other node pulls them, or no exporter is scraped",
     )
-    own = f"and on (cluster, registry, repository) {INFO}"
+    own = f"and on (cluster, registry, repository) {INFO} unless on (cluster, node) {INFO}"
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=80),
-        Column("node", "Node", width=115, link=TO_NODE),
-        Column("phase", "Phase", width=100, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
+        Column("tag", "Tag", width=70),
+        Column("node", "Node", width=110, link=TO_NODE),
+        Column("phase", "Phase", width=108, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
         Column("Value #C", "Rate", unit="binBps", width=90),
     )
     tag = one("pulltrace_pull_info", PULL, ("reference",), f'{CLUSTER}, reference!=""')
@@ -272,7 +288,7 @@ def _elsewhere() -> Panel:
         f"{one('pulltrace_pull_phase', PULL, ('phase',), CLUSTER)} {own}",
         f"{latest('pulltrace_pull_progress_ratio', PULL, CLUSTER)} {own}",
         f"{latest('pulltrace_pull_bytes_per_second', PULL, CLUSTER)} {own}",
-        tagged(f"{tag} {own}", f"{asked} {own}", PULL),
+        f"({tagged(f'{tag} {own}', f'{asked} {own}', PULL)}) and on {listed(PULL)} pulltrace_pull_phase{{{CLUSTER}}}",
         hidden=("registry", "digest", "reference", "image", "Value #A", "Value #D"),
         sort="Phase",
         descending=False,

@@ -18,6 +18,7 @@ PULL: Final = ("cluster", "node", "registry", "repository", "digest")
 IMAGE: Final = ("cluster", "registry", "repository", "digest")
 LAYER: Final = (*PULL, "layer", "layer_digest", "media_type")
 
+DONE_STATES: Final = '%s, state=~"unpacked|cached"'
 RUNNING: Final = 'phase=~"downloading|unpacking"'
 TAG: Final = "[^@]*:([^/:@]+)"
 """The tag of a reference, and not its port or digest."""
@@ -81,9 +82,29 @@ def short(expression: str, label: str) -> str:
     return f'label_replace({expression}, "{label}", "$1", "{label}", "{SHORT_DIGEST}")'
 
 
+def short_type(expression: str) -> str:
+    """The expression with media types without what is alike in all of them."""
+    return f'label_replace({expression}, "media_type", "$1", "media_type", "application/vnd[.](.+)")'
+
+
 def known_by(expression: str, healthy: str) -> str:
     """The expression, or 0 where the series `healthy` says that somebody looked and found nothing."""
     return f"{expression} or 0 * max({healthy} == 1)"
+
+
+def word_or(expression: str, healthy: str, label: str, word: str) -> str:
+    """The expression, or one series with this word as label where `healthy` says that nothing was found."""
+    return f'{expression} or on () label_replace(0 * max({healthy} == 1), "{label}", "{word}", "", "")'
+
+
+def layers_done(where: str, only: str = "") -> str:
+    """For each pull the label `layers`: how many of them the node is done with, as in "3 of 7"."""
+    counted = latest("pulltrace_pull_layers", (*PULL, "state"), where, only)
+    ready = f"sum by {listed(PULL)} ({latest('pulltrace_pull_layers', (*PULL, 'state'), DONE_STATES % where, only)})"
+    done = f'count_values by {listed(PULL)} ("done", {ready})'
+    total = f'count_values by {listed(PULL)} ("total", sum by {listed(PULL)} ({counted}))'
+    both = f"{done} * on {listed(PULL)} group_left (total) {total}"
+    return f'max by {listed((*PULL, "layers"))} (label_join({both}, "layers", " of ", "done", "total"))'
 
 
 def running(where: str) -> str:

@@ -14,7 +14,7 @@ PULLS = f'{REGISTRY}, repository=~"$image"'
 BY = ("cluster", "registry")
 REPOSITORY = (*BY, "repository")
 TO_NODE = link("pulltrace-node", node="node")
-NONE = "nothing was pulled"
+NONE = "nothing was pulled, or no exporter is scraped"
 DURATION = "pulltrace_pull_duration_seconds"
 ALONE = 1e6
 """More than any share of a median. A pull without peers sorts last, and is not called fast."""
@@ -87,19 +87,19 @@ def _rollouts() -> Panel:
         "How many nodes began to pull an image, how many have it in line, and how many have it. Done is of both: good "
         "is 100 %. Nodes in line count for each tag of the repository. Failed counts nodes where an attempt failed, "
         "also when a later one succeeded.",
-        "no image was pulled",
+        "no image was pulled, or no exporter is scraped",
     )
     columns = (
         Column("repository", "Image"),
-        Column("tag", "Tag", width=100),
-        Column("registry", "Registry", width=160),
-        Column("Value #C", "Done", unit="percentunit", width=150, bar=True, decimals=0),
-        Column("Value #A", "Nodes begun", width=125),
-        Column("Value #H", "Nodes in line", width=110),
+        Column("tag", "Tag", width=70),
+        Column("registry", "Registry", width=140),
+        Column("Value #C", "Done", unit="percentunit", width=130, bar=True, decimals=0),
+        Column("Value #A", "Nodes begun", width=115),
+        Column("Value #H", "Nodes in line", width=105),
         Column("Value #B", "Nodes done", width=100),
-        Column("Value #D", "Pulling now", width=105),
+        Column("Value #D", "Pulling now", width=100),
         Column("Value #E", "Failed", width=75, bounds=steps((1, RED))),
-        Column("Value #F", "Slowest left", unit="s", width=110),
+        Column("Value #F", "Slowest left", unit="s", width=105),
     )
     begun = _seen("")
     have = _seen(', phase="succeeded"')
@@ -146,7 +146,7 @@ def _speed() -> Panel:
         "Speed by registry",
         "Bytes per second of a node while it downloads, on average. One line that falls is its registry; all lines "
         "that fall together are your network.",
-        "nothing was downloaded",
+        "nothing was downloaded, or no exporter is scraped",
     )
     fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
     active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, stage="download"')
@@ -159,7 +159,7 @@ def _nodes() -> Panel:
         "Nodes by phase of these images",
         "On how many nodes the chosen images download, unpack, and are done or failed a moment ago. Good is a wave of "
         "blue that ends in green.",
-        "no image was pulled",
+        "no image was pulled, or no exporter is scraped",
     )
     now = latest("pulltrace_pull_phase", (*PULL, "phase"), PULLS)
     line = Line(f"count by (phase) ({now})", "{{phase}}")
@@ -172,7 +172,7 @@ def _durations() -> Panel:
         "Time of a pull by registry, p90",
         "Nine of ten pulls that succeeded took less. Good is what your largest images need; compare before and after "
         "a change.",
-        "no pull has ended",
+        "no pull has ended, or no exporter is scraped",
     )
     buckets = rate(f"{DURATION}_bucket", ("registry", "le"), REGISTRY)
     return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{registry}}"))
@@ -184,7 +184,7 @@ def _stages() -> Panel:
         "Time of a pull by stage, mean",
         "Where the time goes on the nodes: the registry's first answer, the download, the unpacking. A resolve that "
         "grows is the registry; a download that grows is its speed or your network; an unpack that grows is disks.",
-        "no pull has ended",
+        "no pull has ended, or no exporter is scraped",
     )
     seconds, pulls = (rate(f"pulltrace_pull_stage_seconds_{part}", ("stage",), REGISTRY) for part in ("sum", "count"))
     return lines(
@@ -200,7 +200,7 @@ def _failures() -> Panel:
         7,
         "Failures by reason",
         "Failed pulls from these registries as the kubelets report them, a lower bound. Good is nothing.",
-        "no failures",
+        "no failures, or no aggregator is scraped",
     )
     failed = grown("pulltrace_pod_pull_failures_total", ("reason",), REGISTRY, "$__rate_interval")
     line = Line(f"round({failed}) > 0", "{{reason}}")
@@ -228,14 +228,14 @@ def _peers() -> Panel:
         "Each node that pulls one of these images now, with its rate as a part of the median of the nodes that pull "
         "the same digest, where there are several. Good is around 100 %; red is below a quarter: a bad node. "
         "All low together: the registry.",
-        "no node pulls these images now",
+        "no node pulls these images now, or no exporter is scraped",
     )
     columns = (
         Column("node", "Node", link=TO_NODE),
         Column("repository", "Image"),
         Column("registry", "Registry", width=170),
         Column("phase", "Phase", width=120, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=170, bar=True, decimals=0),
+        Column("Value #B", "Progress", unit="percentunit", width=150, bar=True, decimals=0),
         Column("Value #C", "Rate", unit="binBps", width=120),
         Column(
             "Value #D",

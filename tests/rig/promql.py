@@ -18,6 +18,8 @@ _STRING = re.compile(r'"(?:\\.|[^"\\])*"')
 _SELECTOR = re.compile(r"([a-zA-Z_:][\w:]*)\s*\{([^}]*)\}")
 _METRIC = re.compile(r"(?<![\w:$])((?:pulltrace|kube|up|process|ALERTS)\w*|\w+:\w+:\w+)(?![\w:]*\s*\()")
 _LISTS = re.compile(r"\b(by|without|on|ignoring|group_left|group_right)\s*\(([^()]*)\)")
+_MADE_BY_COUNT = re.compile(r'\bcount_values\b[^"]*"(\w+)"')
+_MADE_OF_LABELS = re.compile(r'\blabel_join\(.*?, "(\w+)", ')
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 
 
@@ -54,7 +56,8 @@ def _unknown(expr: str, known: Known) -> Iterator[str]:
     for name, matchers in _SELECTOR.findall(bare):
         labels = known.get(name, set()) | _of_target(name)
         yield from (f"{name} has no label {label}" for label in _MATCHER.findall(matchers) if label not in labels)
-    everything = set().union(*(known.get(name, set()) | _of_target(name) for name in metrics))
+    made = set(_MADE_BY_COUNT.findall(expr)) | set(_MADE_OF_LABELS.findall(expr))
+    everything = made.union(*(known.get(name, set()) | _of_target(name) for name in metrics))
     for keyword, listed in _LISTS.findall(bare):
         for label in re.findall(r"\w+", listed):
             if label not in everything:
