@@ -67,6 +67,10 @@ packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outsi
 bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
 	@PYTHONPATH=tests $(BIN)/python -m bench
 
+.PHONY: fuzz
+fuzz: $(VENV)/ok ## Inputs of broken and hostile peers, by a fuzzer: SECONDS=60, or RUNS=1000000; TARGETS="containerd client"
+	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),60)) $(TARGETS)
+
 .PHONY: docs
 docs: $(VENV)/ok ## The pages that are generated from tables in code
 	$(BIN)/python -m pulltrace_exporter.config > docs/exporter-flags.md

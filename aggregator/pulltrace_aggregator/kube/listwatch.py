@@ -112,8 +112,8 @@ class ListWatch:
 
     def _handle(self, change: Object, request: Request) -> None:
         kind, item = change.get("type"), change.get("object")
-        if not isinstance(item, dict):
-            raise InvalidAnswer(f"{request.right}: a change without an object")
+        if not isinstance(kind, str) or not isinstance(item, dict):
+            raise InvalidAnswer(f"{request.right}: a change without a type or an object")
         if kind == "ERROR":
             raise error_event(request.right, item)
         # First, so that an object that cannot be handled does not come again and again.

@@ -131,7 +131,7 @@ class Client:
     def content(self, digest: str) -> BlobInfo | None:
         """A blob of the store; None when it is not there."""
         answer = self._find("Content/Info", self._content.Info, content_pb2.InfoRequest(digest=digest))
-        return None if answer is None else _content(answer.info)
+        return None if answer is None else _content(digest, answer.info)
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
         """Blobs of the store, None for each that is not there; of another namespace's store when one is given.
@@ -145,7 +145,7 @@ class Client:
             calls = [self._call("Content/Info", self._content.Info.future, request, metadata) for request in requests]
             for request, call in zip(requests, calls, strict=True):
                 answer = self._find("Content/Info", _answer_to(call), request)
-                found[request.digest] = None if answer is None else _content(answer.info)
+                found[request.digest] = None if answer is None else _content(request.digest, answer.info)
         return found
 
     def other_namespaces(self) -> list[str]:
@@ -243,9 +243,10 @@ def _answer_to(call: "grpc.Future[Any]") -> Callable[..., Any]:
     return lambda _request, **_options: call.result()
 
 
-def _content(info: content_pb2.Info) -> BlobInfo:
+def _content(digest: str, info: content_pb2.Info) -> BlobInfo:
+    """The blob that was asked for, whatever digest the answer has."""
     return BlobInfo(
-        info.digest,
+        digest,
         info.size,
         seconds(info.created_at),
         tuple(_sources(info.labels)),
