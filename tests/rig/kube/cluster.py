@@ -1,5 +1,6 @@
 """The whole cluster: a control plane, nodes, a registry that all of them pull from, and names for services."""
 
+import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -7,9 +8,9 @@ from pathlib import Path
 from typing import Self
 
 from rig.images import Image
-from rig.kube import build, dns, images, parts
-from rig.kube.api import Api, is_ready, wait_for
-from rig.kube.control_plane import ControlPlane
+from rig.kube import build, dns, images, lock, parts
+from rig.kube.api import Api, NotYet, is_ready, wait_for
+from rig.kube.control_plane import ClusterFailed, ControlPlane
 from rig.kube.enclosure import Enclosure
 from rig.kube.node import Node, NodeSettings
 from rig.registry import Registry
@@ -82,7 +83,7 @@ class Cluster:
     def _start(self, settings: ClusterSettings) -> None:
         enter = self._closing.enter_context
         # The enclosure ends first: what runs in it would complain about a registry that has gone.
-        self.enclosure = Enclosure()
+        self.enclosure = self._enclosure()
         with self.enclosure.network.inside():
             self.registry = Registry()
         self._closing.callback(self.registry.close)
@@ -103,8 +104,25 @@ class Cluster:
         for node in self.nodes:
             node.start()
         self._start_dns()
-        wait_for(lambda: len(self.ready_nodes()) == len(self.nodes), "nodes ready", READY_TIMEOUT)
+        self._wait_ready()
         wait_for(self._has_names, "CoreDNS ready", READY_TIMEOUT)
+
+    @staticmethod
+    def _enclosure() -> Enclosure:
+        """Made once no other cluster runs here; the lock goes with it."""
+        held = lock.take()
+        try:
+            return Enclosure(held)
+        finally:
+            os.close(held)
+
+    def _wait_ready(self) -> None:
+        try:
+            wait_for(lambda: len(self.ready_nodes()) == len(self.nodes), "nodes ready", READY_TIMEOUT)
+        except NotYet as error:
+            unready = [node for node in self.nodes if node.name not in self.ready_nodes()]
+            logs = [f"{node.name}: {self.enclosure.tail(f'{node.name}-kubelet')}" for node in unready]
+            raise ClusterFailed("\n".join([str(error), *logs])) from error
 
     def _start_dns(self) -> None:
         image = next(each for each in images.system_images(self.programs) if "coredns" in each.repository)

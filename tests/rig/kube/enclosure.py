@@ -30,7 +30,8 @@ class EnclosureFailed(Exception):
 class Enclosure:
     """Everything that is started here ends when this is closed, or when the process that made it ends in any way."""
 
-    def __init__(self) -> None:
+    def __init__(self, held: int) -> None:
+        """`held` is an open file that stays open until nothing is left of the enclosure: the lock of a cluster."""
         self.folder = Path(tempfile.mkdtemp(prefix="ptc-", dir="/tmp"))
         self.cgroup = f"pulltrace-{self.folder.name}"
         self._numbers = count()
@@ -44,6 +45,7 @@ class Enclosure:
                 stderr=complaints,
                 text=True,
                 start_new_session=True,
+                pass_fds=(held,),
             )
         assert self._process.stdin
         assert self._process.stdout

@@ -1,0 +1,22 @@
+"""The oldest Kubernetes that is supported: the chart is installed, passes its test, and shows a pull."""
+
+import pytest
+
+from cluster.world import MIB, REGISTRY, World
+from rig.kube import parts
+from rig.kube.api import wait_for
+from rig.kube.cluster import ClusterSettings
+from rig.kube.node import NodeSettings
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
+
+OLDEST = ClusterSettings(min(parts.KUBERNETES), (NodeSettings("containerd-2.2"),))
+
+
+@pytest.mark.parametrize("world", [OLDEST], indirect=True, ids=[OLDEST.kubernetes])
+def test_the_oldest_supported_kubernetes(world: World) -> None:
+    namespace, image = world.namespace(), world.image(2 * MIB)
+    world.pod(namespace, "app", image.reference(REGISTRY))
+    world.wait_running(namespace)
+    wait_for(lambda: [pod["phase"] for pod in world.pod_pulls(namespace)] == ["pulled"], "the pull told")
+    assert world.node_pull(world.cluster.nodes[0].name, image)["phase"] == "succeeded"
