@@ -14,7 +14,7 @@ from pulltrace_chart.rendering import Object, objects, render
 from rig.chart_values import NOTHING, VARIANTS, Values, each_variant
 from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
 
-KUBERNETES = ("1.25", "1.37")
+KUBERNETES = ("1.34", "1.37")
 FOREIGN = {
     "Certificate": "cert-manager.io/v1",
     "Issuer": "cert-manager.io/v1",

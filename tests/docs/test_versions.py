@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pulltrace_chart.places import CHART
 from rig.containerd import VERSIONS
 from rig.kube import parts
 
@@ -27,3 +28,9 @@ def test_the_table_of_versions(name: str) -> None:
     row = re.search(rf"^\| {name} \| ([^|]+) \|", README, re.MULTILINE)
     assert row
     assert sorted(row[1].strip().split(", ")) == sorted(minor(version) for version in TESTED[name])
+
+
+@pytest.mark.unit
+def test_the_chart_asks_for_the_oldest_kubernetes_that_is_tested() -> None:
+    oldest = min(parts.KUBERNETES, key=lambda version: [int(number) for number in version.split(".")])
+    assert f'kubeVersion: ">={oldest}.0-0"\n' in (CHART / "Chart.yaml").read_text()

@@ -90,6 +90,8 @@ def _old(values: str) -> tuple[Object, ...]:
             NAMESPACE,
             "--values",
             folder / "values.yaml",
+            "--kube-version",
+            "1.34.0",
         ]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=homes)
     if result.returncode:
