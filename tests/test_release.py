@@ -18,7 +18,7 @@ from rig.processes import run
 CHECKOUT = Path(__file__).parents[1]
 VERSION = re.compile(r"^## \[(\d+\.\d+\.\d+)\] - \d{4}-\d\d-\d\d$")
 KINDS = {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
-PACKAGES = ("pulltrace", "pulltrace_exporter", "pulltrace_aggregator")
+PACKAGES = ("pulltrace", "pulltrace_exporter", "pulltrace_aggregator", "pulltrace_kubectl")
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -70,8 +70,13 @@ def test_the_wheel_has_the_programs_and_nothing_of_the_tests(distribution: Distr
         tops = {name.split("/", 1)[0] for name in archive.namelist()}
         (points,) = [archive.read(name).decode() for name in archive.namelist() if name.endswith("entry_points.txt")]
     assert tops == {*PACKAGES, f"{distribution.name}.dist-info"}
-    assert "pulltrace-exporter = pulltrace_exporter.__main__:main" in points
-    assert "pulltrace-aggregator = pulltrace_aggregator.__main__:main" in points
+    for program, point in (
+        ("pulltrace-exporter", "pulltrace_exporter.__main__:main"),
+        ("pulltrace-aggregator", "pulltrace_aggregator.__main__:main"),
+        ("kubectl-pulltrace", "pulltrace_kubectl.__main__:main"),
+        ("kubectl_complete-pulltrace", "pulltrace_kubectl.__main__:complete"),
+    ):
+        assert f"{program} = {point}" in points
 
 
 @pytest.mark.integration

@@ -93,9 +93,15 @@ class ContainerImage:
         before, self.use = self.use, use
         if before is not None and _words(before) == _words(use):
             return False
+        failed_before = self.status is ImageStatus.MISSING and self.waiting.kind is not Kind.BACK_OFF
         self.waiting = parse_waiting(use.reason, use.message)
         self.status = image_status(use, self.waiting)
-        self.status_at = NEVER if before is None else now
+        if before is None:
+            self.status_at = NEVER
+        elif not (failed_before and self.waiting.kind is Kind.BACK_OFF):
+            # A pause is the end of the attempt whose failure was told before. The kubelet often writes it at its next
+            # look at the pod, when the next attempt has begun.
+            self.status_at = now
         if self.waiting.failure is not None:
             self.last_failure, self.last_failure_at = self.waiting.failure, self.status_at
         if self.status is ImageStatus.PRESENT:

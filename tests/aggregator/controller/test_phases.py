@@ -471,3 +471,20 @@ def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt() -
     pod.pulling()
     node.pull()
     assert phases(cluster) == {"web": PodPhase.DOWNLOADING}
+
+
+def test_a_pause_that_the_status_tells_after_the_next_request_is_that_of_the_attempt_before() -> None:
+    cluster = Cluster()
+    node, pod = cluster.node(), cluster.pod()
+    pod.pulling()
+    pod.failed()
+    pod.status("ErrImagePull")
+    pod.back_off()
+    cluster.sleep(10)
+    pod.pulling()
+    pod.status("ImagePullBackOff")
+    node.pull()
+    assert phases(cluster) == {"web": PodPhase.DOWNLOADING}
+    cluster.sleep(1)
+    pod.status("ErrImagePull")
+    assert phases(cluster) == {"web": PodPhase.FAILED}

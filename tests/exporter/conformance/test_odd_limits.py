@@ -1,6 +1,6 @@
 """The guard against too many series, from a hostile image to the bytes of a scrape.
 
-Stand-in only: containerd refuses images whose layers it cannot unpack, and ten thousand real layers take minutes.
+Stand-in only: containerd refuses images whose layers it cannot unpack, and two thousand real layers take minutes.
 """
 
 import json
@@ -20,7 +20,7 @@ from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 SUPPRESSED = "pulltrace_exporter_suppressed_series"
-COUNT = 10_000
+COUNT = 2_000
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_more_pulls_than_the_limit_are_counted_and_not_shown(setup: NodeSetup, s
     assert seen.value(SUPPRESSED, kind="registry") == 8
 
 
-@pytest.mark.parametrize("limit", [50, 5000])
+@pytest.mark.parametrize("limit", [50, 1000])
 def test_a_hostile_image_costs_a_bounded_number_of_series_and_bytes(
     setup: NodeSetup, source: SyntheticRegistry, limit: int
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_hostile_image_costs_a_bounded_number_of_series_and_bytes(
 
 
 def publish_hostile(source: SyntheticRegistry, reference: str) -> None:
-    """A manifest near 8 MiB: a media type of its own for each layer, annotations and labels of 100 KB."""
+    """A manifest of more than 1 MiB: a media type of its own for each layer, annotations and labels of 100 KB."""
     diff_ids = [sha256(f"{number}".encode()) for number in range(COUNT)]
     labels = {f"label-{number}": "x" * 100_000 for number in range(5)}
     rootfs = {"type": "layers", "diff_ids": diff_ids}
@@ -130,5 +130,5 @@ def publish_hostile(source: SyntheticRegistry, reference: str) -> None:
         "annotations": {f"annotation-{number}": "y" * 100_000 for number in range(5)},
     }
     content = json.dumps(manifest).encode()
-    assert len(content) < 8 * MIB
+    assert MIB < len(content) < 8 * MIB
     source.publish_document(reference, MANIFESTS[0], content)

@@ -218,7 +218,7 @@ def test_the_exporter_does_not_start_without_permission(folder: Path) -> None:
     path = folder / "containerd.sock"
     folder.chmod(0o755)
     # Root may open everything, so it becomes somebody else; not before the program is read, which may lie in its home.
-    become = f"import os; from pulltrace_exporter import cli; os.geteuid() or os.setuid({NOBODY}); cli.main()"
+    become = f"import ctypes, os; from pulltrace_exporter import cli; os.geteuid() or os.setuid({NOBODY}); cli.main()"
     with listen(path, 0o600 if os.geteuid() == 0 else 0o000):
         run = subprocess.run(
             [sys.executable, "-c", become, f"--containerd.address={path}", f"--containerd.allow-directory={folder}"],
