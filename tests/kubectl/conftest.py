@@ -8,7 +8,7 @@ import pytest
 
 from rig import needs
 from rig.client_world import World, world
-from rig.kube import build, parts
+from rig.kube import parts
 
 
 @pytest.fixture(params=["fake", *(f"kubectl-{minor}" for minor in parts.KUBERNETES)])
@@ -19,8 +19,4 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 def _real(minor: str) -> str:
-    try:
-        return str(build.built(parts.KUBERNETES[minor]) / "kubectl")
-    except build.BuildUnavailable as error:
-        needs.miss(str(error))
-        raise
+    return str(needs.built(parts.KUBERNETES[minor]) / "kubectl")

@@ -38,6 +38,10 @@ class Settings:
     do the pauses."""
     cri: str = ""
     """Lines of TOML for the section of CRI; 1.x has one for all of it."""
+    images: str = ""
+    """Lines of TOML for the section of CRI's images; 2.x."""
+    snapshotter: str = ""
+    """Which one CRI uses; empty is the best of containerd's own."""
     extra: str = ""
     """TOML appended as it is."""
 
@@ -100,6 +104,7 @@ VERSION_3 = Template("""
   image_pull_progress_timeout = "$progress"
   discard_unpacked_layers = $discard
   concurrent_layer_fetch_buffer = $buffer
+  $images
   [plugins."io.containerd.cri.v1.images".registry]
     config_path = "$certs"
 
@@ -113,7 +118,7 @@ VERSION_3 = Template("""
   concurrent_layer_fetch_buffer = $buffer
   [[plugins."io.containerd.transfer.v1.local".unpack_config]]
     platform = "linux/amd64"
-    snapshotter = "$snapshotter"
+    snapshotter = "$own"
 """)
 
 
@@ -126,12 +131,14 @@ def config(label: str, folders: Folders, snapshotter: str, settings: Settings) -
         "socket": folders.socket,
         "certs": folders.certs,
         "unused": ", ".join(f'"{plugin}"' for plugin in UNUSED_PLUGINS),
-        "snapshotter": snapshotter,
+        "snapshotter": settings.snapshotter or snapshotter,
+        "own": snapshotter,
         "downloads": settings.max_concurrent_downloads,
         "progress": settings.progress_timeout,
         "discard": str(settings.discard_unpacked_layers).lower(),
         "gc_share": SHORTEST_COLLECTION / (SHORTEST_COLLECTION + settings.gc_interval),
         "cri": settings.cri,
+        "images": settings.images,
         "buffer": settings.concurrent_layer_fetch_buffer,
         # 1.6 has no such timeout, and takes no key that it does not know.
         "timeout": f'image_pull_progress_timeout = "{settings.progress_timeout}"' if (major, minor) > (1, 6) else "",

@@ -9,6 +9,8 @@ import pytest
 
 from rig import debian, npm
 from rig.containerd import available
+from rig.kube import build
+from rig.kube.parts import Part
 
 
 def containerd(label: str) -> None:
@@ -22,6 +24,15 @@ def program(package: debian.Package) -> Path:
     try:
         return debian.unpacked(package) / package.program
     except debian.PackageUnavailable as error:
+        miss(str(error))
+        raise
+
+
+def built(part: Part) -> Path:
+    """The folder of programs that are built from their module; skips or fails the test as above where they are not."""
+    try:
+        return build.built(part)
+    except build.BuildUnavailable as error:
         miss(str(error))
         raise
 

@@ -24,8 +24,9 @@ JOBS = 2
 TIMEOUT = 3600.0
 REPORT_EVERY = 30.0
 SECCOMP = debian.Package("bookworm", "libseccomp-dev")
+ZLIB = debian.Package("bookworm", "zlib1g-dev")
 LIBRARY = "usr/lib/x86_64-linux-gnu"
-# Answers what Go asks of pkg-config for libseccomp, the only library that is linked.
+# Answers what Go asks of pkg-config for libseccomp, the only library that is asked for so.
 PKG_CONFIG = """#!/bin/sh
 case "$1" in
   --cflags) echo "-I{root}/usr/include" ;;
@@ -127,7 +128,7 @@ def _flags(part: Part) -> list[str]:
 def _go(part: Part, go: Toolchain, work: Path, words: list[str]) -> None:
     environment = {**go.environment, "CGO_ENABLED": "1" if part.cgo else "0"}
     if part.cgo:
-        environment["PKG_CONFIG"] = str(_pkg_config(part, work))
+        environment.update(_c_libraries(part, work))
     log = home() / f"{part.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -149,17 +150,22 @@ def _go(part: Part, go: Toolchain, work: Path, words: list[str]) -> None:
         raise BuildUnavailable(f"{part.name}: go build failed, see {log}: {log.read_text()[-1500:]}")
 
 
-def _pkg_config(part: Part, work: Path) -> Path:
+def _c_libraries(part: Part, work: Path) -> dict[str, str]:
+    """What the C compiler and the linker need for the library of the part."""
     if not shutil.which("gcc"):
         raise BuildUnavailable(f"{part.name}: gcc is needed to build it")
     try:
-        root = debian.unpacked(SECCOMP)
+        root = debian.unpacked(ZLIB if part.zlib else SECCOMP)
     except debian.PackageUnavailable as error:
         raise BuildUnavailable(f"{part.name}: {error}") from error
+    if part.zlib:
+        headers = (root / "usr/include", root / "usr/include/x86_64-linux-gnu")
+        flags = " ".join(f"-I{folder}" for folder in headers)
+        return {"CGO_CFLAGS": f"-O2 -g {flags}", "CGO_LDFLAGS": f"-L{root / LIBRARY}"}
     script = work / "pkg-config"
     script.write_text(PKG_CONFIG.format(root=root, library=LIBRARY))
     script.chmod(0o755)
-    return script
+    return {"PKG_CONFIG": str(script)}
 
 
 class _Reporter:

@@ -32,6 +32,9 @@ class Part:
     rename: str = ""
     """Name of the first program where its package's last word says nothing."""
     cgo: bool = False
+    """Compiled with C, for which libseccomp is there."""
+    zlib: bool = False
+    """zlib is there instead of it."""
     data: str = ""
     """A folder of the module that is kept beside the programs, as `data`."""
     estimate: str = "1 min"
@@ -130,6 +133,17 @@ CNI = Part(
     CNI_MODULE,
     tuple(f"{CNI_MODULE}/plugins/{each}" for each in ("main/ptp", "main/loopback", "ipam/host-local")),
 )
+SOCI = Part(
+    "soci",
+    "github.com/awslabs/soci-snapshotter",
+    tuple(f"github.com/awslabs/soci-snapshotter/cmd/{each}" for each in ("soci-snapshotter-grpc", "soci")),
+    tags="netgo,osusergo",
+    ldflags=("-X=github.com/awslabs/soci-snapshotter/version.Version=v{version}",),
+    cgo=True,
+    zlib=True,
+    estimate="2 min",
+)
+"""The snapshotter and the program that makes its indexes. Its commands are a module of their own."""
 COREDNS = Part("coredns", "github.com/coredns/coredns", ("github.com/coredns/coredns",), estimate="2 min")
 OPERATOR = Part(
     "prometheus-operator",
@@ -140,5 +154,5 @@ OPERATOR = Part(
     estimate="2 min",
 )
 EVERYTHING = (
-    *KUBERNETES.values(), *CONTAINERD.values(), RUNC, ETCD, CNI, COREDNS, *HELM.values(), OPERATOR,
+    *KUBERNETES.values(), *CONTAINERD.values(), RUNC, ETCD, CNI, COREDNS, *HELM.values(), OPERATOR, SOCI,
 )  # fmt: skip

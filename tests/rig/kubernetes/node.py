@@ -7,6 +7,7 @@ ended with the node. Up in ten seconds; several may run beside each other, and b
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
@@ -21,6 +22,7 @@ from rig.kubernetes.enclosure import Enclosure
 from rig.kubernetes.kubelet import Kubelet
 from rig.kubernetes.real import RealCluster
 from rig.registry import Registry
+from rig.soci import SociNode
 
 CONTAINERD = "2.4"
 NEEDED = ("mount", "nsenter", "unshare")
@@ -39,13 +41,16 @@ RUNTIME = """
 
 
 class RealNode:
-    """One node in a cluster of its own. `kubelet` are fields of its configuration that are to be different."""
+    """One node in a cluster of its own. `kubelet` are fields of its configuration that are to be different.
 
-    def __init__(self, name: str = "node-1", *, label: str = CONTAINERD, **kubelet: Any) -> None:
+    With `soci` a SOCI snapshotter fetches the layers of its images.
+    """
+
+    def __init__(self, name: str = "node-1", *, soci: bool = False, **kubelet: Any) -> None:
         self.name = name
         self._closing = ExitStack()
         try:
-            self._start(label, kubelet)
+            self._start(soci, kubelet)
         except BaseException:
             self.close()
             raise
@@ -84,7 +89,7 @@ class RealNode:
             "terminationGracePeriodSeconds": 1,
         }
 
-    def _start(self, label: str, kubelet: dict[str, Any]) -> None:
+    def _start(self, soci: bool, kubelet: dict[str, Any]) -> None:
         enter = self._closing.enter_context
         self.registry = enter(Registry())
         self.cluster = enter(RealCluster())
@@ -92,13 +97,19 @@ class RealNode:
         self._closing.callback(mounts.remove_tree, folder)
         self.enclosure = enter(Enclosure(folder))
         sandbox = self.registry.push(runnable.sandbox()).reference(self.registry.host)
-        settings = Settings(extra=RUNTIME.format(sandbox=sandbox, runc=build.built(parts.RUNC) / "runc"))
+        runtime = RUNTIME.format(sandbox=sandbox, runc=build.built(parts.RUNC) / "runc")
         (folder / "containerd").mkdir()
-        self.containerd = enter(RealContainerd(label, folder / "containerd", settings, self.enclosure.within))
+        self.containerd = enter(_containerd(folder / "containerd", runtime, self.enclosure.within, soci=soci))
         self.containerd.pull(sandbox).wait()
         self.kubelet = enter(Kubelet(self.name, self.cluster, self.containerd.socket, self.enclosure, **kubelet))
         # First at the end: what the daemons have started goes with them, before their files do.
         self._closing.callback(self.enclosure.close)
+
+
+def _containerd(folder: Path, runtime: str, within: Sequence[str], *, soci: bool) -> RealContainerd:
+    if soci:
+        return SociNode(folder, extra=runtime, within=within)
+    return RealContainerd(CONTAINERD, folder, Settings(extra=runtime), within)
 
 
 def reason_missing() -> str:
