@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Self
 
-from rig.processes import CommandFailed, Process
+from rig.processes import Process
 from rig.web import Answer, Client, get
 
 _SERVING = re.compile(r"\bmsg=serving\b.*\bport=(\d+)")
@@ -65,9 +65,6 @@ class Program:
         return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}(\{{| )", line))
 
     def _wait_for_port(self) -> int:
-        deadline = time.monotonic() + _START_TIMEOUT
-        while not (found := _SERVING.search(self._log.read_text())):
-            if self._process.status is not None or time.monotonic() > deadline:
-                raise CommandFailed(f"the exporter does not serve: {self._process.tail()}")
-            time.sleep(_INTERVAL)
+        found = self._process.wait_for(lambda: _SERVING.search(self._log.read_text()), "does not serve", _START_TIMEOUT)
+        assert found
         return int(found[1])

@@ -1,8 +1,7 @@
 """The chart's objects on a real API server, and the aggregator there with exactly the rights that they give it."""
 
 import itertools
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from rig.kubernetes import objects, real
 from rig.kubernetes.api import Api, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.scrape import Scrape
+from rig.web import wait_until
 
 AGGREGATOR = "pulltrace-aggregator"
 UNKNOWN = (
@@ -75,13 +75,6 @@ def arguments(found: Iterable[Object], *without: str) -> list[str]:
     return [each for each in args if not each.startswith(left_out)]
 
 
-def wait(condition: Callable[[], object], what: Callable[[], object], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, what()
-        time.sleep(0.05)
-
-
 def up(program: RunningAggregator) -> float:
     return Scrape.parse(program.metrics()).total("pulltrace_aggregator_kubernetes_up")
 
@@ -123,7 +116,7 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
         program.wait_ready()
         wait_up(program)
         pod = leaves_pending(cluster.api, program)
-        wait(lambda: not any(each["pod"] == pod for each in waiting(program)), program.process.tail)
+        wait_until(lambda: not any(each["pod"] == pod for each in waiting(program)), 30, program.process.tail)
         assert not said(program, "the right to ")
 
     (role,) = of_kind(found, "ClusterRole")
@@ -141,16 +134,16 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
 
 
 def wait_up(program: RunningAggregator, value: int = 1) -> None:
-    wait(lambda: up(program) == value, program.process.tail)
+    wait_until(lambda: up(program) == value, 30, program.process.tail)
 
 
 def wait_said(program: RunningAggregator, words: str) -> None:
-    wait(lambda: said(program, words), program.process.tail)
+    wait_until(lambda: said(program, words), 30, program.process.tail)
 
 
 def wait_lost(account: Api, right: Rule) -> None:
     """The server learns of its own roles by a watch, a moment later."""
-    wait(lambda: not account.may(right), lambda: f"{right} is still there")
+    wait_until(lambda: not account.may(right), 30, lambda: f"{right} is still there")
 
 
 def granted(role: Object) -> list[tuple[str, str]]:

@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from pulltrace_aggregator.api import json_v1
 from rig.running import AGGREGATOR, INTERVAL, Running
+from rig.web import wait_until
 
 _SCHEMA = Draft202012Validator(dict(json_v1.schema()))
 
@@ -42,7 +43,4 @@ class RunningAggregator(Running):
         return view
 
     def wait_ready(self, timeout: float = 20) -> None:
-        deadline = time.monotonic() + timeout
-        while (answer := self.get("/-/ready")).status != 200:
-            assert time.monotonic() < deadline, f"not ready: {answer.body!r}; {self.tail()}"
-            time.sleep(INTERVAL)
+        wait_until(lambda: self.get("/-/ready").status == 200, timeout, self.tail)

@@ -3,7 +3,6 @@
 import json
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,11 +135,7 @@ class Alertmanager:
         return {one["labels"]["alertname"] for one in self.alerts() if one["status"]["inhibitedBy"]}
 
     def wait_ready(self) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self._ready():
-            if self._process.status is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"Alertmanager does not get ready: {self._process.tail()}")
-            time.sleep(PAUSE)
+        self._process.wait_for(self._ready, "does not get ready", START_TIMEOUT)
 
     def stop(self) -> None:
         self._http.close()

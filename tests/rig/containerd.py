@@ -2,7 +2,6 @@
 
 import os
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from itertools import count
 from pathlib import Path
@@ -21,6 +20,7 @@ from pulltrace_exporter.containerd.api import (
     version_pb2_grpc,
 )
 from rig import debian, mounts
+from rig.closing import Closing
 from rig.containerd_config import Folders, Settings, config, plain_http
 from rig.cri import runtime_pb2, runtime_pb2_grpc
 from rig.kube import build, parts
@@ -79,7 +79,7 @@ class RealPull:
             self._let_go(self._call.cancel)
 
 
-class RealContainerd:
+class RealContainerd(Closing):
     """Implements `rig.node.Node`. Everything of it lies in one folder, which `close` removes.
 
     `within` are words before the daemon's command, see `rig.processes`.
@@ -111,12 +111,6 @@ class RealContainerd:
         except BaseException:
             mounts.remove_tree(folder)
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def channel(self) -> grpc.Channel:
@@ -260,15 +254,9 @@ class RealContainerd:
         return True
 
     def _wait(self, condition: Callable[[], bool], complaint: str, timeout: float = 10) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            ended = self._process is None or self._process.status is not None
-            if ended or time.monotonic() > deadline:
-                raise NodeFailed(f"{self.name}: {'ended' if ended else complaint}: {self._log_tail()}")
-            time.sleep(INTERVAL)
-
-    def _log_tail(self) -> str:
-        return self._process.tail() if self._process else ""
+        if self._process is None:
+            raise NodeFailed(f"{self.name} does not run")
+        self._process.wait_for(condition, complaint, timeout, NodeFailed)
 
 
 def program_folder(label: str) -> Path:

@@ -1,7 +1,6 @@
 """A poller of exporters for tests: quick, and with an eye on what it tells."""
 
 import contextlib
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -59,13 +58,13 @@ class Watched:
 
     def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = 10.0) -> ExporterSeen:
         """The first state of the node that is as wanted."""
-        deadline = time.monotonic() + seconds
-        while True:
-            seen = self.exporters.get(node)
-            if seen and met(seen):
-                return seen
-            assert time.monotonic() < deadline, f"it did not happen: {seen}"
-            time.sleep(0.01)
+        found = wait_until(
+            lambda: seen if (seen := self.exporters.get(node)) and met(seen) else None,
+            seconds,
+            lambda: self.exporters.get(node),
+        )
+        assert found
+        return found
 
     def wait_for(self, result: Result, times: int = 1, seconds: float = 10.0) -> None:
         """Wait until so many more requests have ended so."""

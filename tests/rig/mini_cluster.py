@@ -5,42 +5,39 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
-from pulltrace.model.reference import Reference
+from pulltrace.clock import NodeTime
+from pulltrace.model.pull import NodeReport, Pull
 from rig.aggregator import RunningAggregator
 from rig.fake_exporters import FakeExporter
-from rig.images import digest
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.pods import KubeletPod
 from rig.node_setup import NodeSetup, node_setup
-from rig.sample_views import a_pull, a_report
+from rig.sample_views import a_report
+from rig.simulated_cluster import IMAGE, PullingNode
 from rig.standin import StandIn
 
 INTERVAL = "100ms"
-IMAGE = "registry.example/team/app:1"
 
 
-class ExporterNode(FakeExporter):
+class ExporterNode(PullingNode, FakeExporter):
     """The exporter of a node whose clock runs, `ahead` of ours. Change its parts at will."""
 
+    SIZE = 10**8
+
     def __init__(self, name: str, ahead: float = 0.0) -> None:
-        super().__init__()
+        PullingNode.__init__(self)
+        FakeExporter.__init__(self)
         self.name = name
         self.ahead = ahead
-        self.pulls: dict[str, Pull] = {}
-        self.resolving: list[float] = []
-        self.queued: list[QueuedImage] = []
 
     @property
-    def now(self) -> float:
-        """The node's own clock."""
-        return time.time() + self.ahead
+    def now(self) -> NodeTime:
+        return NodeTime(time.time() + self.ahead)
 
     @property
     def target(self) -> str:
@@ -48,30 +45,9 @@ class ExporterNode(FakeExporter):
         return f"--exporter.target={self.name}={self.url}"
 
     def pull(self, image: str = IMAGE, *, known: bool = True, content: str = "", **changes: Any) -> Pull:
-        """Begin a pull of 100 MB; `known` tells whether the exporter knows the reference already."""
-        reference = Reference.parse(image)
-        root = reference.digest or digest(content or image)
-        pull = a_pull(
-            key=ImageKey(reference.host, reference.repository, root),
-            repositories=(reference.repository,),
-            references=(image,) if known else (),
-            size=10**8,
-            cached=0,
-            downloaded=10**7,
-            bytes_per_second=10.0**6,
-            started_at=self.now,
-            last_progress_at=self.now,
-            layers=(),
-        )
-        self.pulls[image] = replace(pull, **changes)
-        return self.pulls[image]
-
-    def change(self, image: str = IMAGE, **changes: Any) -> None:
-        self.pulls[image] = replace(self.pulls[image], **changes)
-
-    def end(self, image: str = IMAGE, phase: Phase = Phase.SUCCEEDED) -> None:
-        size = self.pulls[image].size
-        self.change(image, phase=phase, ended_at=self.now, downloaded=size, bytes_per_second=None, references=(image,))
+        """A tenth of it is there already, unless `changes` say otherwise."""
+        begun: dict[str, Any] = {"downloaded": self.SIZE // 10, "bytes_per_second": 10.0**6, **changes}
+        return super().pull(image, known=known, content=content, **begun)
 
     def state(self) -> NodeReport:
         return a_report(

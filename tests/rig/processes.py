@@ -6,10 +6,15 @@ They end as well when whoever started them is killed or hung up: see `rig.watchd
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rig import watchdog
+
+T = TypeVar("T")
+INTERVAL = 0.05
 
 
 class CommandFailed(Exception):
@@ -55,6 +60,18 @@ class Process:
         if status is not None:
             watchdog.forget(self._popen.pid)
         return status
+
+    def wait_for(
+        self, condition: Callable[[], T], what: str, timeout: float, failed: type[Exception] = CommandFailed
+    ) -> T:
+        """The first true answer of the condition; raises `failed` when the program ends first, or in no time."""
+        deadline = time.monotonic() + timeout
+        while not (answer := condition()):
+            ended = self.status is not None
+            if ended or time.monotonic() > deadline:
+                raise failed(f"{self.name} {'ended' if ended else what}: {self.tail()}")
+            time.sleep(INTERVAL)
+        return answer
 
     def wait(self, timeout: float = 30) -> int:
         """Return its exit status; raises CommandFailed after `timeout` seconds."""

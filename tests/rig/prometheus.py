@@ -2,7 +2,6 @@
 
 import shutil
 import tempfile
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -100,11 +99,7 @@ class Prometheus:
 
     def wait_until_ready(self) -> Self:
         """Wait until it answers questions."""
-        deadline = time.monotonic() + READY_TIMEOUT
-        while not self._ready() or self._process.status is not None:
-            if self._process.status is not None or time.monotonic() > deadline:
-                raise TimeoutError(f"Prometheus does not get ready: {self._process.tail()}")
-            time.sleep(0.05)
+        self._process.wait_for(self._ready, "does not get ready", READY_TIMEOUT)
         return self
 
     def _ready(self) -> bool:

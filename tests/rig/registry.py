@@ -3,8 +3,8 @@
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Self
 
+from rig.closing import Closing
 from rig.images import Blob, Image
 from rig.pacing import PAUSE, Pacer, Stall
 from rig.registry_http import Refusal, RegistryServer, Request
@@ -33,7 +33,7 @@ class _Repository:
     tags: dict[str, Blob] = field(default_factory=dict)
 
 
-class Registry:
+class Registry(Closing):
     """Serves what was pushed, on a free port of 127.0.0.1, until it is closed.
 
     Every control works at any moment, also on transfers that are under way. Positions (`after`) are in bytes of the
@@ -51,12 +51,6 @@ class Registry:
         self._server = RegistryServer(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,), name="registry")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

@@ -4,12 +4,12 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from rig.closing import Closing
 from rig.processes import Process
 from rig.web import Answer, get
 
@@ -21,7 +21,7 @@ EXPORTER = (sys.executable, "-m", "pulltrace_exporter")
 AGGREGATOR = (sys.executable, "-m", "pulltrace_aggregator")
 
 
-class Running:
+class Running(Closing):
     """Serves on 127.0.0.1 once made, on a free port unless told. `log` is the file that it writes to."""
 
     def __init__(
@@ -43,12 +43,6 @@ class Running:
         except BaseException:
             self.process.kill()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def get(self, path: str, **headers: str) -> Answer:
         return get(self.port, path, tls=None, **headers)
@@ -90,11 +84,7 @@ class Running:
         return f"log: {self.process.tail()}"
 
     def _wait_for_port(self) -> int:
-        deadline = time.monotonic() + START_TIMEOUT
-        while True:
-            for line in self.logged():
-                if line["msg"] == "serving":
-                    return int(line["port"])
-            assert self.process.status is None, f"ended with {self.process.status}: {self.tail()}"
-            assert time.monotonic() < deadline, f"does not serve: {self.tail()}"
-            time.sleep(INTERVAL)
+        def serving() -> list[int]:
+            return [int(line["port"]) for line in self.logged() if line["msg"] == "serving"]
+
+        return self.process.wait_for(serving, "does not serve", START_TIMEOUT)[0]

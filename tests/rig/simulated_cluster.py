@@ -32,27 +32,24 @@ IMAGE = "registry.example/team/app:1"
 MIB = 2**20
 
 
-@dataclass(eq=False)
-class SimulatedNode:
-    """A node with its exporter; the node's clock is `ahead` of ours. Change its parts, then `cluster.tick`."""
+class PullingNode:
+    """What a node pulls and its exporter knows. Change its parts at will."""
 
-    cluster: "Cluster"
-    name: str
-    ahead: float = 0.0
-    pulls: dict[str, Pull] = field(default_factory=dict)
-    resolving: list[NodeTime] = field(default_factory=list)
-    queued: list[QueuedImage] = field(default_factory=list)
-    containerd_up: bool = True
-    answers: bool = True
-    last: NodeReading | None = None
+    SIZE = 100 * MIB
+    """Of an image."""
+
+    def __init__(self) -> None:
+        self.pulls: dict[str, Pull] = {}
+        self.resolving: list[NodeTime] = []
+        self.queued: list[QueuedImage] = []
 
     @property
     def now(self) -> NodeTime:
         """The node's own clock."""
-        return NodeTime(self.cluster.now.wall + self.ahead)
+        raise NotImplementedError
 
     def pull(self, image: str = IMAGE, *, known: bool = False, content: str = "", **changes: Any) -> Pull:
-        """Begin a pull of 100 MiB; `known` tells whether the exporter knows the reference already."""
+        """Begin a pull; `known` tells whether the exporter knows the reference already."""
         reference = Reference.parse(image)
         root = reference.digest or digest(content or image)
         key = ImageKey(reference.host, reference.repository, root)
@@ -64,7 +61,7 @@ class SimulatedNode:
             snapshotter="overlayfs",
             phase=Phase.DOWNLOADING,
             requests=1,
-            size=100 * MIB,
+            size=self.SIZE,
             cached=0,
             downloaded=0,
             unpacked=0,
@@ -99,6 +96,23 @@ class SimulatedNode:
         """The kubelet has written that it wants to pull this."""
         reference = Reference.parse(image)
         self.queued.append(QueuedImage(reference.host, reference.repository, image, self.now))
+
+
+class SimulatedNode(PullingNode):
+    """A node with its exporter; the node's clock is `ahead` of ours. Change its parts, then `cluster.tick`."""
+
+    def __init__(self, cluster: "Cluster", name: str, ahead: float = 0.0) -> None:
+        super().__init__()
+        self.cluster = cluster
+        self.name = name
+        self.ahead = ahead
+        self.containerd_up = True
+        self.answers = True
+        self.last: NodeReading | None = None
+
+    @property
+    def now(self) -> NodeTime:
+        return NodeTime(self.cluster.now.wall + self.ahead)
 
     def report(self) -> NodeReport:
         """What its exporter says now."""

@@ -136,10 +136,10 @@ def get(port: int, path: str, *, tls: ssl.SSLContext | None = None, **headers: s
         return client.get(path, **headers)
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 10.0) -> T:
-    """The first true answer of the condition."""
+def wait_until(condition: Callable[[], T], seconds: float = 10.0, what: Callable[[], object] = lambda: "") -> T:
+    """The first true answer of the condition; fails with `what` is there instead."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
         time.sleep(0.01)
     return answer

@@ -2,8 +2,7 @@
 
 import os
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from rig.kubernetes.enclosure import Enclosure
 from rig.kubernetes.node import RealNode
 from rig.kubernetes.real import ClusterFailed
 from rig.processes import Process
+from rig.web import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 
@@ -58,20 +58,13 @@ def commands() -> Iterator[str]:
             continue  # ended meanwhile
 
 
-def wait_for(condition: Callable[[], bool], timeout: float = 60) -> None:
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
-
-
 def test_a_pod_runs_and_nothing_of_it_outlives_the_node() -> None:
     before = machine()
     with RealNode() as running:
         folder = running.enclosure.folder
         image = running.registry.push(runnable.runnable("team/app"))
         pod = running.pod("default", "app", objects.container(image=image.reference(running.registry.host)))
-        wait_for(lambda: running.refreshed(pod)["status"]["phase"] == "Running")
+        wait_until(lambda: running.refreshed(pod)["status"]["phase"] == "Running", 60)
         assert remains(folder)
         assert machine() == before
     assert machine() == before
@@ -100,7 +93,7 @@ def test_an_enclosure_ends_what_runs_in_it_and_hides_what_it_writes(folder: Path
     with Enclosure(folder) as opened:
         script = f"touch /var/log/mine; echo 7 > /proc/sys/kernel/panic; : {folder}/; while :; do sleep 1000; done"
         inside = Process(["sh", "-c", script], folder / "inside.log", within=opened.within)
-        wait_for((folder / "log/mine").exists)
+        wait_until((folder / "log/mine").exists)
         group = next(Path("/sys/fs/cgroup/pids").glob(folder.name), None)
         stray = Process(["sleep", "1000"], folder / "stray.log")
         if group:

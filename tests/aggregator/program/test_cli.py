@@ -1,7 +1,6 @@
 """The program as a user starts and ends it, and what it says of settings that cannot be used."""
 
 import os
-import platform
 import signal
 import socket
 import subprocess
@@ -10,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace import __version__
 from rig.aggregator import RunningAggregator
 from rig.fake_exporters import free_port
-from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
+from rig.kubernetes.api import READ, Rule
 from rig.mini_cluster import MiniCluster
 from rig.running import AGGREGATOR, ENVIRONMENT
 
@@ -46,13 +44,6 @@ def test_help_names_every_flag_and_says_what_its_default_is() -> None:
     assert ":10302" in answer.stdout
 
 
-def test_version_says_which_and_on_what() -> None:
-    answer = run("--version")
-    assert (answer.returncode, answer.stderr) == (0, "")
-    assert answer.stdout.startswith(f"pulltrace-aggregator, version {__version__}")
-    assert platform.python_version() in answer.stdout
-
-
 def test_everything_that_is_wrong_with_flags_is_named_at_once() -> None:
     answer = run("--exporter.target=n1", "--shard=3/3", "--stale.resolvin=1s", PULLTRACE_EXPORTER_INTERVAL="often")
     wrong = ("--exporter.target", "--shard", "--stale.resolvin", "PULLTRACE_EXPORTER_INTERVAL", "kubeconfig")
@@ -76,37 +67,6 @@ def assert_names_once(answer: subprocess.CompletedProcess[str], wrong: tuple[str
     assert all(line.startswith("pulltrace-aggregator: ") for line in lines)
     assert [sum(part in line for line in lines) for part in wrong] == [1] * len(wrong), answer.stderr
     assert len(lines) == len(wrong)
-
-
-def test_a_node_that_is_given_twice_is_refused(cluster: MiniCluster) -> None:
-    answer = run(
-        cluster.kubeconfig(), "--exporter.target=n1=http://127.0.0.1:1", "--exporter.target=n1=http://127.0.0.1:2"
-    )
-    assert answer.returncode == 2
-    assert answer.stderr == "pulltrace-aggregator: --exporter.target: node 'n1' is given more than once\n"
-
-
-@pytest.mark.parametrize(
-    ("content", "complaint"),
-    [
-        (None, "does not exist"),
-        ("{", "kubeconfig"),
-        ("[]", "kubeconfig"),
-        ("apiVersion: v1\nkind: Config\n", "kubeconfig"),
-        ("current-context: x\ncontexts: []\nclusters: []\nusers: []\n", "kubeconfig"),
-    ],
-    ids=["absent", "no yaml", "a list", "empty", "no context"],
-)
-def test_a_wrong_kubeconfig_is_one_clear_line(tmp_path: Path, content: str | None, complaint: str) -> None:
-    path = tmp_path / "kubeconfig"
-    if content is not None:
-        path.write_text(content)
-    answer = run(f"--kubeconfig={path}")
-    assert answer.returncode == 2
-    (line,) = answer.stderr.splitlines()
-    assert line.startswith("pulltrace-aggregator: ")
-    assert str(path) in line
-    assert complaint in line
 
 
 def test_no_kubeconfig_at_all_is_said_and_both_files_that_are_wrong_are_named(tmp_path: Path) -> None:
@@ -194,12 +154,6 @@ def test_a_missing_right_is_named_and_the_rest_goes_on(cluster: MiniCluster) -> 
     aggregator.wait(lambda view: view["pods"] and view["pods"][0]["phase"] == "downloading")
 
 
-def test_no_right_at_all_is_never_ready_and_says_so(cluster: MiniCluster) -> None:
-    aggregator = cluster.aggregator(config=cluster.kubeconfig(Rule(("get",), "nodes")), ready=False)
-    aggregator.wait(lambda _: b"the right to list pods in all namespaces is missing" in aggregator.get("/-/ready").body)
-    assert aggregator.get("/-/ready").status == 503
-
-
 def test_an_exporter_that_is_not_there_costs_only_itself(cluster: MiniCluster) -> None:
     node = cluster.node()
     nowhere = f"--exporter.target=gone=http://127.0.0.1:{free_port()}"
@@ -219,20 +173,3 @@ def test_without_any_exporter_a_warning_says_so(cluster: MiniCluster) -> None:
     view = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "no_exporter")
     assert view["pods"][0]["phase"] == "unknown"
     assert 'pulltrace_node_exporter_missing{node="node-1"} 1' in aggregator.metrics()
-
-
-def test_namespaced_rights_are_enough_for_listed_namespaces(cluster: MiniCluster) -> None:
-    cluster.namespace("jobs")
-    cluster.namespace("other")
-    rules = [
-        Rule(rule.verbs, rule.resource, rule.group, namespace)
-        for rule in READ_EVERYTHING
-        for namespace in ("shop", "jobs")
-    ]
-    aggregator = cluster.aggregator("--kubernetes.namespaces=shop, jobs", config=cluster.kubeconfig(*rules))
-    assert "pulltrace_aggregator_kubernetes_up 1" in aggregator.metrics()
-    for namespace in ("other", "jobs", "shop"):
-        cluster.pod(namespace=namespace).pulling()
-    view = aggregator.wait(lambda view: len(view["pods"]) >= 2)
-    assert {row["namespace"] for row in view["pods"]} == {"shop", "jobs"}
-    assert len(aggregator.view("namespace=jobs")["pods"]) == 1

@@ -8,7 +8,8 @@ import pytest
 
 from rig.aggregator import Document
 from rig.images import MIB
-from rig.mini_cluster import IMAGE, MiniCluster
+from rig.mini_cluster import MiniCluster
+from rig.simulated_cluster import IMAGE
 
 pytestmark = pytest.mark.contract
 

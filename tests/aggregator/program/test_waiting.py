@@ -5,18 +5,15 @@ from collections.abc import Callable
 
 import pytest
 
-from pulltrace.clock import NodeTime
-from pulltrace.model.pull import Phase, QueuedImage
 from rig.aggregator import Document, RunningAggregator
 from rig.images import digest
-from rig.kubernetes import objects
-from rig.mini_cluster import IMAGE, ExporterNode, MiniCluster
+from rig.mini_cluster import ExporterNode, MiniCluster
 from rig.sample_views import a_layer
+from rig.simulated_cluster import IMAGE
 
 pytestmark = pytest.mark.contract
 
 OTHER = "registry.example/team/other:1"
-THIRD = "registry.example/team/third:1"
 
 
 @pytest.fixture
@@ -40,112 +37,6 @@ def phases(view: Document) -> dict[str, str]:
 
 def has_failed(name: str) -> Callable[[Document], bool]:
     return lambda view: phases(view).get(name) == "failed"
-
-
-def test_several_pods_wait_for_one_pull(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    node.pull()
-    for name in ("web-1", "web-2", "web-3"):
-        cluster.pod(name).pulling()
-    cluster.pod("elsewhere", node="node-2").pulling()
-    view = aggregator.wait(lambda view: len(view["pods"]) == 4)
-    view = aggregator.wait(lambda view: list(phases(view).values()).count("downloading") == 3)
-    assert rows(view)["elsewhere/main"]["match"] == "none"
-    assert {row["pull"]["digest"] for row in view["pods"] if "pull" in row} == {digest(IMAGE)}
-    assert len(view["pulls"]) == 1
-    assert [row["pod"] for row in aggregator.view("pod=web-1&pod=web-3")["pods"]] == ["web-1", "web-3"]
-
-
-def test_a_queue_and_its_head(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
-    node.pull()
-    for name, image, ago in (("first", IMAGE, 30), ("second", OTHER, 20), ("third", THIRD, 10)):
-        cluster.pod(name, image).pulling(ago=ago)
-    view = aggregator.wait(lambda view: sorted(phases(view).values()) == ["downloading", "queued", "queued"])
-    for name in ("second/main", "third/main"):
-        assert (rows(view)[name]["behind"], rows(view)[name]["blockedBy"]) == (IMAGE, "queue")
-    assert view["nodes"][0]["queuedImages"] == 2
-    assert 'pulltrace_node_queued_images{node="node-1"} 2' in aggregator.metrics()
-    node.end()
-    node.resolving = [node.now]
-    view = aggregator.wait(lambda view: phases(view)["second/main"] == "resolving")
-    assert rows(view)["third/main"]["behind"] == OTHER
-    assert phases(view)["first/main"] == "pulled"
-
-
-def test_intents_tell_what_is_queued_without_any_event(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    cluster.pod("quiet", OTHER)
-    node.pull()
-    node.queued = [QueuedImage("", "", OTHER, NodeTime(node.now - 5))]
-    view = aggregator.wait(lambda view: view["pods"])
-    assert (phases(view), rows(view)["quiet/main"]["behind"]) == ({"quiet/main": "queued"}, IMAGE)
-
-
-def test_init_containers_come_first(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
-    pod = cluster.pod("web", OTHER, initContainers=[objects.container("setup", IMAGE)])
-    waiting = objects.waiting("main", "PodInitializing")
-    pod.status(waiting, initContainerStatuses=[objects.waiting("setup", "PodInitializing")])
-    node.pull()
-    pod.pulling(IMAGE, "spec.initContainers{setup}")
-    view = aggregator.wait(lambda view: phases(view).get("web/setup") == "downloading")
-    assert [row["containerType"] for row in view["pods"]] == ["init"]
-    node.end()
-    pod.status(waiting, initContainerStatuses=[objects.running("setup")])
-    node.pull(OTHER)
-    pod.pulling(OTHER)
-    aggregator.wait(lambda view: phases(view) == {"web/setup": "pulled", "web/main": "downloading"})
-
-
-def test_image_volumes_and_ephemeral_containers(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    volume = {"name": "model", "image": {"reference": OTHER, "pullPolicy": "IfNotPresent"}}
-    pod = cluster.pod("web", volumes=[volume], ephemeralContainers=[objects.container("debug", THIRD)])
-    pod.pulling(OTHER, "")
-    pod.pulling(THIRD, "spec.ephemeralContainers{debug}")
-    node.pull(OTHER)
-    node.pull(THIRD)
-    view = aggregator.wait(lambda view: list(phases(view).values()) == ["downloading"] * 2)
-    assert {row["container"]: row["containerType"] for row in view["pods"]} == {"model": "volume", "debug": "ephemeral"}
-    pod.pulled(OTHER, path="")
-    aggregator.wait(lambda view: phases(view)["web/model"] == "pulled")
-    assert 'container="model",container_type="volume"' in aggregator.metrics()
-
-
-def test_a_deleted_pod_leaves_and_another_of_its_name_replaces_it(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    node.pull()
-    first = cluster.pod("web-0")
-    first.pulling()
-    aggregator.wait(lambda view: phases(view) == {"web-0/main": "downloading"})
-    first.delete()
-    aggregator.wait(lambda view: view["pods"] == [])
-    second = cluster.pod("web-0", OTHER)
-    second.pulling()
-    view = aggregator.wait(lambda view: view["pods"])
-    assert (view["pods"][0]["uid"], view["pods"][0]["image"]) == (second.uid, OTHER)
-    first.event("BackOff", f'Back-off pulling image "{IMAGE}"')
-    view = aggregator.wait(lambda view: view["pods"])
-    assert [row["uid"] for row in view["pods"]] == [second.uid]
-    assert f'uid="{first.uid}"' not in aggregator.metrics()
-
-
-def test_a_pod_that_runs_by_now_leaves_when_it_is_deleted(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    node.pull()
-    pod = cluster.pod()
-    pod.pulling()
-    aggregator.wait(lambda view: phases(view) == {"web/main": "downloading"})
-    node.end()
-    pod.pulled()
-    pod.runs()
-    aggregator.wait(lambda view: phases(view) == {"web/main": "pulled"})
-    pod.delete()
-    aggregator.wait(lambda view: view["pods"] == [])
 
 
 def test_back_off_and_the_cause_of_it(cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator) -> None:
@@ -174,45 +65,6 @@ def test_back_off_and_the_cause_of_it(cluster: MiniCluster, node: ExporterNode, 
     pod.pulling()
     node.pull()
     aggregator.wait(lambda view: phases(view)["odd/main"] == "downloading")
-
-
-def test_the_times_that_the_kubelet_tells_are_counted(
-    cluster: MiniCluster, node: ExporterNode, aggregator: RunningAggregator
-) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    node.pull()
-    aggregator.wait(lambda view: phases(view) == {"web/main": "downloading"})
-    node.end()
-    pod.pulled(took="1m2.5s", total="1m10s")
-    pod.runs()
-    aggregator.wait(lambda view: phases(view) == {"web/main": "pulled"})
-    wanted = {
-        'pulltrace_pod_pull_duration_seconds_sum{namespace="shop",registry="registry.example"} 62.5',
-        'pulltrace_pod_pull_queue_seconds_sum{namespace="shop"} 7.5',
-        'pulltrace_pod_pull_stage_seconds_count{namespace="shop",stage="download"} 1',
-        'pulltrace_pod_pull_stage_seconds_sum{namespace="shop",stage="queue"} 7.5',
-    }
-    aggregator.wait(lambda _: wanted <= set(aggregator.metrics().splitlines()))
-
-
-def test_a_stall_and_a_registry_that_does_not_answer(cluster: MiniCluster, node: ExporterNode) -> None:
-    aggregator = cluster.aggregator(node.target, "--stale.no-progress=2s", "--stale.resolving=1s", "--stale.unpack=2s")
-    cluster.pod("still").pulling()
-    node.pull(last_progress_at=node.now)
-    stalled = aggregator.wait(lambda view: view["pods"] and view["pods"][0]["blockedBy"] == "stalled")
-    assert stalled["pulls"][0]["stale"] == "no_progress"
-    assert stalled["pulls"][0]["lastProgressAgeSeconds"] < 2 + 5
-    assert 'reason="no_progress"} 1' in aggregator.metrics()
-    node.change(downloaded=2 * 10**7, last_progress_at=node.now)
-    aggregator.wait(lambda view: view["pods"][0]["blockedBy"] == "progressing")
-    node.change(phase=Phase.UNPACKING, downloaded=10**8, bytes_per_second=None)
-    aggregator.wait(lambda view: view["pods"][0]["blockedBy"] == "slow_unpack")
-    node.end()
-    cluster.pod("asking", OTHER).pulling()
-    node.resolving = [node.now]
-    aggregator.wait(lambda view: rows(view).get("asking/main", {}).get("blockedBy") == "registry")
-    assert 'pulltrace_node_resolving_stale{node="node-1"} 1' in aggregator.metrics()
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -19,6 +19,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, KubernetesCluster, Object, Rule, kubeconfig
 from rig.kubernetes.proxy import Proxy
 from rig.kubernetes.recorder import Recorder
+from rig.web import wait_until
 
 QUICK = Timing(
     connect=1,
@@ -31,7 +32,6 @@ QUICK = Timing(
     longest_pause=0.5,
     refused_pause=1,
 )
-INTERVAL = 0.01
 _numbers = itertools.count()
 
 
@@ -62,11 +62,7 @@ class RunningAdapter:
         return self.cluster.health.restarts.get((resource, reason), 0)
 
     def wait(self, condition: Callable[[], bool], timeout: float = 30) -> None:
-        deadline = time.monotonic() + timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"not within {timeout} s: {self.cluster.health}")
-            time.sleep(INTERVAL)
+        wait_until(condition, timeout, lambda: self.cluster.health)
 
     def _watches(self, resource: str) -> list[WatchState]:
         return [watch for watch in self.cluster.health.watches if watch.resource == resource]

@@ -10,8 +10,8 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Self
 
+from rig.closing import Closing
 from rig.processes import CommandFailed, Process
 
 PARAMETERS = (
@@ -41,7 +41,7 @@ INTERVAL = 0.02
 TIMEOUT = 20.0
 
 
-class Enclosure:
+class Enclosure(Closing):
     """`within` starts a program in it; `close` ends what runs in its control group, or has its folder in its command.
 
     The folder is the caller's, who removes it afterwards; `cgroup` is the parent that a kubelet gives to its pods.
@@ -57,17 +57,11 @@ class Enclosure:
         try:
             for hierarchy in _hierarchies():
                 (hierarchy / folder.name).mkdir(exist_ok=True)
-            self._wait_ready()
+            self._holder.wait_for((folder / "ready").exists, "makes no mount namespace", TIMEOUT)
         except BaseException:
             self.close()
             raise
         self.within = ("nsenter", f"--mount=/proc/{self._holder.pid}/ns/mnt")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Whatever still runs in it; may be called twice."""
@@ -88,14 +82,6 @@ class Enclosure:
             for group in groups:
                 _remove(group)
         return [*map(str, sorted(running)), *map(str, groups)]
-
-    def _wait_ready(self) -> None:
-        deadline = time.monotonic() + TIMEOUT
-        while not (self.folder / "ready").exists():
-            ended = self._holder.status is not None
-            if ended or time.monotonic() > deadline:
-                raise CommandFailed(f"no mount namespace: {self._holder.tail()}")
-            time.sleep(INTERVAL)
 
     def _named(self) -> Iterator[int]:
         """Daemons, and shims that outlive theirs: containerd gives them the path of its socket."""

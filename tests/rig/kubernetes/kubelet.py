@@ -1,11 +1,10 @@
 """A real kubelet that joins a real cluster, and runs pods on a real containerd."""
 
 import json
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from rig.closing import Closing
 from rig.kube import build
 from rig.kubernetes.api import kubeconfig
 from rig.kubernetes.enclosure import Enclosure
@@ -13,7 +12,6 @@ from rig.kubernetes.real import KUBERNETES, ClusterFailed, RealCluster
 from rig.processes import Process
 
 START_TIMEOUT = 60.0
-INTERVAL = 0.05
 # Its own search for the clouds' key stores goes nowhere, and would leave the machine.
 ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
 CONFIG: dict[str, Any] = {
@@ -39,7 +37,7 @@ CONFIG: dict[str, Any] = {
 }
 
 
-class Kubelet:
+class Kubelet(Closing):
     """Has joined once made, as an administrator. Without a network plugin its node never becomes ready."""
 
     def __init__(self, name: str, cluster: RealCluster, socket: Path, enclosure: Enclosure, **config: Any) -> None:
@@ -64,16 +62,15 @@ class Kubelet:
         ]
         self._process = Process(command, enclosure.folder / "kubelet.log", ENVIRONMENT, enclosure.within)
         try:
-            self._wait(lambda: bool(cluster.api.get("/api/v1/nodes", fieldSelector=f"metadata.name={name}")["items"]))
+            self._process.wait_for(
+                lambda: cluster.api.get("/api/v1/nodes", fieldSelector=f"metadata.name={name}")["items"],
+                "does not join",
+                START_TIMEOUT,
+                ClusterFailed,
+            )
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def pid(self) -> int:
@@ -86,11 +83,3 @@ class Kubelet:
     def close(self) -> None:
         """End it at once, as a crash does. Its pods go on. May be called twice."""
         self._process.kill()
-
-    def _wait(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not condition():
-            ended = self._process.status is not None
-            if ended or time.monotonic() > deadline:
-                raise ClusterFailed(f"kubelet {'ended' if ended else 'does not join'}: {self.tail()}")
-            time.sleep(INTERVAL)

@@ -10,9 +10,10 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from rig import debian, mounts
+from rig.closing import Closing
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.kube import build, parts
@@ -40,7 +41,7 @@ RUNTIME = """
 """
 
 
-class RealNode:
+class RealNode(Closing):
     """One node in a cluster of its own. `kubelet` are fields of its configuration that are to be different.
 
     With `soci` a SOCI snapshotter fetches the layers of its images.
@@ -54,12 +55,6 @@ class RealNode:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def api(self) -> Api:

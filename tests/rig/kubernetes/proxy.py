@@ -4,12 +4,13 @@ import select
 import socket
 import threading
 import time
-from typing import Self
+
+from rig.closing import Closing
 
 PAUSE = 0.05
 
 
-class Proxy:
+class Proxy(Closing):
     """Listens on a free port of 127.0.0.1 and passes everything on to `target`, byte by byte."""
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -23,12 +24,6 @@ class Proxy:
         self._listen()
         self._thread = threading.Thread(target=self._accept, name="proxy")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

@@ -3,19 +3,18 @@
 import json
 import secrets
 import shutil
-import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Self
 
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from rig import pki
+from rig.closing import Closing
+from rig.fake_exporters import free_port
 from rig.kube import build, parts
 from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule
@@ -32,14 +31,13 @@ AUDIT_POLICY = {
     "rules": [{"level": "Metadata", "userGroups": [GROUP]}, {"level": "None"}],
 }
 START_TIMEOUT = 90.0
-INTERVAL = 0.05
 
 
 class ClusterFailed(Exception):
     """A daemon did not start or stop; the text holds the end of its log."""
 
 
-class RealCluster:
+class RealCluster(Closing):
     """Implements `rig.kubernetes.api.KubernetesCluster`. Nothing runs pods in it unless a kubelet joins."""
 
     def __init__(self) -> None:
@@ -47,7 +45,7 @@ class RealCluster:
         self._programs = build.built(KUBERNETES)
         self._closing = ExitStack()
         self._server: Process | None = None
-        self._port, self._etcd_port = _free_port(), _free_port()
+        self._port, self._etcd_port = free_port(), free_port()
         try:
             self._prepare()
             self._start_etcd()
@@ -55,12 +53,6 @@ class RealCluster:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
@@ -110,10 +102,7 @@ class RealCluster:
         self._server = server
         self._wait_for(self.api.answers)
         # What namespaced objects need; it is made a moment after the server is ready.
-        self._wait(
-            self._server,
-            lambda: bool(self.api.get("/api/v1/namespaces", fieldSelector="metadata.name=default")["items"]),
-        )
+        self._wait_for(lambda: self.api.get("/api/v1/namespaces", fieldSelector="metadata.name=default")["items"])
 
     def close(self) -> None:
         self._closing.close()
@@ -138,7 +127,7 @@ class RealCluster:
         self._closing.callback(self.stop)
 
     def _start_etcd(self) -> None:
-        clients, peers = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{_free_port()}"
+        clients, peers = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{free_port()}"
         self._etcd = Process(
             [
                 self._etcd_program,
@@ -152,7 +141,7 @@ class RealCluster:
             self._log("etcd"),
         )
         self._closing.callback(self._etcd.kill)
-        self._wait(self._etcd, self._etcd_answers)
+        self._etcd.wait_for(self._etcd_answers, "does not answer", START_TIMEOUT, ClusterFailed)
 
     def _server_flags(self) -> list[str]:
         return [
@@ -192,17 +181,9 @@ class RealCluster:
     def _log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
 
-    def _wait_for(self, condition: Callable[[], bool]) -> None:
+    def _wait_for(self, condition: Callable[[], object]) -> None:
         if self._server:
-            self._wait(self._server, condition)
-
-    def _wait(self, process: Process, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + START_TIMEOUT
-        while not condition():
-            ended = process.status is not None
-            if ended or time.monotonic() > deadline:
-                raise ClusterFailed(f"{process.name} {'ended' if ended else 'does not answer'}: {process.tail()}")
-            time.sleep(INTERVAL)
+            self._server.wait_for(condition, "does not answer", START_TIMEOUT, ClusterFailed)
 
 
 def reason_missing() -> str:
@@ -213,12 +194,6 @@ def reason_missing() -> str:
     except build.BuildUnavailable as error:
         return str(error)
     return ""
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _signing_key() -> bytes:

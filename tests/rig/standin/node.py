@@ -4,9 +4,8 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
+from rig.closing import Closing
 from rig.node import PullFailed
 from rig.standin import garbage
 from rig.standin.bus import Bus
@@ -29,7 +28,7 @@ from rig.standin.store import EXPIRE, Parts, Store
 NAMESPACE = "k8s.io"
 
 
-class StandIn:
+class StandIn(Closing):
     """containerd's API over a unix socket in `folder`, with pulls that behave as containerd's do.
 
     It is listening once made. `faults` and `clock` are for what goes wrong with the daemon, `runtime` holds what
@@ -152,14 +151,6 @@ class StandIn:
             self.crash()
         if self._folder.exists():
             shutil.rmtree(self._folder)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _begin(self, name: str, work: Callable[[Token], None]) -> Work:
         if not self._running:

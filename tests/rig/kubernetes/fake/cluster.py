@@ -7,10 +7,10 @@ import ssl
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
 from urllib.parse import parse_qsl, urlsplit
 
 from rig import pki
+from rig.closing import Closing
 from rig.kubernetes.api import Api, Rule
 from rig.kubernetes.fake.faults import Action, Fault, status_body
 from rig.kubernetes.fake.proxying import Proxied, discovery, forward, proxied
@@ -22,7 +22,7 @@ from rig.kubernetes.fake.store import Key, Object, Store
 from rig.kubernetes.fake.writes import do
 
 
-class FakeCluster:
+class FakeCluster(Closing):
     """Implements `rig.kubernetes.api.KubernetesCluster`, for Kubernetes of any version: slices, image volumes and all.
 
     `bookmark_interval` is in seconds. `requests` holds all that came, in order. `behind` are the addresses that
@@ -46,12 +46,6 @@ class FakeCluster:
         self._server: Server | None = Server(0, self._tls, self._respond)
         self._port = self._server.port
         self.api = Api(self.url, self.admin_token, self.ca_file)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def url(self) -> str:
