@@ -30,7 +30,7 @@ ENDS = (Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED)
 
 
 class LayerState(StrEnum):
-    """The present step of one layer."""
+    """The present step of one layer. A remote snapshotter fetches a `remote` one unseen, or has left it unfetched."""
 
     WAITING = "waiting"
     DOWNLOADING = "downloading"
@@ -38,6 +38,7 @@ class LayerState(StrEnum):
     UNPACKING = "unpacking"
     UNPACKED = "unpacked"
     CACHED = "cached"
+    REMOTE = "remote"
 
 
 class ImageKey(NamedTuple):
@@ -56,7 +57,8 @@ class ImageKey(NamedTuple):
 class Layer:
     """One layer of a pull: `index` is its position in the manifest from 0, sizes are compressed bytes.
 
-    `downloaded` is what is on the node and was not there before the pull: 0 for a cached layer.
+    `downloaded` is what is on the node and was not there before the pull: 0 for a cached layer, None for one that a
+    remote snapshotter brought or left unfetched.
     `bytes_per_second` is None once the layer is complete and while it is not known.
     """
 
@@ -64,7 +66,7 @@ class Layer:
     digest: str
     media_type: str
     size: int
-    downloaded: int
+    downloaded: int | None
     bytes_per_second: float | None
     state: LayerState
 
@@ -73,7 +75,9 @@ class Layer:
 class Pull:
     """One image being pulled, or pulled a short while ago.
 
-    Sizes are in bytes and None while the manifest has not been read. `*_at` are Unix times on the node's clock:
+    Sizes are in bytes and None while the manifest has not been read. `remote` is the compressed size of the layers that
+    a remote snapshotter fetches, brought or left unfetched, whose bytes nobody sees; `remote_pending` the part of it
+    whose snapshots are not committed yet. `*_at` are Unix times on the node's clock:
     compare them with each other and with the node's report, never with another machine's clock. `requests`,
     `started_at` and `last_progress_at` are None where another node's report does not have them.
     """
@@ -94,21 +98,27 @@ class Pull:
     ended_at: NodeTime | None
     last_progress_at: NodeTime | None
     layers: tuple[Layer, ...] = ()
+    remote: int = 0
+    remote_pending: int = 0
+
+    @property
+    def wanted(self) -> int | None:
+        """Bytes that have to be fetched and can be seen coming; None while a remote snapshotter fetches unseen."""
+        if self.size is None or self.cached is None or self.remote_pending:
+            return None
+        return max(self.size - self.cached - self.remote, 0)
 
     @property
     def remaining(self) -> int | None:
         """Bytes still to be fetched."""
-        if self.size is None or self.cached is None or self.downloaded is None:
-            return None
-        return self.size - self.cached - self.downloaded
+        return None if self.wanted is None or self.downloaded is None else self.wanted - self.downloaded
 
     @property
     def progress_ratio(self) -> float | None:
         """Fetched part of what had to be fetched, 0 to 1; 1 when nothing had to be fetched."""
-        if self.size is None or self.cached is None or self.downloaded is None:
+        if self.wanted is None or self.downloaded is None:
             return None
-        wanted = self.size - self.cached
-        return self.downloaded / wanted if wanted else 1.0
+        return self.downloaded / self.wanted if self.wanted else 1.0
 
     @property
     def eta_seconds(self) -> float | None:

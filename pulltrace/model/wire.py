@@ -60,8 +60,8 @@ def decode(body: bytes, wall: float = 0.0) -> NodeReport:
     `wall` is the reader's own clock. It is used for a report without the node's time; then only ages are read, because
     instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer.
 
-    The JSON has no snapshotter, which stays empty, and no registry and repository of a queued image. They come from its
-    reference, and stay empty where that is invalid.
+    The JSON has no registry and repository of a queued image. They come from its reference, and stay empty where that
+    is invalid.
     """
     document = JsonObject.parse(body)
     if (schema := document.need("schema", text)) != SCHEMA:
@@ -96,12 +96,15 @@ def pull_document(pull: Pull, now: NodeTime, *, layers: bool) -> dict[str, objec
         digest=presentable(pull.key.digest),
         references=_texts(pull.references),
         mediaType=presentable(pull.media_type) or None,
+        snapshotter=presentable(pull.snapshotter) or None,
         phase=pull.phase,
         requests=pull.requests,
         sizeBytes=pull.size,
         cachedBytes=pull.cached,
         downloadedBytes=pull.downloaded,
         unpackedBytes=pull.unpacked,
+        remoteBytes=pull.remote or None,
+        remotePendingBytes=pull.remote_pending or None,
         bytesPerSecond=pull.bytes_per_second,
         etaSeconds=pull.eta_seconds,
         startedAt=pull.started_at,
@@ -165,7 +168,7 @@ def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:
         repositories=entry.each("repositories", text) or (key.repository,),
         references=entry.each("references", text),
         media_type=entry.find("mediaType", text) or "",
-        snapshotter="",
+        snapshotter=entry.find("snapshotter", text) or "",
         phase=entry.need("phase", _phase),
         requests=entry.find("requests", count),
         size=size,
@@ -177,6 +180,8 @@ def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:
         ended_at=_instant(entry, "endedAgeSeconds", now),
         last_progress_at=_instant(entry, "lastProgressAgeSeconds", now),
         layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
+        remote=_at_most(entry.find("remoteBytes", count), size) or 0,
+        remote_pending=_at_most(entry.find("remotePendingBytes", count), size) or 0,
     )
 
 
@@ -187,7 +192,7 @@ def _read_layer(entry: JsonObject) -> Layer:
         digest=entry.need("digest", text),
         media_type=entry.find("mediaType", text) or "",
         size=size,
-        downloaded=min(entry.need("downloadedBytes", count), size),
+        downloaded=_at_most(entry.find("downloadedBytes", count), size),
         bytes_per_second=entry.find("bytesPerSecond", number),
         state=entry.need("state", _state),
     )

@@ -61,6 +61,7 @@ CONTRACT = {
     "pulltrace_active_seconds_total": ("counter", "registry stage"),
     "pulltrace_downloaded_bytes_total": ("counter", "registry media_type"),
     "pulltrace_cached_bytes_total": ("counter", "registry"),
+    "pulltrace_remote_bytes_total": ("counter", "registry"),
     "pulltrace_containerd_up": ("gauge", ""),
     "pulltrace_containerd_info": ("gauge", "version"),
     "pulltrace_containerd_start_time_seconds": ("gauge", ""),
@@ -194,12 +195,24 @@ def test_layers_are_counted_in_every_state_and_show_the_present_one_only() -> No
         '"unpacking"} 0',
         '"unpacked"} 0',
         '"cached"} 2',
+        '"remote"} 0',
     ]
     assert [sample.rpartition("state=")[2] for sample in samples(text, "pulltrace_layer_state")] == [
         '"downloading"} 1',
         '"cached"} 1',
         '"cached"} 1',
     ]
+
+
+def test_of_a_pull_that_a_remote_snapshotter_fetches_no_bytes_are_made_up() -> None:
+    layer = a_layer(downloaded=None, bytes_per_second=None, state=LayerState.REMOTE)
+    pull = a_pull(snapshotter="soci", downloaded=100, cached=0, layers=(layer,), remote=1000, remote_pending=1000)
+    text = scrape(a_view(pull))
+    assert 'snapshotter="soci"' in samples(text, "pulltrace_pull_info")[0]
+    absent = ("pull_progress_ratio", "pull_eta_seconds", "layer_downloaded_bytes", "layer_bytes_per_second")
+    assert not [name for name in absent if samples(text, f"pulltrace_{name}")]
+    committed = replace(pull, remote_pending=0, phase=Phase.SUCCEEDED)
+    assert values(scrape(a_view(committed)), "pulltrace_pull_progress_ratio") == ["1"]
 
 
 @pytest.mark.parametrize("state", LayerState)
@@ -246,7 +259,7 @@ def test_limits_leave_sums_whole() -> None:
     text = scrape(busy_view(), SeriesLimits(pulls=1, layers=1))
     assert values(text, "pulltrace_pulls_in_progress") == ["2", "2", "1"]
     assert len(samples(text, "pulltrace_pull_phase")) == 1
-    assert values(text, "pulltrace_pull_layers") == ["1", "1", "1", "0", "0", "1"]
+    assert values(text, "pulltrace_pull_layers") == ["1", "1", "1", "0", "0", "1", "0"]
     assert len(samples(text, "pulltrace_layer_state")) == 1
 
 

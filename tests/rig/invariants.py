@@ -48,17 +48,21 @@ def _check_pull(pull: PullSeries, now: float) -> None:
 
 
 def _check_sizes(pull: PullSeries) -> None:
-    parts = (pull.size, pull.cached, pull.downloaded, pull.unpacked, pull.ratio)
+    parts = (pull.size, pull.cached, pull.downloaded, pull.unpacked)
     if pull.size is None or pull.cached is None or pull.downloaded is None or pull.unpacked is None:
-        assert parts == (None,) * 5, f"sizes without a manifest, or not all of them: {pull}"
+        assert parts == (None,) * 4, f"sizes without a manifest, or not all of them: {pull}"
+        assert pull.ratio is None, pull
         assert not pull.counts, pull
         assert not pull.layers, pull
         return
-    wanted = pull.size - pull.cached
+    wanted = pull.size - pull.cached - pull.remote
     assert pull.downloaded <= wanted, pull
     assert pull.unpacked <= pull.size, pull
-    assert pull.ratio is not None, pull
-    assert math.isclose(pull.ratio, pull.downloaded / wanted if wanted else 1.0, abs_tol=1e-9), pull
+    if pull.ratio is None:
+        assert "remote" in pull.states, pull
+        assert pull.rate is pull.eta is None, pull
+    else:
+        assert math.isclose(pull.ratio, pull.downloaded / wanted if wanted else 1.0, abs_tol=1e-9), pull
     if pull.eta is not None:
         assert pull.rate, f"a time left without a rate: {pull}"
         assert math.isclose(pull.eta, (wanted - pull.downloaded) / pull.rate, rel_tol=1e-6), pull
@@ -72,7 +76,11 @@ def _check_sizes(pull: PullSeries) -> None:
 
 def _check_layer(layer: LayerSeries, pull: PullSeries) -> None:
     assert layer.size is not None, pull
-    assert layer.downloaded is not None, pull
+    assert (layer.downloaded is None) >= (layer.state == "remote"), pull
+    if layer.downloaded is None:
+        assert layer.state in ("remote", "unpacked"), pull
+        assert layer.rate is None, pull
+        return
     assert layer.downloaded <= layer.size, pull
     if layer.state in COMPLETE:
         assert layer.downloaded in (0, layer.size), pull

@@ -191,6 +191,7 @@ def _totals() -> Totals:
             RegistryMediaType(registry, "other"): 7,
         },
         cached_bytes={registry: 1_000_000},
+        remote_bytes={registry: 2_000_000},
         suppressed_registries=1,
         suppressed_media_types=2,
     )
@@ -202,5 +203,5 @@ def _wide_pull(name: str, count: int) -> Pull:
         for index in range(count)
     )
     return a_pull(
-        name, size=1000 * count, cached=0, downloaded=sum(layer.downloaded for layer in layers), layers=layers
+        name, size=1000 * count, cached=0, downloaded=sum(layer.downloaded or 0 for layer in layers), layers=layers
     )

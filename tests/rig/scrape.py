@@ -67,6 +67,12 @@ class PullSeries:
         """The state of each layer in the order of the manifest."""
         return [layer.state for layer in self.layers]
 
+    @property
+    def remote(self) -> float:
+        """Size of the layers whose bytes nobody sees: those that a remote snapshotter handles."""
+        unseen: dict[str, float] = {layer.digest: layer.size for layer in self.layers if layer.downloaded is None}
+        return sum(unseen.values())
+
 
 @dataclass(frozen=True, slots=True)
 class Scrape:

@@ -49,6 +49,7 @@ class _Reader:
         self._stat_blobs(node, held)
         self._contents = {key: None if key in self._found_blobs else content for key, content in held.items()}
         self._stat_snapshots(node, held)
+        self._found_snapshots |= {key: node.snapshots[key] for key in self._held.committed if key in node.snapshots}
         return self._lease()
 
     def close(self, node: Node) -> Lease:
@@ -88,7 +89,8 @@ class _Reader:
         for config in contents if not self._found_snapshots else ():
             if config in node.contents:
                 chain = chain_ids(node.diff_ids.get(config, ()))
-                self._found_snapshots |= {key: SnapshotStat(OVERLAY, node.chains.get(key)) for key in chain}
+                stats = (node.snapshots.get(key, SnapshotStat(OVERLAY, node.chains.get(key))) for key in chain)
+                self._found_snapshots |= dict(zip(chain, stats, strict=True))
 
     def _lease(self) -> Lease:
         return Lease(
@@ -161,6 +163,7 @@ class Exporter:
             documents=dict(node.documents),
             diff_ids={config: ids for config, ids in node.diff_ids.items() if config in node.contents},
             images={root: _records(node.records[root]) for root in roots if root in node.records},
+            remote_snapshotters=node.remote_snapshotters,
             reconnected=reconnected,
         )
 
@@ -211,6 +214,11 @@ class Exporter:
     def found(self) -> int:
         """All bytes that were counted as cached."""
         return sum(self.shown.totals.cached_bytes.values())
+
+    @property
+    def remote(self) -> int:
+        """All bytes that were counted as a remote snapshotter's."""
+        return sum(self.shown.totals.remote_bytes.values())
 
     @property
     def results(self) -> dict[str, int]:

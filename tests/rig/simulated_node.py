@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.model.image import Descriptor, Document
-from pulltrace_exporter.model.observation import BlobInfo, Ingest, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, Ingest, Snapshots, SnapshotStat
 from rig.manifests import Image
 
 START = 1_700_000_000.0
@@ -41,6 +41,8 @@ class Node:
         self.contents: dict[str, BlobInfo] = {}
         self.ingests: dict[str, Ingest] = {}
         self.chains: dict[str, NodeTime] = {}
+        self.remote_snapshotters: frozenset[str] = frozenset()
+        self.snapshots: dict[str, SnapshotStat] = {}
         self.records: dict[str, dict[str, float]] = {}
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
@@ -156,6 +158,16 @@ class Puller:
             self.held.extracting.discard(chain)
             self.held.committed.add(chain)
             self.node.chains.setdefault(chain, NodeTime(self.node.now.wall))
+
+    def bring(self, *positions: int, lazy: bool = False, stored: bool = True) -> None:
+        """The remote snapshotter commits layers: mounts them lazily, or has fetched and perhaps stored them itself."""
+        for position in positions:
+            chain, blob, now = self.image.chain[position], self.image.layers[position], NodeTime(self.node.now.wall)
+            self.held.committed.add(chain)
+            self.node.chains.setdefault(chain, now)
+            self.node.snapshots.setdefault(chain, SnapshotStat(self.held.snapshotter, now, local=False, lazy=lazy))
+            if stored and not lazy:
+                self.node.contents.setdefault(blob.digest, BlobInfo(blob.digest, blob.size, now))
 
     def complete(self, *, unpack: bool = True) -> None:
         """Everything that is left to do is done."""

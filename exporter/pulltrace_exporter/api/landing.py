@@ -77,6 +77,9 @@ def _progress(pull: Pull) -> str:
 def _downloaded(pull: Pull) -> str:
     if pull.size is None or pull.cached is None or pull.downloaded is None:
         return ""
+    if pull.remote:
+        by = html_text(pull.snapshotter) or "a remote snapshotter"
+        return f"{size_text(pull.remote)} by {by}"
     cached = f"<small>{size_text(pull.cached)} were here before</small>" if pull.cached else ""
     return f"{size_text(pull.downloaded)} of {size_text(pull.size - pull.cached)}{cached}"
 

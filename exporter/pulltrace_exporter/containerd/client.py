@@ -18,6 +18,8 @@ from pulltrace_exporter.containerd.api import (
     events_pb2_grpc,
     images_pb2,
     images_pb2_grpc,
+    introspection_pb2,
+    introspection_pb2_grpc,
     leases_pb2,
     leases_pb2_grpc,
     namespaces_pb2,
@@ -29,10 +31,12 @@ from pulltrace_exporter.containerd.api import (
 from pulltrace_exporter.containerd.quirks import (
     CHILD_LABEL,
     EXTRACT_PREFIX,
+    LAZY_LABELS,
     LOCAL_SNAPSHOTTERS,
     PULL_LEASE_FILTER,
     SNAPSHOT_LABEL,
     SNAPSHOTS_RESOURCE,
+    SNAPSHOTTER_PLUGINS,
     SOURCE_LABEL,
 )
 from pulltrace_exporter.errors import ContainerdError
@@ -87,6 +91,7 @@ class Client:
         self._images = images_pb2_grpc.ImagesStub(self._channel)
         self._events = events_pb2_grpc.EventsStub(self._channel)
         self._namespaces = namespaces_pb2_grpc.NamespacesStub(self._channel)
+        self._introspection = introspection_pb2_grpc.IntrospectionStub(self._channel)
         self._version = version_pb2_grpc.VersionStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -105,6 +110,14 @@ class Client:
         """The version as containerd says it; empty when it does not."""
         answer = self._find("Version/Version", self._version.Version, Empty(), absent=("UNIMPLEMENTED",))
         return "" if answer is None else str(answer.version)
+
+    def remote_snapshotters(self) -> frozenset[str]:
+        """The snapshotters that are loaded and may bring layers themselves; none when containerd does not tell."""
+        request = introspection_pb2.PluginsRequest(filters=[SNAPSHOTTER_PLUGINS])
+        name = "Introspection/Plugins"
+        answer = self._find(name, self._introspection.Plugins, request, absent=("UNIMPLEMENTED",))
+        loaded = () if answer is None else answer.plugins
+        return frozenset(plugin.id for plugin in loaded) - LOCAL_SNAPSHOTTERS
 
     def leases(self) -> dict[str, NodeTime]:
         """The leases that may be pulls: their start (Unix time) by their id."""
@@ -168,13 +181,18 @@ class Client:
             raise failed from error
 
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
-        """Whether the snapshot of a chain ID is committed in a snapshotter, and since when."""
+        """Whether the snapshot of a chain ID is committed in a snapshotter, and since when.
+
+        A snapshotter that is a program of its own may be down: then nobody knows, and it counts as not committed.
+        """
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=snapshotter, key=chain_id)
-        absent = ("NOT_FOUND", "INVALID_ARGUMENT", "UNIMPLEMENTED")
+        local = snapshotter in LOCAL_SNAPSHOTTERS
+        absent = ("NOT_FOUND", "INVALID_ARGUMENT", "UNIMPLEMENTED", *(() if local else ("UNAVAILABLE",)))
         answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent)
         if answer is None or answer.info.kind != snapshots_pb2.COMMITTED:
-            return SnapshotStat(snapshotter, None)
-        return SnapshotStat(snapshotter, seconds(answer.info.created_at), local=snapshotter in LOCAL_SNAPSHOTTERS)
+            return SnapshotStat(snapshotter, None, local)
+        lazy = not local and not LAZY_LABELS.isdisjoint(answer.info.labels)
+        return SnapshotStat(snapshotter, seconds(answer.info.created_at), local, lazy)
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         """The image records whose target is a root digest."""

@@ -5,7 +5,12 @@ from collections.abc import Iterable
 from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.client import Client, Resources
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
-from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, refuses_to_unpack
+from pulltrace_exporter.containerd.quirks import (
+    LOCAL_SNAPSHOTTERS,
+    converts_schema_1,
+    is_converted,
+    refuses_to_unpack,
+)
 from pulltrace_exporter.model.image import Document, Index, Manifest, chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots, SnapshotStat
 
@@ -108,6 +113,7 @@ class LeaseReader:
             # Else a layer that came and was unpacked since its lease was read would seem to have been here before.
             self._look_for_parts(client)
             self._date_discarded(client)
+        self._stat_remote_snapshots(client)
         self.settled = self._is_settled()
 
     def look_back(self, client: Client) -> None:
@@ -248,7 +254,9 @@ class LeaseReader:
             chain = chain_ids(self.diff_ids.get(manifest.config.digest, ()))
             for layer, chain_id in zip(manifest.layers, chain, strict=False):
                 known = self._found_snapshots.get(chain_id)
-                if known is not None and layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
+                if known is None or not known.local:
+                    continue
+                if layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
                     self._found_snapshots[chain_id] = client.snapshot(known.snapshotter, chain_id)
 
     def _is_unpacked(self, version: str) -> bool | None:
@@ -289,12 +297,20 @@ class LeaseReader:
             self._stat_done.add((config, name))
             chain = chain_ids(diff_ids)
             top = client.snapshot(name, chain[-1])
-            if top.created_at is not None:
+            if top.created_at is not None and top.local:
                 self._found_snapshots.update(dict.fromkeys(chain, top))
                 continue
-            for chain_id in chain[:-1]:
-                found = client.snapshot(name, chain_id)
+            for chain_id in chain[:-1] if top.created_at is None else chain:
+                found = self._found_snapshots.get(chain_id) or client.snapshot(name, chain_id)
                 if found.created_at is None:
                     break
                 self._found_snapshots[chain_id] = found
         return len(self._found_snapshots) > before
+
+    def _stat_remote_snapshots(self, client: Client) -> None:
+        """Ask once of each snapshot that the lease holds of a remote snapshotter whether its layer was fetched."""
+        for name, held in self._snapshots.items():
+            if name not in LOCAL_SNAPSHOTTERS:
+                new = sorted(held.committed - self._found_snapshots.keys())
+                found = ((chain_id, client.snapshot(name, chain_id)) for chain_id in new)
+                self._found_snapshots |= {chain_id: stat for chain_id, stat in found if stat.created_at is not None}

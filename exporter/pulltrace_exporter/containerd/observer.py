@@ -24,11 +24,12 @@ T = TypeVar("T")
 class Observer:
     """Reads one containerd. It outlives connections, for what is read of images stays true.
 
-    `wall` gives the Unix time.
+    `wall` gives the Unix time. `remote_snapshotters` are those that the present connection's containerd has loaded.
     """
 
     def __init__(self, wall: Callable[[], float]) -> None:
         self._wall = wall
+        self.remote_snapshotters: frozenset[str] = frozenset()
         self._documents = ManifestCache()
         self._readers: dict[str, LeaseReader] = {}
         self._inferred_pulls = InferredPulls(self._documents)
@@ -104,6 +105,7 @@ class Observer:
             documents=_merged(reader.documents for reader in everyone),
             diff_ids=_merged(reader.diff_ids for reader in everyone),
             images=images,
+            remote_snapshotters=self.remote_snapshotters,
         )
 
     def _infer(

@@ -23,8 +23,25 @@ EXTRACT_PREFIX = "extract-"
 """Prefix of the key of a snapshot that a layer is being unpacked into; the chain ID is the last word."""
 
 USUAL_SNAPSHOTTER = "overlayfs"
-LOCAL_SNAPSHOTTERS = frozenset({"blockfile", "btrfs", "devmapper", "erofs", "native", "overlayfs", "zfs"})
-"""Those of containerd itself. They make a snapshot out of a layer's content, and of nothing else."""
+LOCAL_SNAPSHOTTERS = frozenset(
+    {
+        "blockfile",
+        "btrfs",
+        "devmapper",
+        "erofs",
+        "fuse-overlayfs",
+        "native",
+        "overlayfs",
+        "windows",
+        "windows-lcow",
+        "zfs",
+    }
+)
+"""These make a snapshot out of a layer's content, and of nothing else: containerd's own, and one for rootless use."""
+
+SNAPSHOTTER_PLUGINS = "type==io.containerd.snapshotter.v1"
+LAZY_LABELS = frozenset({"containerd.io/snapshot/remote", "containerd.io/snapshot/nydus-blob"})
+"""On snapshots that were made without their layers: by SOCI with an index and stargz, by nydus."""
 
 FIRST_WITHOUT_REWRITING = {6: 29, 7: 14}
 """The patch of containerd 1.x from which on CRI leaves records alone that need no change."""

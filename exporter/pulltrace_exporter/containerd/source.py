@@ -108,6 +108,7 @@ class ContainerdSource:
         self._client, self._socket, self._fresh = client, socket, True
         self._connected_at = self._clock.now().monotonic
         self._version = client.version()
+        self._observer.remote_snapshotters = client.remote_snapshotters()
         self._event_watch = EventWatch(client, self.wake)
         log.info("connected to containerd", extra=fields(version=self._version, socket=self._address))
         return client

@@ -31,10 +31,14 @@ def _pull_gauge(name: str, help_text: str, value: Callable[[Pull], float | None]
     return _gauge(name, help_text, PULL_LABELS, samples)
 
 
-def _layer_gauge(name: str, help_text: str, value: Callable[[Layer], float]) -> Family[Scrape]:
-    return _gauge(
-        name, help_text, LAYER_LABELS, lambda scrape: [(row.series, value(row.layer)) for row in scrape.layers]
-    )
+def _layer_gauge(name: str, help_text: str, value: Callable[[Layer], float | None]) -> Family[Scrape]:
+    """A gauge with one sample for each layer, none while the value is not known."""
+
+    def samples(scrape: Scrape) -> list[Sample]:
+        known = ((row.series, value(row.layer)) for row in scrape.layers)
+        return [(series, number) for series, number in known if number is not None]
+
+    return _gauge(name, help_text, LAYER_LABELS, samples)
 
 
 def _info(scrape: Scrape) -> Iterator[Sample]:
@@ -101,7 +105,8 @@ PULLS: Final = Section(
         ),
         _pull_gauge(
             "pulltrace_pull_downloaded_bytes",
-            "Part of the size, without what was there before, that is on the node now.",
+            "Part of the size, without what was there before, that is on the node now; without what a remote"
+            " snapshotter brought unseen.",
             lambda pull: pull.downloaded,
         ),
         _pull_gauge(
@@ -111,7 +116,8 @@ PULLS: Final = Section(
         ),
         _pull_gauge(
             "pulltrace_pull_progress_ratio",
-            "Downloaded part of what was not there before, from 0 to 1; 1 when nothing had to be fetched.",
+            "Downloaded part of what was not there before, from 0 to 1; 1 when nothing had to be fetched. Absent while"
+            " a remote snapshotter fetches layers unseen.",
             lambda pull: pull.progress_ratio,
         ),
         _pull_gauge(
@@ -141,7 +147,8 @@ PULLS: Final = Section(
         ),
         _gauge(
             "pulltrace_pull_layers",
-            "Layers of a pull in each state: waiting, downloading, downloaded, unpacking, unpacked, cached.",
+            "Layers of a pull in each state: waiting, downloading, downloaded, unpacking, unpacked, cached, or remote:"
+            " a remote snapshotter fetches it, or has it unfetched, and its bytes are not known.",
             (*PULL_LABELS, "state"),
             _layer_counts,
         ),
@@ -163,7 +170,8 @@ LAYERS: Final = Section(
         _layer_gauge("pulltrace_layer_size_bytes", "Compressed size of a layer of a pull.", lambda layer: layer.size),
         _layer_gauge(
             "pulltrace_layer_downloaded_bytes",
-            "Bytes of the layer that are on the node and were not there before: 0 for a cached one.",
+            "Bytes of the layer that are on the node and were not there before: 0 for a cached one. Absent for one that"
+            " a remote snapshotter handles unseen.",
             lambda layer: layer.downloaded,
         ),
         _gauge(
@@ -174,7 +182,8 @@ LAYERS: Final = Section(
         ),
         _gauge(
             "pulltrace_layer_state",
-            "Present state of a layer, always 1: waiting, downloading, downloaded, unpacking, unpacked or cached.",
+            "Present state of a layer, always 1: waiting, downloading, downloaded, unpacking, unpacked, cached"
+            " or remote.",
             (*LAYER_LABELS, "state"),
             _layer_states,
         ),

@@ -104,6 +104,14 @@ NODE: Final = Section(
             ("registry",),
             lambda scrape: (((name,), count) for name, count in scrape.view.totals.cached_bytes.items()),
         ),
+        labelled(
+            "pulltrace_remote_bytes_total",
+            MetricType.COUNTER,
+            "Compressed size of layers that a remote snapshotter brought or left unfetched: neither downloaded nor"
+            " cached.",
+            ("registry",),
+            lambda scrape: (((name,), count) for name, count in scrape.view.totals.remote_bytes.items()),
+        ),
         single(
             "pulltrace_containerd_up",
             MetricType.GAUGE,

@@ -47,12 +47,14 @@ class Snapshots:
 class SnapshotStat:
     """Whether a snapshot with a chain ID is committed, and since when (Unix time; None: it is not).
 
-    `local` says that the snapshotter is one of containerd's own, which makes snapshots of fetched layers only.
+    `local` says that the snapshotter is one of containerd's own, which makes snapshots of fetched layers only; `lazy`
+    that it was made without its layer, whose content is fetched when a container reads it.
     """
 
     snapshotter: str
     created_at: NodeTime | None
     local: bool = True
+    lazy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,7 @@ class Observation:
     `ended` holds leases that are gone since the observation before, with what was found of their image when
     they had gone; `inferred` pulls that were over before a poll saw their lease, inferred from the record that their
     success wrote; `images` the records of the roots of both.
+    `remote_snapshotters` are those that are loaded and can bring layers themselves, unseen by containerd.
     `reconnected` marks the first observation after a connection was made: what it shows may be left over from
     a daemon that crashed.
     """
@@ -112,6 +115,7 @@ class Observation:
     documents: Mapping[str, Document] = field(default_factory=dict)
     diff_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
+    remote_snapshotters: frozenset[str] = frozenset()
     reconnected: bool = False
 
 

@@ -54,6 +54,7 @@ class Totals:
     active_seconds: Mapping[RegistryStage, float] = field(default_factory=dict)
     downloaded_bytes: Mapping[RegistryMediaType, int] = field(default_factory=dict)
     cached_bytes: Mapping[str, int] = field(default_factory=dict)
+    remote_bytes: Mapping[str, int] = field(default_factory=dict)
     suppressed_registries: int = 0
     suppressed_media_types: int = 0
 

@@ -53,6 +53,7 @@ class Counters:
         self._active: dict[RegistryStage, float] = {}
         self._downloaded: Counter[RegistryMediaType] = Counter()
         self._cached: Counter[str] = Counter()
+        self._remote: Counter[str] = Counter()
 
     def add_registry(self, registry: str) -> None:
         """Begin the counters of a registry at 0: a counter that appears with its first increment hides it."""
@@ -62,6 +63,7 @@ class Counters:
         for stage in ("download", "unpack"):
             self._active.setdefault(RegistryStage(registry, stage), 0.0)
         self._cached[registry] += 0
+        self._remote[registry] += 0
 
     def add_ended(self, registry: str, result: Phase) -> None:
         """Count a request for an image that ended."""
@@ -102,6 +104,10 @@ class Counters:
         """Add bytes that a pull found already there."""
         self._cached[self._registries.admit(registry)] += size
 
+    def add_remote(self, registry: str, size: int) -> None:
+        """Add the size of a layer that a remote snapshotter brought or left unfetched."""
+        self._remote[self._registries.admit(registry)] += size
+
     def totals(self) -> Totals:
         """An immutable copy."""
         return Totals(
@@ -112,6 +118,7 @@ class Counters:
             active_seconds=MappingProxyType(dict(self._active)),
             downloaded_bytes=MappingProxyType(dict(self._downloaded)),
             cached_bytes=MappingProxyType(dict(self._cached)),
+            remote_bytes=MappingProxyType(dict(self._remote)),
             suppressed_registries=self._registries.refused,
             suppressed_media_types=self._media_types.refused,
         )

@@ -12,6 +12,7 @@ from pulltrace_exporter.tracking.counters import Counters
 from pulltrace_exporter.tracking.event_log import EventLog
 from pulltrace_exporter.tracking.poll import Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState, blobs_of
+from pulltrace_exporter.tracking.remote_accounting import RemoteAccounting, is_brought
 
 
 class DownloadAccounting:
@@ -22,10 +23,12 @@ class DownloadAccounting:
         self._events = events
         self._blobs: dict[str, Blob] = {}
         self._unfinished = UnfinishedIngests()
+        self._remote = RemoteAccounting(counters)
         self._counted = 0
 
     def add_lease(self, pull: PullState, lease: Lease, poll: Poll) -> None:
         """Add what a lease holds for the image that it is pulling."""
+        self._remote.name(pull, lease, poll)
         documents = {digest: poll.seen.documents[digest] for digest in lease.contents if digest in poll.seen.documents}
         platforms = sum(isinstance(document, Manifest) for document in documents.values())
         for digest, document in documents.items():
@@ -51,11 +54,11 @@ class DownloadAccounting:
         leases = {lease.id: lease for lease in (*poll.seen.ended, *live)}
         node = _node_contents(leases.values(), poll.seen.ended)
         for pull in running:
-            self._decide(pull, [leases[lease_id] for lease_id in pull.leases & leases.keys()])
+            own = [leases[lease_id] for lease_id in pull.leases & leases.keys()]
+            self._decide(pull, own)
+            self._remote.decide(pull, own, node.snapshots, node.ingests, poll)
         moved = {digest for pull in running for digest in self._advance_blobs(pull, node, poll)}
         for pull in running:
-            for lease_id in pull.leases & leases.keys():
-                pull.snapshotter = pull.snapshotter or next(iter(leases[lease_id].snapshots), "")
             self._advance_pull(pull, node, poll.now, moved=not moved.isdisjoint(pull.blobs))
 
     def finish(self, pull: PullState, result: Phase, poll: Poll, others: Iterable[PullState]) -> None:
@@ -64,8 +67,10 @@ class DownloadAccounting:
         That begins anew with the next pull of it, unless one of the `others` goes on with it.
         """
         shared = blobs_of(others)
+        if result is Phase.SUCCEEDED:
+            self._remote.finish(pull)
         for blob in pull.blobs.values():
-            if blob.complete or blob.digest in pull.cached:
+            if blob.complete or blob.digest in pull.cached or blob.digest in pull.remote.digests:
                 continue
             if result is Phase.SUCCEEDED:
                 self._complete_unseen(pull, blob, poll.now)
@@ -75,7 +80,8 @@ class DownloadAccounting:
             if blob.digest not in shared:
                 blob.started = None
         if result is Phase.SUCCEEDED and pull.downloaded_at in (None, poll.now.monotonic):
-            pull.downloaded_at = _last_arrival(pull, poll)
+            unseen = bool(pull.remote.digests)
+            pull.downloaded_at = poll.now.monotonic if unseen else _last_arrival(pull, poll)
 
     def forget(self, pulls: Iterable[PullState]) -> None:
         """Drop the blobs that none of the pulls names."""
@@ -123,6 +129,8 @@ class DownloadAccounting:
     def _add_blob(self, pull: PullState, descriptor: Descriptor, lease: Lease, poll: Poll) -> Blob:
         digest = descriptor.digest
         info = lease.found_blobs.get(digest)
+        if info is not None and is_brought(pull, info, poll.now):
+            info = None
         blob = self._blobs.get(digest)
         gone = info is None and digest not in lease.contents and blob is not None and blob.complete
         if gone and blob is not None:
@@ -163,7 +171,7 @@ class DownloadAccounting:
         """Bring a pull's unfinished blobs up to date; yields those that moved."""
         at = poll.now.monotonic
         for digest, blob in pull.blobs.items():
-            if blob.complete or digest in pull.cached or digest in pull.undecided:
+            if blob.complete or any(digest in known for known in (pull.cached, pull.undecided, pull.remote.digests)):
                 continue
             ingest = poll.seen.ingests.get(digest)
             if digest in node.contents:
@@ -200,6 +208,8 @@ class DownloadAccounting:
         # A layer that another pull unpacks is unpacked for this one too, which holds no snapshot of it.
         moved |= pull.update_snapshots(node.snapshots)
         pull.downloading = {digest for digest in pull.blobs if digest in node.ingests}
+        for layer in self._remote.commit(pull, now):
+            self._mark_cached(pull, layer.blob)
         self._add_unpacked(pull, now)
         moved |= pull.update_states()
         if pull.rate is not None:
@@ -212,13 +222,13 @@ class DownloadAccounting:
     def _add_unpacked(self, pull: PullState, now: Instant) -> None:
         """Add layers that are unpacked and were not fetched for this pull.
 
-        What was unpacked before it began was there, whatever became of the blob since. So was, for the pull, what a
-        remote snapshotter commits.
+        What was unpacked before it began was there, whatever became of the blob since.
         """
         for layer in pull.layers:
             blob = layer.blob
             untouched = not blob.downloaded and not blob.complete and blob.digest not in pull.downloading
-            if layer.chain_id not in pull.committed or not untouched or blob.digest in pull.cached:
+            known = blob.digest in pull.cached or blob.digest in pull.remote.digests
+            if layer.chain_id not in pull.committed or not untouched or known:
                 continue
             if not pull.since.covers(_unpacked_at(pull, blob), now):
                 pull.undecided.pop(blob.digest, None)

@@ -19,6 +19,10 @@ RESOLVING_SECONDS = 1.0
 """A lease that holds nothing is a resolving pull only from this age on: container starts hold one for a moment."""
 
 
+REMOTE_PATIENCE = 8
+"""So many times as long a pull may show nothing whose layers a remote snapshotter fetches: SOCI gives up after 2 h."""
+
+
 class Activity(NamedTuple):
     """Everything of a lease that moves while somebody is pulling; `ingests` holds (digest, bytes, updated_at)."""
 
@@ -114,6 +118,11 @@ class LeaseState:
         """Seconds since anything of it moved, or of its pull: a second request holds nothing while the first works."""
         last = self.changed.monotonic
         return now.monotonic - (last if self.pull is None else max(last, self.pull.progressed.monotonic))
+
+    def patience_used(self, now: Instant) -> float:
+        """Seconds since anything moved, fewer for a pull that a remote snapshotter fetches: it shows nothing."""
+        remote = self.pull is not None and bool(self.pull.remote.pending)
+        return self.idle_seconds(now) / (REMOTE_PATIENCE if remote else 1)
 
     def shift(self, seconds: float) -> None:
         """Move all wall-clock times, because the wall clock was stepped."""

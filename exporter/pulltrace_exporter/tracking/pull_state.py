@@ -8,6 +8,7 @@ from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
 from pulltrace_exporter.model.observation import Snapshots, SnapshotStat
 from pulltrace_exporter.tracking.blob import Blob, Rate
 from pulltrace_exporter.tracking.poll import Since, shifted
+from pulltrace_exporter.tracking.remote_layers import RemoteLayers
 
 
 @dataclass(slots=True)
@@ -38,6 +39,8 @@ class PullState:
     when this one began, `documents` the digests of index and manifests that were added, `document_blobs` their blobs,
     `positions` the first position of each layer, `found_snapshots` the snapshots that were there when they were asked
     for, `without_chain_ids` the layers that wait for the chain IDs of each config.
+
+    `remote` holds what is known of the layers that a remote snapshotter handles.
     """
 
     key: ImageKey
@@ -67,6 +70,7 @@ class PullState:
     extracting: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
     found_snapshots: dict[str, SnapshotStat] = field(default_factory=dict)
+    remote: RemoteLayers = field(default_factory=RemoteLayers)
     rate: Rate | None = None
     published: Pull | None = None
 
@@ -84,7 +88,10 @@ class PullState:
     @property
     def complete(self) -> bool:
         """Whether everything that the manifest names is on the node."""
-        return all(blob.complete or blob.digest in self.cached for blob in self.blobs.values())
+        return all(
+            blob.complete or blob.digest in self.cached or blob.digest in self.remote.committed
+            for blob in self.blobs.values()
+        )
 
     @property
     def size(self) -> int:
@@ -155,6 +162,8 @@ class PullState:
 
     def active_between(self, since: Instant, now: Instant) -> list[tuple[str, float]]:
         """How long of an interval it was in the stages `download` and `unpack`, in seconds."""
+        if self.remote.digests and not self.downloading:
+            return []  # what comes is not seen, so the time would make a registry look slow
         begin = max(since.monotonic, self.started.monotonic + (self.resolved_at or 0.0))
         end = now.monotonic if self.ended is None else min(now.monotonic, self.ended.monotonic)
         if end <= begin:
@@ -173,18 +182,20 @@ class PullState:
             repositories=self.repositories,
             references=self.references,
             media_type=self.media_type,
-            snapshotter=self.snapshotter,
+            snapshotter=self.snapshotter or self.remote.snapshotter,
             phase=self.phase,
             requests=len(self.leases) if running else 0,
             size=self.size if known else None,
             cached=sum(self.blobs[digest].size for digest in self.cached) if known else None,
             downloaded=self.downloaded if known else None,
             unpacked=self._unpacked_bytes() if known else None,
-            bytes_per_second=self.rate.per_second(at) if running and self.rate else None,
+            bytes_per_second=self.rate.per_second(at) if running and self.rate and not self.remote.pending else None,
             started_at=NodeTime(self.started.wall),
             ended_at=NodeTime(self.ended.wall) if self.ended else None,
             last_progress_at=NodeTime(self.progressed.wall),
             layers=tuple(self._publish_layer(layer, at, running=running) for layer in self.layers),
+            remote=sum(self.blobs[digest].size for digest in self.remote.digests),
+            remote_pending=sum(self.blobs[digest].size for digest in self.remote.pending),
         )
         return self.published
 
@@ -199,6 +210,9 @@ class PullState:
 
     def _state(self, layer: ManifestLayer, below_committed: bool) -> LayerState:
         cached = layer.blob.digest in self.cached
+        if layer.blob.digest in self.remote.digests:
+            unpacked = layer.blob.digest in self.remote.committed - self.remote.lazy
+            return LayerState.UNPACKED if unpacked else LayerState.REMOTE
         if not cached and not layer.blob.complete:
             return LayerState.DOWNLOADING if layer.blob.digest in self.downloading else LayerState.WAITING
         # Leases are read one after the other: another's may show a layer unpacked whose bytes are still on their way.
@@ -228,8 +242,9 @@ class PullState:
     def _publish_layer(self, layer: ManifestLayer, at: Monotonic, *, running: bool) -> Layer:
         blob = layer.blob
         cached = blob.digest in self.cached
-        downloaded = 0 if cached else blob.downloaded
-        rate = blob.bytes_per_second(at) if running and not cached else None
+        remote = blob.digest in self.remote.digests
+        downloaded = None if remote else 0 if cached else blob.downloaded
+        rate = blob.bytes_per_second(at) if running and not cached and not remote else None
         known = layer.published
         if known is None or known.downloaded != downloaded or known.bytes_per_second != rate:
             known = layer.published = Layer(

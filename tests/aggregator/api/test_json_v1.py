@@ -68,6 +68,7 @@ def test_the_whole_form() -> None:
         "repositories": ["team/app"],
         "digest": digest(IMAGE),
         "references": [IMAGE],
+        "snapshotter": "overlayfs",
         "phase": "downloading",
         "requests": 1,
         "sizeBytes": 100 * MIB,

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace_exporter.model.image import chain_ids
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.images import KIB, MIB, layer
@@ -150,27 +149,6 @@ def test_several_layers_are_unpacked_at_once(tmp_path: Path) -> None:
         node.unpacking.release()
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
         check_whole(end.pull(image), image)
-
-
-@pytest.mark.contract
-@pytest.mark.parametrize("remote", [1, 2])
-def test_layers_of_a_remote_snapshotter_are_never_fetched(tmp_path: Path, remote: int) -> None:
-    """Stand-in: remote snapshotters are separate programs (stargz, SOCI, nydus) that need FUSE."""
-    known: set[str] = set()
-    node = StandIn(short_folder(), snapshotter="stargz", remotely=lambda chain: chain in known)
-    with node, node_setup(node, "remote", tmp_path) as setup:
-        image = setup.push(layers=[2 * MIB, MIB, 300_000])
-        known.update(chain_ids(image.diff_ids)[:remote])
-        setup.registry.throttle(2 * MIB)
-        exporter = setup.exporter()
-        setup.pulled(image)
-        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-        spared = sum(blob.size for blob in image.layers[:remote])
-        check_whole(end.pull(image), image, cached=spared)
-        assert end.pull(image).states == ["cached"] * remote + ["unpacked"] * (3 - remote)
-        assert end.pull(image).snapshotter == "stargz"
-        assert end.layer_bytes == layer_size(image) - spared
-        assert end.total("pulltrace_cached_bytes_total") == spared
 
 
 def discard(setup: NodeSetup, digests: list[str]) -> None:

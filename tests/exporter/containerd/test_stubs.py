@@ -22,6 +22,7 @@ READING = {
     "containerd.services.content.v1.Content/Read",
     "containerd.services.events.v1.Events/Subscribe",
     "containerd.services.images.v1.Images/List",
+    "containerd.services.introspection.v1.Introspection/Plugins",
     "containerd.services.leases.v1.Leases/List",
     "containerd.services.leases.v1.Leases/ListResources",
     "containerd.services.namespaces.v1.Namespaces/List",

@@ -234,28 +234,6 @@ def test_a_layer_whose_snapshot_is_there_but_whose_blob_is_not_is_never_fetched(
     assert (exporter.counted, exporter.found) == (0, 3100)
 
 
-def test_a_remote_snapshotter_commits_layers_that_nobody_downloads(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=(1000, 2000, 3000)))
-    pull.held.snapshotter = "stargz"
-    pull.resolve()
-    exporter.look(0.1)
-    pull.unpack(0, 1)
-    pull.fetch(2, 500)
-    exporter.look()
-
-    shown = exporter.pull
-    assert shown.snapshotter == "stargz"
-    assert exporter.states == ["cached", "cached", "downloading"]
-    assert (shown.cached, shown.downloaded) == (3000, 600)
-
-    pull.finish(2)
-    pull.unpack(2)
-    pull.succeed()
-    exporter.look()
-    assert layer_bytes(exporter) == 3000
-    assert exporter.found == 3000
-
-
 def test_a_layer_that_was_not_seen_coming_and_is_not_there_counts_nowhere(node: Node, exporter: Exporter) -> None:
     """containerd 2 takes an artifact for an image, and leaves alone what it does not know to be a layer."""
     image = an_image(layers=(1000,))

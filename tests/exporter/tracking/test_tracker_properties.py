@@ -64,7 +64,7 @@ def check_pull(pull: Pull, now: Instant) -> None:
         assert number is None or number >= 0
     assert pull.progress_ratio is None or 0 <= pull.progress_ratio <= 1
     for layer in pull.layers:
-        assert 0 <= layer.downloaded <= layer.size
+        assert 0 <= (layer.downloaded or 0) <= layer.size
         assert layer.state is not LayerState.CACHED or not layer.downloaded
         assert layer.bytes_per_second is None or layer.bytes_per_second >= 0
     check_sums(pull)
@@ -79,7 +79,7 @@ def check_sums(pull: Pull) -> None:
     assert configs >= 0
     assert min(pull.cached, pull.downloaded, pull.unpacked) >= 0
     assert pull.cached + pull.downloaded <= pull.size
-    assert 0 <= pull.downloaded - sum(layer.downloaded for layer in layers) <= configs
+    assert 0 <= pull.downloaded - sum(layer.downloaded or 0 for layer in layers) <= configs
     assert pull.unpacked <= sum(layer.size for layer in layers)
 
 

@@ -47,6 +47,7 @@ def test_the_whole_form() -> None:
                 "digest": digest("team/app"),
                 "references": ["registry.example:5000/team/app:1.2"],
                 "mediaType": "application/vnd.oci.image.index.v1+json",
+                "snapshotter": "overlayfs",
                 "phase": "downloading",
                 "requests": 1,
                 "sizeBytes": 1100,
@@ -163,7 +164,7 @@ def layers(draw: st.DrawFn) -> Layer:
         digest=draw(texts),
         media_type=draw(texts),
         size=size,
-        downloaded=draw(st.integers(0, size)),
+        downloaded=draw(st.none() | st.integers(0, size)),
         bytes_per_second=draw(rates),
         state=draw(st.sampled_from(LayerState)),
     )
@@ -178,7 +179,7 @@ def pulls(draw: st.DrawFn) -> Pull:
         repositories=tuple(draw(st.lists(texts, min_size=1, max_size=3))),
         references=tuple(draw(st.lists(texts, max_size=3))),
         media_type=draw(texts),
-        snapshotter="",
+        snapshotter=draw(texts),
         phase=draw(st.sampled_from(Phase)),
         requests=draw(st.integers(0, 9)),
         size=cached + downloaded + rest if described else None,
@@ -190,6 +191,8 @@ def pulls(draw: st.DrawFn) -> Pull:
         ended_at=draw(st.none() | instants),
         last_progress_at=draw(instants),
         layers=tuple(draw(st.lists(layers(), max_size=3))) if described else (),
+        remote=draw(st.integers(0, rest)) if described else 0,
+        remote_pending=draw(st.integers(0, rest)) if described else 0,
     )
 
 

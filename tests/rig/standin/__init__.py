@@ -3,6 +3,7 @@
 from rig.standin.flavour import V2_1, Flavour
 from rig.standin.node import StandIn
 from rig.standin.registry_source import RegistrySource
+from rig.standin.remote import Lazy, Nydus, Parallel
 from rig.standin.sources import MIB, SourceFailed
 from rig.standin.synthetic import DOCKER_LAYER, OCI_LAYER, Layer, SyntheticRegistry, instantly
 
@@ -13,6 +14,9 @@ __all__ = [
     "V2_1",
     "Flavour",
     "Layer",
+    "Lazy",
+    "Nydus",
+    "Parallel",
     "RegistrySource",
     "SourceFailed",
     "StandIn",

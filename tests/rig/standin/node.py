@@ -20,6 +20,7 @@ from rig.standin.pulling import Work, pull_by_client, pull_through_cri
 from rig.standin.records import Records
 from rig.standin.reference import Reference
 from rig.standin.registry_source import RegistrySource
+from rig.standin.remote import RemoteSnapshotter
 from rig.standin.runtime import Runtime, fast_unpack
 from rig.standin.services import Services
 from rig.standin.sources import Source
@@ -43,7 +44,7 @@ class StandIn(Closing):
         flavour: Flavour = V2_1,
         snapshotter: str = "overlayfs",
         unpack_seconds: Callable[[Descriptor], float] = fast_unpack,
-        remotely: Callable[[str], bool] = lambda _: False,
+        remote: RemoteSnapshotter | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
@@ -59,11 +60,11 @@ class StandIn(Closing):
         self.runtime = Runtime(
             self.store,
             source or RegistrySource(user_agent=f"containerd/{flavour.version}"),
-            snapshotter,
+            remote.name if remote else snapshotter,
             unpack_seconds,
-            remotely,
+            remote,
         )
-        self._listener = Listener(self.socket, Services(self._parts, snapshotter), self.faults)
+        self._listener = Listener(self.socket, Services(self._parts, self.runtime.snapshotter), self.faults)
         self._works: list[Work] = []
         self._running = False
         self.start()

@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from rig.standin.control import Cancelled, Crew, Gate, KeyedLocks, Slots, Token
 from rig.standin.descriptors import Descriptor
 from rig.standin.reference import Reference
 from rig.standin.sources import Source
 from rig.standin.store import Store
+
+if TYPE_CHECKING:  # its job is one of those here
+    from rig.standin.remote import RemoteSnapshotter
 
 CLIENT_DOWNLOADS = 16
 WITHOUT_LIMIT = 1 << 20
@@ -29,16 +33,15 @@ def fast_unpack(layer: Descriptor) -> float:
 class Runtime:
     """The daemon's side of pulling.
 
-    `unpack_seconds` says how long a layer takes, `unpacking` holds that stage when closed, `remotely` names the chain
-    IDs that a remote snapshotter has without any download, `pause` is the moment between steps that containerd writes
-    one after the other.
+    `unpack_seconds` says how long a layer takes, `unpacking` holds that stage when closed, `remote` is the snapshotter
+    where that is a program of its own, `pause` is the moment between steps that containerd writes one after the other.
     """
 
     store: Store
     source: Source
     snapshotter: str = "overlayfs"
     unpack_seconds: Callable[[Descriptor], float] = fast_unpack
-    remotely: Callable[[str], bool] = lambda _: False
+    remote: "RemoteSnapshotter | None" = None
     pause: float = 0.004
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     unpacking: Gate = field(default_factory=Gate)

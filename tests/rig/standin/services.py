@@ -15,6 +15,7 @@ from pulltrace_exporter.containerd.api import (
     descriptor_pb2,
     events_pb2,
     images_pb2,
+    introspection_pb2,
     leases_pb2,
     snapshots_pb2,
     version_pb2,
@@ -82,10 +83,24 @@ class Services:
             "containerd.services.events.v1.Events": {
                 "Subscribe": Method(events_pb2.SubscribeRequest, self.subscribe, stream=True),
             },
+            "containerd.services.introspection.v1.Introspection": {
+                "Plugins": Method(introspection_pb2.PluginsRequest, self.plugins),
+            },
             "containerd.services.version.v1.Version": {
                 "Version": Method(Empty, self.version),
             },
         }
+
+    def plugins(self, request: introspection_pb2.PluginsRequest, _: Call) -> introspection_pb2.PluginsResponse:
+        matches = _filter(request.filters)
+        plugins = (introspection_pb2.Plugin(type=kind, id=name) for kind, name in self._plugins())
+        return introspection_pb2.PluginsResponse(
+            plugins=[plugin for plugin in plugins if matches(_lookup({}, type=plugin.type, id=plugin.id))]
+        )
+
+    def _plugins(self) -> Iterator[tuple[str, str]]:
+        yield "io.containerd.content.v1", "content"
+        yield from (("io.containerd.snapshotter.v1", name) for name in sorted({"overlayfs", self._snapshotter}))
 
     def version(self, _: Empty, __: Call) -> version_pb2.VersionResponse:
         return version_pb2.VersionResponse(version=self._parts.flavour.version, revision=REVISION)

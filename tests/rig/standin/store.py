@@ -118,6 +118,14 @@ class Store:
             self._announce("/content/create", "ContentCreate", {1: digest, 2: ingest.offset})
         return digest
 
+    def put_blob(self, digest: str, content: bytes) -> None:
+        """A blob that somebody else than a pull puts into the store: under no lease, and with no source."""
+        self._parts.files.append(digest, content)
+        with self.changing() as records:
+            self._parts.files.commit(digest, len(content), digest)
+            now = self.now()
+            records.blobs.setdefault(digest, Blob(digest, len(content), now, now))
+
     def label(self, digest: str, labels: Mapping[str, str]) -> None:
         """Add labels to a content; one that is gone is left alone."""
         with self.changing() as records:
@@ -152,13 +160,17 @@ class Store:
         self._announce("/snapshot/prepare", "SnapshotPrepare", {1: key, 2: parent, 5: snapshotter})
         return key
 
-    def add_snapshot(self, snapshotter: str, chain: str, parent: str) -> None:
-        """A snapshot that a remote snapshotter has without anything being downloaded."""
+    def has_snapshot(self, snapshotter: str, chain: str) -> bool:
+        with self.changing() as records:
+            return (snapshotter, chain) in records.snapshots
+
+    def add_snapshot(self, lease: str, snapshotter: str, chain: str, parent: str, labels: Mapping[str, str]) -> None:
+        """A snapshot that a remote snapshotter has committed itself."""
         with self.changing() as records:
             now = self.now()
-            labels = {"containerd.io/snapshot.ref": chain, "containerd.io/snapshot/remote": ""}
-            made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
+            made = Snapshot(snapshotter, chain, parent, True, now, now, {"containerd.io/snapshot.ref": chain, **labels})
             records.snapshots.setdefault((snapshotter, chain), made)
+            records.leases[lease].snapshots.add((snapshotter, chain))
 
     def commit_snapshot(self, lease: str, snapshotter: str, key: str, chain: str, parent: str) -> None:
         """Finish a layer's snapshot under its chain ID."""

@@ -32,11 +32,13 @@ class Unpacker:
         self._job = job
         self._fetcher = fetcher
         self._fetch: LayerFetch | None = None
+        self._layers: Sequence[Descriptor] = ()
         self._first = 0
 
     def unpack(self, config: Descriptor, layers: Sequence[Descriptor]) -> None:
         """Raises PullError, ContentRefused, SourceFailed, or the reason of the pull's end."""
         steps = _steps(self._job.store.read(config.digest), layers)
+        self._layers = layers
         if self._job.store.flavour.unpacks > 1:
             self._unpack_beside(steps)
         else:
@@ -96,8 +98,11 @@ class Unpacker:
     def _snapshot(self, step: Step, parent: str) -> Iterator[str]:
         """The active snapshot's key, empty when there is nothing to do; one that is not committed is removed."""
         job = self._job
-        if job.runtime.remotely(step.chain):
-            job.store.add_snapshot(job.runtime.snapshotter, step.chain, step.parent)
+        remote, snapshotter = job.runtime.remote, job.runtime.snapshotter
+        if remote and not job.store.has_snapshot(snapshotter, step.chain):
+            labels = remote.prepare(job, self._layers[step.index :])
+            if labels is not None:
+                job.store.add_snapshot(job.lease, snapshotter, step.chain, step.parent, labels)
         key = job.store.prepare(job.lease, job.runtime.snapshotter, parent, step.chain)
         try:
             yield key

@@ -1,0 +1,102 @@
+"""Accounting of layers that a remote snapshotter handles: their bytes are not seen, only their snapshots."""
+
+from collections.abc import Collection, Iterable
+
+from pulltrace.clock import Instant
+from pulltrace_exporter.model.observation import BlobInfo, Lease, Snapshots
+from pulltrace_exporter.tracking.counters import Counters
+from pulltrace_exporter.tracking.poll import Poll
+from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState
+
+
+class RemoteAccounting:
+    """Decides for each pull which layers a remote snapshotter handles, and counts each once."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._counters = counters
+
+    def name(self, pull: PullState, lease: Lease, poll: Poll) -> None:
+        """Take in what the lease says of the pull's snapshotter."""
+        loaded = poll.seen.remote_snapshotters
+        for snapshotter in lease.snapshots:
+            pull.snapshotter = snapshotter
+            pull.remote.name(snapshotter, loaded)
+            return
+        for stat in lease.found_snapshots.values():
+            if not stat.local and stat.created_at is not None:
+                pull.remote.name(stat.snapshotter, loaded | {stat.snapshotter})
+                return
+
+    def decide(
+        self, pull: PullState, leases: Collection[Lease], node: Snapshots, ingests: frozenset[str], poll: Poll
+    ) -> None:
+        """Decide which layers the remote snapshotter of a pull handles; `node` and `ingests` are all of the node."""
+        remote = pull.remote
+        chained = [layer for layer in pull.layers if layer.chain_id is not None]
+        if not chained or not (poll.seen.remote_snapshotters or remote.active):
+            return
+        shown = not ingests.isdisjoint(pull.positions) or any(layer.chain_id in node.extracting for layer in chained)
+        remote.listen(poll.seen.remote_snapshotters, poll.now.monotonic, shown=shown)
+        if not remote.active:
+            remote.digests = set(remote.committed)
+            return
+        fetched = _fetched(leases)
+        for layer in chained:
+            if layer.blob.digest in fetched or layer.chain_id in node.extracting:
+                remote.fetched_from(layer.index)
+                break
+        unseen = {layer.blob.digest for layer in chained if _is_unseen(pull, layer)}
+        remote.digests = unseen | remote.committed
+
+    def commit(self, pull: PullState, now: Instant) -> list[ManifestLayer]:
+        """Take in which of these layers are committed; returns those that were on the node before the pull."""
+        before = []
+        for layer in pull.layers if pull.remote.digests else ():
+            digest = layer.blob.digest
+            if digest not in pull.remote.digests or layer.chain_id not in pull.committed:
+                continue
+            stat = pull.found_snapshots.get(layer.chain_id or "")
+            if stat is not None and stat.lazy:
+                pull.remote.lazy.add(digest)
+            elif stat is not None and stat.created_at is not None and not pull.since.covers(stat.created_at, now):
+                pull.remote.digests.discard(digest)
+                pull.remote.committed.discard(digest)
+                before.append(layer)
+                continue
+            self._count(pull, digest)
+        return before
+
+    def finish(self, pull: PullState) -> None:
+        """The pull has succeeded, so that all its layers are committed."""
+        for digest in pull.remote.pending:
+            self._count(pull, digest)
+
+    def _count(self, pull: PullState, digest: str) -> None:
+        if digest not in pull.remote.committed:
+            pull.remote.committed.add(digest)
+            self._counters.add_remote(pull.key.registry, pull.blobs[digest].size)
+
+
+def is_brought(pull: PullState, info: BlobInfo, now: Instant) -> bool:
+    """Whether a layer's blob was put into the store by the pull's remote snapshotter, not fetched by containerd.
+
+    containerd says of what it fetches where it came from.
+    """
+    return pull.remote.active and not info.sources and pull.since.covers(info.created_at, now)
+
+
+def _fetched(leases: Iterable[Lease]) -> set[str]:
+    """What containerd itself fetches or has fetched for these leases."""
+    fetched: set[str] = set()
+    for lease in leases:
+        fetched |= lease.ingests
+        fetched |= {digest for digest, info in lease.contents.items() if info is None or info.sources}
+    return fetched
+
+
+def _is_unseen(pull: PullState, layer: ManifestLayer) -> bool:
+    """Whether nothing shows how far a layer is, and containerd does not fetch it or one below it."""
+    blob, first = layer.blob, pull.remote.first_fetched
+    if blob.complete or blob.downloaded or blob.digest in pull.cached:
+        return False
+    return first is None or layer.index < first

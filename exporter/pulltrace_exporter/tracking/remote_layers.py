@@ -1,0 +1,55 @@
+"""Which layers of a pull a remote snapshotter handles: containerd shows nothing of them before they are committed."""
+
+from dataclasses import dataclass, field
+
+from pulltrace.clock import Monotonic
+
+SILENT_SECONDS = 2.0
+"""So long containerd shows nothing of a pull whose config is there, until a remote snapshotter is taken to fetch it."""
+
+
+@dataclass(slots=True)
+class RemoteLayers:
+    """What is known of the layers of one pull that a remote snapshotter handles, by digest.
+
+    `digests` are all of them, `committed` those whose snapshots are, `lazy` those of them that were left unfetched.
+    `active` says that a remote snapshotter works for the pull: `named` by the lease, or taken to since containerd has
+    shown nothing. `snapshotter` is the name of the one taken to, empty where there are several. `silent_since` is when
+    containerd began to show nothing, `first_fetched` the position from which on containerd fetches the layers itself.
+    """
+
+    digests: set[str] = field(default_factory=set)
+    committed: set[str] = field(default_factory=set)
+    lazy: set[str] = field(default_factory=set)
+    active: bool = False
+    named: bool = False
+    snapshotter: str = ""
+    silent_since: Monotonic | None = None
+    first_fetched: int | None = None
+
+    @property
+    def pending(self) -> set[str]:
+        """The layers that it is fetching."""
+        return self.digests - self.committed
+
+    def name(self, snapshotter: str, loaded: frozenset[str]) -> None:
+        """The pull's lease names its snapshotter."""
+        self.named, self.active = True, snapshotter in loaded
+
+    def listen(self, loaded: frozenset[str], at: Monotonic, *, shown: bool) -> None:
+        """Take in whether containerd shows the pull at work, while nothing has named its snapshotter.
+
+        A remote one blocks the pull while it fetches.
+        """
+        if self.named or not loaded:
+            return
+        if shown:
+            self.silent_since, self.active = None, False
+            return
+        self.silent_since = at if self.silent_since is None else self.silent_since
+        self.active = at - self.silent_since >= SILENT_SECONDS
+        self.snapshotter = next(iter(loaded)) if self.active and len(loaded) == 1 else ""
+
+    def fetched_from(self, position: int) -> None:
+        """Take in that containerd fetches the layer at a position itself, and with it all above."""
+        self.first_fetched = position if self.first_fetched is None else min(self.first_fetched, position)
