@@ -18,14 +18,13 @@ from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.exporters.discovery import Discovery
 from pulltrace_aggregator.exporters.http_config import HttpAccess
-from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
-from pulltrace_aggregator.inbox import Inbox
 from pulltrace_aggregator.kube.access import ApiAccess, source
-from pulltrace_aggregator.kube.cluster import Cluster
 from pulltrace_aggregator.kube.errors import AccessError
+from pulltrace_aggregator.kube.reflector import Cluster
 from pulltrace_aggregator.kube.resources import selections
-from pulltrace_aggregator.loop import Loop
+from pulltrace_aggregator.loop import Inbox, Loop
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scraper
 
 log = logging.getLogger(__name__)

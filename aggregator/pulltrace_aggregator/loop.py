@@ -1,20 +1,20 @@
 """The aggregator's loop: take in what was observed, bring the reconciler up to now, publish its view."""
 
 import logging
+import queue
 import threading
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 from pulltrace.clock import Clock, Instant
 from pulltrace.logs import fields
 from pulltrace_aggregator.controller.reconciler import Reconciler, TickResult
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, Item, NodeRead, Rechecked
-from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.errors import Forbidden, KubernetesError
-from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceGone, SliceSeen
+from pulltrace_aggregator.kube.reflector import Health
+from pulltrace_aggregator.model.cluster import NodeSeen, Observed, PodSeen, SliceGone, SliceSeen
 from pulltrace_aggregator.model.view import View
 from pulltrace_aggregator.pods.store import Recheck
 
@@ -24,8 +24,65 @@ MAX_INTERVAL: Final = 1.0
 """The longest time between two views: time alone makes pulls stale and lets what is over go."""
 MIN_INTERVAL: Final = 0.2
 """The shortest: observations come in bursts, and one view serves all that come within this."""
+MOST_AT_ONCE: Final = 5000
+"""Items between two views: more would let the view get old."""
 RECHECK_THREADS: Final = 16
 """Rechecks of pods under way at a time. A deleted pod leaves with its recheck, and a namespace may have hundreds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecked:
+    """The answer to a recheck: the pod that bears the name now, None where there is none."""
+
+    recheck: Recheck
+    found: PodSeen | None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRead:
+    """What Kubernetes knows of a node, None where there is none."""
+
+    name: str
+    found: NodeSeen | None
+
+
+Item: TypeAlias = Observed | ExporterSeen | ExporterGone | Rechecked | NodeRead
+
+
+class Inbox:
+    """Takes items from any thread, with the moment at which they came; emptied by one thread, in order."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._items: queue.SimpleQueue[tuple[Item | None, Instant]] = queue.SimpleQueue()
+
+    def receive(self, item: Item) -> None:
+        """Put one item in; those of one sender stay in order."""
+        self._items.put((item, self._clock.now()))
+
+    def wake(self) -> None:
+        """End a wait."""
+        self._items.put((None, self._clock.now()))
+
+    def wait(self, seconds: float) -> list[tuple[Item, Instant]]:
+        """All items up to a limit, once there is any, or after so many seconds."""
+        try:
+            first = self._items.get(timeout=seconds) if seconds > 0 else self._items.get_nowait()
+        except queue.Empty:
+            return []
+        return self._with_rest([first])
+
+    def pop_all(self) -> list[tuple[Item, Instant]]:
+        """All items up to a limit."""
+        return self._with_rest([])
+
+    def _with_rest(self, items: list[tuple[Item | None, Instant]]) -> list[tuple[Item, Instant]]:
+        try:
+            while len(items) < MOST_AT_ONCE:
+                items.append(self._items.get_nowait())
+        except queue.Empty:
+            pass
+        return [(item, at) for item, at in items if item is not None]
 
 
 class Kubernetes(Protocol):

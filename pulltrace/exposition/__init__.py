@@ -14,8 +14,7 @@ from pulltrace.exposition.families import (
     label_text,
     series,
 )
-from pulltrace.exposition.formats import TextFormat, choose_format, process_collectors
-from pulltrace.exposition.render import Exposition, Faults
+from pulltrace.exposition.render import Exposition, Faults, TextFormat, choose_format, process_collectors
 
 __all__ = [
     "Exposition",

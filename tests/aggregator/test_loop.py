@@ -11,10 +11,8 @@ import pytest
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
-from pulltrace_aggregator.inbox import MOST_AT_ONCE, Inbox, NodeRead
-from pulltrace_aggregator.kube.cluster import Health
-from pulltrace_aggregator.kube.reflector import Stage, WatchState
-from pulltrace_aggregator.loop import Loop
+from pulltrace_aggregator.kube.reflector import Health, Stage, WatchState
+from pulltrace_aggregator.loop import MOST_AT_ONCE, Inbox, Loop, NodeRead
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceSeen
 from pulltrace_aggregator.model.exporter import NodeReading
 from rig.simulated_cluster import START, Cluster

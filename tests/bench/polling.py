@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -19,7 +20,7 @@ from pulltrace.clock import SystemClock
 from pulltrace_aggregator.exporters.discovery import Discovery, Target
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.http_config import HttpAccess
-from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from rig.fake_exporters import free_port
@@ -97,7 +98,8 @@ def _measured(port: int, nodes: int, per_second: int, seconds: float, ca_file: P
         Discovery(targets), HttpAccess(_config(ca_file), clock), clock, gaps, pace=Pace(per_second=per_second)
     )
     fleet.want(target.node for target in targets)
-    with fleet:
+    fleet.start()
+    with closing(fleet):
         time.sleep(WARM_UP_SECONDS)
         gaps.gaps.clear()
         before, began, cpu = fleet.requests, time.monotonic(), time.process_time()

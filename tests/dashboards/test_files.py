@@ -9,7 +9,7 @@ import pytest
 
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
-from pulltrace_aggregator.pods.stage_timer import Stage
+from pulltrace_aggregator.pods.image_wait import Stage
 from pulltrace_dashboards import __main__ as generator
 from pulltrace_dashboards import look, pages
 from pulltrace_dashboards.page import FIRST_SCREEN, RUNBOOKS, WIDTH, Page

@@ -8,7 +8,7 @@ from pulltrace.clock import Instant, Monotonic, SystemClock
 from pulltrace_aggregator.exporters.discovery import Discovery, Target
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.http_config import HttpAccess
-from pulltrace_aggregator.exporters.poller_thread import PollerThread
+from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import Endpoint, SliceSeen
@@ -94,7 +94,8 @@ def reading(
     poller = PollerThread(discovery, access, clock, Receiver(), pace=pace, timeout=timeout)
     watched = Watched(poller)
     poller.want(wanted)
-    with poller:
+    poller.start()
+    with contextlib.closing(poller):
         yield watched
 
 

@@ -14,16 +14,18 @@ from pulltrace.model.reference import Reference
 from pulltrace_aggregator.controller.reconciler import Limits, Reconciler, TickResult
 from pulltrace_aggregator.kubelet.messages import parse_event
 from pulltrace_aggregator.model.cluster import (
+    SANDBOX,
     Change,
     EventSeen,
     ImageUse,
+    ImageUser,
     Listed,
     Observed,
     PodSeen,
     RunState,
 )
-from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.states import ContainerType
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 from rig.images import digest
 

@@ -8,11 +8,11 @@ from typing import Final
 from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import ENDS, ImageKey
+from pulltrace.model.reference import image_name
 from pulltrace_aggregator.diagnosis.pull_history import PullChange
 from pulltrace_aggregator.kubelet.event_counts import EventCounter, UnnamedFailures
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
-from pulltrace_aggregator.model.image_names import image_name
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import (
     FailureLabels,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from pulltrace.clock import Monotonic
+from pulltrace.model.reference import canonical_reference, image_name
 from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, diagnose
 from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
@@ -22,7 +23,6 @@ from pulltrace_aggregator.join.correlate import TagDigests
 from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, PullQueue, advance_waits
 from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
-from pulltrace_aggregator.model.image_names import canonical_reference, image_name
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodImage, PodPull
 from pulltrace_aggregator.pods.image_wait import ImageWait

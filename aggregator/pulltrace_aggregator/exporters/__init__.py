@@ -2,5 +2,5 @@
 
 Pure are `discovery` (where each node's exporter is), `schedule` (whom to ask when), `answer` (from bytes to a report)
 and `state` (what is known of each node). `http_config`, `connection` and `client` do the asking, `poller` joins all
-of them in one event loop, `poller_thread` gives that loop its thread.
+of them in one event loop, in a thread of its own.
 """

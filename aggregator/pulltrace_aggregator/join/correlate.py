@@ -8,7 +8,7 @@ from typing import Final
 
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase, Pull
-from pulltrace_aggregator.model.image_names import ImageName, image_name
+from pulltrace.model.reference import ImageName, image_name
 from pulltrace_aggregator.model.states import MatchKind
 from pulltrace_aggregator.model.view import NodePull
 

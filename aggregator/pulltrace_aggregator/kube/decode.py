@@ -10,13 +10,15 @@ from typing import Any, Final
 
 from pulltrace.clock import NodeTime, ServerTime
 from pulltrace.text import presentable
-from pulltrace_aggregator.kubelet.messages import SANDBOX_FAILED, parse_event
+from pulltrace_aggregator.kubelet.messages import SANDBOX_FAILED, parse_event, parse_field_path
 from pulltrace_aggregator.model.cluster import (
+    SANDBOX,
     Change,
     Endpoint,
     EventGone,
     EventSeen,
     ImageUse,
+    ImageUser,
     NodeSeen,
     PodGone,
     PodSeen,
@@ -24,7 +26,7 @@ from pulltrace_aggregator.model.cluster import (
     SliceGone,
     SliceSeen,
 )
-from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser, parse_field_path
+from pulltrace_aggregator.model.states import ContainerType
 
 Object = Mapping[str, Any]
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 from enum import Enum
 from typing import Final
 
+from pulltrace.model.reference import same_image
 from pulltrace_aggregator.kubelet.go_format import quoted_in
 from pulltrace_aggregator.kubelet.messages import MISSING_REASONS
 from pulltrace_aggregator.model.cluster import ImageUse, RunState
-from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
-from pulltrace_aggregator.model.image_names import same_image
+from pulltrace_aggregator.model.states import ContainerType
 
 
 class ImageStatus(Enum):

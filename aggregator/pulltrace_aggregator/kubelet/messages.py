@@ -11,8 +11,9 @@ from typing import Final
 
 from pulltrace_aggregator.kubelet.failures import classify
 from pulltrace_aggregator.kubelet.go_format import DURATION, QUOTED, parse_duration, unquote
+from pulltrace_aggregator.model.cluster import ImageUser
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
-from pulltrace_aggregator.model.states import FailureReason
+from pulltrace_aggregator.model.states import ContainerType, FailureReason
 
 OLDEST: Final = 23
 NEWEST: Final = 37
@@ -215,3 +216,24 @@ def is_error(reason: str) -> bool:
 def _read(readers: Iterable[_Reader], text: str) -> ImageMessage:
     found = (reader.read(text) for reader in readers)
     return next((message for message in found if message is not None), UNKNOWN)
+
+
+# Which container an event is about
+
+_FIELDS: Final = {
+    "containers": ContainerType.CONTAINER,
+    "initContainers": ContainerType.INIT,
+    "ephemeralContainers": ContainerType.EPHEMERAL,
+}
+_FIELD_PATH = re.compile(rf"spec\.({'|'.join(_FIELDS)})\{{([^{{}}]+)\}}")
+
+
+def parse_field_path(path: str) -> ImageUser | None:
+    """The container that `path` names; None for a path of another kind.
+
+    Of an image volume the kubelet (1.31 and later) tells the pod only: an empty path is one, its name unknown.
+    """
+    if not path:
+        return ImageUser(ContainerType.VOLUME)
+    found = _FIELD_PATH.fullmatch(path)
+    return ImageUser(_FIELDS[found[1]], found[2]) if found else None

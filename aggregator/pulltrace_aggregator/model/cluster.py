@@ -2,11 +2,23 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol, TypeAlias, TypeVar
+from typing import Final, Protocol, TypeAlias, TypeVar
 
 from pulltrace.clock import NodeTime, ServerTime
-from pulltrace_aggregator.model.containers import ImageUser
 from pulltrace_aggregator.model.image_message import ImageMessage
+from pulltrace_aggregator.model.states import ContainerType
+
+
+@dataclass(frozen=True, slots=True)
+class ImageUser:
+    """A container of a pod or one of its image volumes; `name` is empty where the kubelet gives none."""
+
+    type: ContainerType
+    name: str = ""
+
+
+SANDBOX: Final = ImageUser(ContainerType.SANDBOX, "POD")
+"""By the name that the kubelet gives it in `kubectl logs` and in the runtime."""
 
 
 class RunState(StrEnum):

@@ -3,6 +3,17 @@
 from enum import StrEnum
 
 
+class ContainerType(StrEnum):
+    """What in a pod uses an image; the values of the label `container_type`."""
+
+    CONTAINER = "container"
+    INIT = "init"
+    EPHEMERAL = "ephemeral"
+    VOLUME = "volume"
+    SANDBOX = "sandbox"
+    """The pause image, which holds the pod together."""
+
+
 class PodPhase(StrEnum):
     """Of one image that a container of a pod waits for, or has waited for a short while ago."""
 

@@ -7,9 +7,8 @@ from typing import NamedTuple
 from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import ImageKey, Pull
-from pulltrace_aggregator.model.containers import ContainerType
 from pulltrace_aggregator.model.exporter import NodeState
-from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase, StaleReason
+from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, MatchKind, PodPhase, StaleReason
 
 
 @dataclass(frozen=True, slots=True)

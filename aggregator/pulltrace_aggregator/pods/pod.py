@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from pulltrace.clock import Monotonic
+from pulltrace.model.reference import same_image
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, with_volumes
 from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
-from pulltrace_aggregator.model.cluster import EventSeen, ImageUse, PodSeen
-from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
+from pulltrace_aggregator.model.cluster import SANDBOX, EventSeen, ImageUse, ImageUser, PodSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind, same_error
-from pulltrace_aggregator.model.image_names import same_image
+from pulltrace_aggregator.model.states import ContainerType
 from pulltrace_aggregator.pods.image_wait import ContainerImage, ContainerKey, ImageWait
 from pulltrace_aggregator.pods.pull_events import PullEvent
 

@@ -10,8 +10,7 @@ import pulltrace.model.wire
 from pulltrace import __version__
 from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.api.filters import FILTERS, UnknownFilter, filtered
-from pulltrace_aggregator.model.containers import ContainerType
-from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
+from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.model.view import View
 from rig.images import digest
 from rig.sample_cluster import NOW, ODD, busy_cluster

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase
+from pulltrace.model.reference import ImageName, image_name, same_image
 from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, TagDigests, correlate
-from pulltrace_aggregator.model.image_names import ImageName, image_name, same_image
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull
 from rig.images import digest

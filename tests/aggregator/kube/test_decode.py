@@ -8,8 +8,18 @@ from hypothesis import strategies as st
 
 from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.decode import Object
-from pulltrace_aggregator.model.cluster import Change, EventGone, EventSeen, NodeSeen, PodGone, RunState, SliceGone
-from pulltrace_aggregator.model.containers import SANDBOX, ContainerType, ImageUser
+from pulltrace_aggregator.model.cluster import (
+    SANDBOX,
+    Change,
+    EventGone,
+    EventSeen,
+    ImageUser,
+    NodeSeen,
+    PodGone,
+    RunState,
+    SliceGone,
+)
+from pulltrace_aggregator.model.states import ContainerType
 
 pytestmark = pytest.mark.unit
 

@@ -6,9 +6,18 @@ import pytest
 
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
-from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUse, Listed, Observed, PodSeen, RunState
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.cluster import (
+    Change,
+    EventSeen,
+    ImageUse,
+    ImageUser,
+    Listed,
+    Observed,
+    PodSeen,
+    RunState,
+)
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
+from pulltrace_aggregator.model.states import ContainerType
 from rig.kubernetes import objects
 from rig.kubernetes.adapter_setup import AdapterSetup
 

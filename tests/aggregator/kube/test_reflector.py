@@ -10,10 +10,9 @@ import pytest
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.client import ApiClient, Timing
-from pulltrace_aggregator.kube.cluster import Health
 from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.kube.errors import Expired, Forbidden, KubernetesError, Refused, Throttled, Unreachable
-from pulltrace_aggregator.kube.reflector import Reflector, Stage
+from pulltrace_aggregator.kube.reflector import Health, Reflector, Stage
 from pulltrace_aggregator.kube.resources import Request
 from pulltrace_aggregator.problem_log import ProblemLog
 from rig.kubernetes.recorder import Recorder

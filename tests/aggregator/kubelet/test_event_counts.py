@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pulltrace_aggregator.kubelet.event_counts import EventCounter
 from pulltrace_aggregator.kubelet.messages import COMBINED_PREFIX, parse_event
-from pulltrace_aggregator.model.cluster import Change, EventSeen
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser
+from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUser
+from pulltrace_aggregator.model.states import ContainerType
 
 pytestmark = pytest.mark.unit
 

@@ -13,11 +13,12 @@ from pulltrace_aggregator.kubelet.messages import (
     OLDEST,
     WAITING,
     parse_event,
+    parse_field_path,
     parse_waiting,
 )
-from pulltrace_aggregator.model.containers import ContainerType, ImageUser, parse_field_path
+from pulltrace_aggregator.model.cluster import ImageUser
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind, same_error
-from pulltrace_aggregator.model.states import FailureReason
+from pulltrace_aggregator.model.states import ContainerType, FailureReason
 
 pytestmark = pytest.mark.unit
 

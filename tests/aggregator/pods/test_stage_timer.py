@@ -8,7 +8,7 @@ from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import PodPhase
-from pulltrace_aggregator.pods.stage_timer import Stage, StageTimer
+from pulltrace_aggregator.pods.image_wait import Stage, StageTimer
 from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit

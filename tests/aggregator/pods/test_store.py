@@ -4,8 +4,7 @@ import pytest
 
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, RunState
-from pulltrace_aggregator.model.containers import ContainerType
-from pulltrace_aggregator.model.states import Cause, FailureReason, MatchKind, PodPhase
+from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, MatchKind, PodPhase
 from rig.simulated_cluster import IMAGE, Cluster
 
 pytestmark = pytest.mark.unit

@@ -11,8 +11,7 @@ from urllib.parse import urlsplit
 from pulltrace.clock import SystemClock
 from pulltrace_aggregator.kube.access import ApiAccess, source
 from pulltrace_aggregator.kube.client import ApiClient, Timing
-from pulltrace_aggregator.kube.cluster import Cluster
-from pulltrace_aggregator.kube.reflector import Stage, WatchState
+from pulltrace_aggregator.kube.reflector import Cluster, Stage, WatchState
 from pulltrace_aggregator.kube.resources import Selection, selections
 from pulltrace_aggregator.model.cluster import Observed, Receiver
 from rig.kubernetes import objects
