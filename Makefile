@@ -85,7 +85,7 @@ rules: $(VENV)/ok ## The rules for Prometheus, from their table
 
 .PHONY: dashboards
 dashboards: $(VENV)/ok ## The dashboards' JSON files from their source
-	@PYTHONPATH=dashboards $(BIN)/python -m pulltrace_dashboards
+	@PYTHONPATH=alerts:dashboards $(BIN)/python -m pulltrace_dashboards
 	@$(MAKE) --no-print-directory chart
 
 .PHONY: chart

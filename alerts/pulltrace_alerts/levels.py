@@ -14,6 +14,8 @@ WAIT_PULL: Final = (*WAIT_IMAGE, "digest")
 NODE: Final = ("cluster", "node")
 REGISTRY: Final = ("cluster", "registry")
 NODE_REGISTRY: Final = ("cluster", "node", "registry")
+REGISTRY_LE: Final = ("cluster", "registry", "le")
+REGISTRY_STAGE: Final = ("cluster", "registry", "stage")
 NAMESPACE_REGISTRY: Final = ("cluster", "namespace", "registry")
 
 LEVELS: Final[dict[str, Labels]] = {
@@ -24,6 +26,8 @@ LEVELS: Final[dict[str, Labels]] = {
     "wait_pull": WAIT_PULL,
     "node": NODE,
     "registry": REGISTRY,
+    "registry_le": REGISTRY_LE,
+    "registry_stage": REGISTRY_STAGE,
     "namespace_registry": NAMESPACE_REGISTRY,
 }
 """`cluster` is empty where a Prometheus has one cluster only. Every rule names the labels that it keeps, so that two

@@ -1,6 +1,6 @@
-"""Recording rules: one series of what two generations of a program say, and what several alerts need.
+"""Recording rules: one series of what two generations of a program say, what several alerts need, and dashboards' sums.
 
-Each is used by an alert or by the text of one; a test holds that.
+Each is used by an alert, by the text of one, or by a dashboard; a test holds that.
 """
 
 from collections.abc import Iterator
@@ -12,6 +12,8 @@ from pulltrace_alerts.levels import (
     NODE_REGISTRY,
     PULL,
     REGISTRY,
+    REGISTRY_LE,
+    REGISTRY_STAGE,
     WAIT,
     WAIT_CAUSE,
     WAIT_IMAGE,
@@ -38,6 +40,12 @@ LASTING: Final = "namespace_registry:pulltrace_pod_pull_failing:count"
 FAULTY_NODES: Final = "registry:pulltrace_pod_pull_failing_nodes:count"
 PULLED_NODES: Final = "registry:pulltrace_pulls_succeeded_nodes:count"
 MEAN_1H: Final = "registry:pulltrace_download_bytes_per_second:mean1h"
+FETCHED_5M: Final = "registry:pulltrace_downloaded_bytes:rate5m"
+CACHED_5M: Final = "registry:pulltrace_cached_bytes:rate5m"
+ACTIVE_5M: Final = "registry:pulltrace_download_active_seconds:rate5m"
+DURATIONS_5M: Final = "registry_le:pulltrace_pull_duration_seconds_bucket:rate5m"
+STAGE_SECONDS_5M: Final = "registry_stage:pulltrace_pull_stage_seconds_sum:rate5m"
+STAGE_PULLS_5M: Final = "registry_stage:pulltrace_pull_stage_seconds_count:rate5m"
 
 FAILURES: Final = "pulltrace_pod_pull_failures_total"
 SUCCESSES: Final = "pulltrace_pod_pull_duration_seconds_count"
@@ -188,3 +196,17 @@ def _attempts(settings: Settings) -> Iterator[Recording]:
             REGISTRY,
             f"({own} or 0 * {attempts})\n/ ({attempts} > 0)",
         )
+
+
+def overviews(settings: Settings) -> tuple[Recording, ...]:
+    """What dashboards show of all nodes over time: cheap to ask for, however many nodes there are."""
+    window = settings.fixed(5 * MINUTE)
+    summed = (
+        (FETCHED_5M, REGISTRY, BYTES),
+        (CACHED_5M, REGISTRY, "pulltrace_cached_bytes_total"),
+        (ACTIVE_5M, REGISTRY, ACTIVE),
+        (DURATIONS_5M, REGISTRY_LE, "pulltrace_pull_duration_seconds_bucket"),
+        (STAGE_SECONDS_5M, REGISTRY_STAGE, "pulltrace_pull_stage_seconds_sum"),
+        (STAGE_PULLS_5M, REGISTRY_STAGE, "pulltrace_pull_stage_seconds_count"),
+    )
+    return tuple(Recording(name, labels, rate("sum", labels, counter, window)) for name, labels, counter in summed)

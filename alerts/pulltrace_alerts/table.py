@@ -33,6 +33,7 @@ def groups(settings: Settings) -> tuple[Group, ...]:
         recorded.pulls(settings),
         recorded.waits(settings),
         recorded.registries(settings),
+        Group("pulltrace.dashboards", recorded.overviews(settings)),
         pods.group(settings),
         pulls.group(settings),
         registries.group(settings),

@@ -6,7 +6,8 @@ export function frames(panel, answers) {
   return panel.targets.flatMap((target) => {
     const result = answers[target.refId] ?? [];
     if (target.format === 'table') {
-      return result.length ? [tableFrame(target, result, several)] : [];
+      // Of several queries one without an answer still has its column, as in Grafana; a single one has none.
+      return result.length || several ? [tableFrame(target, result, several)] : [];
     }
     return result.map((series) => seriesFrame(target, series));
   });

@@ -24,6 +24,7 @@ SLATE: Final = "#7C8DB5"
 PALE_SLATE: Final = "#A9B6D3"
 BLUE: Final = "#0072B2"
 SKY: Final = "#56B4E9"
+PALE_BLUE: Final = "#9CCDEB"
 GREEN: Final = "#009E73"
 PALE_GREEN: Final = "#66C2A5"
 ORANGE: Final = "#E69F00"
@@ -84,7 +85,19 @@ LAYER_STATES: Final[Words] = {
     "unpacking": ("unpacking", SKY),
     "unpacked": ("unpacked", GREEN),
     "cached": ("cached", PALE_GREEN),
+    "remote": ("remote", PALE_BLUE),
 }
+REMOTE: Final[Mapping[str, tuple[str, str]]] = {
+    "2": ("soci.*", "by SOCI"),
+    "3": (".*stargz", "by stargz"),
+    "4": ("nydus.*", "by nydus"),
+    "5": (".*", "remote"),
+}
+"""Snapshotters that fetch layers themselves, and what stands in place of a share of bytes that nobody sees.
+
+The numbers are greater than any share. They fill the bar of a table in a colour of its own: empty, it would say 0 %.
+"""
+BY_REMOTE: Final[Words] = {number: (word, PALE_BLUE) for number, (_, word) in REMOTE.items()}
 STALE: Final[Words] = {
     "no_progress": ("no bytes", RED),
     "unpack_no_progress": ("unpack stalled", DARK_RED),

@@ -10,6 +10,7 @@ from pulltrace_dashboards.look import (
     ORANGE,
     PULL_PHASES,
     RED,
+    REMOTE,
     SKY,
     UP_DOWN,
     steps,
@@ -28,6 +29,7 @@ from pulltrace_dashboards.promql import (
     layers_done,
     listed,
     one,
+    progress,
     rate,
     running,
     short,
@@ -42,6 +44,7 @@ RUNNING = running(NODE)
 TO_POD = link("pulltrace-pod", namespace="namespace", pod="pod")
 TO_IMAGE = link("pulltrace-registry", registry="registry", image="repository")
 ABSENT = "no exporter"
+ANY_REMOTE = max(REMOTE)
 NOBODY = "no aggregator"
 SEES = f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"
 
@@ -166,7 +169,7 @@ def _pulls() -> Panel:
         about,
         columns,
         one("pulltrace_pull_phase", PULL, ("phase",), NODE),
-        latest("pulltrace_pull_progress_ratio", PULL, NODE),
+        progress(NODE),
         latest("pulltrace_pull_bytes_per_second", PULL, NODE),
         latest("pulltrace_pull_eta_seconds", PULL, NODE),
         latest("pulltrace_pull_size_bytes", PULL, NODE),
@@ -201,13 +204,14 @@ def _layers() -> Panel:
     )
     size = latest("pulltrace_layer_size_bytes", LAYER, NODE)
     fetched = f"{latest('pulltrace_layer_downloaded_bytes', LAYER, NODE)} / ({size} > 0)"
+    remote = latest("pulltrace_layer_state", LAYER, f'{NODE}, state="remote"')
     here = latest("pulltrace_layer_state", LAYER, f'{NODE}, state=~"downloaded|unpacking|unpacked|cached"')
     return rows(
         about,
         columns,
         _of_layers(one("pulltrace_layer_state", LAYER, ("state",), NODE)),
         _of_layers(size),
-        _of_layers(f"({here} or {fetched})"),
+        _of_layers(f"({ANY_REMOTE} * {remote} or {here} or {fetched})"),
         _of_layers(latest("pulltrace_layer_bytes_per_second", LAYER, NODE)),
         hidden=("node", "registry", "digest", "Value #A"),
         sort="Layer",

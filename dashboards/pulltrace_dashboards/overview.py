@@ -12,11 +12,13 @@ from pulltrace_dashboards.promql import (
     NODES,
     PULL,
     ROW,
+    by_remote,
     grown,
     known_by,
     latest,
     listed,
     one,
+    pod_progress,
     rate,
     running,
     short_image,
@@ -161,7 +163,7 @@ def _waits() -> Panel:
         columns,
         short_image(LONGEST),
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, only),
-        latest("pulltrace_pod_pull_progress_ratio", ROW, PODS, only),
+        pod_progress(PODS, only),
         latest("pulltrace_pod_pull_eta_seconds", ROW, PODS, only),
         hidden=("container", "container_type", "image", "Value #B"),
         sort="Waiting",
@@ -209,7 +211,7 @@ def _now() -> Panel:
         about,
         columns,
         f"{nodes} ({GOES_ON})",
-        f"avg by {listed(IMAGE)} ({latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going})",
+        _progress(going),
         f"sum by {listed(IMAGE)} ({latest('pulltrace_pull_bytes_per_second', PULL, PULLS)} {going})",
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going})",
         f"({tagged(tag, asked, IMAGE)}) and on {listed(IMAGE)} ({GOES_ON})",
@@ -217,6 +219,12 @@ def _now() -> Panel:
         hidden=("digest", "reference", "image", "Value #E"),
         sort="Nodes",
     )
+
+
+def _progress(going: str) -> str:
+    """The mean share where bytes are seen; what fetches the image where none are."""
+    seen = f"avg by {listed(IMAGE)} ({latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going})"
+    return f"{seen} or max by {listed(IMAGE)} (({by_remote(PULLS)}) {going})"
 
 
 def _stuck() -> Panel:

@@ -42,7 +42,7 @@ from grafana_foundation_sdk.models.dashboard import (
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from pulltrace_dashboards.look import BLUE, GREY, NONE, Words, mapping, numbered, steps
+from pulltrace_dashboards.look import BLUE, BY_REMOTE, GREY, NONE, Words, mapping, numbered, steps
 from pulltrace_dashboards.promql import latest
 
 GAP_MILLISECONDS: Final = 180_000
@@ -308,7 +308,7 @@ def _properties(column: Column) -> list[DynamicConfigValue]:
 def _mappings(column: Column) -> list[ValueMapping] | None:
     if not (column.words or column.bounds or column.bar):
         return None
-    found = mapping(column.words or {}, NO_CELL)
+    found = mapping(BY_REMOTE if column.bar else column.words or {}, NO_CELL)
     if column.beyond:
         bound, word = column.beyond
         result = ValueMappingResult(text=word, color=NONE, index=99)

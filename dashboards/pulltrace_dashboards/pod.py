@@ -18,6 +18,8 @@ from pulltrace_dashboards.promql import (
     latest,
     listed,
     one,
+    pod_progress,
+    progress,
     running,
     short_image,
     tagged,
@@ -33,6 +35,8 @@ TO_IMAGE = link("pulltrace-registry", image="repository")
 WAITING = latest("pulltrace_pod_pull_waiting_seconds", ROW, POD)
 INFO = f"pulltrace_pod_pull_info{{{POD}}}"
 HERE = f"and on (cluster, node) {INFO}"
+GOES_ON = f"and on {listed(PULL)} ({running(CLUSTER)}) {HERE}"
+"""Of the pulls that go on, those on the nodes of the pod."""
 
 
 def page() -> Page:
@@ -139,7 +143,7 @@ def _images() -> Panel:
         columns,
         short_image(one("pulltrace_pod_pull_phase", ROW, ("phase",), POD)),
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), POD),
-        latest("pulltrace_pod_pull_progress_ratio", ROW, POD),
+        pod_progress(POD),
         latest("pulltrace_pod_pull_size_bytes", ROW, POD),
         latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
         one("pulltrace_pod_pull_info", ROW, ("registry", "match"), POD),
@@ -180,16 +184,11 @@ def _ahead() -> Panel:
         about,
         columns,
         f"{one('pulltrace_pull_phase', PULL, ('phase',), where)} {HERE}",
-        _here("pulltrace_pull_progress_ratio"),
-        _here("pulltrace_pull_eta_seconds"),
+        f"({progress(CLUSTER)}) {GOES_ON}",
+        f"{latest('pulltrace_pull_eta_seconds', PULL, CLUSTER)} {GOES_ON}",
         hidden=("node", "registry", "digest", "Value #A"),
         sort="Time left",
     )
-
-
-def _here(metric: str) -> str:
-    """A figure of the pulls that go on, on the nodes of the pod."""
-    return f"{latest(metric, PULL, CLUSTER)} and on {listed(PULL)} ({running(CLUSTER)}) {HERE}"
 
 
 def _advice() -> Panel:
@@ -286,7 +285,7 @@ def _elsewhere() -> Panel:
         about,
         columns,
         f"{one('pulltrace_pull_phase', PULL, ('phase',), CLUSTER)} {own}",
-        f"{latest('pulltrace_pull_progress_ratio', PULL, CLUSTER)} {own}",
+        f"({progress(CLUSTER)}) {own}",
         f"{latest('pulltrace_pull_bytes_per_second', PULL, CLUSTER)} {own}",
         f"({tagged(f'{tag} {own}', f'{asked} {own}', PULL)}) and on {listed(PULL)} pulltrace_pull_phase{{{CLUSTER}}}",
         hidden=("registry", "digest", "reference", "image", "Value #A", "Value #D"),

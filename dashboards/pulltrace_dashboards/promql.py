@@ -7,6 +7,8 @@ is made unique first.
 
 from typing import Final
 
+from pulltrace_dashboards.look import REMOTE
+
 CLUSTER: Final = 'cluster=~"$cluster"'
 NODES: Final = f'{CLUSTER}, node=~"$node"'
 NODE: Final = f'{CLUSTER}, node="$node"'
@@ -18,7 +20,6 @@ PULL: Final = ("cluster", "node", "registry", "repository", "digest")
 IMAGE: Final = ("cluster", "registry", "repository", "digest")
 LAYER: Final = (*PULL, "layer", "layer_digest", "media_type")
 
-DONE_STATES: Final = '%s, state=~"unpacked|cached"'
 RUNNING: Final = 'phase=~"downloading|unpacking"'
 TAG: Final = "[^@]*:([^/:@]+)"
 """The tag of a reference, and not its port or digest."""
@@ -99,19 +100,45 @@ def word_or(expression: str, healthy: str, label: str, word: str) -> str:
 
 def layers_done(where: str, only: str = "") -> str:
     """For each pull the label `layers`: how many of them the node is done with, as in "3 of 7"."""
-    counted = latest("pulltrace_pull_layers", (*PULL, "state"), where, only)
-    ready = f"sum by {listed(PULL)} ({latest('pulltrace_pull_layers', (*PULL, 'state'), DONE_STATES % where, only)})"
+    by = (*PULL, "state")
+    counted = latest("pulltrace_pull_layers", by, where, only)
+    here = latest("pulltrace_pull_layers", by, f'{where}, state=~"unpacked|cached"', only)
+    # What a snapshotter left unfetched is its own business once the pull has succeeded.
+    lazy = latest("pulltrace_pull_layers", by, f'{where}, state="remote"', only)
+    ended = f'pulltrace_pull_phase{{{where}, phase="succeeded"}}'
+    ready = f"sum by {listed(PULL)} ({here} or {lazy} and on {listed(PULL)} {ended})"
     done = f'count_values by {listed(PULL)} ("done", {ready})'
     total = f'count_values by {listed(PULL)} ("total", sum by {listed(PULL)} ({counted}))'
     both = f"{done} * on {listed(PULL)} group_left (total) {total}"
     return f'max by {listed((*PULL, "layers"))} (label_join({both}, "layers", " of ", "done", "total"))'
 
 
+def progress(where: str, only: str = "") -> str:
+    """The downloaded share of each pull, or the number for the remote snapshotter that fetches it: see `REMOTE`."""
+    ratio = latest("pulltrace_pull_progress_ratio", PULL, where, only)
+    return f"{ratio} or {by_remote(where, only)}"
+
+
+def by_remote(where: str, only: str = "") -> str:
+    """The number for the snapshotter of each pull that has layers which nobody sees coming."""
+    remote = latest("pulltrace_pull_layers", PULL, f'{where}, state="remote"', only)
+    known = " or ".join(_by_snapshotter(number, pattern, where, only) for number, (pattern, _) in REMOTE.items())
+    return f"({known}) and on {listed(PULL)} ({remote} > 0)"
+
+
+def _by_snapshotter(number: str, pattern: str, where: str, only: str) -> str:
+    info = latest("pulltrace_pull_info", PULL, f'{where}, snapshotter=~"{pattern}"', only)
+    return f"{number} * {info}"
+
+
+def pod_progress(where: str, only: str = "") -> str:
+    """The same for each image that a pod waits for."""
+    ratio = latest("pulltrace_pod_pull_progress_ratio", ROW, where, only)
+    info = latest("pulltrace_pod_pull_info", (*ROW, *PULL[2:]), f'{where}, digest!=""', only)
+    joined = f"{info} * on {listed(PULL)} group_left () ({by_remote(CLUSTER)})"
+    return f"{ratio} or max by {listed(ROW)} ({joined})"
+
+
 def running(where: str) -> str:
     """The pulls that go on."""
     return latest("pulltrace_pull_phase", PULL, f"{where}, {RUNNING}")
-
-
-def quantile(share: float, metric: str, by: tuple[str, ...], where: str, window: str) -> str:
-    """A quantile of a histogram over a window; nothing where nothing was observed."""
-    return f"histogram_quantile({share}, {grown(metric + '_bucket', (*by, 'le'), where, window)}) >= 0"

@@ -3,11 +3,19 @@
 from grafana_foundation_sdk.builders.dashboard import ThresholdsConfig
 from grafana_foundation_sdk.models.dashboard import Panel
 
+from pulltrace_alerts.recorded import (
+    ACTIVE_5M,
+    CACHED_5M,
+    DURATIONS_5M,
+    FETCHED_5M,
+    STAGE_PULLS_5M,
+    STAGE_SECONDS_5M,
+)
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, rows
-from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, grown, latest, listed, one, quantile, rate, tagged
+from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, grown, latest, listed, one, progress, tagged
 
 REGISTRY = f'{CLUSTER}, registry=~"$registry"'
 PULLS = f'{REGISTRY}, repository=~"$image"'
@@ -15,7 +23,7 @@ BY = ("cluster", "registry")
 REPOSITORY = (*BY, "repository")
 TO_NODE = link("pulltrace-node", node="node")
 NONE = "nothing was pulled, or no exporter is scraped"
-DURATION = "pulltrace_pull_duration_seconds"
+NO_RULES = "nothing was pulled, or the recording rules are not loaded"
 ALONE = 1e6
 """More than any share of a median. A pull without peers sorts last, and is not called fast."""
 
@@ -44,8 +52,9 @@ def _registries() -> Panel:
     about = About(
         1,
         "Registries, over the chosen time",
-        "Speed is bytes per second of a node while it downloads. Success counts the attempts that the kubelets "
-        "report. Good is above 99 % and a p90 that you know; orange from below 99 %, red from below 90 %.",
+        "Speed is bytes per second of a node while it downloads; it and the p columns need the recording rules. "
+        "Success counts the attempts that the kubelets report. Good is above 99 % and a p90 that you know; orange from "
+        "below 99 %, red from below 90 %.",
         NONE,
     )
     columns = (
@@ -60,24 +69,33 @@ def _registries() -> Panel:
         Column("Value #H", "p99", unit="s", width=90),
         Column("Value #I", "Pulls", width=90, decimals=0),
     )
-    fetched = grown("pulltrace_downloaded_bytes_total", BY, REGISTRY)
-    active = grown("pulltrace_active_seconds_total", BY, f'{REGISTRY}, stage="download"')
     good = grown("pulltrace_pod_pull_duration_seconds_count", BY, REGISTRY)
     bad = grown("pulltrace_pod_pull_failures_total", BY, REGISTRY)
     return rows(
         about,
         columns,
-        fetched,
+        grown("pulltrace_downloaded_bytes_total", BY, REGISTRY),
         grown("pulltrace_cached_bytes_total", BY, REGISTRY),
-        f"{fetched} / ({active} > 0)",
+        f"{_over_time(FETCHED_5M)} / ({_over_time(ACTIVE_5M)} > 0)",
         f"({good} or 0 * {bad}) / ((({good} or 0 * {bad}) + ({bad} or 0 * {good})) > 0)",
         bad,
-        quantile(0.5, DURATION, BY, REGISTRY, "$__range"),
-        quantile(0.9, DURATION, BY, REGISTRY, "$__range"),
-        quantile(0.99, DURATION, BY, REGISTRY, "$__range"),
+        _quantile(0.5),
+        _quantile(0.9),
+        _quantile(0.99),
         grown("pulltrace_pulls_total", BY, REGISTRY),
         sort="Fetched",
     )
+
+
+def _over_time(recorded: str) -> str:
+    """The mean of a recorded rate over the chosen time, for each registry."""
+    return f"sum by {listed(BY)} (avg_over_time({recorded}{{{REGISTRY}}}[$__range]))"
+
+
+def _quantile(share: float) -> str:
+    """The duration below which this share of the pulls of the chosen time stayed."""
+    buckets = f"sum by {listed((*BY, 'le'))} (avg_over_time({DURATIONS_5M}{{{REGISTRY}}}[$__range]))"
+    return f"histogram_quantile({share}, {buckets}) >= 0"
 
 
 def _rollouts() -> Panel:
@@ -146,11 +164,14 @@ def _speed() -> Panel:
         "Speed by registry",
         "Bytes per second of a node while it downloads, on average. One line that falls is its registry; all lines "
         "that fall together are your network.",
-        "nothing was downloaded, or no exporter is scraped",
+        NO_RULES,
     )
-    fetched = rate("pulltrace_downloaded_bytes_total", ("registry",), REGISTRY)
-    active = rate("pulltrace_active_seconds_total", ("registry",), f'{REGISTRY}, stage="download"')
-    return lines(about, "binBps", Line(f"{fetched} / ({active} > 0)", "{{registry}}"))
+    speed = f"{_by('registry', FETCHED_5M)} / ({_by('registry', ACTIVE_5M)} > 0)"
+    return lines(about, "binBps", Line(speed, "{{registry}}"))
+
+
+def _by(labels: str, recorded: str) -> str:
+    return f"sum by ({labels}) ({recorded}{{{REGISTRY}}})"
 
 
 def _nodes() -> Panel:
@@ -172,9 +193,9 @@ def _durations() -> Panel:
         "Time of a pull by registry, p90",
         "Nine of ten pulls that succeeded took less. Good is what your largest images need; compare before and after "
         "a change.",
-        "no pull has ended, or no exporter is scraped",
+        NO_RULES,
     )
-    buckets = rate(f"{DURATION}_bucket", ("registry", "le"), REGISTRY)
+    buckets = _by("registry, le", DURATIONS_5M)
     return lines(about, "s", Line(f"histogram_quantile(0.9, {buckets}) >= 0", "{{registry}}"))
 
 
@@ -184,15 +205,10 @@ def _stages() -> Panel:
         "Time of a pull by stage, mean",
         "Where the time goes on the nodes: the registry's first answer, the download, the unpacking. A resolve that "
         "grows is the registry; a download that grows is its speed or your network; an unpack that grows is disks.",
-        "no pull has ended, or no exporter is scraped",
+        NO_RULES,
     )
-    seconds, pulls = (rate(f"pulltrace_pull_stage_seconds_{part}", ("stage",), REGISTRY) for part in ("sum", "count"))
-    return lines(
-        about,
-        "s",
-        Line(f"{seconds} / ({pulls} > 0)", "{{stage}}"),
-        colours=STAGES,
-    )
+    mean = f"{_by('stage', STAGE_SECONDS_5M)} / ({_by('stage', STAGE_PULLS_5M)} > 0)"
+    return lines(about, "s", Line(mean, "{{stage}}"), colours=STAGES)
 
 
 def _failures() -> Panel:
@@ -213,10 +229,9 @@ def _amount() -> Panel:
         "Fetched, and found on the node",
         "Bytes per second that came over the network, and that pulls found already there. Much fetched and little "
         "found after a small change: layers are not shared, look at how the image is built.",
-        NONE,
+        NO_RULES,
     )
-    fetched = rate("pulltrace_downloaded_bytes_total", (), REGISTRY)
-    cached = rate("pulltrace_cached_bytes_total", (), REGISTRY)
+    fetched, cached = (f"sum({recorded}{{{REGISTRY}}})" for recorded in (FETCHED_5M, CACHED_5M))
     colours = {"fetched": ("fetched", BLUE), "found": ("found on the node", SKY)}
     return lines(about, "binBps", Line(fetched, "fetched"), Line(cached, "found"), colours=colours)
 
@@ -259,7 +274,7 @@ def _peers() -> Panel:
         about,
         columns,
         one("pulltrace_pull_phase", PULL, ("phase",), now),
-        f"{latest('pulltrace_pull_progress_ratio', PULL, PULLS)} {going}",
+        f"({progress(PULLS)}) {going}",
         f"{rates} {going}",
         f"{slowest} or on {listed(PULL)} ({now_pulled} * 0 + Inf)",
         f"{latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going}",

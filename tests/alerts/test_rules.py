@@ -16,6 +16,7 @@ from pulltrace_alerts.model import NAMESPACE, OWNERS, PLATFORM, SEVERITIES, Aler
 from pulltrace_alerts.settings import Settings, UnknownSetting, changed, duration
 from pulltrace_alerts.table import alerts, document, recordings, text
 from pulltrace_exporter.metrics.table import FAMILIES as OF_EXPORTER
+from rig.dashboards import all_queries, files
 from rig.promql import Known, known_metrics, unknown
 
 pytestmark = pytest.mark.unit
@@ -131,9 +132,11 @@ def test_there_are_few_alerts_and_only_symptoms_wake_somebody() -> None:
     }
 
 
-def test_each_recording_rule_feeds_an_alert() -> None:
+def test_each_recording_rule_feeds_an_alert_or_a_dashboard() -> None:
     recorded = {rule.name: rule.expr for rule in recordings(Settings())}
-    used = {name for alert in ALERTS for name in recorded if name in alert.expr + alert.summary + alert.description}
+    texts = [alert.expr + alert.summary + alert.description for alert in ALERTS]
+    texts += [query.expr for query in all_queries(files())]
+    used = {name for text in texts for name in recorded if name in text}
     while more := {name for name in recorded for user in used if name in recorded[user]} - used:
         used |= more
     assert used == recorded.keys()

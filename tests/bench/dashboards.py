@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bench.processes import cpu_seconds
 from bench.rows import Row, median_row
-from rig import prometheus
 from rig.dashboards import Query, files, queries, substituted
 from rig.prometheus import Prometheus
 from rig.sample_hour.large_cluster import large
+from rig.sample_hour.loaded import loaded
 from rig.sample_hour.stored_series import stored_hour
 from rig.sample_hour.timelines import HOUR_END
 
@@ -33,9 +33,7 @@ def measure() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         stored = stored_hour(large(NODES, PULLS, WAITS), epoch, SCRAPE)
         series = len(stored.series)
-        data = prometheus.written(prometheus.NEW, stored.lines(), Path(name))
-        del stored
-        with prometheus.prometheus(data=data, lookback=f"{SCRAPE - 1}s") as server:
+        with loaded(stored, epoch + HOUR_END, SCRAPE, Path(name)) as server:
             for dashboard in ("overview", *(name for name in files() if name != "overview")):
                 yield from _refreshes(server, dashboard, epoch, series)
 

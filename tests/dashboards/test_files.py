@@ -10,12 +10,14 @@ import pytest
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.pods.image_wait import Stage
+from pulltrace_alerts.recorded import overviews
+from pulltrace_alerts.settings import Settings
 from pulltrace_dashboards import __main__ as generator
 from pulltrace_dashboards import look, pages
 from pulltrace_dashboards.page import FIRST_SCREEN, RUNBOOKS, WIDTH, Page
 from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
-from rig.dashboards import FOLDER, Json, choices, files, panels, queries, used_variables
+from rig.dashboards import FOLDER, Json, all_queries, choices, files, panels, queries, used_variables
 
 pytestmark = pytest.mark.unit
 
@@ -28,7 +30,8 @@ FOREIGN: promql.Known = {
     "ALERTS": {"alertname", "alertstate", "severity", "namespace", "pod", "node", "registry"},
 }
 METRICS = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
-KNOWN = {**promql.known_metrics(METRICS), **FOREIGN}
+RULES = overviews(Settings())
+KNOWN = {**promql.known_metrics(METRICS), **FOREIGN, **{rule.name: set(rule.labels) for rule in RULES}}
 SCREENS = (1440, 1140)
 HONEST = re.compile("exporter|aggregator|rules|kubelet|unknown")
 every_dashboard = pytest.mark.parametrize("name", NAMES)
@@ -190,6 +193,17 @@ def test_the_cluster_is_hidden_and_carried_in_every_query(name: str) -> None:
     assert cluster["hide"] == 2
     for query in queries(name, files()[name]):
         assert 'cluster=~"$cluster"' in query.expr, query
+
+
+def test_what_rules_have_summed_over_all_nodes_is_not_summed_anew() -> None:
+    """But for exact amounts, which a mean of rates does not give. A rule has no label of a node to choose by."""
+    summed = {metric for rule in RULES for metric in promql.metrics_of(rule.expr)}
+    anew = {
+        f"{query.dashboard}/{query.panel_id}{query.ref}"
+        for query in all_queries(files())
+        if "$node" not in query.expr and promql.metrics_of(query.expr) & summed
+    }
+    assert anew == {"registry/1A", "registry/1B"}
 
 
 @every_dashboard

@@ -11,6 +11,7 @@ from dashboards.scenes import FIRST, NEEDS, NOTHING_HERE
 from rig import prometheus
 from rig.dashboards import Choice, Query, all_choices, all_queries, files, queries, substituted
 from rig.prometheus import Prometheus, QueryFailed, Release, Series
+from rig.sample_hour.loaded import loaded
 from rig.sample_hour.scenario import sample_hour
 from rig.sample_hour.stored_series import stored_hour
 from rig.sample_hour.timelines import HOUR_END, Scenario
@@ -28,8 +29,7 @@ def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release,
     scenario = sample_hour()
     cluster = "east" if release is prometheus.NEW else ""
     stored = stored_hour(scenario, epoch, STEP, overlap=UPDATE, cluster=cluster)
-    data = prometheus.written(release, stored.lines(), tmp_path)
-    with prometheus.prometheus(release, data=data, lookback=f"{STEP - 1}s") as server:
+    with loaded(stored, epoch + HOUR_END, STEP, tmp_path, release) as server:
         asked = _Asked(server, epoch, cluster)
         assert asked.complaints() == []
         assert asked.empty_choices() == []

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from dashboards.scenes import scene
-from rig import grafana, needs, prometheus
+from rig import grafana, needs
 from rig.dashboards import files, panels
 from rig.grafana import STEP, Json, Question
 from rig.processes import run
 from rig.prometheus import Prometheus
+from rig.sample_hour.loaded import loaded
 from rig.sample_hour.scenario import sample_hour
 from rig.sample_hour.stored_series import stored_hour
 from rig.sample_hour.timelines import HOUR_END
@@ -47,9 +48,8 @@ def main(arguments: Sequence[str]) -> int:
     wanted = list(_review(Path(arguments[0])) if arguments else _docs())
     end = time.time() // STEP * STEP
     with tempfile.TemporaryDirectory() as folder:
-        lines = stored_hour(sample_hour(), end - HOUR_END, STEP).lines()
-        data = prometheus.written(prometheus.NEW, lines, Path(folder))
-        with prometheus.prometheus(data=data, lookback=f"{STEP - 1}s") as server:
+        stored = stored_hour(sample_hour(), end - HOUR_END, STEP)
+        with loaded(stored, end, STEP, Path(folder)) as server:
             asked = [_input(picture, server, end) for picture in wanted]
         print(_drawn(asked, Path(folder)), end="")  # noqa: T201
     return 0

@@ -53,7 +53,8 @@ def _wait(wait: WaitTimeline, t: float, began: float) -> Iterator[Sample]:
         yield "pulltrace_pod_pull_waiting_seconds", key, t - wait.asked
         yield "pulltrace_pod_pull_blocked_by", {**key, "cause": wait.cause_at(t, began)}, 1
     if matched:
-        yield "pulltrace_pod_pull_progress_ratio", key, matched.downloaded(t) / matched.wanted
+        if not matched.snapshotter:
+            yield "pulltrace_pod_pull_progress_ratio", key, matched.downloaded(t) / matched.wanted
         yield "pulltrace_pod_pull_size_bytes", key, matched.image.size
         yield "pulltrace_pod_pull_downloaded_bytes", key, matched.downloaded(t)
         speed = matched.speed(t)

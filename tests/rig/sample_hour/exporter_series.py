@@ -9,7 +9,7 @@ from rig.images import OCI, digest
 from rig.sample_hour.timelines import PullTimeline, Scenario
 
 Sample = tuple[str, dict[str, str], float]
-STATES = ("waiting", "downloading", "downloaded", "unpacking", "unpacked", "cached")
+STATES = ("waiting", "downloading", "downloaded", "unpacking", "unpacked", "cached", "remote")
 MANIFESTS = 4096
 
 
@@ -51,14 +51,15 @@ def _process(memory: float, cpu: float) -> Iterator[Sample]:
 
 def _pull(pull: PullTimeline, t: float, epoch: float) -> Iterator[Sample]:
     key, phase, speed = labels(pull), pull.phase(t), pull.speed(t)
-    info = {"reference": pull.image.reference, "media_type": OCI.index, "snapshotter": "overlayfs"}
+    info = {"reference": pull.image.reference, "media_type": OCI.index, "snapshotter": pull.snapshotter or "overlayfs"}
     yield "pulltrace_pull_info", {**key, **info}, 1
     yield "pulltrace_pull_phase", {**key, "phase": phase}, 1
     yield "pulltrace_pull_size_bytes", key, pull.image.size
     yield "pulltrace_pull_cached_bytes", key, pull.cached
     yield "pulltrace_pull_downloaded_bytes", key, pull.downloaded(t)
     yield "pulltrace_pull_unpacked_bytes", key, pull.unpacked(t)
-    yield "pulltrace_pull_progress_ratio", key, pull.downloaded(t) / pull.wanted
+    if not pull.snapshotter:
+        yield "pulltrace_pull_progress_ratio", key, pull.downloaded(t) / pull.wanted
     if speed is not None:
         yield "pulltrace_pull_bytes_per_second", key, speed
     if speed:

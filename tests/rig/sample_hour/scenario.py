@@ -8,6 +8,7 @@ from rig.sample_hour.timelines import HOUR_END, Image, PullTimeline, Scenario, W
 NODES = tuple(f"node-{number:02}" for number in range(1, 13))
 WEB = Image("registry.example", "shop/web", "2.4.1", tuple(size * MIB for size in (29, 112, 4, 61, 187, 1, 2)))
 MODEL = Image("registry.example", "ml/model", "7", tuple(size * MIB for size in (30, 410, 2200, 2600, 900)))
+TRAINER = Image("registry.example", "ml/trainer", "12", tuple(size * MIB for size in (30, 210, 950, 4200, 8100, 3)))
 JOBS = Image("docker.io", "library/python", "3.13", tuple(size * MIB for size in (47, 23, 64, 211, 6, 19)))
 SIDE = Image("ghcr.io", "mesh/proxy", "1.29", (38 * MIB, 17 * MIB))
 SLOW = Image("slow.example", "team/report", "1", (64 * MIB,))
@@ -28,13 +29,15 @@ def sample_hour() -> Scenario:
     _queue(pulls, waits)
     _failures(waits)
     stalled = PullTimeline("node-05", JOBS, HOUR_END - 400, rate=22 * MIB, stall=(HOUR_END - 391, HOUR_END + 600))
-    ghost = PullTimeline("node-09", GHOST, HOUR_END - 900, rate=3 * MIB, result="orphaned", ends=HOUR_END - 80)
+    ghost = PullTimeline("node-09", GHOST, HOUR_END - 900, rate=0.05 * MIB, result="orphaned", ends=HOUR_END - 80)
+    trainer = PullTimeline("node-08", TRAINER, HOUR_END - 370, rate=5.4 * MIB, snapshotter="soci")
     silent = PullTimeline("node-02", SLOW, HOUR_END - 95, resolve=9999, result="failed")
     lost = PullTimeline("node-12", WEB, HOUR_END - 380, rate=0.8 * MIB)
     slow = PullTimeline("node-07", WEB, ROLLOUT + 20, rate=0.6 * MIB)
-    pulls += [stalled, ghost, silent, lost, slow]
+    pulls += [stalled, ghost, silent, lost, slow, trainer]
     waits += [
         WaitTimeline("batch", "nightly-29384-x7k2p", JOBS, "node-05", HOUR_END - 402, stalled, "stalled", 70),
+        WaitTimeline("ml", "train-0", TRAINER, "node-08", HOUR_END - 371, trainer),
         WaitTimeline("reports", "weekly-0", SLOW, "node-02", HOUR_END - 97, None, "registry", 30),
         WaitTimeline("shop", "web-7c9f5d-lost1", WEB, "node-12", HOUR_END - 383, lost, "no_exporter", 200),
         WaitTimeline("shop", "web-7c9f5d-slow1", WEB, "node-07", ROLLOUT + 15, slow, "slow_download", 40),

@@ -8,6 +8,7 @@ from functools import cache
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
+from rig.prometheus import Points
 from rig.sample_hour.aggregator_series import aggregator
 from rig.sample_hour.alert_series import firing
 from rig.sample_hour.exporter_series import Sample, exporter
@@ -49,8 +50,13 @@ class StoredSeries:
     def lines(self) -> Iterator[str]:
         """As OpenMetrics, series by series."""
         for (name, labels), points in self.series.items():
-            text = f"{name}{{{','.join(_label(*pair) for pair in labels)}}}"
-            yield from (f"{text} {value!r} {at:.3f}\n" for at, value in points)
+            yield from lines_of(name, labels, points)
+
+
+def lines_of(name: str, labels: Iterable[tuple[str, str]], points: Points) -> Iterator[str]:
+    """A series as OpenMetrics, a line for each point."""
+    text = f"{name}{{{','.join(_label(*pair) for pair in labels)}}}"
+    yield from (f"{text} {value!r} {at:.3f}\n" for at, value in points)
 
 
 def stored_hour(

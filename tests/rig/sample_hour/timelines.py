@@ -36,7 +36,10 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class PullTimeline:
-    """A pull on a node: `rate` bytes per second, nothing between `stall` and its end, and an end."""
+    """A pull on a node: `rate` bytes per second, nothing between `stall` and its end, and an end.
+
+    With a remote `snapshotter` no byte of it is seen: a layer is `remote` until it is committed.
+    """
 
     node: str
     image: Image
@@ -49,6 +52,7 @@ class PullTimeline:
     result: str = "succeeded"
     ends: float = FOREVER
     requests: int = 1
+    snapshotter: str = ""
 
     @property
     def named(self) -> float:
@@ -76,9 +80,11 @@ class PullTimeline:
         return max(until - self.named - stalled, 0.0)
 
     def downloaded(self, t: float) -> float:
-        return min(self.moving(t) * self.rate, self.wanted)
+        return 0 if self.snapshotter else min(self.moving(t) * self.rate, self.wanted)
 
     def unpacked(self, t: float) -> float:
+        if self.snapshotter:
+            return sum(size for size, _, state in self.layers(t) if state == "unpacked")
         return min(max(min(t, self.end) - self.fetched_at, 0.0) * self.unpack_rate, self.image.size)
 
     def phase(self, t: float) -> str:
@@ -93,12 +99,15 @@ class PullTimeline:
 
     def speed(self, t: float) -> float | None:
         """None once there is nothing to fetch."""
-        if self.phase(t) != "downloading":
+        if self.phase(t) != "downloading" or self.snapshotter:
             return None
         return 0.0 if self.stall[0] <= t < self.stall[1] else self.rate
 
     def layers(self, t: float) -> Iterator[tuple[int, float, str]]:
         """Size, downloaded bytes and state of each layer; three come in at a time."""
+        if self.snapshotter:
+            yield from self._remote_layers(t)
+            return
         cached, here = float(self.cached), self.cached + self.downloaded(t)
         unpacked = self.unpacked(t)
         front = 0
@@ -116,6 +125,12 @@ class PullTimeline:
                 state = "unpacking"
             unpacked -= size
             yield size, there - before, state
+
+    def _remote_layers(self, t: float) -> Iterator[tuple[int, float, str]]:
+        fetched = self.moving(t) * self.rate
+        for size in self.image.layers:
+            fetched -= size
+            yield size, 0, "unpacked" if fetched >= 0 else "remote"
 
 
 @dataclass(frozen=True, slots=True)

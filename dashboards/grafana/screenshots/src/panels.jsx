@@ -2,12 +2,14 @@
 import React from 'react';
 import {
   cacheFieldDisplayNames, getDisplayValueAlignmentFactors, getFieldDisplayName, getFieldDisplayValues, PanelPlugin,
-  standardEditorsRegistry, standardFieldConfigEditorRegistry, standardTransformers, standardTransformersRegistry,
+  getFieldSeriesColor, standardEditorsRegistry, standardFieldConfigEditorRegistry, standardTransformers, standardTransformersRegistry,
   displayNameOverrideProcessor, unitOverrideProcessor, numberOverrideProcessor, identityOverrideProcessor,
   thresholdsOverrideProcessor, valueMappingsOverrideProcessor, dataLinksOverrideProcessor,
 } from '@grafana/data';
 import { sceneUtils } from '@grafana/scenes';
-import { BarGauge, BigValue, TimeSeries, useTheme2, VizRepeater } from '@grafana/ui';
+import {
+  BarGauge, BigValue, TimeSeries, UPlotChart, UPlotConfigBuilder, useTheme2, VizLayout, VizLegend, VizRepeater,
+} from '@grafana/ui';
 import { TableNG } from '@grafana/ui/unstable';
 
 export function registerTransformations() {
@@ -94,13 +96,13 @@ function Bars(props) {
 function Table({ data, options, fieldConfig, width, height, timeRange }) {
   const frame = data.series[0];
   cacheFieldDisplayNames(data.series);
-  if (!frame?.length) {
+  if (!frame?.fields.length) {
     return <Empty fieldConfig={fieldConfig} height={height} />;
   }
   return (
     <TableNG
       data={frame} width={width} height={height} noHeader={!options.showHeader} sortBy={options.sortBy} timeRange={timeRange}
-      cellHeight={options.cellHeight} fieldConfig={fieldConfig} enableVirtualization={false} structureRev={1} resizable
+      cellHeight={options.cellHeight} fieldConfig={fieldConfig} noValue={fieldConfig.defaults.noValue} enableVirtualization={false} structureRev={1} resizable
     />
   );
 }
@@ -123,46 +125,86 @@ function withGaps(frame) {
   };
 }
 
+/** Fixes the colour that a name has: the chart of @grafana/ui names its series anew, and its legend does not. */
+function withColour(frame, theme) {
+  const [times, ...values] = frame.fields;
+  const fixed = (one) => ({ mode: 'fixed', fixedColor: getFieldSeriesColor(one, theme).color });
+  return { ...frame, fields: [times, ...values.map((one) => ({ ...one, config: { ...one.config, color: fixed(one) } }))] };
+}
+
 function Lines({ data, options, fieldConfig, width, height, timeRange, timeZone }) {
+  const theme = useTheme2();
+  cacheFieldDisplayNames(data.series);
   if (!data.series.length) {
     return <Empty fieldConfig={fieldConfig} height={height} />;
   }
   return (
     <TimeSeries
-      frames={data.series.map(withGaps)} structureRev={1} timeRange={timeRange} timeZone={timeZone} width={width}
+      frames={data.series.map((frame) => withColour(withGaps(frame), theme))} structureRev={1} timeRange={timeRange} timeZone={timeZone} width={width}
       height={height} legend={options.legend} options={options}
     />
   );
 }
 
-/** Bands of states. Grafana's own drawing of them is in its panel; texts and colours come from the mappings alike. */
-function Timeline({ data, fieldConfig, width, height, timeRange }) {
+const LABEL = 150;
+
+/** Bands of states: time axis and frame are Grafana's; the bands are ours, since Grafana's are in its panel plugin, which is not on npm. */
+function Timeline({ data, fieldConfig, width, height, timeRange, timeZone }) {
   const theme = useTheme2();
-  if (!data.series.length) {
+  const rows = React.useMemo(() => data.series.map((frame) => ({
+    name: getFieldDisplayName(frame.fields[1], frame, data.series), bands: bandsOf(frame, timeRange.to.valueOf()),
+  })), [data, timeRange]);
+  const config = React.useMemo(() => timelineConfig(rows, theme, timeRange, timeZone), [rows, theme, timeRange, timeZone]);
+  if (!rows.length) {
     return <Empty fieldConfig={fieldConfig} height={height} />;
   }
-  const [from, to] = [timeRange.from.valueOf(), timeRange.to.valueOf()];
-  const label = Math.min(220, width / 3);
-  const rows = data.series.map((frame) => ({ name: getFieldDisplayName(frame.fields[1], frame, data.series), bands: bandsOf(frame, to) }));
-  const high = Math.min(48, (height - 4) / rows.length);
-  const at = (time) => label + ((time - from) / (to - from)) * (width - label);
+  const states = new Map(rows.flatMap(({ bands }) => bands.map(({ text, color }) => [text, color])));
+  const items = [...states].map(([label, color]) => ({ label, color, yAxis: 1 }));
+  const legend = <VizLayout.Legend placement="bottom"><VizLegend placement="bottom" items={items} displayMode="list" readonly /></VizLayout.Legend>;
+  const range = [timeRange.from.valueOf(), timeRange.to.valueOf()];
   return (
-    <svg width={width} height={height} fontSize={11} fontFamily={theme.typography.fontFamily}>
-      {rows.map(({ name, bands }, row) => (
-        <g key={name}>
-          <text x={0} y={(row + 0.5) * high + 4} fill={theme.colors.text.primary}>{shortened(name, label)}</text>
-          {bands.map(({ start, end, text, color }) => (
-            <g key={start}>
-              <rect x={at(start)} y={row * high + 2} width={Math.max(at(end) - at(start), 1)} height={high * 0.85} fill={color} />
-              {at(end) - at(start) > 7 * text.length && (
-                <text x={at(start) + 4} y={(row + 0.5) * high + 4} fill={theme.colors.getContrastText(color)}>{text}</text>
-              )}
-            </g>
-          ))}
-        </g>
-      ))}
-    </svg>
+    <VizLayout width={width} height={height} legend={legend}>
+      {(width, height) => <UPlotChart data={[range, [null, null]]} config={config} width={width} height={height} />}
+    </VizLayout>
   );
+}
+
+function timelineConfig(rows, theme, timeRange, timeZone) {
+  const config = new UPlotConfigBuilder(timeZone);
+  const range = () => [timeRange.from.valueOf(), timeRange.to.valueOf()];
+  config.addScale({ scaleKey: 'x', isTime: true, orientation: 0, direction: 1, range });
+  config.addScale({ scaleKey: 'y', orientation: 1, direction: 1, range: () => [0, 1] });
+  config.addAxis({ scaleKey: 'x', isTime: true, placement: 'bottom', timeZone, theme, grid: { show: false } });
+  config.addAxis({ scaleKey: 'y', placement: 'left', theme, size: LABEL, grid: { show: false }, ticks: { show: false }, values: () => [] });
+  config.addSeries({ scaleKey: 'y', pathBuilder: () => null, theme, showPoints: 'never' });
+  config.addHook('draw', (plot) => drawBands(plot, rows, theme));
+  return config;
+}
+
+function drawBands(plot, rows, theme) {
+  const { ctx, bbox } = plot;
+  const scale = window.devicePixelRatio;
+  const high = Math.min(48 * scale, bbox.height / rows.length);
+  ctx.save();
+  ctx.font = `${12 * scale}px ${theme.typography.fontFamily}`;
+  ctx.textBaseline = 'middle';
+  rows.forEach(({ name, bands }, row) => {
+    const middle = bbox.top + (row + 0.5) * high;
+    ctx.fillStyle = theme.colors.text.primary;
+    ctx.textAlign = 'right';
+    ctx.fillText(shortened(name, LABEL), bbox.left - 8 * scale, middle);
+    ctx.textAlign = 'left';
+    for (const { start, end, text, color } of bands) {
+      const [from, to] = [start, end].map((time) => Math.max(plot.valToPos(time, 'x', true), bbox.left));
+      ctx.fillStyle = color;
+      ctx.fillRect(from, middle - high * 0.42, Math.max(to - from, scale), high * 0.84);
+      if (to - from > ctx.measureText(text).width + 8 * scale) {
+        ctx.fillStyle = theme.colors.getContrastText(color);
+        ctx.fillText(text, from + 4 * scale, middle);
+      }
+    }
+  });
+  ctx.restore();
 }
 
 function shortened(name, width) {
