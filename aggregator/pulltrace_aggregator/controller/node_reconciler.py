@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace.clock import Monotonic
+from pulltrace.clock import FOREVER, Deadlines, Monotonic
 from pulltrace.model.reference import canonical_reference, image_name
 from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, diagnose
@@ -21,7 +21,6 @@ from pulltrace_aggregator.diagnosis.staleness import (
 )
 from pulltrace_aggregator.join.correlate import TagDigests
 from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, PullQueue, advance_waits
-from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodImage, PodPull

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from pulltrace.clock import Instant, Monotonic
+from pulltrace.clock import NEVER, Instant, Moment, Monotonic
 from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler, NodeView
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
-from pulltrace_aggregator.model.clocks import NEVER, Moment
 from pulltrace_aggregator.model.cluster import EventSeen, NodeSeen, Observed, PodSeen
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View

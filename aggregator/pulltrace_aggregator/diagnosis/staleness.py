@@ -4,9 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace.clock import Monotonic
+from pulltrace.clock import Deadlines, Monotonic
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
-from pulltrace_aggregator.model.clocks import Deadlines
 from pulltrace_aggregator.model.exporter import SOON_SECONDS, NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import NodePull

@@ -9,8 +9,7 @@ from math import ceil
 from typing import Final
 from zlib import crc32
 
-from pulltrace.clock import Monotonic
-from pulltrace_aggregator.model.clocks import FOREVER, NEVER
+from pulltrace.clock import FOREVER, NEVER, Monotonic
 
 _CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10

@@ -102,8 +102,9 @@ class ExporterStates:
 
     def set_targets(self, targets: Mapping[str, Target], now: Monotonic) -> Changes:
         """Take these as all nodes that can be asked."""
-        asked = [node for node, target in targets.items() if not self._is_at(node, target)]
-        gone = [node for node, entry in self._entries.items() if entry.left_at is None and node not in targets]
+        here = {node: entry.target for node, entry in self._entries.items() if entry.left_at is None}
+        asked = [node for node, target in targets.items() if here.get(node) != target]
+        gone = [node for node in here if node not in targets]
         news = [self._place(targets[node]) for node in asked]
         return Changes(tuple(asked), tuple(gone), (*news, *[self._leave(node, now) for node in gone]))
 
@@ -142,10 +143,6 @@ class ExporterStates:
                 failing_since=now if seen.failing_since is None else seen.failing_since,
             ),
         )
-
-    def _is_at(self, node: str, target: Target) -> bool:
-        entry = self._entries.get(node)
-        return entry is not None and entry.left_at is None and entry.target == target
 
     def _place(self, target: Target) -> ExporterSeen:
         """A node is new, has come back, or has moved. A tag is no longer good: this is another process."""

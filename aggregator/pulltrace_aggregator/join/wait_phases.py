@@ -4,12 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.clock import FOREVER, Deadlines, Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey, Phase
 from pulltrace.model.reference import canonical_reference, same_image
 from pulltrace_aggregator.join.correlate import Claim, KnownDigest, Match, correlate
 from pulltrace_aggregator.kubelet.container_status import ImageStatus
-from pulltrace_aggregator.model.clocks import FOREVER, Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
 from pulltrace_aggregator.model.view import NodePull

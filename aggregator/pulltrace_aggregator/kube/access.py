@@ -160,16 +160,13 @@ def _tls(requirement: int | str | None) -> ssl.SSLContext:
 def _from_file(paths: str, context: str | None) -> Any:
     what = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
-        raise AccessError(f"{what} does not exist{_hint()}")
+        hint = "" if os.environ.get(IN_CLUSTER) else f", and this is no pod: ${IN_CLUSTER} is not set"
+        raise AccessError(f"{what} does not exist{hint}")
 
     def load(client_configuration: Any) -> None:
         load_kube_config(paths, context, client_configuration, persist_config=False)
 
     return _loaded(what + (f", context {context}" if context else ""), load)
-
-
-def _hint() -> str:
-    return "" if os.environ.get(IN_CLUSTER) else f", and this is no pod: ${IN_CLUSTER} is not set"
 
 
 def _loaded(what: str, load: Callable[..., None]) -> Any:

@@ -117,7 +117,7 @@ def waiting_pods(namespace: str = ALL_NAMESPACES) -> Selection:
         label_selector="",
         remembered=True,
         bookmarked=True,
-        seen=partial(_always, decode.pod),
+        seen=lambda item, _: decode.pod(item),
         gone=decode.pod_gone,
     )
 
@@ -164,10 +164,6 @@ def one_node(name: str) -> Request:
     """A node."""
     right = Right("get", "nodes", "", ALL_NAMESPACES)
     return Request(right, f"{_path(right)}/{quote(name, safe='')}")
-
-
-def _always(seen: Callable[[decode.Object], Seen | None], item: decode.Object, _: Change) -> Seen | None:
-    return seen(item)
 
 
 # Servers that do not know selectors send everything.

@@ -62,8 +62,8 @@ class Sockets:
     def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
         """What a PoolManager makes its pools with, so that all their sockets are remembered."""
         return {
-            "http": partial(self._pool, HTTPConnectionPool, _HttpConnection),
-            "https": partial(self._pool, HTTPSConnectionPool, _HttpsConnection),
+            "http": partial(self._pool, HTTPConnectionPool, _TrackedConnection),
+            "https": partial(self._pool, HTTPSConnectionPool, _TrackedTlsConnection),
         }
 
     def _pool(self, kind: type[HTTPConnectionPool], connection: Any, *args: Any, **options: Any) -> HTTPConnectionPool:
@@ -127,12 +127,8 @@ class _TrackedConnection(HTTPConnection):
             self._handle = None
 
 
-class _HttpConnection(_TrackedConnection):
-    """HTTP."""
-
-
-class _HttpsConnection(_TrackedConnection, HTTPSConnection):
-    """HTTPS."""
+class _TrackedTlsConnection(_TrackedConnection, HTTPSConnection):
+    """The same over TLS."""
 
 
 def _shut(connection: socket.socket) -> None:

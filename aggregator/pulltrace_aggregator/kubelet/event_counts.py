@@ -60,16 +60,13 @@ class EventCounter:
         known = self._known.pop(key, None)
         if known is not None and known.uid != event.uid and event.count <= known.times:
             known = None  # another event under an old name
-        before = known.times if known else _baseline(event)
+        # One that is seen first had counted all of it before, unless a watch shows it as new.
+        first = 0 if event.change is Change.ADDED else event.count
+        before = known.times if known else first
         self._known[key] = _Known(event.uid, max(before, event.count))
         while len(self._known) > self._limit:
             self._known.popitem(last=False)
         return max(0, event.count - before)
-
-
-def _baseline(event: EventSeen) -> int:
-    """What an event had counted before it was first seen: all of it, unless a watch shows it as new."""
-    return 0 if event.change is Change.ADDED else event.count
 
 
 class UnnamedFailures:

@@ -203,14 +203,9 @@ def parse_waiting(reason: str, message: str) -> ImageMessage:
 
     An error can stand in the place of the reason. It is the image's: all later steps have reasons of one word.
     """
-    if is_error(reason):
+    if any(map(str.isspace, reason.strip())):
         return ImageMessage(Kind.FAILED, failure=classify(reason), error=reason.strip())
     return _read(_WAITING.get(reason, ()), message.strip())
-
-
-def is_error(reason: str) -> bool:
-    """Whether a waiting reason is an error in its own words."""
-    return any(map(str.isspace, reason.strip()))
 
 
 def _read(readers: Iterable[_Reader], text: str) -> ImageMessage:

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.clock import NEVER, Monotonic, NodeTime
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, image_status
 from pulltrace_aggregator.kubelet.messages import parse_waiting
-from pulltrace_aggregator.model.clocks import NEVER
 from pulltrace_aggregator.model.cluster import SANDBOX, ImageUse, ImageUser, RunState
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from pulltrace_aggregator.model.states import ContainerType, FailureReason, MatchKind, PodPhase

@@ -4,10 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pulltrace.clock import Monotonic
+from pulltrace.clock import FOREVER, NEVER, Moment, Monotonic
 from pulltrace.model.reference import same_image
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, with_volumes
-from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
 from pulltrace_aggregator.model.cluster import SANDBOX, EventSeen, ImageUse, ImageUser, PodSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind, same_error
 from pulltrace_aggregator.model.states import ContainerType

@@ -8,8 +8,7 @@ pod's status.
 from dataclasses import dataclass, replace
 from typing import Final
 
-from pulltrace.clock import Monotonic, NodeTime
-from pulltrace_aggregator.model.clocks import NEVER, Moment
+from pulltrace.clock import NEVER, Moment, Monotonic, NodeTime
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final
 
-from pulltrace.clock import Monotonic
-from pulltrace_aggregator.model.clocks import FOREVER, NEVER, Moment
+from pulltrace.clock import FOREVER, NEVER, Moment, Monotonic
 from pulltrace_aggregator.model.cluster import Change, EventSeen, Listed, Observed, PodGone, PodSeen
 from pulltrace_aggregator.model.image_message import Kind
 from pulltrace_aggregator.pods.index import FinishedWait, PodIndex

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from pulltrace.clock import Monotonic, NodeTime
+from pulltrace.clock import Deadlines, Monotonic, NodeTime
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
-from pulltrace_aggregator.model.clocks import Deadlines
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
 from rig.sample_views import a_pull, a_report

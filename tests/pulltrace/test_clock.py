@@ -1,7 +1,6 @@
 import pytest
 
-from pulltrace.clock import Instant, Monotonic, ServerTime
-from pulltrace_aggregator.model.clocks import Moment
+from pulltrace.clock import Instant, Moment, Monotonic, ServerTime
 
 pytestmark = pytest.mark.unit
 
