@@ -42,6 +42,7 @@ PULLED_NODES: Final = "registry:pulltrace_pulls_succeeded_nodes:count"
 MEAN_1H: Final = "registry:pulltrace_download_bytes_per_second:mean1h"
 FETCHED_5M: Final = "registry:pulltrace_downloaded_bytes:rate5m"
 CACHED_5M: Final = "registry:pulltrace_cached_bytes:rate5m"
+REMOTE_5M: Final = "registry:pulltrace_remote_bytes:rate5m"
 ACTIVE_5M: Final = "registry:pulltrace_download_active_seconds:rate5m"
 DURATIONS_5M: Final = "registry_le:pulltrace_pull_duration_seconds_bucket:rate5m"
 STAGE_SECONDS_5M: Final = "registry_stage:pulltrace_pull_stage_seconds_sum:rate5m"
@@ -204,6 +205,7 @@ def overviews(settings: Settings) -> tuple[Recording, ...]:
     summed = (
         (FETCHED_5M, REGISTRY, BYTES),
         (CACHED_5M, REGISTRY, "pulltrace_cached_bytes_total"),
+        (REMOTE_5M, REGISTRY, "pulltrace_remote_bytes_total"),
         (ACTIVE_5M, REGISTRY, ACTIVE),
         (DURATIONS_5M, REGISTRY_LE, "pulltrace_pull_duration_seconds_bucket"),
         (STAGE_SECONDS_5M, REGISTRY_STAGE, "pulltrace_pull_stage_seconds_sum"),

@@ -8,11 +8,12 @@ from pulltrace_alerts.recorded import (
     CACHED_5M,
     DURATIONS_5M,
     FETCHED_5M,
+    REMOTE_5M,
     STAGE_PULLS_5M,
     STAGE_SECONDS_5M,
 )
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import BLUE, ORANGE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
+from pulltrace_dashboards.look import BLUE, ORANGE, PALE_SLATE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Column, Line, lines, rows
 from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, grown, latest, listed, one, progress, tagged
@@ -227,13 +228,16 @@ def _amount() -> Panel:
     about = About(
         8,
         "Fetched, and found on the node",
-        "Bytes per second that came over the network, and that pulls found already there. Much fetched and little "
-        "found after a small change: layers are not shared, look at how the image is built.",
+        "Bytes per second that came over the network, that pulls found already there, and that remote snapshotters "
+        "brought or left unfetched, told when a layer is committed. Much fetched and little found after a small "
+        "change: layers are not shared, look at how the image is built.",
         NO_RULES,
     )
-    fetched, cached = (f"sum({recorded}{{{REGISTRY}}})" for recorded in (FETCHED_5M, CACHED_5M))
+    fetched, cached, remote = (f"sum({recorded}{{{REGISTRY}}})" for recorded in (FETCHED_5M, CACHED_5M, REMOTE_5M))
     colours = {"fetched": ("fetched", BLUE), "found": ("found on the node", SKY)}
-    return lines(about, "binBps", Line(fetched, "fetched"), Line(cached, "found"), colours=colours)
+    colours["remote"] = ("by remote snapshotters", PALE_SLATE)
+    amounts = (Line(fetched, "fetched"), Line(cached, "found"), Line(f"{remote} > 0", "remote"))
+    return lines(about, "binBps", *amounts, colours=colours)
 
 
 def _peers() -> Panel:

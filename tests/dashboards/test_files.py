@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pulltrace.model.pull import LayerState
 from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.pods.image_wait import Stage
@@ -261,6 +262,7 @@ def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
         (look.CAUSES, Cause),
         (look.POD_PHASES, PodPhase),
         (look.REASONS, FailureReason),
+        (look.LAYER_STATES, LayerState),
         (look.STALE, StaleReason),
         (look.STAGES, Stage),
     ],

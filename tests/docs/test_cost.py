@@ -9,9 +9,11 @@ from pulltrace.clock import NodeTime
 from pulltrace.exposition import TextFormat
 from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator import metrics as of_aggregator
+from pulltrace_alerts.recorded import overviews
+from pulltrace_alerts.settings import Settings
 from pulltrace_exporter import metrics as of_exporter
 from pulltrace_exporter.model.view import Polls, View
-from pulltrace_exporter.tracking.counters import Counters
+from pulltrace_exporter.tracking.counters import DURATION_BUCKETS, Counters
 from rig.pages import CHECKOUT
 from rig.sample_views import NOW, a_layer, a_pull, a_view, an_ended_pull
 from rig.simulated_cluster import Cluster
@@ -112,6 +114,13 @@ def test_what_rules_record() -> None:
     assert written("running pull, by the recording rules")[0] == names.count("pull")
     waits = len(names) - names.count("pull")
     assert written("image that a pod waits for, by the recording rules")[0] == waits
+    buckets, stages = len(DURATION_BUCKETS) + 1, 3
+    each = {
+        ("cluster", "registry"): 1,
+        ("cluster", "registry", "le"): buckets,
+        ("cluster", "registry", "stage"): stages,
+    }
+    assert f"record {sum(each[rule.labels] for rule in overviews(Settings()))} series for each registry" in PAGE
 
 
 def test_the_example_is_reckoned_right() -> None:

@@ -122,6 +122,8 @@ def _registry_counters(registry: str, pulls: list[PullTimeline], t: float, began
     yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI.layer}, fetched
     yield "pulltrace_downloaded_bytes_total", {**own, "media_type": OCI.index}, MANIFESTS * len(pulls)
     yield "pulltrace_cached_bytes_total", own, sum(pull.cached for pull in pulls)
+    brought = sum(pull.unpacked(t) - pull.unpacked(began) for pull in pulls if pull.snapshotter)
+    yield "pulltrace_remote_bytes_total", own, brought
     busy = sum(max(min(t, pull.fetched_at, pull.end) - max(pull.named, began), 0.0) for pull in pulls)
     yield "pulltrace_active_seconds_total", {**own, "stage": "download"}, busy
     busy = sum(max(min(t, pull.end) - max(pull.fetched_at, began), 0.0) for pull in pulls)
