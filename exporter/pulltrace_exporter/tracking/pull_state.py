@@ -189,7 +189,7 @@ class PullState:
             cached=sum(self.blobs[digest].size for digest in self.cached) if known else None,
             downloaded=self.downloaded if known else None,
             unpacked=self._unpacked_bytes() if known else None,
-            bytes_per_second=self.rate.per_second(at) if running and self.rate and not self.remote.pending else None,
+            bytes_per_second=self._bytes_per_second(at) if running else None,
             started_at=NodeTime(self.started.wall),
             ended_at=NodeTime(self.ended.wall) if self.ended else None,
             last_progress_at=NodeTime(self.progressed.wall),
@@ -207,6 +207,10 @@ class PullState:
         self.progressed = shifted(self.progressed, seconds)
         self.ended = shifted(self.ended, seconds) if self.ended else None
         self.published = None
+
+    def _bytes_per_second(self, at: Monotonic) -> float | None:
+        """The rate of what is seen, which says nothing while layers may come unseen."""
+        return None if self.rate is None or self.remote.may_fetch_unseen else self.rate.per_second(at)
 
     def _state(self, layer: ManifestLayer, below_committed: bool) -> LayerState:
         cached = layer.blob.digest in self.cached

@@ -32,6 +32,11 @@ class RemoteLayers:
         """The layers that it is fetching."""
         return self.digests - self.committed
 
+    @property
+    def may_fetch_unseen(self) -> bool:
+        """Whether it fetches layers, or may already do so while containerd shows nothing."""
+        return bool(self.pending) or (not self.named and self.silent_since is not None)
+
     def name(self, snapshotter: str, loaded: frozenset[str]) -> None:
         """The pull's lease names its snapshotter."""
         self.named, self.active = True, snapshotter in loaded

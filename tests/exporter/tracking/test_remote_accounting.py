@@ -28,6 +28,8 @@ def test_a_pull_of_which_containerd_shows_nothing_is_that_of_the_remote_snapshot
     begin(node, "soci")
     exporter.look(0.1)
     assert exporter.states == ["waiting"] * 3
+    exporter.look(1)
+    assert exporter.pull.bytes_per_second is exporter.pull.eta_seconds is None, "those of the config alone"
     exporter.watch(30)
     shown = exporter.pull
     assert (shown.phase, exporter.states, shown.snapshotter) == (Phase.DOWNLOADING, ["remote"] * 3, "soci")
