@@ -123,10 +123,11 @@ stubs: ## The gRPC stubs from our .proto files
 	$(PYTHON) -m venv $(STUBS_VENV)
 	$(STUBS_VENV)/bin/pip install --quiet --no-deps --require-hashes -r requirements/stubs.txt
 	$(STUBS_VENV)/bin/python -m grpc_tools.protoc -Iexporter --python_out=exporter --pyi_out=exporter \
-		--grpc_python_out=exporter $(API)/*.proto
+		--grpc_python_out=$(STUBS_VENV) $(API)/*.proto
+	mv $(STUBS_VENV)/$(API:exporter/%=%)/*_pb2_grpc.py tests/rig/containerd_stubs/
 	cd tests && ../$(STUBS_VENV)/bin/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. \
 		--grpc_python_out=. rig/cri/runtime.proto
-	rm -f $(API)/descriptor_pb2_grpc.py $(API)/payloads_pb2_grpc.py
+	rm -f tests/rig/containerd_stubs/descriptor_pb2_grpc.py tests/rig/containerd_stubs/payloads_pb2_grpc.py
 
 # Hashes and no addresses: whichever index a machine uses, it must deliver these very files.
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --python-version 3.11 --generate-hashes --no-header --no-annotate

@@ -200,7 +200,7 @@ def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user_with_its_acco
 ) -> None:
     needs.containerd("2.1")
     image = built("aggregator", context, folder)
-    assert_small_and_only_what_it_needs(image, "grpc", "google")
+    assert_small_and_only_what_it_needs(image, "google")
     account = tmp_path / "account"
     account.mkdir()
     with FakeCluster() as cluster, pulled("aggregator", image, folder) as setup:

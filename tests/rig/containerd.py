@@ -10,18 +10,11 @@ from typing import Any, Self
 import grpc
 from google.protobuf.empty_pb2 import Empty
 
-from pulltrace_exporter.containerd.api import (
-    content_pb2,
-    content_pb2_grpc,
-    images_pb2,
-    images_pb2_grpc,
-    leases_pb2,
-    leases_pb2_grpc,
-    version_pb2_grpc,
-)
+from pulltrace_exporter.containerd.api import content_pb2, images_pb2, leases_pb2
 from rig import debian, mounts
 from rig.closing import Closing
 from rig.containerd_config import Folders, Settings, config, plain_http
+from rig.containerd_stubs import content_pb2_grpc, images_pb2_grpc, leases_pb2_grpc, version_pb2_grpc
 from rig.cri import runtime_pb2, runtime_pb2_grpc
 from rig.kube import build, parts
 from rig.node import PullFailed

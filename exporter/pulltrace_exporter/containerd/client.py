@@ -1,33 +1,25 @@
 """Calls to containerd as plain functions: stubs in, values out, every failure a `ContainerdError`."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Final, Self, TypeVar
 
-import grpc
 from google.protobuf.empty_pb2 import Empty
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc.experimental import ChannelOptions
 
 from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.api import (
     content_pb2,
-    content_pb2_grpc,
     events_pb2,
-    events_pb2_grpc,
     images_pb2,
-    images_pb2_grpc,
     introspection_pb2,
-    introspection_pb2_grpc,
     leases_pb2,
-    leases_pb2_grpc,
     namespaces_pb2,
-    namespaces_pb2_grpc,
     snapshots_pb2,
-    snapshots_pb2_grpc,
-    version_pb2_grpc,
+    version_pb2,
 )
+from pulltrace_exporter.containerd.grpc_client.channel import CallFailed, Channel, Message, Metadata, Method
 from pulltrace_exporter.containerd.quirks import (
     CHILD_LABEL,
     EXTRACT_PREFIX,
@@ -43,25 +35,26 @@ from pulltrace_exporter.errors import ContainerdError
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Snapshots, SnapshotStat
 
 CALL_TIMEOUT_SECONDS = 5.0
-MAX_CALLS = 100
-"""Under way at once: containerd works at all of them."""
 
-_OPTIONS = (
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
-    ("grpc.max_reconnect_backoff_ms", 2_000),
-    ("grpc.enable_http_proxy", 0),
-    ("grpc.use_local_subchannel_pool", 1),
-    # Older containerds refuse the socket path, which would otherwise be the authority.
-    ("grpc.default_authority", "localhost"),
-    # A ping after each answer would measure a bandwidth that a unix socket does not lack.
-    ("grpc.http2.bdp_probe", 0),
-    # Else a stream that nothing comes from wakes two threads, one of them in Python ten times a second.
-    (ChannelOptions.SingleThreadedUnaryStream, 1),
+_SERVICES: Final = "containerd.services"
+VERSION: Final = Method(f"{_SERVICES}.version.v1.Version/Version", version_pb2.VersionResponse)
+LIST_LEASES: Final = Method(f"{_SERVICES}.leases.v1.Leases/List", leases_pb2.ListResponse)
+LIST_RESOURCES: Final = Method(f"{_SERVICES}.leases.v1.Leases/ListResources", leases_pb2.ListResourcesResponse)
+LIST_STATUSES: Final = Method(f"{_SERVICES}.content.v1.Content/ListStatuses", content_pb2.ListStatusesResponse)
+INFO: Final = Method(f"{_SERVICES}.content.v1.Content/Info", content_pb2.InfoResponse)
+READ: Final = Method(f"{_SERVICES}.content.v1.Content/Read", content_pb2.ReadContentResponse)
+STAT_SNAPSHOT: Final = Method(f"{_SERVICES}.snapshots.v1.Snapshots/Stat", snapshots_pb2.StatSnapshotResponse)
+LIST_IMAGES: Final = Method(f"{_SERVICES}.images.v1.Images/List", images_pb2.ListImagesResponse)
+LIST_NAMESPACES: Final = Method(f"{_SERVICES}.namespaces.v1.Namespaces/List", namespaces_pb2.ListNamespacesResponse)
+LIST_PLUGINS: Final = Method(f"{_SERVICES}.introspection.v1.Introspection/Plugins", introspection_pb2.PluginsResponse)
+SUBSCRIBE: Final = Method(f"{_SERVICES}.events.v1.Events/Subscribe", events_pb2.Envelope)
+METHODS: Final[tuple[Method[Any], ...]] = (
+    *(VERSION, LIST_LEASES, LIST_RESOURCES, LIST_STATUSES, INFO, READ),
+    *(STAT_SNAPSHOT, LIST_IMAGES, LIST_NAMESPACES, LIST_PLUGINS, SUBSCRIBE),
 )
+"""All that are ever called, and none of them writes."""
 
-T = TypeVar("T")
+Answer = TypeVar("Answer", bound=Message)
 
 
 class Resources:
@@ -82,17 +75,10 @@ class Client:
     """
 
     def __init__(self, socket: Path, namespace: str) -> None:
-        self._channel = grpc.insecure_channel(f"unix:{socket}", options=_OPTIONS)
-        self._metadata = (("containerd-namespace", namespace),)
+        self._socket = socket
+        self._channel = Channel(socket)
+        self._metadata = _metadata(namespace)
         self._namespace = namespace
-        self._leases = leases_pb2_grpc.LeasesStub(self._channel)
-        self._content = content_pb2_grpc.ContentStub(self._channel)
-        self._snapshots = snapshots_pb2_grpc.SnapshotsStub(self._channel)
-        self._images = images_pb2_grpc.ImagesStub(self._channel)
-        self._events = events_pb2_grpc.EventsStub(self._channel)
-        self._namespaces = namespaces_pb2_grpc.NamespacesStub(self._channel)
-        self._introspection = introspection_pb2_grpc.IntrospectionStub(self._channel)
-        self._version = version_pb2_grpc.VersionStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -103,37 +89,40 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the connection, and with it the calls under way."""
+        """End the connection. Not while another thread makes a call."""
         self._channel.close()
+
+    def cancel(self) -> None:
+        """Let the call that another thread makes fail at once, and every later one."""
+        self._channel.interrupt()
 
     def version(self) -> str:
         """The version as containerd says it; empty when it does not."""
-        answer = self._find("Version/Version", self._version.Version, Empty(), absent=("UNIMPLEMENTED",))
+        answer = self._find(VERSION, Empty(), absent=("UNIMPLEMENTED",))
         return "" if answer is None else str(answer.version)
 
     def remote_snapshotters(self) -> frozenset[str]:
         """The snapshotters that are loaded and may bring layers themselves; none when containerd does not tell."""
         request = introspection_pb2.PluginsRequest(filters=[SNAPSHOTTER_PLUGINS])
-        name = "Introspection/Plugins"
-        answer = self._find(name, self._introspection.Plugins, request, absent=("UNIMPLEMENTED",))
+        answer = self._find(LIST_PLUGINS, request, absent=("UNIMPLEMENTED",))
         loaded = () if answer is None else answer.plugins
         return frozenset(plugin.id for plugin in loaded) - LOCAL_SNAPSHOTTERS
 
     def leases(self) -> dict[str, NodeTime]:
         """The leases that may be pulls: their start (Unix time) by their id."""
         request = leases_pb2.ListRequest(filters=[PULL_LEASE_FILTER])
-        answer = self._call("Leases/List", self._leases.List, request)
+        answer = self._call(LIST_LEASES, request)
         return {lease.id: seconds(lease.created_at) for lease in answer.leases}
 
     def resources(self, lease: str) -> Resources | None:
         """What belongs to a lease; None when it is gone."""
         request = leases_pb2.ListResourcesRequest(id=lease)
-        answer = self._find("Leases/ListResources", self._leases.ListResources, request)
+        answer = self._find(LIST_RESOURCES, request)
         return None if answer is None else _sort_resources(answer.resources)
 
     def ingests(self) -> dict[str, Ingest]:
         """All blobs being written, by digest. Opens files: ask only while there is a pull."""
-        answer = self._call("Content/ListStatuses", self._content.ListStatuses, content_pb2.ListStatusesRequest())
+        answer = self._call(LIST_STATUSES, content_pb2.ListStatusesRequest())
         ingests = {}
         for status in answer.statuses:
             digest = digest_of_ref(status.ref)
@@ -143,7 +132,7 @@ class Client:
 
     def content(self, digest: str) -> BlobInfo | None:
         """A blob of the store; None when it is not there."""
-        answer = self._find("Content/Info", self._content.Info, content_pb2.InfoRequest(digest=digest))
+        answer = self._find(INFO, content_pb2.InfoRequest(digest=digest))
         return None if answer is None else _content(digest, answer.info)
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
@@ -151,20 +140,18 @@ class Client:
 
         They are asked for together, which costs both sides a third of what one after another does.
         """
-        metadata = (("containerd-namespace", namespace),) if namespace else self._metadata
-        found: dict[str, BlobInfo | None] = {}
-        for start in range(0, len(digests), MAX_CALLS):
-            requests = [content_pb2.InfoRequest(digest=digest) for digest in digests[start : start + MAX_CALLS]]
-            calls = [self._call("Content/Info", self._content.Info.future, request, metadata) for request in requests]
-            for request, call in zip(requests, calls, strict=True):
-                answer = self._find("Content/Info", _answer_to(call), request)
-                found[request.digest] = None if answer is None else _content(request.digest, answer.info)
-        return found
+        metadata = _metadata(namespace) if namespace else self._metadata
+        requests = [content_pb2.InfoRequest(digest=digest) for digest in digests]
+        try:
+            answers = self._channel.calls(INFO, requests, metadata, CALL_TIMEOUT_SECONDS)
+        except CallFailed as failed:
+            raise _translate(INFO, failed) from failed
+        return {digest: _info(digest, answer) for digest, answer in zip(digests, answers, strict=True)}
 
     def other_namespaces(self) -> list[str]:
         """The namespaces of this containerd but for the one that is read; none when it does not tell."""
         request = namespaces_pb2.ListNamespacesRequest()
-        answer = self._find("Namespaces/List", self._namespaces.List, request, absent=("UNIMPLEMENTED",))
+        answer = self._find(LIST_NAMESPACES, request, absent=("UNIMPLEMENTED",))
         names = [] if answer is None else [namespace.name for namespace in answer.namespaces]
         return [name for name in names if name != self._namespace]
 
@@ -172,13 +159,12 @@ class Client:
         """The first `limit` bytes of a blob; None when it is not there."""
         request = content_pb2.ReadContentRequest(digest=digest, size=limit)
         try:
-            stream = self._content.Read(request, timeout=CALL_TIMEOUT_SECONDS, metadata=self._metadata)
-            return b"".join(part.data for part in stream)
-        except grpc.RpcError as error:
-            failed = _translate("Content/Read", error)
+            parts = self._channel.stream(READ, request, self._metadata, CALL_TIMEOUT_SECONDS)
+            return b"".join(part.data for part in parts)
+        except CallFailed as failed:
             if failed.code == "NOT_FOUND":
                 return None
-            raise failed from error
+            raise _translate(READ, failed) from failed
 
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
         """Whether the snapshot of a chain ID is committed in a snapshotter, and since when.
@@ -188,7 +174,7 @@ class Client:
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=snapshotter, key=chain_id)
         local = snapshotter in LOCAL_SNAPSHOTTERS
         absent = ("NOT_FOUND", "INVALID_ARGUMENT", "UNIMPLEMENTED", *(() if local else ("UNAVAILABLE",)))
-        answer = self._find("Snapshots/Stat", self._snapshots.Stat, request, absent)
+        answer = self._find(STAT_SNAPSHOT, request, absent)
         if answer is None or answer.info.kind != snapshots_pb2.COMMITTED:
             return SnapshotStat(snapshotter, None, local)
         lazy = not local and not LAZY_LABELS.isdisjoint(answer.info.labels)
@@ -210,39 +196,51 @@ class Client:
 
     def _images_where(self, *conditions: str) -> tuple[ImageRecord, ...]:
         request = images_pb2.ListImagesRequest(filters=conditions)
-        answer = self._call("Images/List", self._images.List, request)
+        answer = self._call(LIST_IMAGES, request)
         return tuple(ImageRecord(image.name, seconds(image.updated_at), image.target.digest) for image in answer.images)
 
-    def subscribe(self, filters: Iterable[str]) -> Any:
-        """A stream of the envelopes of events of this namespace that pass one of the filters.
-
-        Iterating it raises `grpc.RpcError` when it breaks.
-        """
+    def subscribe(self, filters: Iterable[str]) -> "Subscription":
+        """The events of this namespace that pass one of the filters, on a connection of their own."""
         request = events_pb2.SubscribeRequest(filters=[f'namespace=="{self._namespace}",{each}' for each in filters])
-        try:
-            return self._events.Subscribe(request, metadata=self._metadata)
-        except ValueError as error:  # as in `_call`
-            raise ContainerdError("Events/Subscribe", "CANCELLED", error) from error
+        return Subscription(Channel(self._socket), request, self._metadata)
 
-    def _call(
-        self, name: str, method: Callable[..., T], request: object, metadata: tuple[tuple[str, str], ...] = ()
-    ) -> T:
+    def _call(self, method: Method[Answer], request: Message) -> Answer:
         try:
-            return method(request, timeout=CALL_TIMEOUT_SECONDS, metadata=metadata or self._metadata)
-        except grpc.RpcError as error:
-            raise _translate(name, error) from error
-        except ValueError as error:  # what grpc makes of a call on a channel that was closed meanwhile
-            raise ContainerdError(name, "CANCELLED", error) from error
+            return self._channel.call(method, request, self._metadata, CALL_TIMEOUT_SECONDS)
+        except CallFailed as failed:
+            raise _translate(method, failed) from failed
 
     def _find(
-        self, name: str, method: Callable[..., T], request: object, absent: tuple[str, ...] = ("NOT_FOUND",)
-    ) -> T | None:
+        self, method: Method[Answer], request: Message, absent: tuple[str, ...] = ("NOT_FOUND",)
+    ) -> Answer | None:
         try:
-            return self._call(name, method, request)
+            return self._call(method, request)
         except ContainerdError as error:
             if error.code in absent:
                 return None
             raise
+
+
+class Subscription:
+    """A stream of events that one thread iterates and another one cancels."""
+
+    def __init__(self, channel: Channel, request: events_pb2.SubscribeRequest, metadata: Metadata) -> None:
+        self._channel = channel
+        self._request = request
+        self._metadata = metadata
+
+    def __iter__(self) -> Iterator[events_pb2.Envelope]:
+        """Raises ContainerdError when the stream breaks or is cancelled."""
+        try:
+            yield from self._channel.stream(SUBSCRIBE, self._request, self._metadata, None)
+        except CallFailed as failed:
+            raise _translate(SUBSCRIBE, failed) from failed
+        finally:
+            self._channel.close()
+
+    def cancel(self) -> None:
+        """End it; whoever iterates it is told at once."""
+        self._channel.interrupt()
 
 
 def digest_of_ref(ref: str) -> str:
@@ -256,9 +254,16 @@ def seconds(timestamp: Timestamp) -> NodeTime:
     return NodeTime(timestamp.seconds + timestamp.nanos / 1e9)
 
 
-def _answer_to(call: "grpc.Future[Any]") -> Callable[..., Any]:
-    """What to call for the answer to a call that was begun already."""
-    return lambda _request, **_options: call.result()
+def _metadata(namespace: str) -> Metadata:
+    return (("containerd-namespace", namespace),)
+
+
+def _info(digest: str, answer: content_pb2.InfoResponse | CallFailed) -> BlobInfo | None:
+    if isinstance(answer, CallFailed):
+        if answer.code == "NOT_FOUND":
+            return None
+        raise _translate(INFO, answer) from answer
+    return _content(digest, answer.info)
 
 
 def _content(digest: str, info: content_pb2.Info) -> BlobInfo:
@@ -303,6 +308,5 @@ def _sources(labels: Any) -> Iterable[tuple[str, str]]:
             yield from ((host, repository) for repository in labels[name].split(",") if repository)
 
 
-def _translate(call: str, error: grpc.RpcError) -> ContainerdError:
-    failed = cast(grpc.Call, error)  # what a stub raises is both
-    return ContainerdError(call, failed.code().name, failed.details() or "")
+def _translate(method: Method[Answer], failed: CallFailed) -> ContainerdError:
+    return ContainerdError(method.name.rpartition(".")[2], failed.code, failed.details)

@@ -4,15 +4,14 @@ import logging
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
-from typing import cast
 
-import grpc
 from google.protobuf.message import DecodeError
 
 from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
 from pulltrace_exporter.containerd.client import Client, seconds
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
 from pulltrace_exporter.containerd.quirks import MANAGED_LABEL
+from pulltrace_exporter.errors import ContainerdError
 
 log = logging.getLogger(__name__)
 
@@ -112,8 +111,8 @@ class _Listener:
         try:
             for envelope in self._stream:
                 self._hear(envelope)
-        except grpc.RpcError as error:
-            log.debug("containerd's event stream ended: %s", cast(grpc.Call, error).code())
+        except ContainerdError as error:
+            log.debug("containerd's event stream ended: %s", error.code)
             if not self._closing:
                 self._hear(None)  # the look that follows finds out why
 

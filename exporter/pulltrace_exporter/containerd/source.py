@@ -90,7 +90,7 @@ class ContainerdSource:
         self._cancelled = True
         client = self._client
         if client is not None:
-            client.close()
+            client.cancel()
 
     def close(self) -> None:
         """End the connection."""
