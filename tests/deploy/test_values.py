@@ -224,6 +224,13 @@ def test_notes_follow_the_values() -> None:
 
 
 @pytest.mark.unit
+def test_notes_name_the_client_where_it_gets_through_the_proxy() -> None:
+    assert "kubectl pulltrace" in notes(TLS)
+    assert "rbac.viewer.create=true" in notes({})
+    assert "rbac.viewer" not in notes({"rbac": {"viewer": {"create": True}}})
+    assert "kubectl pulltrace" not in notes(CLIENTS)
+
+
 def test_notes_do_not_tell_to_turn_on_what_is_on() -> None:
     text = notes({"scrapeAnnotations": True})
     assert "annotations prometheus.io/… of pods finds both programs" in text
