@@ -79,12 +79,15 @@ EVENTS: Final = (
     Form("ErrImageNeverPull", Kind.FAILED, "Container image {image} is not present with pull policy of Never", _NEVER),
     Form("InspectFailed", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
     Form("InspectFailed", Kind.FAILED, "Failed to apply default image tag {image}: {any}", _NAME),
-    # What the runtime says of its pause image: containerd, Docker, CRI-O.
+    # What the runtime says of its pause image: containerd up to 2.2 and from 2.3 on, Docker, CRI-O.
     Form(
         SANDBOX_FAILED,
         Kind.FAILED,
         "Failed to create pod sandbox: {any}failed to get sandbox image {image}: {error}",
         _OTHER,
+    ),
+    Form(
+        SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any}failed to pull image {image}: {error}", _OTHER
     ),
     Form(
         SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any}failed pulling image {image}: {error}", _OTHER

@@ -78,6 +78,11 @@ def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
         sandbox + pause + cause,
         ImageMessage(Kind.FAILED, PAUSE, FailureReason.UNAUTHORIZED),
     )
+    current = (
+        f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed to pull image "{PAUSE}": failed to '
+    )
+    denied = f'pull and unpack image "{PAUSE}": failed to resolve image: pull access denied, repository does not exist'
+    yield "FailedCreatePodSandBox", current + denied, ImageMessage(Kind.FAILED, PAUSE, FailureReason.UNAUTHORIZED)
     docker = f'Failed to create pod sandbox: rpc error: code = Unknown desc = failed pulling image "{PAUSE}": '
     daemon = "Error response from daemon: Head https://a/v2/pause/manifests/3.9: dial tcp 10.0.0.1:443: i/o timeout"
     yield "FailedCreatePodSandBox", docker + daemon, ImageMessage(Kind.FAILED, PAUSE, FailureReason.TIMEOUT)
