@@ -23,7 +23,7 @@ class ConfigFile:
     """One reading of a file. `files` are all that were read, the file itself first."""
 
     def __init__(self, path: Path) -> None:
-        """Raises ConfigError when the file cannot be read or is no YAML."""
+        """Raises ConfigError when the file cannot be read or is not YAML."""
         self._path = path
         self._problems: dict[str, None] = {}
         self.files = [path]
@@ -90,7 +90,7 @@ class Section:
         self._file.problem(f"{self.prefix}{key}: {text}")
 
     def section(self, key: str, known: Iterable[str] | None) -> "Section | None":
-        """A mapping in this one, with any keys if none are known; None where it is absent or is no mapping."""
+        """A mapping in this one, with any keys if none are known; None where it is absent or is not a mapping."""
         if key not in self.values:
             return None
         values = self._file.mapping(self.values[key], self.prefix + key)
@@ -102,7 +102,7 @@ class Section:
         if isinstance(value, str) and value in known:
             return known[value]
         if value is not None:
-            self.problem(key, f"{value!r} is none of {', '.join(known)}")
+            self.problem(key, f"{value!r} is not one of {', '.join(known)}")
         return default
 
     def path(self, key: str) -> Path | None:
@@ -145,5 +145,5 @@ def _without_excerpt(error: Exception) -> str:
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
         return one_line(error)
     mark = error.problem_mark
-    problem = _QUOTED.sub("'…'", error.problem or "is no YAML")
+    problem = _QUOTED.sub("'…'", error.problem or "is not YAML")
     return f"{problem}, line {mark.line + 1}, column {mark.column + 1}"

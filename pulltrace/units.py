@@ -35,7 +35,7 @@ def parse_duration(text: str) -> float:
         return 0.0
     found = _DURATION.fullmatch(text)
     if not text or found is None:
-        raise ValueError(f"{shortened(text, _SHOWN)!r} is no duration: write it like 500ms, 30s or 1m30s")
+        raise ValueError(f"{shortened(text, _SHOWN)!r} is not a duration: write it like 500ms, 30s or 1m30s")
     total = sum(
         _integer(number, text, "duration") * size
         for number, size in zip(found.groups(default="0"), _MILLISECONDS.values(), strict=True)
@@ -62,7 +62,7 @@ def parse_size(text: str) -> int:
     """Bytes that `text` means: `4096`, `64KiB`, `10MiB`, `2GiB`. Raises ValueError."""
     found = _SIZE.fullmatch(text)
     if found is None:
-        raise ValueError(f"{shortened(text, _SHOWN)!r} is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB")
+        raise ValueError(f"{shortened(text, _SHOWN)!r} is not a size: write bytes like 4096, or 64KiB, 10MiB, 2GiB")
     total = _integer(found[1], text, "size") * _BYTES[found[2]]
     if total > _LARGEST:
         raise ValueError(f"size {shortened(text, _SHOWN)!r} is too large")

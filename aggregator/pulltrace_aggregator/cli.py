@@ -141,4 +141,4 @@ def _log_start(settings: AggregatorConfig, port: int, kubernetes: str) -> None:
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=port, kubernetes=kubernetes))
     if settings.exporter_service is None and not settings.exporter_targets:
         flags = f"{AggregatorConfig.exporter_service.option} or {AggregatorConfig.exporter_targets.option}"
-        log.warning("no exporters are known, so that no progress can be shown", extra=logs.fields(missing=flags))
+        log.warning("no exporters are known, so no progress can be shown", extra=logs.fields(missing=flags))

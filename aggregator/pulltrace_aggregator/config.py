@@ -41,7 +41,7 @@ def _namespaces(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(part.strip() for part in text.split(","))) if text.strip() else ()
     for name in names:
         if not _LABEL.fullmatch(name):
-            raise ValueError(f"{text!r}: {name!r} is no name of a namespace")
+            raise ValueError(f"{text!r}: {name!r} is not a namespace name")
     return names
 
 
@@ -50,13 +50,13 @@ def _service(text: str) -> ServiceName | None:
         return None
     parts = text.split("/")
     if len(parts) != 2 or not all(_LABEL.fullmatch(part) for part in parts):
-        raise ValueError(f"{text!r} is no Service: write it like namespace/name")
+        raise ValueError(f"{text!r} is not a Service: write it like namespace/name")
     return ServiceName(*parts)
 
 
 def _context(text: str) -> str:
     if not text.isprintable():
-        raise ValueError(f"{text!r} is no name of a context")
+        raise ValueError(f"{text!r} is not a context name")
     return text
 
 

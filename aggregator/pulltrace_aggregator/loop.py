@@ -252,7 +252,7 @@ class Loop:
         if new:
             self._forbidden.add(kind)
         level = logging.WARNING if new else logging.DEBUG
-        log.log(level, "cannot read an object of Kubernetes", extra=fields(**{kind: name}, error=error))
+        log.log(level, "cannot read an object from the Kubernetes API", extra=fields(**{kind: name}, error=error))
 
 
 def _reason(health: Health) -> str:

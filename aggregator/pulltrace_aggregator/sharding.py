@@ -26,10 +26,10 @@ class Shard:
         """
         found = _SHARD.fullmatch(text)
         if found is None:
-            raise ValueError(f"{text!r} is no shard: write it like 0/3, 1/3, 2/3")
+            raise ValueError(f"{text!r} is not a shard: write it like 0/3, 1/3, 2/3")
         index, count = int(found[1]), int(found[2])
         if count == 0:
-            raise ValueError(f"{text!r}: there is at least one shard")
+            raise ValueError(f"{text!r}: there must be at least one shard")
         if index >= count:
             raise ValueError(f"{text!r}: of {count} shards the first is 0 and the last {count - 1}")
         return cls(index, count)

@@ -63,7 +63,7 @@ def _blind(settings: Settings) -> Alert:
         ("exporters", f"{unreachable} / {known} > {settings.number('blind_share')}"),
         # That none is left is another alert.
         ("down", f"min by (cluster) ({AGGREGATORS}) == 0 and on (cluster) max by (cluster) ({AGGREGATORS}) == 1"),
-        # A shard that was never started is no target.
+        # A shard that was never started is not a target.
         ("shards", f"{known} / count by (cluster) ({TIME}) < {settings.number('covered_share')}"),
     )
     return Alert(

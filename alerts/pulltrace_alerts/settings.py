@@ -18,7 +18,7 @@ class UnknownSetting(Exception):
 class Thresholds:
     """The settings that are values of the chart, too: durations are whole seconds, counts and shares are floats.
 
-    How long a pull may stand still is none of them: the aggregator's flags `stale.*` decide it for alerts, too.
+    How long a pull may stand still is not one of them: the aggregator's flags `stale.*` decide it for alerts, too.
     """
 
     many_pods: float = 10.0

@@ -31,7 +31,7 @@ def values(text: str) -> list[Value]:
     """All values in order; raises UndescribedValue. A mapping with a comment is one value, whatever is in it."""
     document = yaml.compose(text, yaml.SafeLoader)
     if not isinstance(document, yaml.MappingNode):
-        raise UndescribedValue("values.yaml is no mapping")
+        raise UndescribedValue("values.yaml is not a mapping")
     return list(_walk(document, text.splitlines(), ()))
 
 

@@ -48,7 +48,7 @@ def _namespace(text: str) -> str:
 
 def _node_name(text: str) -> str:
     if len(text) > _LONGEST_NODE_NAME or not text.isprintable() or " " in text:
-        raise ValueError(f"{text!r} is no name of a node")
+        raise ValueError(f"{text!r} is not a node name")
     return text
 
 

@@ -33,7 +33,7 @@ def at_least(least: int) -> Callable[[str], int]:
 
     def parse(text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,18}", text):
-            raise ValueError(f"{text!r} is no whole number from {least} on")
+            raise ValueError(f"{text!r} is not a whole number of {least} or more")
         if int(text) < least:
             raise ValueError(f"{text!r} must be at least {least}")
         return int(text)
@@ -48,7 +48,7 @@ def one_of(choices: type[E]) -> Callable[[str], E]:
         try:
             return choices(text)
         except ValueError:
-            raise ValueError(f"{text!r} is none of {', '.join(choices)}") from None
+            raise ValueError(f"{text!r} is not one of {', '.join(choices)}") from None
 
     return parse
 
@@ -62,14 +62,14 @@ def absolute_path(text: str) -> Path:
     """A path from the root."""
     path = _path(text)
     if not path.is_absolute():
-        raise ValueError(f"{text!r} is no absolute path")
+        raise ValueError(f"{text!r} is not an absolute path")
     return path
 
 
 def telemetry_path(text: str) -> str:
     """The path of a URL that no other page has."""
     if not _URL_PATH.fullmatch(text):
-        raise ValueError(f"{text!r} is no path of a URL: it begins with / and has no query")
+        raise ValueError(f"{text!r} is not a URL path: it must begin with / and have no query")
     if text in (LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH):
         raise ValueError(f"{text!r} is served already")
     return text
@@ -77,7 +77,7 @@ def telemetry_path(text: str) -> str:
 
 def _path(text: str) -> Path:
     if "\0" in text:
-        raise ValueError(f"{text!r} is no path")
+        raise ValueError(f"{text!r} is not a path")
     return Path(text)
 
 

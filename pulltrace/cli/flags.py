@@ -178,7 +178,7 @@ class FlagTable:
         flag, switched = self._forms[form]
         if flag.switch:
             if equals:
-                raise _UsageError(f"{form}: takes no value, there are {flag.option} and --no-{flag.name}")
+                raise _UsageError(f"{form}: takes no value, use {flag.option} or --no-{flag.name}")
             return flag, Given(form, switched)
         if not equals:
             text = _next_value(form, rest)

@@ -74,7 +74,7 @@ def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variabl
     """Set up the log, and warn of variables that look like those of a flag."""
     logs.configure(level, log_format)
     for name in unknown_variables:
-        log.warning("environment variable belongs to no flag", extra=logs.fields(variable=name))
+        log.warning("environment variable matches no flag", extra=logs.fields(variable=name))
 
 
 def _stop_on_signals() -> Stop:

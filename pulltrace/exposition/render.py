@@ -101,7 +101,7 @@ class Faults:
             known = kind in self._logged
             self._logged.add(kind)
         if not known:
-            logger.error("a metric family is left out", extra=fields(family=family), exc_info=error)
+            logger.error("a metric family failed and is left out", extra=fields(family=family), exc_info=error)
 
     def counts(self) -> Mapping[str, int]:
         """Failures so far by family; those that never failed are not in it."""

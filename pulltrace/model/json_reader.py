@@ -23,7 +23,7 @@ class JsonFault(PulltraceError):
 
 
 class WrongValue(Exception):
-    """What is wrong with a value, without its path: `is no text`."""
+    """What is wrong with a value, without its path: `is not text`."""
 
 
 class JsonObject:
@@ -31,7 +31,7 @@ class JsonObject:
 
     def __init__(self, value: object, path: str = "") -> None:
         if not isinstance(value, dict):
-            raise JsonFault(path or "$", "is no object")
+            raise JsonFault(path or "$", "is not an object")
         self._members: dict[str, object] = value
         self._path = path
 
@@ -41,7 +41,7 @@ class JsonObject:
         try:
             return cls(json.loads(body, parse_constant=_refuse))
         except (ValueError, RecursionError) as error:
-            raise JsonFault("$", f"is no JSON: {error}") from error
+            raise JsonFault("$", f"is not JSON: {error}") from error
 
     def need(self, key: str, kind: Kind[_T]) -> _T:
         """The member, which must be there; raises JsonFault."""
@@ -73,7 +73,7 @@ class JsonObject:
 def text(value: object) -> str:
     """A text, made presentable."""
     if not isinstance(value, str):
-        raise WrongValue("is no text")
+        raise WrongValue("is not text")
     return presentable(value)
 
 
@@ -87,20 +87,20 @@ def flag(value: object) -> bool:
 def count(value: object) -> int:
     """A whole number of 0 or more, below 2^63."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _LARGEST:
-        raise WrongValue("is no whole number of 0 or more")
+        raise WrongValue("is not a whole number of 0 or more")
     return value
 
 
 def number(value: object) -> float:
     """A finite number of 0 or more: an age, a rate or a Unix time."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _LARGEST:
-        raise WrongValue("is no number of 0 or more")
+        raise WrongValue("is not a number of 0 or more")
     return float(value)
 
 
 def _array(value: object) -> list[object]:
     if not isinstance(value, list):
-        raise WrongValue("is no array")
+        raise WrongValue("is not an array")
     return value
 
 
@@ -112,4 +112,4 @@ def _converted(value: object, kind: Kind[_T], path: str) -> _T:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no number")
+    raise ValueError(f"{constant} is not a number")

@@ -30,7 +30,7 @@ _DIGEST_LENGTHS = {"sha256": 64, "sha384": 96, "sha512": 128}
 
 
 class InvalidReference(PulltraceError):
-    """A text that is no image reference. The message has the text, shortened, and what is wrong."""
+    """A text that is not an image reference. The message has the text, shortened, and what is wrong."""
 
     def __init__(self, text: str, problem: str) -> None:
         self.text = text
@@ -114,7 +114,7 @@ def _parts(text: str) -> tuple[str, str, str | None, str | None]:
     _check_registry(registry)
     _check_repository(repository)
     if colon and not _TAG.fullmatch(tag):
-        raise _GrammarError(f"{_quoted(tag)} is no tag")
+        raise _GrammarError(f"{_quoted(tag)} is not a tag")
     if at:
         _check_digest(digest)
     return registry, repository, tag if colon else None, digest if at else None
@@ -141,7 +141,7 @@ def _check_registry(registry: str) -> None:
     # A host with an underscore is a component of a path to the grammar. The name passes, and containerd asks what
     # stands before the first slash.
     if not _REGISTRY.fullmatch(registry) and not _COMPONENT.fullmatch(registry):
-        raise _GrammarError(f"{_quoted(registry)} is no registry host with optional port")
+        raise _GrammarError(f"{_quoted(registry)} is not a registry host with an optional port")
 
 
 def _check_repository(repository: str) -> None:
@@ -159,7 +159,7 @@ def _component_fault(component: str) -> str:
         return "a component of its repository is empty"
     if _COMPONENT.fullmatch(component.lower()):
         return f"{_quoted(component)} in its repository has upper-case letters"
-    return f"{_quoted(component)} is no component of a repository"
+    return f"{_quoted(component)} is not a component of a repository"
 
 
 def _check_digest(digest: str) -> None:
@@ -167,7 +167,7 @@ def _check_digest(digest: str) -> None:
     length = _DIGEST_LENGTHS.get(algorithm)
     if length is None:
         known = ", ".join(_DIGEST_LENGTHS)
-        raise _GrammarError(f"its digest's algorithm {_quoted(algorithm)} is none of {known}")
+        raise _GrammarError(f"its digest's algorithm {_quoted(algorithm)} is not one of {known}")
     if len(encoded) != length or not _HEX.fullmatch(encoded):
         raise _GrammarError(f"a {algorithm} digest has {length} lower-case hexadecimal digits")
 

@@ -207,19 +207,19 @@ def _phase(value: object) -> Phase:
     try:
         return Phase(text(value))
     except ValueError:
-        raise WrongValue("is no phase of a pull") from None
+        raise WrongValue("is not a pull phase") from None
 
 
 def _state(value: object) -> LayerState:
     try:
         return LayerState(text(value))
     except ValueError:
-        raise WrongValue("is no state of a layer") from None
+        raise WrongValue("is not a layer state") from None
 
 
 def _object(value: object) -> object:
     if not isinstance(value, dict):
-        raise WrongValue("is no object")
+        raise WrongValue("is not an object")
     return value
 
 

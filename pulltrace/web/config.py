@@ -99,7 +99,7 @@ def _users(section: Section) -> Mapping[str, bytes]:
     users = {}
     for name, hashed in section.values.items():
         if not name or ":" in name:
-            section.problem(name, "a user's name is not empty and has no colon")
+            section.problem(name, "a user name must not be empty or contain a colon")
         if not isinstance(hashed, str) or not _BCRYPT_HASH.fullmatch(hashed):
             section.problem(name, "not a bcrypt hash")
         elif bcrypt_cost(hashed.encode()) > _MAX_BCRYPT_COST:

@@ -72,7 +72,7 @@ def _render(handler: Handler, request: Request) -> Response:
     try:
         return _compressed(handler(request), request)
     except Exception:
-        logger.exception("a page could not be made", extra=fields(path=request.path))
+        logger.exception("a page could not be rendered", extra=fields(path=request.path))
         return text_response(500, "internal error; the log says more")
 
 

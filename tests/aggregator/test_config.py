@@ -114,39 +114,39 @@ def test_stale_reasons_can_be_turned_off() -> None:
     assert (given.stale_no_progress, given.stale_unpack, given.stale_slow_eta, given.pod_linger) == (0, 0, 0, 0)
 
 
-NO_DURATION = "is no duration: write it like 500ms, 30s or 1m30s"
-NO_TARGET = "is no target: write it like node-1=http://10.0.0.1:10301"
-TOO_MUCH = "the URL has no more than scheme, host and port"
+NO_DURATION = "is not a duration: write it like 500ms, 30s or 1m30s"
+NO_TARGET = "is not a target: write it like node-1=http://10.0.0.1:10301"
+TOO_MUCH = "the URL must have only a scheme, a host and a port"
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "problem"),
     [
-        ("kubeconfig", "a\0b", "'a\\x00b' is no path"),
-        ("kubernetes.context", "a\nb", "'a\\nb' is no name of a context"),
-        ("kubernetes.namespaces", "a,,b", "'a,,b': '' is no name of a namespace"),
-        ("kubernetes.namespaces", "Team", "'Team': 'Team' is no name of a namespace"),
-        ("kubernetes.namespaces", "a/b", "'a/b': 'a/b' is no name of a namespace"),
-        ("exporter.service", "exporter", "'exporter' is no Service: write it like namespace/name"),
-        ("exporter.service", "a/b/c", "'a/b/c' is no Service: write it like namespace/name"),
-        ("exporter.service", "a/", "'a/' is no Service: write it like namespace/name"),
+        ("kubeconfig", "a\0b", "'a\\x00b' is not a path"),
+        ("kubernetes.context", "a\nb", "'a\\nb' is not a context name"),
+        ("kubernetes.namespaces", "a,,b", "'a,,b': '' is not a namespace name"),
+        ("kubernetes.namespaces", "Team", "'Team': 'Team' is not a namespace name"),
+        ("kubernetes.namespaces", "a/b", "'a/b': 'a/b' is not a namespace name"),
+        ("exporter.service", "exporter", "'exporter' is not a Service: write it like namespace/name"),
+        ("exporter.service", "a/b/c", "'a/b/c' is not a Service: write it like namespace/name"),
+        ("exporter.service", "a/", "'a/' is not a Service: write it like namespace/name"),
         ("exporter.target", "", f"'' {NO_TARGET}"),
         ("exporter.target", "http://10.0.0.1:10301", f"'http://10.0.0.1:10301' {NO_TARGET}"),
-        ("exporter.target", "=http://a", "'=http://a': '' is no name of a node"),
-        ("exporter.target", "a b=http://a", "'a b=http://a': 'a b' is no name of a node"),
-        ("exporter.target", "n=a:10301", "'n=a:10301': the URL begins with neither http:// nor https://"),
-        ("exporter.target", "n=ftp://a", "'n=ftp://a': the URL begins with neither http:// nor https://"),
+        ("exporter.target", "=http://a", "'=http://a': '' is not a node name"),
+        ("exporter.target", "a b=http://a", "'a b=http://a': 'a b' is not a node name"),
+        ("exporter.target", "n=a:10301", "'n=a:10301': the URL must begin with http:// or https://"),
+        ("exporter.target", "n=ftp://a", "'n=ftp://a': the URL must begin with http:// or https://"),
         ("exporter.target", "n=http://", "'n=http://': the URL has no host"),
         ("exporter.target", "n=http://a b", "'n=http://a b': the URL has no host"),
-        ("exporter.target", "n=http://a:0", "'n=http://a:0': there is no port 0"),
+        ("exporter.target", "n=http://a:0", "'n=http://a:0': port 0 cannot be used"),
         ("exporter.target", "n=http://a/metrics", f"'n=http://a/metrics': {TOO_MUCH}"),
         ("exporter.target", "n=http://a?x=1", f"'n=http://a?x=1': {TOO_MUCH}"),
         ("exporter.target", "n=http://a/#x", f"'n=http://a/#x': {TOO_MUCH}"),
-        ("exporter.http-config.file", "a\0b", "'a\\x00b' is no path"),
+        ("exporter.http-config.file", "a\0b", "'a\\x00b' is not a path"),
         ("exporter.interval", "0s", "'0s' must be longer than 0s"),
         ("exporter.timeout", "0s", "'0s' must be longer than 0s"),
         ("exporter.max-requests-per-second", "0", "'0' must be at least 1"),
-        ("exporter.max-requests-per-second", "0.5", "'0.5' is no whole number from 1 on"),
+        ("exporter.max-requests-per-second", "0.5", "'0.5' is not a whole number of 1 or more"),
         ("stale.no-progress", "-1s", f"'-1s' {NO_DURATION}"),
         ("stale.unpack", "long", f"'long' {NO_DURATION}"),
         ("stale.slow-eta", "", f"'' {NO_DURATION}"),
@@ -167,7 +167,7 @@ def test_a_url_that_is_none(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read(f"--exporter.target=n={url}")
     (problem,) = caught.value.problems
-    assert problem.startswith(f"--exporter.target: 'n={url}': '{url}' is no URL: ")
+    assert problem.startswith(f"--exporter.target: 'n={url}': '{url}' is not a URL: ")
 
 
 def test_a_password_in_a_url_is_refused_and_not_repeated() -> None:
@@ -192,6 +192,6 @@ def test_all_wrong_values_are_named() -> None:
     assert str(caught.value).splitlines() == [
         "unknown flag --zzz",
         f"--exporter.target: 'x' {NO_TARGET}",
-        "--shard: '1' is no shard: write it like 0/3, 1/3, 2/3",
-        "PULLTRACE_LOG_LEVEL: 'loud' is none of debug, info, warn, error",
+        "--shard: '1' is not a shard: write it like 0/3, 1/3, 2/3",
+        "PULLTRACE_LOG_LEVEL: 'loud' is not one of debug, info, warn, error",
     ]

@@ -52,15 +52,15 @@ def test_the_name_of_a_pod_stands_for_its_number(name: str) -> None:
     ("text", "problem"),
     [
         ("pulltrace-aggregator-3/3", "'pulltrace-aggregator-3/3': of 3 shards the first is 0 and the last 2"),
-        ("pulltrace/3", "'pulltrace/3' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("pulltrace-aggregator-x/3", "'pulltrace-aggregator-x/3' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("", "'' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("1", "'1' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("-1/3", "'-1/3' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("1/3/5", "'1/3/5' is no shard: write it like 0/3, 1/3, 2/3"),
-        ("²/3", "'²/3' is no shard: write it like 0/3, 1/3, 2/3"),
+        ("pulltrace/3", "'pulltrace/3' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("pulltrace-aggregator-x/3", "'pulltrace-aggregator-x/3' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("", "'' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("1", "'1' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("-1/3", "'-1/3' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("1/3/5", "'1/3/5' is not a shard: write it like 0/3, 1/3, 2/3"),
+        ("²/3", "'²/3' is not a shard: write it like 0/3, 1/3, 2/3"),
         ("3/3", "'3/3': of 3 shards the first is 0 and the last 2"),
-        ("0/0", "'0/0': there is at least one shard"),
+        ("0/0", "'0/0': there must be at least one shard"),
     ],
 )
 def test_what_is_none(text: str, problem: str) -> None:

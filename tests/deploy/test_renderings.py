@@ -54,7 +54,7 @@ NAMES = {
 
 
 def wrong_names(value: object, path: str = "") -> Iterator[str]:
-    """Where a name, a label or a namespace is no text."""
+    """Where a name, a label or a namespace is not text."""
     if isinstance(value, dict):
         for key, each in value.items():
             in_labels = path.endswith(("matchLabels", "labels"))

@@ -109,7 +109,7 @@ def test_empty_turns_off() -> None:
     assert (given.intents_directory, given.containerd_address, given.web_config_file) == (None, None, None)
 
 
-NO_DURATION = "is no duration: write it like 500ms, 30s or 1m30s"
+NO_DURATION = "is not a duration: write it like 500ms, 30s or 1m30s"
 
 
 @pytest.mark.parametrize(
@@ -126,30 +126,30 @@ NO_DURATION = "is no duration: write it like 500ms, 30s or 1m30s"
             "unix://c.sock",
             "'unix://c.sock' is neither an absolute path nor a URL like unix:///path",
         ),
-        ("containerd.allow-directory", "run", "'run' is no absolute path"),
-        ("containerd.allow-directory", "", "'' is no absolute path"),
+        ("containerd.allow-directory", "run", "'run' is not an absolute path"),
+        ("containerd.allow-directory", "", "'' is not an absolute path"),
         ("containerd.namespace", "", "'' is no containerd namespace"),
         ("containerd.namespace", "k8s..io", "'k8s..io' is no containerd namespace"),
         ("containerd.namespace", "k8s.io\n", "'k8s.io\\n' is no containerd namespace"),
         ("containerd.namespace", "ä", "'ä' is no containerd namespace"),
         ("containerd.namespace", "n" * 77, f"'{'n' * 77}' is no containerd namespace"),
-        ("kubelet.intents-directory", "a\0b", "'a\\x00b' is no path"),
-        ("node.name", "two words", "'two words' is no name of a node"),
-        ("node.name", "a\nb", "'a\\nb' is no name of a node"),
-        ("node.name", "n" * 254, f"'{'n' * 254}' is no name of a node"),
+        ("kubelet.intents-directory", "a\0b", "'a\\x00b' is not a path"),
+        ("node.name", "two words", "'two words' is not a node name"),
+        ("node.name", "a\nb", "'a\\nb' is not a node name"),
+        ("node.name", "n" * 254, f"'{'n' * 254}' is not a node name"),
         ("poll.interval", "soon", f"'soon' {NO_DURATION}"),
         ("poll.interval", "0s", "'0s' must be longer than 0s"),
         ("poll.idle-interval", "0", "'0' must be longer than 0s"),
         ("poll.idle-interval", "", f"'' {NO_DURATION}"),
         ("pull.linger", "-1s", f"'-1s' {NO_DURATION}"),
         ("pull.abandoned", "0s", "'0s' must be longer than 0s"),
-        ("layer.min-size", "1MB", "'1MB' is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"),
+        ("layer.min-size", "1MB", "'1MB' is not a size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"),
         ("layer.min-age", "1", f"'1' {NO_DURATION}"),
         ("limit.pulls", "0", "'0' must be at least 1"),
-        ("limit.pulls", "many", "'many' is no whole number from 1 on"),
-        ("limit.layers", "-1", "'-1' is no whole number from 1 on"),
-        ("limit.layers", "1.5", "'1.5' is no whole number from 1 on"),
-        ("limit.label-values", DIGITS, f"'{DIGITS}' is no whole number from 1 on"),
+        ("limit.pulls", "many", "'many' is not a whole number of 1 or more"),
+        ("limit.layers", "-1", "'-1' is not a whole number of 1 or more"),
+        ("limit.layers", "1.5", "'1.5' is not a whole number of 1 or more"),
+        ("limit.label-values", DIGITS, f"'{DIGITS}' is not a whole number of 1 or more"),
     ],
 )
 def test_a_wrong_value_and_its_message(flag: str, value: str, problem: str) -> None:
@@ -165,7 +165,7 @@ def test_all_wrong_values_are_named() -> None:
         "unknown flag --what",
         "--poll.interval: '0s' must be longer than 0s",
         "PULLTRACE_COLLECTOR_LAYERS: '1' is neither true nor false",
-        "PULLTRACE_LOG_LEVEL: 'loud' is none of debug, info, warn, error",
+        "PULLTRACE_LOG_LEVEL: 'loud' is not one of debug, info, warn, error",
     ]
 
 

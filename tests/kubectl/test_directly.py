@@ -81,7 +81,7 @@ def test_an_aggregator_that_is_not_ready_is_told_with_its_reason(serve: Serve) -
 @pytest.mark.parametrize(
     ("answer", "status", "said"),
     [
-        ("<html>", 200, "the answer is no JSON"),
+        ("<html>", 200, "the answer is not JSON"),
         ("not here", 404, "answers 404: not here"),
         ("unauthorized", 401, "wants a password"),
         ("moved", 302, "answers 302"),

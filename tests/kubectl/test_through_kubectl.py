@@ -168,7 +168,7 @@ def test_a_password_does_not_pass_the_proxy(cluster: World) -> None:
     ("answer", "said"),
     [
         ({"schema": "pulltrace/v7"}, "schema 'pulltrace/v7', and this client reads 'pulltrace/v1'"),
-        ("<html>", "the answer is no JSON"),
+        ("<html>", "the answer is not JSON"),
     ],
 )
 def test_an_answer_of_another_version_is_refused(cluster: World, answer: object, said: str) -> None:

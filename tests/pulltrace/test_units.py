@@ -42,7 +42,7 @@ def test_durations(text: str, seconds: float) -> None:
 
 @pytest.mark.parametrize("text", ["", " 1s", "1s ", "1", "1.5s", "-1s", "s", "1s1m", "1s1s", "1S", "1us", "٣s", "1s\n"])
 def test_wrong_durations(text: str) -> None:
-    assert refusal(parse_duration, text) == f"{text!r} is no duration: write it like 500ms, 30s or 1m30s"
+    assert refusal(parse_duration, text) == f"{text!r} is not a duration: write it like 500ms, 30s or 1m30s"
 
 
 @pytest.mark.parametrize("text", ["293y", "9" * 19 + "s", "9" * 20 + "s"])
@@ -107,7 +107,7 @@ def test_sizes(text: str, size: int) -> None:
 
 @pytest.mark.parametrize("text", ["", "-1", "1.5MiB", "1MB", "1kib", "1 KiB", "KiB", "1B", "1TiB", "1\n", "1_000"])
 def test_wrong_sizes(text: str) -> None:
-    assert refusal(parse_size, text) == f"{text!r} is no size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"
+    assert refusal(parse_size, text) == f"{text!r} is not a size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"
 
 
 def test_sizes_beyond_63_bits() -> None:

@@ -2,7 +2,7 @@
 
 Every address of 127.0.0.0/8 is a node of its own, so that a thousand nodes have a thousand addresses and one port. The
 answers are those of real exporters, of a node with one pull that advances all the time, or stands still. What it
-costs should not be felt by what it serves, so there is no HTTP server in it, but just enough of one.
+costs should not be felt by what it serves, so there is not HTTP server in it, but just enough of one.
 """
 
 import argparse

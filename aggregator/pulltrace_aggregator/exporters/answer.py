@@ -57,14 +57,14 @@ def _unpacked(answer: Answer) -> bytes:
     if answer.coding in ("", "identity"):
         return answer.body
     if answer.coding not in ("gzip", "x-gzip"):
-        raise AskError(Result.INVALID, f"the answer is encoded as {answer.coding!r}, which was not asked for")
+        raise AskError(Result.INVALID, f"the answer is encoded as {answer.coding!r}, which was not requested")
     unpacking = zlib.decompressobj(_GZIP)
     try:
         body = unpacking.decompress(answer.body, LARGEST_BODY + 1)
     except zlib.error as error:
-        raise AskError(Result.INVALID, f"the answer is no gzip: {error}") from error
+        raise AskError(Result.INVALID, f"the answer is not gzip: {error}") from error
     if len(body) > LARGEST_BODY:
         raise AskError(Result.TOO_LARGE, f"the answer has more than {LARGEST_BODY} bytes when unpacked")
     if not unpacking.eof or unpacking.unused_data:
-        raise AskError(Result.INVALID, "the answer is not one whole gzip")
+        raise AskError(Result.INVALID, "the answer is not one complete gzip stream")
     return body

@@ -46,13 +46,13 @@ class ExporterClient:
                 answer = await connection.ask(_headers(target, session, etag), layers=layers)
         except TimeoutError:
             _close(connection)
-            raise AskError(Result.TIMEOUT, f"no whole answer within {self._timeout:g} s") from None
+            raise AskError(Result.TIMEOUT, f"no complete answer within {self._timeout:g} s") from None
         except BaseException:
             _close(connection)
             raise
         if answer.not_modified and not etag:
             connection.close()
-            raise AskError(Result.INVALID, "the exporter answers 304 to a question without a tag")
+            raise AskError(Result.INVALID, "the exporter answered 304 to a request without a tag")
         self._put_back(target, connection, session, keep=keep)
         return answer
 
@@ -108,7 +108,7 @@ class ExporterClient:
         except OSError as error:
             raise AskError(Result.CONNECTION, os.strerror(error.errno) if error.errno else error) from None
         except UnicodeError:
-            raise AskError(Result.DNS, f"{target.host!r} is no name of a host") from None
+            raise AskError(Result.DNS, f"{target.host!r} is not a host name") from None
         return connection
 
 

@@ -143,7 +143,7 @@ class Connection(asyncio.Protocol):
                 pass
         except h11.RemoteProtocolError as error:
             cut_off = AskError(Result.CONNECTION, "the answer was cut off")
-            exchange.fail(AskError(Result.INVALID, f"the answer is no HTTP: {error}") if data else cut_off)
+            exchange.fail(AskError(Result.INVALID, f"the answer is not HTTP: {error}") if data else cut_off)
             self.close()
         except AskError as error:
             exchange.fail(error)
@@ -156,7 +156,7 @@ class Connection(asyncio.Protocol):
     def _closed_early(self) -> str:
         # With TLS 1.3 a server refuses a client after the client's handshake, and not all say why.
         secure = self._transport.get_extra_info("ssl_object") is not None
-        hint = ", as one does that wants a client certificate" if secure else ""
+        hint = ": it may require a client certificate" if secure else ""
         return f"the exporter closed the connection before it answered{hint}"
 
     def _recycle(self) -> None:

@@ -32,14 +32,14 @@ class Target:
         """
         node, equals, url = text.partition("=")
         if not equals:
-            raise ValueError(f"{text!r} is no target: write it like node-1=http://10.0.0.1:10301")
+            raise ValueError(f"{text!r} is not a target: write it like node-1=http://10.0.0.1:10301")
         if not 0 < len(node) <= LONGEST_NODE_NAME or not node.isprintable() or " " in node:
-            raise ValueError(f"{text!r}: {node!r} is no name of a node")
+            raise ValueError(f"{text!r}: {node!r} is not a node name")
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError as error:
-            raise ValueError(f"{text!r}: {url!r} is no URL: {error}") from None
+            raise ValueError(f"{text!r}: {url!r} is not a URL: {error}") from None
         _check(text, parts)
         host = parts.hostname or ""
         return cls(node, parts.scheme, host, _DEFAULT_PORTS[parts.scheme] if port is None else port)
@@ -121,12 +121,12 @@ def _target(endpoint: Endpoint, scheme: str) -> Target:
 
 def _check(text: str, parts: SplitResult) -> None:
     if parts.scheme not in _DEFAULT_PORTS:
-        raise ValueError(f"{text!r}: the URL begins with neither http:// nor https://")
+        raise ValueError(f"{text!r}: the URL must begin with http:// or https://")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("a target's URL holds no password: --exporter.http-config.file is the place for it")
+        raise ValueError("a target's URL must not hold a password: put it into --exporter.http-config.file")
     if not parts.hostname or not _HOST.fullmatch(parts.hostname):
         raise ValueError(f"{text!r}: the URL has no host")
     if parts.port == 0:
-        raise ValueError(f"{text!r}: there is no port 0")
+        raise ValueError(f"{text!r}: port 0 cannot be used")
     if parts.path not in ("", "/") or parts.query or parts.fragment:
-        raise ValueError(f"{text!r}: the URL has no more than scheme, host and port")
+        raise ValueError(f"{text!r}: the URL must have only a scheme, a host and a port")

@@ -137,7 +137,7 @@ def _server_name(section: Section) -> str:
     name = section.values.get("server_name", "")
     if isinstance(name, str) and (not name or _SERVER_NAME.fullmatch(name)):
         return name
-    section.problem("server_name", f"{name!r} is no name of a server")
+    section.problem("server_name", f"{name!r} is not a server name")
     return ""
 
 
@@ -160,16 +160,16 @@ def _basic_auth(section: Section) -> str:
     if user is None or password is None:
         return ""
     if ":" in user or not user.isprintable():
-        section.problem("username", "a user's name has neither a colon nor control characters")
+        section.problem("username", "a user name must not contain a colon or control characters")
     return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
 
 
 def _authorization(section: Section) -> str:
     scheme = section.values.get("type", "Bearer")
     if not isinstance(scheme, str) or not _SCHEME.fullmatch(scheme):
-        section.problem("type", f"{scheme!r} is no authentication scheme")
+        section.problem("type", f"{scheme!r} is not an authentication scheme")
     elif scheme.lower() == "basic":
-        section.problem("type", "for Basic there is basic_auth")
+        section.problem("type", "use basic_auth for Basic")
     credentials = _secret(section, "credentials")
     if credentials is None:
         return ""
@@ -190,7 +190,7 @@ def _secret(section: Section, key: str) -> str | None:
         return _content(section, by_file)
     value = section.values[key]
     if not isinstance(value, str):
-        section.problem(key, "is no text, write it in quotes")
+        section.problem(key, "is not text, write it in quotes")
         return None
     return value
 
@@ -201,7 +201,7 @@ def _content(section: Section, key: str) -> str | None:
     try:
         return path.read_text("utf-8").strip() if path else None
     except (OSError, UnicodeDecodeError) as error:
-        section.problem(key, f"{path}: {getattr(error, 'strerror', None) or 'is no text'}")
+        section.problem(key, f"{path}: {getattr(error, 'strerror', None) or 'is not text'}")
         return None
 
 

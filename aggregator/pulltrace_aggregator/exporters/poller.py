@@ -206,14 +206,14 @@ class Poller:
         if seen.claims and self._claims.get(seen.node) != seen.claims:
             self._claims[seen.node] = seen.claims
             log.warning(
-                "exporter calls its node by another name; the name under which it was found counts",
+                "exporter reports another node name; the discovered name is used",
                 extra=fields(node=seen.node, url=seen.base_url, claims=seen.claims),
             )
 
     def _warn_of_rivals(self, found: Resolution) -> None:
         for node in found.rivals.keys() - self._rivals.keys():
             log.warning(
-                "node has more than one exporter, one of them is read",
+                "node has more than one exporter, only one is read",
                 extra=fields(node=node, url=found.targets[node].base_url, others=", ".join(found.rivals[node])),
             )
         self._rivals = found.rivals

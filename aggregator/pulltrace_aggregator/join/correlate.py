@@ -204,7 +204,7 @@ def _candidates(name: ImageName, pulls: Iterable[NodePull]) -> list[NodePull]:
 
 
 def _is_for_other_tag(name: ImageName, entry: NodePull) -> bool:
-    """Whether the exporter knows the tags of this repository that were asked for, and this is none of them."""
+    """Whether the exporter knows the tags of this repository that were asked for, and this is not one of them."""
     return any((tagged.host, tagged.repository) == (name.host, name.repository) for tagged in _tagged(entry))
 
 

@@ -143,7 +143,7 @@ class ApiAccess:
             raise AccessError(f"credentials cannot be read: {one_line(error)}") from error
         value = str(settings.get("BearerToken", {}).get("value") or "").strip()
         if not value.isascii() or not value.isprintable():
-            raise AccessError("the token holds characters that no token has")
+            raise AccessError("the token holds characters that a token must not have")
         return {"Authorization": value} if value else {}
 
 
@@ -160,7 +160,7 @@ def _tls(requirement: int | str | None) -> ssl.SSLContext:
 def _from_file(paths: str, context: str | None) -> Any:
     what = f"kubeconfig {paths}"
     if not any(Path(path).expanduser().exists() for path in paths.split(os.pathsep) if path):
-        hint = "" if os.environ.get(IN_CLUSTER) else f", and this is no pod: ${IN_CLUSTER} is not set"
+        hint = "" if os.environ.get(IN_CLUSTER) else f", and this is not a pod: ${IN_CLUSTER} is not set"
         raise AccessError(f"{what} does not exist{hint}")
 
     def load(client_configuration: Any) -> None:
@@ -177,10 +177,10 @@ def _loaded(what: str, load: Callable[..., None]) -> Any:
         load(client_configuration=configuration)
         host = urlsplit(configuration.host)
         if host.scheme not in ("http", "https") or not host.hostname:
-            raise AccessError(f"{what}: {configuration.host!r} is no URL of an API server")
+            raise AccessError(f"{what}: {configuration.host!r} is not the URL of an API server")
         _set_proxy(configuration, host.scheme)
     except (TypeError, AttributeError, KeyError) as error:
-        raise AccessError(f"{what}: it has not the form of a kubeconfig: {one_line(error)}") from error
+        raise AccessError(f"{what}: it does not have the form of a kubeconfig: {one_line(error)}") from error
     except _FAULTS as error:
         raise AccessError(f"{what}: {one_line(error) or type(error).__name__}") from error
     return configuration

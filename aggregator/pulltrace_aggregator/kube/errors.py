@@ -137,9 +137,9 @@ def parsed(text: bytes, right: Right) -> Object:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidAnswer(f"{right}: the answer is no JSON: {one_line(error)}") from error
+        raise InvalidAnswer(f"{right}: the answer is not JSON: {one_line(error)}") from error
     if not isinstance(value, dict):
-        raise InvalidAnswer(f"{right}: the answer is no JSON object")
+        raise InvalidAnswer(f"{right}: the answer is not a JSON object")
     return value
 
 

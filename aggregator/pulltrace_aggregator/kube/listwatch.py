@@ -92,11 +92,11 @@ class ListWatch:
             request = self._selection.list_page(continuation)
             page = self._client.get(request)
             if not isinstance(page.get("items", ""), list | None):
-                raise InvalidAnswer(f"{request.right}: the answer is no list")
+                raise InvalidAnswer(f"{request.right}: the answer is not a list")
             yield page
             continuation = _meta(page).get("continue") or ""
             if not isinstance(continuation, str):
-                raise InvalidAnswer(f"{request.right}: the list's continuation is no text")
+                raise InvalidAnswer(f"{request.right}: the list's continuation is not text")
             if not continuation:
                 return
 

@@ -46,7 +46,7 @@ def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
     """The same users, image volumes with the status that those of the containers tell.
 
     The kubelet reports no status of a volume. It pulls the volumes before it starts any container. If one cannot be
-    pulled, the container that needs it says so in place of its own image, which was not asked for yet. If one cannot
+    pulled, the container that needs it says so in place of its own image, which was not requested yet. If one cannot
     be mounted, the container says so, and its own image is present.
     """
     volumes = [use for use in uses if use.user.type is ContainerType.VOLUME]

@@ -74,7 +74,7 @@ _LONGEST = Decimal(2**63) / 10**9
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds, negative ones too; None when `text` is no duration that Go could have printed or read."""
+    """Seconds, negative ones too; None when `text` is not a duration that Go could have printed or read."""
     if not _WHOLE_DURATION.fullmatch(text):
         return None
     total = sum((Decimal(number) * _SECONDS[unit] for number, unit in _PART.findall(text)), start=Decimal(0))

@@ -83,7 +83,7 @@ def parse_document(data: bytes) -> Document:
     except (ValueError, RecursionError) as error:
         return Unreadable(f"{type(error).__name__}: {error}"[:200])
     if not isinstance(document, dict):
-        return Unreadable("it is no JSON object")
+        return Unreadable("it is not a JSON object")
     media_type = _text(document.get("mediaType"))
     manifests = _descriptors(document.get("manifests"))
     if manifests or document.get("manifests") == []:

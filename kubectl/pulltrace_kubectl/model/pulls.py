@@ -49,7 +49,7 @@ class Pull:
 
     @property
     def wanted(self) -> int | None:
-        """Bytes that have to be fetched: what was on the node before is none of them."""
+        """Bytes that have to be fetched: what was on the node before is not one of them."""
         return None if self.size is None else self.size - (self.cached or 0)
 
     @property

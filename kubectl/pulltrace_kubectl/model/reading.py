@@ -12,7 +12,7 @@ SCHEMA: Final = "pulltrace/v1"
 
 
 class UnreadableAnswer(PulltraceError):
-    """An answer that is none of Pulltrace's, or one of another version; the message says which."""
+    """An answer that is not one of Pulltrace's, or one of another version; the message says which."""
 
 
 def read(body: bytes) -> Answer | Report:
@@ -22,12 +22,12 @@ def read(body: bytes) -> Answer | Report:
         reader = JsonObject(document)
         schema = reader.find("schema", text)
         if schema is None:
-            raise UnreadableAnswer("the answer is none of Pulltrace's: it has no schema")
+            raise UnreadableAnswer("the answer is not one of Pulltrace's: it has no schema")
         if schema != SCHEMA:
             raise UnreadableAnswer(f"the answer has the schema {schema!r}, and this client reads {SCHEMA!r}")
         return _answer(reader, document) if "pods" in document else _report(reader, document)
     except (ValueError, RecursionError) as error:
-        raise UnreadableAnswer("the answer is no JSON") from error
+        raise UnreadableAnswer("the answer is not JSON") from error
     except JsonFault as error:
         raise UnreadableAnswer(f"the answer cannot be read: {error}") from error
 

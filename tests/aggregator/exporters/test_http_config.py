@@ -142,14 +142,14 @@ ONLY_ONE = "only one of them can be used"
         ("tls_config:\n  ca_file: 3\n", "tls_config.ca_file: needs a path"),
         ("tls_config:\n  ca_file: none.crt\n", f"tls_config.ca_file: FOLDER/none.crt: {MISSING}"),
         ("tls_config:\n  ca_file: .\n", "tls_config.ca_file: FOLDER: Is a directory"),
-        ("tls_config:\n  server_name: 5\n", "tls_config.server_name: 5 is no name of a server"),
-        ("tls_config:\n  server_name: a b\n", "tls_config.server_name: 'a b' is no name of a server"),
+        ("tls_config:\n  server_name: 5\n", "tls_config.server_name: 5 is not a server name"),
+        ("tls_config:\n  server_name: a b\n", "tls_config.server_name: 'a b' is not a server name"),
         (
             "tls_config:\n  insecure_skip_verify: 'yes'\n",
             "tls_config.insecure_skip_verify: 'yes' is neither true nor false",
         ),
-        ("tls_config:\n  min_version: TLS10\n", "tls_config.min_version: 'TLS10' is none of TLS12, TLS13"),
-        ("tls_config:\n  min_version: 1.2\n", "tls_config.min_version: 1.2 is none of TLS12, TLS13"),
+        ("tls_config:\n  min_version: TLS10\n", "tls_config.min_version: 'TLS10' is not one of TLS12, TLS13"),
+        ("tls_config:\n  min_version: 1.2\n", "tls_config.min_version: 1.2 is not one of TLS12, TLS13"),
         ("basic_auth: {}\n", f"basic_auth.username and basic_auth.username_file: {ONE_NEEDED}"),
         ("basic_auth:\n  username: a\n", f"basic_auth.password and basic_auth.password_file: {ONE_NEEDED}"),
         (
@@ -158,9 +158,9 @@ ONLY_ONE = "only one of them can be used"
         ),
         (
             "basic_auth:\n  username: 'a:b'\n  password: c\n",
-            "basic_auth.username: a user's name has neither a colon nor control characters",
+            "basic_auth.username: a user name must not contain a colon or control characters",
         ),
-        ("basic_auth:\n  username: a\n  password: 12\n", "basic_auth.password: is no text, write it in quotes"),
+        ("basic_auth:\n  username: a\n  password: 12\n", "basic_auth.password: is not text, write it in quotes"),
         (
             "basic_auth:\n  username: a\n  password_file: none\n",
             f"basic_auth.password_file: FOLDER/none: {MISSING}",
@@ -169,11 +169,11 @@ ONLY_ONE = "only one of them can be used"
         ("authorization: {}\n", f"authorization.credentials and authorization.credentials_file: {ONE_NEEDED}"),
         (
             "authorization:\n  type: Basic\n  credentials: a\n",
-            "authorization.type: for Basic there is basic_auth",
+            "authorization.type: use basic_auth for Basic",
         ),
         (
             "authorization:\n  type: Bear er\n  credentials: a\n",
-            "authorization.type: 'Bear er' is no authentication scheme",
+            "authorization.type: 'Bear er' is not an authentication scheme",
         ),
         (
             'authorization:\n  credentials: "geheim\\r\\nX: y"\n',
@@ -207,9 +207,9 @@ def test_everything_wrong_is_named_at_once(folder: Path) -> None:
         "tls_config.curves: not supported",
         f"tls_config.cert_file: {folder}/none.crt: {MISSING}",
         "tls_config.cert_file: needs key_file",
-        "tls_config.min_version: 'SSL3' is none of TLS12, TLS13",
+        "tls_config.min_version: 'SSL3' is not one of TLS12, TLS13",
         "basic_auth.username and basic_auth.username_file: one of them is needed",
-        "authorization.type: for Basic there is basic_auth",
+        "authorization.type: use basic_auth for Basic",
         f"authorization.credentials_file: {folder}/none: {MISSING}",
     ]
 
@@ -247,7 +247,7 @@ def test_a_file_that_is_no_yaml_is_told_without_what_it_holds(folder: Path, text
 def test_a_file_that_is_no_text(folder: Path) -> None:
     (folder / "password").write_bytes(b"\xff\xfe\x00")
     text = "basic_auth:\n  username: a\n  password_file: password\n"
-    assert problems(folder, text) == [f"basic_auth.password_file: {folder}/password: is no text"]
+    assert problems(folder, text) == [f"basic_auth.password_file: {folder}/password: is not text"]
     (folder / "http.yml").write_bytes(b"\xff")
     with pytest.raises(ConfigError):
         load(folder / "http.yml")

@@ -118,7 +118,7 @@ def test_the_node_is_the_one_that_was_asked(exporter: FakeExporter, caplog: pyte
     assert seen.claims == "somebody-else"
     assert watched.exporters.keys() == {"n1"}
     assert [record.getMessage() for record in caplog.records] == [
-        "exporter calls its node by another name; the name under which it was found counts"
+        "exporter reports another node name; the discovered name is used"
     ]
 
 
@@ -198,7 +198,7 @@ def test_two_exporters_of_a_node_are_told_and_one_is_read(
         watched.wait(fails, "n2")
         watched.wait(answers)
     record, _ = caplog.records
-    assert record.getMessage() == "node has more than one exporter, one of them is read"
+    assert record.getMessage() == "node has more than one exporter, only one is read"
     told = record.pulltrace_fields  # type: ignore[attr-defined]
     assert told == {"node": "n1", "url": exporter.url, "others": "http://127.0.0.9:1"}
 

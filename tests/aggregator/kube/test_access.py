@@ -98,7 +98,7 @@ def test_the_usual_kubeconfig_comes_last(config: Path, tmp_path: Path) -> None:
 
 def test_without_any_configuration_both_ways_are_named() -> None:
     assert refused() == (
-        "kubeconfig ~/.kube/config does not exist, and this is no pod: $KUBERNETES_SERVICE_HOST is not set"
+        "kubeconfig ~/.kube/config does not exist, and this is not a pod: $KUBERNETES_SERVICE_HOST is not set"
     )
 
 
@@ -112,9 +112,9 @@ def test_a_service_account_without_a_token_is_named(pod: Path) -> None:
     [
         ("", "Invalid kube-config"),
         ("]", "while parsing"),
-        ("[1, 2]", "it has not the form of a kubeconfig"),
-        ("just words", "it has not the form of a kubeconfig"),
-        ("contexts: 5", "it has not the form of a kubeconfig"),
+        ("[1, 2]", "it does not have the form of a kubeconfig"),
+        ("just words", "it does not have the form of a kubeconfig"),
+        ("contexts: 5", "it does not have the form of a kubeconfig"),
         ("{}", "Expected key current-context"),
         ("\0", "unacceptable character"),
         ("clusters: [{}, {}]", "Expected key name"),
@@ -140,12 +140,12 @@ def test_a_missing_certificate_file_is_named(config: Path, ca: Path) -> None:
 
 def test_a_server_that_is_no_url_is_named(config: Path) -> None:
     config.write_text(config.read_text().replace("https://192.0.2.1:6443/", "192.0.2.1"))
-    assert refused(config) == f"kubeconfig {config}: '192.0.2.1' is no URL of an API server"
+    assert refused(config) == f"kubeconfig {config}: '192.0.2.1' is not the URL of an API server"
 
 
 def test_a_token_that_could_forge_headers_is_refused(config: Path) -> None:
     config.write_text(config.read_text().replace('"abc"', json.dumps("abc\r\nX-Other: 1")))
-    assert refused(config) == "the token holds characters that no token has"
+    assert refused(config) == "the token holds characters that a token must not have"
 
 
 @pytest.mark.parametrize(

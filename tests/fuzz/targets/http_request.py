@@ -61,7 +61,7 @@ async def _serve(data: bytes, host: Host) -> None:
             theirs.shutdown(socket.SHUT_WR)
         await serving
         answer = await answered
-    assert 500 not in host.statuses, f"a page could not be made: {answer!r}"
+    assert 500 not in host.statuses, f"a page could not be rendered: {answer!r}"
     assert not answer or answer.startswith(b"HTTP/1.1 "), answer
 
 

@@ -46,13 +46,13 @@ def test_an_exporter_is_told_from_an_aggregator() -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"<html>", "no JSON"),
-        (b"[]", "is no object"),
-        (b"{}", "none of Pulltrace's"),
+        (b"<html>", "not JSON"),
+        (b"[]", "is not an object"),
+        (b"{}", "not one of Pulltrace's"),
         (b'{"schema": "pulltrace/v2"}', "'pulltrace/v2', and this client reads 'pulltrace/v1'"),
-        (b'{"schema": "pulltrace/v1", "pods": [{"namespace": 7}]}', "pods[0].namespace: is no text"),
-        (b'{"schema": "pulltrace/v1", "pods": 7}', "pods: is no array"),
-        (b'{"schema": "pulltrace/v1", "containerd": 7}', "containerd: is no object"),
+        (b'{"schema": "pulltrace/v1", "pods": [{"namespace": 7}]}', "pods[0].namespace: is not text"),
+        (b'{"schema": "pulltrace/v1", "pods": 7}', "pods: is not an array"),
+        (b'{"schema": "pulltrace/v1", "containerd": 7}', "containerd: is not an object"),
     ],
 )
 def test_a_wrong_answer_is_refused_and_named(body: bytes, said: str) -> None:

@@ -85,7 +85,7 @@ def test_every_problem_is_named() -> None:
         "unknown flag --pol.interval, did you mean --poll.interval?",
         "unexpected argument 'here'",
         "--node.name: a value is missing",
-        "--poll.interval: 'soon' is no duration: write it like 500ms, 30s or 1m30s",
+        "--poll.interval: 'soon' is not a duration: write it like 500ms, 30s or 1m30s",
         "PULLTRACE_COLLECTOR_LAYERS: 'yes' is neither true nor false",
         "--limit: '0' must be at least 1",
     )
@@ -103,13 +103,13 @@ def test_every_problem_is_named() -> None:
         (["--"], "unexpected argument '--'"),
         ([""], "unexpected argument ''"),
         (["--limit", "--node.name=a"], "--limit: a value is missing"),
-        (["--limit", "-5"], "--limit: '-5' is no whole number from 1 on"),
-        (["--limit="], "--limit: '' is no whole number from 1 on"),
+        (["--limit", "-5"], "--limit: '-5' is not a whole number of 1 or more"),
+        (["--limit="], "--limit: '' is not a whole number of 1 or more"),
         (["--limit=1", "--limit=2"], "--limit: given more than once"),
         (["--collector.layers", "--no-collector.layers"], "--no-collector.layers: given more than once"),
         (
             ["--collector.layers=false"],
-            "--collector.layers: takes no value, there are --collector.layers and --no-collector.layers",
+            "--collector.layers: takes no value, use --collector.layers or --no-collector.layers",
         ),
     ],
 )
@@ -129,7 +129,7 @@ def nobody(values: Values) -> None:
 
 def test_what_checks_find_is_named_with_the_rest() -> None:
     assert problems(["--poll.interval=soon", "--limit=9"], too_many, nobody) == (
-        "--poll.interval: 'soon' is no duration: write it like 500ms, 30s or 1m30s",
+        "--poll.interval: 'soon' is not a duration: write it like 500ms, 30s or 1m30s",
         "--limit: 9 files are not there",
         "--allow-directory: none is given",
         "--node.name: who is it for",

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 
 PAGES = Path(__file__).parents[3] / "docs"
 PORTS = {ExporterConfig: 10301, AggregatorConfig: 10302}
-NO_PATH = "is no path of a URL: it begins with / and has no query"
+NO_PATH = "is not a URL path: it must begin with / and have no query"
 both = pytest.mark.parametrize("program", PORTS)
 
 Program = type[ExporterConfig] | type[AggregatorConfig]
@@ -63,10 +63,10 @@ def test_every_shared_flag_reaches_its_setting(program: Program) -> None:
         ("web.telemetry-path", "/v1/pulls", "'/v1/pulls' is served already"),
         ("web.telemetry-path", "/-/healthy", "'/-/healthy' is served already"),
         ("web.telemetry-path", "/-/ready", "'/-/ready' is served already"),
-        ("web.config.file", "a\0b", "'a\\x00b' is no path"),
-        ("log.level", "loud", "'loud' is none of debug, info, warn, error"),
-        ("log.level", "INFO", "'INFO' is none of debug, info, warn, error"),
-        ("log.format", "text", "'text' is none of logfmt, json"),
+        ("web.config.file", "a\0b", "'a\\x00b' is not a path"),
+        ("log.level", "loud", "'loud' is not one of debug, info, warn, error"),
+        ("log.level", "INFO", "'INFO' is not one of debug, info, warn, error"),
+        ("log.format", "text", "'text' is not one of logfmt, json"),
     ],
 )
 def test_a_wrong_value_and_its_message(program: Program, flag: str, value: str, problem: str) -> None:

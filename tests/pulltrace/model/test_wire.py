@@ -353,28 +353,28 @@ def test_more_bytes_than_there_can_be_are_as_many_as_there_can_be() -> None:
     [
         (lambda document: document.pop("schema"), "schema: is missing"),
         (lambda document: document.update(schema="pulltrace/v2"), "schema: is 'pulltrace/v2', only"),
-        (lambda document: document.update(node=7), "node: is no text"),
-        (lambda document: document.update(nodeNow="now"), "nodeNow: is no number of 0 or more"),
-        (lambda document: document.update(nodeNow=10**400), "nodeNow: is no number"),
-        (lambda document: document.update(containerd=[]), "containerd: is no object"),
+        (lambda document: document.update(node=7), "node: is not text"),
+        (lambda document: document.update(nodeNow="now"), "nodeNow: is not a number of 0 or more"),
+        (lambda document: document.update(nodeNow=10**400), "nodeNow: is not a number"),
+        (lambda document: document.update(containerd=[]), "containerd: is not an object"),
         (lambda document: document["containerd"].update(up=1), "containerd.up: is neither true nor false"),
-        (lambda document: document.update(pulls={}), "pulls: is no array"),
-        (lambda document: document["pulls"].append("x"), "pulls[1]: is no object"),
+        (lambda document: document.update(pulls={}), "pulls: is not an array"),
+        (lambda document: document["pulls"].append("x"), "pulls[1]: is not an object"),
         (lambda document: document["pulls"][0].pop("digest"), "pulls[0].digest: is missing"),
-        (lambda document: document["pulls"][0].update(digest=None), "pulls[0].digest: is no text"),
-        (lambda document: document["pulls"][0].update(phase="paused"), "pulls[0].phase: is no phase of a pull"),
-        (lambda document: document["pulls"][0].update(phase=["failed"]), "pulls[0].phase: is no text"),
-        (lambda document: document["pulls"][0].update(sizeBytes=True), "pulls[0].sizeBytes: is no whole number"),
-        (lambda document: document["pulls"][0].update(sizeBytes=2**63), "pulls[0].sizeBytes: is no whole number"),
-        (lambda document: document["pulls"][0].update(cachedBytes=-1), "pulls[0].cachedBytes: is no whole number"),
-        (lambda document: document["pulls"][0].update(references=["a", 2]), "pulls[0].references[1]: is no text"),
-        (lambda document: document["pulls"][0].update(endedAgeSeconds=-1), "pulls[0].endedAgeSeconds: is no number"),
+        (lambda document: document["pulls"][0].update(digest=None), "pulls[0].digest: is not text"),
+        (lambda document: document["pulls"][0].update(phase="paused"), "pulls[0].phase: is not a pull phase"),
+        (lambda document: document["pulls"][0].update(phase=["failed"]), "pulls[0].phase: is not text"),
+        (lambda document: document["pulls"][0].update(sizeBytes=True), "pulls[0].sizeBytes: is not a whole number"),
+        (lambda document: document["pulls"][0].update(sizeBytes=2**63), "pulls[0].sizeBytes: is not a whole number"),
+        (lambda document: document["pulls"][0].update(cachedBytes=-1), "pulls[0].cachedBytes: is not a whole number"),
+        (lambda document: document["pulls"][0].update(references=["a", 2]), "pulls[0].references[1]: is not text"),
+        (lambda document: document["pulls"][0].update(endedAgeSeconds=-1), "pulls[0].endedAgeSeconds: is not a number"),
         (
             lambda document: document["pulls"][0]["layers"][0].update(state="lost"),
-            "pulls[0].layers[0].state: is no state of a layer",
+            "pulls[0].layers[0].state: is not a layer state",
         ),
         (lambda document: document["pulls"][0]["layers"][0].pop("index"), "pulls[0].layers[0].index: is missing"),
-        (lambda document: document["resolving"][0].update(ageSeconds={}), "resolving[0].ageSeconds: is no number"),
+        (lambda document: document["resolving"][0].update(ageSeconds={}), "resolving[0].ageSeconds: is not a number"),
     ],
 )
 def test_a_wrong_report_is_refused_naming_the_place(change: Callable[[dict[str, Any]], object], message: str) -> None:
@@ -389,7 +389,7 @@ def test_a_wrong_report_is_refused_naming_the_place(change: Callable[[dict[str, 
     ids=["empty", "array", "null", "cut", "binary", "nan", "deep", "long number"],
 )
 def test_an_answer_that_is_no_report_is_refused(body: bytes) -> None:
-    with pytest.raises(JsonFault, match=r"^\$: is no "):
+    with pytest.raises(JsonFault, match=r"^\$: is not "):
         wire.decode(body)
 
 

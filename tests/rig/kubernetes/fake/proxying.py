@@ -31,7 +31,7 @@ class Proxied:
 
 
 def proxied(path: str) -> Proxied | None:
-    """None where the path is none of the proxy's."""
+    """None where the path is not one of the proxy's."""
     match = PATH.fullmatch(path)
     if not match:
         return None
