@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, cluster, dashboards, idle, latency, memory, nodes, polling, render, slowdown
+from bench import busy, client, cluster, dashboards, idle, latency, memory, nodes, polling, render, slowdown
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -23,6 +23,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "slowdown": slowdown.measure,
     "polling": polling.measure,
     "cluster": cluster.measure,
+    "client": client.measure,
     "dashboards": dashboards.measure,
 }
 
