@@ -9,7 +9,7 @@ from rig.dashboards import FOLDER
 pytestmark = pytest.mark.unit
 
 WITHOUT_A_NAMED_ONE = {"fast-shallow-equal", "react-universal-interface", "get-document"}
-"""The first two hold the text of the Unlicense; the third, five lines that find a document, says nothing."""
+"""The first two hold the text of the Unlicense; the third, a page of code, says nothing."""
 
 
 @pytest.mark.parametrize("project", ["report", "screenshots"])

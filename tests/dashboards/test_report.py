@@ -147,6 +147,16 @@ def _rows(report: Json) -> list[dict[str, str]]:
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
+def test_a_pod_that_waits_for_nothing_is_told_from_an_aggregator_that_is_gone(hour: tuple[Prometheus, float]) -> None:
+    server, end = hour
+    chosen = {"cluster": CLUSTER, "namespace": "shop", "pod": "web-0"}
+    figures = [panel for panel in panels(files()["pod"]) if panel["id"] in (1, 2, 3, 5)]
+    moments = (end, end + 240)
+    asked = [grafana.question(server, "pod", panel, chosen, moment) for moment in moments for panel in figures]
+    texts = [report["figures"][0]["text"] for report in grafana.reports(asked)]
+    assert texts == ["not waiting", "not waiting", "0 s", "0"] + ["no aggregator"] * 4
+
+
 def test_whole_things_are_counted_in_whole_numbers(shown: dict[str, Json]) -> None:
     for key, report in shown.items():
         if "ailures" in report["title"] and report["type"] == "timeseries":
