@@ -151,17 +151,17 @@ def _pulls() -> Panel:
     )
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=70),
-        Column("registry", "Registry", width=120),
-        Column("phase", "Phase", width=108, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
-        Column("layers", "Layers", width=75),
-        Column("Value #C", "Rate", unit="binBps", width=88),
-        Column("Value #D", "Time left", unit="s", width=80),
+        Column("tag", "Tag", width=62),
+        Column("registry", "Registry", width=126),
+        Column("phase", "Phase", width=106, words=PULL_PHASES),
+        Column("Value #B", "Progress", unit="percentunit", width=92, bar=True, decimals=0),
+        Column("layers", "Layers", width=68),
+        Column("Value #C", "Rate", unit="binBps", width=86),
+        Column("Value #D", "Time left", unit="s", width=78),
         Column("Value #E", "Size", unit="bytes", width=78),
-        Column("Value #F", "Cached", unit="bytes", width=76),
+        Column("Value #F", "Cached", unit="bytes", width=72),
         Column("Value #G", "Unpacked", unit="bytes", width=82),
-        Column("Value #H", "Age", unit="s", width=68),
+        Column("Value #H", "Age", unit="s", width=80),
     )
     tag = one("pulltrace_pull_info", PULL, ("reference",), f'{NODE}, reference!=""')
     asked = latest("pulltrace_pod_pull_info", (*PULL, "image"), f'{NODE}, digest!=""')
@@ -178,7 +178,12 @@ def _pulls() -> Panel:
         age("pulltrace_pull_start_time_seconds", PULL),
         layers_done(NODE),
         tagged(tag, asked, PULL),
-        hidden=("node", "digest", "reference", "image", "Value #A", "Value #I", "Value #J"),
+        hidden=(
+            "node",
+            "digest",
+            "reference",
+            "image",
+        ),
         sort="Age",
         descending=False,
     )
@@ -213,7 +218,11 @@ def _layers() -> Panel:
         _of_layers(size),
         _of_layers(f"({ANY_REMOTE} * {remote} or {here} or {fetched})"),
         _of_layers(latest("pulltrace_layer_bytes_per_second", LAYER, NODE)),
-        hidden=("node", "registry", "digest", "Value #A"),
+        hidden=(
+            "node",
+            "registry",
+            "digest",
+        ),
         sort="Layer",
         descending=False,
     )
@@ -295,7 +304,17 @@ def _line() -> Panel:
     )
     by = (*ONE, "registry", "repository", "reference")
     expr = age("pulltrace_queued_pull_start_time_seconds", by)
-    return rows(about, columns, expr, hidden=("node", "registry", "repository"), sort="In line for")
+    return rows(
+        about,
+        columns,
+        expr,
+        hidden=(
+            "node",
+            "registry",
+            "repository",
+        ),
+        sort="In line for",
+    )
 
 
 def _pods() -> Panel:
@@ -320,7 +339,11 @@ def _pods() -> Panel:
         columns,
         short_image(waits),
         cause,
-        hidden=("node", "container_type", "image", "Value #B"),
+        hidden=(
+            "node",
+            "container_type",
+            "image",
+        ),
         sort="Waiting",
     )
 

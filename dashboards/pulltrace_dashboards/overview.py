@@ -61,7 +61,7 @@ def page() -> Page:
             band(3, (4, _pods()), (4, _blocked()), (4, _longest()), (4, _stuck_number()), (4, _pulls()), (4, _rate())),
             band(8, (19, _waits()), (5, _causes())),
             band(7, (16, _now()), (8, _stuck())),
-            band(5, (24, _alerts())),
+            band(6, (24, _alerts())),
             Heading(20, "Over time"),
             band(8, (12, _speed()), (12, _failures())),
             band(8, (12, _over_time()), (12, _stages())),
@@ -165,7 +165,11 @@ def _waits() -> Panel:
         one("pulltrace_pod_pull_blocked_by", ROW, ("cause",), PODS, only),
         pod_progress(PODS, only),
         latest("pulltrace_pod_pull_eta_seconds", ROW, PODS, only),
-        hidden=("container", "container_type", "image", "Value #B"),
+        hidden=(
+            "container",
+            "container_type",
+            "image",
+        ),
         sort="Waiting",
     )
 
@@ -199,13 +203,13 @@ def _now() -> Panel:
     still = f"pulltrace_pod_pull_waiting_seconds{{{PODS}}}"
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
-        Column("tag", "Tag", width=65),
-        Column("registry", "Registry", width=118),
-        Column("Value #A", "Nodes", width=68),
+        Column("tag", "Tag", width=64),
+        Column("registry", "Registry", width=126),
+        Column("Value #A", "Nodes", width=76),
         Column("Value #B", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
-        Column("Value #C", "Rate", unit="binBps", width=88),
-        Column("Value #D", "Time left", unit="s", width=80),
-        Column("Value #F", "Pods", width=55),
+        Column("Value #C", "Rate", unit="binBps", width=84),
+        Column("Value #D", "Time left", unit="s", width=76),
+        Column("Value #F", "Pods", width=50),
     )
     return rows(
         about,
@@ -216,7 +220,11 @@ def _now() -> Panel:
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going})",
         f"({tagged(tag, asked, IMAGE)}) and on {listed(IMAGE)} ({GOES_ON})",
         f"{nodes} ({info} and on (cluster, namespace, pod) {still} and on {listed(IMAGE)} ({GOES_ON}))",
-        hidden=("digest", "reference", "image", "Value #E"),
+        hidden=(
+            "digest",
+            "reference",
+            "image",
+        ),
         sort="Nodes",
     )
 
@@ -241,7 +249,18 @@ def _stuck() -> Panel:
         Column("repository", "Image", link=link("pulltrace-registry", image="repository")),
     )
     stale = one("pulltrace_pull_stale", PULL, ("reason",), PULLS)
-    return rows(about, columns, stale, hidden=("registry", "digest", "Value"), sort="Reason", descending=False)
+    return rows(
+        about,
+        columns,
+        stale,
+        hidden=(
+            "registry",
+            "digest",
+            "Value",
+        ),
+        sort="Reason",
+        descending=False,
+    )
 
 
 def _alerts() -> Panel:

@@ -50,6 +50,7 @@ GAP_MILLISECONDS: Final = 180_000
 MOST_BARS: Final = 60
 """Few enough that a bar's window of growth is hardly longer than the bar is wide."""
 NO_CELL: Final = "-"
+LAST: Final = "lastNotNull"
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 
@@ -122,7 +123,7 @@ def number(
         .color_mode(BigValueColorMode.BACKGROUND if bounds or words else BigValueColorMode.NONE)
         .graph_mode(BigValueGraphMode.NONE)
         .text_mode(BigValueTextMode.VALUE)
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .reduce_options(common.ReduceDataOptions().calcs([LAST]))
         .thresholds(bounds or steps())
         .color_scheme(_by_thresholds())
         .mappings(mapping(words or {}, about.nothing))
@@ -139,7 +140,7 @@ def name(about: About, expr: str, label: str, words: Words) -> Panel:
         .color_mode(BigValueColorMode.BACKGROUND)
         .graph_mode(BigValueGraphMode.NONE)
         .text_mode(BigValueTextMode.VALUE)
-        .reduce_options(common.ReduceDataOptions().values(True).limit(3).calcs(["lastNotNull"]).fields(f"/^{label}$/"))
+        .reduce_options(common.ReduceDataOptions().values(True).limit(3).calcs([LAST]).fields(f"/^{label}$/"))
         .mappings(mapping(words, about.nothing))
         .thresholds(steps())
         .color_scheme(_by_thresholds())
@@ -168,7 +169,7 @@ def lines(
         .show_points(VisibilityMode.NEVER if bars or stacked else VisibilityMode.AUTO)
         .span_nulls(GAP_MILLISECONDS)
         .stacking(common.StackingConfig().mode(StackingMode.NORMAL if stacked else StackingMode.NONE))
-        .legend(_legend(() if bars else ("lastNotNull",)))
+        .legend(_legend(() if bars else (LAST,)))
         .tooltip(common.VizTooltipOptions().mode(TooltipDisplayMode.MULTI).sort(SortOrder.DESCENDING))
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.PALETTE_CLASSIC_BY_NAME))
     )
@@ -200,7 +201,7 @@ def bars(
         .value_mode(BarGaugeValueMode.TEXT)
         .show_unfilled(False)
         .mappings(mapping({}, about.nothing))
-        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
+        .reduce_options(common.ReduceDataOptions().calcs([LAST]))
         .thresholds(steps())
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(BLUE))
     )
@@ -252,9 +253,10 @@ def rows(
 ) -> Panel:
     """A table: queries merged on the labels that they share, the columns in this order, the rest left out.
 
-    The column of the cluster is there where series have that label.
+    The column of the cluster is there where series have that label. `hidden` are labels that tell rows apart.
     """
     columns = (*columns, CLUSTER_COLUMN)
+    several = len(queries) > 1
     panel = (
         table.Panel()
         .show_header(True)
@@ -262,8 +264,10 @@ def rows(
         .thresholds(steps())
         .color_scheme(_by_thresholds())
         .with_transformation(DataTransformerConfig(id_val="merge", options={}))
-        .with_transformation(_organised(columns, hidden))
     )
+    if several:
+        panel.with_transformation(_grouped(columns, hidden))
+    panel.with_transformation(_organised(columns, hidden, several=several))
     if sort:
         panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
     for column in columns:
@@ -276,15 +280,34 @@ def rows(
     return _finished(panel, about, targets)
 
 
-def _organised(columns: Sequence[Column], hidden: Sequence[str]) -> DataTransformerConfig:
+def _grouped(columns: Sequence[Column], hidden: Sequence[str]) -> DataTransformerConfig:
+    """Rows by all of their labels. Where no query answered there is none, and no header of a column without rows."""
+    fields = {
+        **{label: {"operation": "groupby", "aggregations": []} for label in hidden},
+        **{
+            column.field: {"operation": "aggregate", "aggregations": [LAST]}
+            if _is_value(column)
+            else {"operation": "groupby", "aggregations": []}
+            for column in columns
+        },
+    }
+    return DataTransformerConfig(id_val="groupBy", options={"fields": fields})
+
+
+def _organised(columns: Sequence[Column], hidden: Sequence[str], *, several: bool) -> DataTransformerConfig:
+    fields = [f"{column.field} ({LAST})" if several and _is_value(column) else column.field for column in columns]
     return DataTransformerConfig(
         id_val="organize",
         options={
             "excludeByName": dict.fromkeys(("Time", *hidden), True),
-            "indexByName": {column.field: place for place, column in enumerate(columns)},
-            "renameByName": {column.field: column.title for column in columns},
+            "indexByName": {field: place for place, field in enumerate(fields)},
+            "renameByName": {field: column.title for field, column in zip(fields, columns, strict=True)},
         },
     )
+
+
+def _is_value(column: Column) -> bool:
+    return column.field.startswith("Value")
 
 
 def _properties(column: Column) -> list[DynamicConfigValue]:

@@ -126,16 +126,16 @@ def _images() -> Panel:
         "The pod waits for no image (its events tell another cause), or no aggregator is scraped",
     )
     columns = (
-        Column("container", "Container", width=100),
-        Column("container_type", "Kind", width=78),
+        Column("container", "Container", width=98),
+        Column("container_type", "Kind", width=76),
         Column("short", "Image"),
-        Column("registry", "Registry", width=120),
+        Column("registry", "Registry", width=126),
         Column("cause", "Cause", width=112, words=CAUSES),
         Column("phase", "Phase", width=108, words=POD_PHASES),
         Column("Value #C", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
         Column("Value #D", "Size", unit="bytes", width=78),
         Column("Value #E", "Time left", unit="s", width=80),
-        Column("match", "Match", width=78),
+        Column("match", "Match", width=74),
         Column("node", "Node", width=90, link=TO_NODE),
     )
     return rows(
@@ -147,7 +147,11 @@ def _images() -> Panel:
         latest("pulltrace_pod_pull_size_bytes", ROW, POD),
         latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
         one("pulltrace_pod_pull_info", ROW, ("registry", "match"), POD),
-        hidden=("namespace", "pod", "image", "Value #A", "Value #B", "Value #F"),
+        hidden=(
+            "namespace",
+            "pod",
+            "image",
+        ),
         sort="Container",
         descending=False,
     )
@@ -176,8 +180,8 @@ def _ahead() -> Panel:
     columns = (
         Column("repository", "Image", link=TO_IMAGE),
         Column("phase", "Phase", width=108, words=PULL_PHASES),
-        Column("Value #B", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
-        Column("Value #C", "Time left", unit="s", width=84),
+        Column("Value #B", "Progress", unit="percentunit", width=90, bar=True, decimals=0),
+        Column("Value #C", "Time left", unit="s", width=90),
     )
     where = f'{CLUSTER}, phase=~"downloading|unpacking"'
     return rows(
@@ -186,7 +190,11 @@ def _ahead() -> Panel:
         f"{one('pulltrace_pull_phase', PULL, ('phase',), where)} {HERE}",
         f"({progress(CLUSTER)}) {GOES_ON}",
         f"{latest('pulltrace_pull_eta_seconds', PULL, CLUSTER)} {GOES_ON}",
-        hidden=("node", "registry", "digest", "Value #A"),
+        hidden=(
+            "node",
+            "registry",
+            "digest",
+        ),
         sort="Time left",
     )
 
@@ -288,7 +296,12 @@ def _elsewhere() -> Panel:
         f"({progress(CLUSTER)}) {own}",
         f"{latest('pulltrace_pull_bytes_per_second', PULL, CLUSTER)} {own}",
         f"({tagged(f'{tag} {own}', f'{asked} {own}', PULL)}) and on {listed(PULL)} pulltrace_pull_phase{{{CLUSTER}}}",
-        hidden=("registry", "digest", "reference", "image", "Value #A", "Value #D"),
+        hidden=(
+            "registry",
+            "digest",
+            "reference",
+            "image",
+        ),
         sort="Phase",
         descending=False,
     )

@@ -111,9 +111,9 @@ def _rollouts() -> Panel:
     columns = (
         Column("repository", "Image"),
         Column("tag", "Tag", width=70),
-        Column("registry", "Registry", width=140),
-        Column("Value #C", "Done", unit="percentunit", width=130, bar=True, decimals=0),
-        Column("Value #A", "Nodes begun", width=115),
+        Column("registry", "Registry", width=130),
+        Column("Value #C", "Done", unit="percentunit", width=126, bar=True, decimals=0),
+        Column("Value #A", "Nodes begun", width=128),
         Column("Value #H", "Nodes in line", width=105),
         Column("Value #B", "Nodes done", width=100),
         Column("Value #D", "Pulling now", width=100),
@@ -138,7 +138,11 @@ def _rollouts() -> Panel:
         f"max by {listed(IMAGE)} ({latest('pulltrace_pull_eta_seconds', PULL, PULLS)})",
         tagged(f"topk by {listed(IMAGE)} (1, {tag})", asked, IMAGE),
         line,
-        hidden=("digest", "reference", "image", "Value #G"),
+        hidden=(
+            "digest",
+            "reference",
+            "image",
+        ),
         sort="Nodes begun",
     )
 
@@ -282,7 +286,7 @@ def _peers() -> Panel:
         f"{rates} {going}",
         f"{slowest} or on {listed(PULL)} ({now_pulled} * 0 + Inf)",
         f"{latest('pulltrace_pull_eta_seconds', PULL, PULLS)} {going}",
-        hidden=("digest", "Value #A"),
+        hidden=("digest",),
         sort="Of the median",
         descending=False,
     )

@@ -115,7 +115,7 @@ def _shows_words(panel: Json) -> bool:
 def test_an_empty_cell_does_not_say_what_an_empty_table_says(name: str) -> None:
     for panel in panels(files()[name]):
         if panel["type"] == "table":
-            titles = set(panel["transformations"][1]["options"]["renameByName"].values())
+            titles = set(panel["transformations"][-1]["options"]["renameByName"].values())
             overrides = {item["matcher"]["options"]: item["properties"] for item in panel["fieldConfig"]["overrides"]}
             assert set(overrides) == titles
             assert all({"id": "noValue", "value": "-"} in properties for properties in overrides.values())
@@ -237,7 +237,7 @@ def test_a_link_names_fields_that_its_table_has(name: str) -> None:
     for panel in panels(files()[name]):
         for url in _urls(panel):
             fields = {part.split(".")[2].rstrip("}") for part in url.split("&") if "__data.fields" in part}
-            assert fields <= set(panel["transformations"][1]["options"]["renameByName"]), panel["title"]
+            assert fields <= set(panel["transformations"][-1]["options"]["renameByName"]), panel["title"]
 
 
 def _urls(part: object) -> list[str]:

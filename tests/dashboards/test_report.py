@@ -88,6 +88,13 @@ def test_a_timeline_shows_words_and_their_colours(shown: dict[str, Json]) -> Non
         assert len(names) == len(set(names)), key
 
 
+def test_a_table_without_rows_has_no_headers(empty: dict[str, Json]) -> None:
+    """Grafana has the column of each of several queries, also when none of them answered."""
+    tables = {key: report["fields"] for key, report in empty.items() if report["type"] == "table"}
+    assert len(tables) > 10
+    assert {key: fields for key, fields in tables.items() if fields} == {}
+
+
 def test_advice_is_the_text_of_its_cell(shown: dict[str, Json]) -> None:
     columns = {field["name"]: field for field in shown["pod/9"]["fields"]}
     advice = {" ".join(rule.advice.replace("`", "").split()) for rule in RULES}

@@ -14,9 +14,9 @@ globalThis.navigator ??= { language: 'en-US', languages: ['en-US'] };
 
 const theme = grafana.createTheme({ colors: { mode } });
 // What our dashboards transform with. seriesToColumns has the id of joinByField, so all of them cannot be registered.
-const { mergeTransformer, organizeFieldsTransformer } = grafana.standardTransformers;
+const { groupByTransformer, mergeTransformer, organizeFieldsTransformer } = grafana.standardTransformers;
 grafana.standardTransformersRegistry.setInit(() =>
-  [mergeTransformer, organizeFieldsTransformer].map((transformation) => ({ id: transformation.id, transformation: () => transformation }))
+  [groupByTransformer, mergeTransformer, organizeFieldsTransformer].map((transformation) => ({ id: transformation.id, transformation: () => transformation }))
 );
 
 // The properties that our dashboards set, each with Grafana's own way to apply it.

@@ -13,9 +13,9 @@ import {
 import { TableNG } from '@grafana/ui/unstable';
 
 export function registerTransformations() {
-  const { mergeTransformer, organizeFieldsTransformer } = standardTransformers;
+  const { groupByTransformer, mergeTransformer, organizeFieldsTransformer } = standardTransformers;
   standardTransformersRegistry.setInit(() =>
-    [mergeTransformer, organizeFieldsTransformer].map((one) => ({ id: one.id, transformation: () => one }))
+    [groupByTransformer, mergeTransformer, organizeFieldsTransformer].map((one) => ({ id: one.id, transformation: () => one }))
   );
 }
 
@@ -146,7 +146,8 @@ function Lines({ data, options, fieldConfig, width, height, timeRange, timeZone 
   );
 }
 
-const LABEL = 150;
+const LETTER = 7;
+const MOST_LETTERS = 24;
 
 /** Bands of states: time axis and frame are Grafana's; the bands are ours, since Grafana's are in its panel plugin, which is not on npm. */
 function Timeline({ data, fieldConfig, width, height, timeRange, timeZone }) {
@@ -175,7 +176,7 @@ function timelineConfig(rows, theme, timeRange, timeZone) {
   config.addScale({ scaleKey: 'x', isTime: true, orientation: 0, direction: 1, range });
   config.addScale({ scaleKey: 'y', orientation: 1, direction: 1, range: () => [0, 1] });
   config.addAxis({ scaleKey: 'x', isTime: true, placement: 'bottom', timeZone, theme, grid: { show: false } });
-  config.addAxis({ scaleKey: 'y', placement: 'left', theme, size: LABEL, grid: { show: false }, ticks: { show: false }, values: () => [] });
+  config.addAxis({ scaleKey: 'y', placement: 'left', theme, size: 16 + LETTER * Math.max(...rows.map(({ name }) => shortened(name).length)), grid: { show: false }, ticks: { show: false }, values: () => [] });
   config.addSeries({ scaleKey: 'y', pathBuilder: () => null, theme, showPoints: 'never' });
   config.addHook('draw', (plot) => drawBands(plot, rows, theme));
   return config;
@@ -192,7 +193,7 @@ function drawBands(plot, rows, theme) {
     const middle = bbox.top + (row + 0.5) * high;
     ctx.fillStyle = theme.colors.text.primary;
     ctx.textAlign = 'right';
-    ctx.fillText(shortened(name, LABEL), bbox.left - 8 * scale, middle);
+    ctx.fillText(shortened(name), bbox.left - 8 * scale, middle);
     ctx.textAlign = 'left';
     for (const { start, end, text, color } of bands) {
       const [from, to] = [start, end].map((time) => Math.max(plot.valToPos(time, 'x', true), bbox.left));
@@ -207,9 +208,8 @@ function drawBands(plot, rows, theme) {
   ctx.restore();
 }
 
-function shortened(name, width) {
-  const most = Math.floor(width / 6.5);
-  return name.length > most ? `${name.slice(0, most - 1)}…` : name;
+function shortened(name) {
+  return name.length > MOST_LETTERS ? `${name.slice(0, MOST_LETTERS - 1)}…` : name;
 }
 
 function bandsOf(frame, to) {
