@@ -1,4 +1,4 @@
-"""Time as a parameter, and the three clocks that are told apart.
+"""Time as a parameter, the three clocks that are kept apart, and the deadlines at which time alone changes something.
 
 Ages on different machines may be compared, their instants may not. Each clock has a type of its own, so that mypy
 finds an instant of one clock where one of another is expected. Arithmetic gives a plain `float`, which is right for a
@@ -19,7 +19,7 @@ ServerTime = NewType("ServerTime", float)
 class Instant(NamedTuple):
     """One moment on both clocks of this machine, in seconds.
 
-    `wall` is Unix time and may be stepped either way; `monotonic` has no meaning but in differences.
+    `wall` is Unix time and may be stepped either way; only differences of `monotonic` mean anything.
     """
 
     wall: float
@@ -43,9 +43,9 @@ class SystemClock:
 
 
 NEVER: Final = Monotonic(float("-inf"))
-"""Before everything: an instant that is not known to be after anything."""
+"""Before every other instant."""
 FOREVER: Final = Monotonic(float("inf"))
-"""An instant that does not come."""
+"""An instant that never comes."""
 
 
 class Moment(NamedTuple):

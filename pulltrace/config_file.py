@@ -1,4 +1,4 @@
-"""Configuration files in YAML, read strictly: what is not known is refused, and all that is wrong is named at once.
+"""Configuration files in YAML, read strictly: unknown keys are refused, and all mistakes are named at once.
 
 No message shows what a line holds: it may be a password. Relative paths start from the folder of the file.
 """

@@ -70,7 +70,7 @@ class AggregatorConfig(Settings):
         "kubeconfig",
         optional_path,
         "",
-        "File that says where the Kubernetes API is and who we are.",
+        "File with the address of the Kubernetes API and the credentials for it.",
         metavar="FILE",
         default_help="in-cluster, then `$KUBECONFIG`, then `~/.kube/config`",
     )
@@ -101,7 +101,7 @@ class AggregatorConfig(Settings):
         "exporter.target",
         Target.parse,
         "An exporter that is known without Kubernetes, as in node-1=http://10.0.0.1:10301. "
-        "It goes before one of the same node that Kubernetes names.",
+        "It takes precedence over one that Kubernetes names for the same node.",
         metavar="NODE=URL",
     )
     exporter_http_config_file = Flag(
@@ -121,27 +121,31 @@ class AggregatorConfig(Settings):
         metavar="DURATION",
     )
     exporter_timeout = Flag(
-        "exporter.timeout", positive_duration, "3s", "How long an exporter's whole answer may take.", metavar="DURATION"
+        "exporter.timeout",
+        positive_duration,
+        "3s",
+        "How long the complete answer of an exporter may take.",
+        metavar="DURATION",
     )
     exporter_max_requests_per_second = Flag(
         "exporter.max-requests-per-second",
         at_least(1),
         "200",
-        "Requests to all exporters together, at most; intervals stretch to keep it.",
+        "Most requests per second to all exporters together; intervals grow to keep this limit.",
         metavar="COUNT",
     )
     stale_no_progress = Flag(
         "stale.no-progress",
         parse_duration,
         "60s",
-        "A download that does not advance for so long is stale. 0s turns it off.",
+        "A download that does not advance for this long is stale. 0s turns it off.",
         metavar="DURATION",
     )
     stale_unpack = Flag(
         "stale.unpack",
         parse_duration,
         "10m",
-        "An unpacking that finishes no layer for so long is stale. 0s turns it off.",
+        "A pull that unpacks and finishes no layer for this long is stale. 0s turns it off.",
         metavar="DURATION",
     )
     stale_slow_eta = Flag(
@@ -155,14 +159,14 @@ class AggregatorConfig(Settings):
         "stale.resolving",
         parse_duration,
         "30s",
-        "A pull whose registry has not answered for so long is stale. 0s turns it off.",
+        "A pull whose registry has not answered for this long is stale. 0s turns it off.",
         metavar="DURATION",
     )
     stale_exporter = Flag(
         "stale.exporter",
         parse_duration,
         "60s",
-        "The pulls of a node whose exporter has not answered for so long are stale. 0s turns it off.",
+        "The pulls of a node whose exporter has not answered for this long are stale. 0s turns it off.",
         metavar="DURATION",
     )
     limit_repositories = Flag(
@@ -176,15 +180,15 @@ class AggregatorConfig(Settings):
         "pod.linger",
         parse_duration,
         "2m",
-        "How long an image stays that a pod no longer waits for; a deleted pod leaves at once.",
+        "How long to show an image that a pod no longer waits for; a deleted pod is removed at once.",
         metavar="DURATION",
     )
     shard = Flag(
         "shard",
         Shard.parse,
         "0/1",
-        "Share of the nodes that this replica takes: 0/3, 1/3 or 2/3 of three. The name of a StatefulSet's pod may "
-        "stand for its number.",
+        "Share of the nodes that this replica handles: 0/3, 1/3 or 2/3. The name of a StatefulSet's pod may stand "
+        "in place of its number.",
         metavar="I/N",
     )
     listen_address = web_listen_address(":10302")

@@ -21,7 +21,7 @@ from pulltrace_aggregator.pods.store import Recheck
 log = logging.getLogger(__name__)
 
 MAX_INTERVAL: Final = 1.0
-"""The longest time between two views: time alone makes pulls stale and lets what is over go."""
+"""The longest time between two views: as time passes, pulls become stale and ended ones are removed."""
 MIN_INTERVAL: Final = 0.2
 """The shortest: observations come in bursts, and one view serves all that come within this."""
 MOST_AT_ONCE: Final = 5000

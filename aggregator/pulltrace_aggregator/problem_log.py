@@ -1,4 +1,4 @@
-"""What the log says of a peer that fails: that it does, and that it works again, not each time that it is so."""
+"""Logs that a peer fails, and later that it works again: each once, and not at every attempt."""
 
 import logging
 import threading
@@ -7,11 +7,11 @@ from pulltrace.logs import fields
 
 
 class ProblemLog:
-    """Remembers who fails and what was said of it. Safe for use by several threads.
+    """Remembers who fails and what was logged. Safe for use by several threads.
 
-    A subject that has worked is said to fail again after `quiet` seconds at the earliest: one that fails now and then
-    would fill the log. With `together`, what is wrong with one subject is not repeated for others, and that all is well
-    is said when it is so of all: an outage hits all watches at a time, and in several ways while it lasts.
+    A subject that fails again is logged after `quiet` seconds at the earliest: one that fails now and then would fill
+    the log. With `together`, the problem of one subject is not logged again for others, and the recovery is logged once
+    all subjects work: an outage hits all watches at the same time.
     """
 
     def __init__(

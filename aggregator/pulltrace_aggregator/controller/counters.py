@@ -31,7 +31,7 @@ DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300
 
 
 class Counters:
-    """Mutable inside the reconciler; `totals()` gives an immutable picture."""
+    """Mutable inside the reconciler; `totals()` gives an immutable copy."""
 
     def __init__(self, repositories: int) -> None:
         """So many `repositories` have counters of their own."""
@@ -87,7 +87,7 @@ class Counters:
             self._stages[labels] = _observed(self._stages.get(labels), seconds)
 
     def totals(self) -> Totals:
-        """An immutable picture."""
+        """An immutable copy."""
         return Totals(
             failures=MappingProxyType(dict(self._failures)),
             stale_pulls=MappingProxyType(dict(self._stale)),

@@ -30,7 +30,7 @@ from pulltrace_aggregator.pods.pod import PodRecord
 EVENT_SECONDS: Final = 3.0
 """How long the event `Pulled` with the durations may come after the container that it was for has started."""
 FIRST_SECONDS: Final = 4.0
-"""A download is not compared with others' before: the rate of its first moments says nothing."""
+"""A download is not compared with others before this age: the rate of its first moments means nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class NodeReconciler:
         self._rates = PeerRates()
 
     def compare(self, reading: NodeReading, now: Monotonic) -> None:
-        """Take in what matters of a node for others; before any of them is reconciled."""
+        """Learn from a node what the others are compared with. Called for all nodes before any is reconciled."""
         self._digests.update(reading.node, reading.pulls)
         silent = is_silent(reading, now, self._limits, Deadlines(now))
         self._rates.update(reading.node, () if silent else reading.pulls)
@@ -76,7 +76,7 @@ class NodeReconciler:
         self._slow.forget(node)
 
     def count(self, namespace: str, wait: ImageWait) -> None:
-        """Count a wait that ended well, once. Where the time of an older one went is not known."""
+        """Count a wait that ended well, once; not one from before the aggregator, whose start is unknown."""
         if wait.ended_at is not None and not wait.counted and wait.since >= self._started:
             self._counters.wait_ended(namespace, wait, wait.ended_at)
         wait.counted = True

@@ -17,7 +17,7 @@ from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
 from pulltrace_aggregator.pods.store import PodStore, Recheck
 
 NODE_RETRY_SECONDS: Final = 60.0
-"""A node that could not be read from the API is asked for again after this long."""
+"""A node that could not be read from the API is read again after this long."""
 
 
 @dataclass(frozen=True, slots=True)

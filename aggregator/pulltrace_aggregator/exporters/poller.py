@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ExporterNews: TypeAlias = ExporterSeen | ExporterGone
 QUIET_SECONDS: Final = 60.0
-"""Between two complaints about one node."""
+"""Between two warnings about one node."""
 TIDY_SECONDS: Final = 1.0
 COLLECT_SECONDS: Final = 0.1
 """Changes of slices come in groups and are handled together."""
@@ -126,7 +126,7 @@ class Poller:
             self._update_at = now
 
     def _update_targets(self, now: Monotonic) -> None:
-        """Have the nodes asked that there are now."""
+        """Poll the nodes that discovery knows now."""
         self._update_at = float("inf")
         self._https = self._access.current().https
         found = self._discovery.resolve(https=self._https)

@@ -13,7 +13,7 @@ from pulltrace.clock import FOREVER, NEVER, Monotonic
 
 _CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10
-"""Each tenth request is for a node where nothing is known to happen, if one is due: otherwise they would starve."""
+"""Each tenth request goes to an idle node, if one is due: otherwise idle nodes would starve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Queue:
 class Budget:
     """Spreads requests evenly. In no second, wherever it begins, are there more than `per_second`.
 
-    Who comes a little late may catch up, so that a busy moment of the program costs no requests.
+    A program that is a little late may catch up, so that a busy moment costs no requests.
     """
 
     def __init__(self, per_second: int) -> None:

@@ -76,7 +76,7 @@ class Refused(KubernetesError):
 
 
 class Unauthorized(Refused):
-    """401: the server does not know us, with fresh credentials either."""
+    """401: the server does not accept the credentials, even fresh ones."""
 
     reason = "unauthorized"
 

@@ -47,7 +47,7 @@ class WatchState:
     """Of one selection. `problem` says what is wrong; it is empty when all is well.
 
     `complete` means that a list has come to its end once, so that what there was at the start is known. `restarts`
-    counts the ends of watches by reason; that a watch comes to the end that was asked for is no restart.
+    counts the ends of watches by reason; a watch that ends when it was meant to end is not a restart.
     """
 
     name: str
@@ -128,16 +128,16 @@ class Reflector:
 
     def _failed(self, error: KubernetesError, began: Monotonic) -> float:
         if self._lasted(began) > self._timing.longest_pause:
-            self._failures, self._expired = 0, False  # it worked for a time
+            self._failures, self._expired = 0, False  # it worked for some time
         self._failures += 1
-        # The first time a list mends it, however many other failures there were before.
+        # The first time a new list solves it, however many other failures there were before.
         mended = isinstance(error, Expired) and not self._expired
         self._expired = isinstance(error, Expired)
         counts = {**self._state.restarts, error.reason: self._state.restarts.get(error.reason, 0) + 1}
         refused = isinstance(error, Forbidden | NotFound)
         # A version that is too old is no problem, unless there is one already.
         problem = self._state.problem if isinstance(error, Expired) else str(error)
-        if refused or (self._failures > 1 and not mended):  # what is mended at once is not logged
+        if refused or (self._failures > 1 and not mended):  # what solves itself at once is not logged
             self._problems.failed(
                 self._state.name,
                 str(error) if refused else error.reason,
@@ -173,12 +173,12 @@ class Health:
 
     @property
     def ready(self) -> bool:
-        """Whether the first lists are in, of everything that was asked for: without one the picture is not whole."""
+        """Whether the first list of every selection is complete. Before that the view is incomplete."""
         return not self.awaited
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Names of those whose first list is still to come, as long as it is refused as well."""
+        """Names of those whose first list is still to come, including those whose list is refused."""
         return tuple(watch.name for watch in self.watches if not watch.complete)
 
     @property

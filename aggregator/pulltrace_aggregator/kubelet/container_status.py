@@ -19,7 +19,7 @@ class ImageStatus(Enum):
     UNKNOWN = "unknown"
     """`ContainerCreating`, `PodInitializing`, no status, or a reason that is not in the table."""
     MISSING = "missing"
-    """It waits, and says that it does for want of the image."""
+    """It waits, and says that it waits for the image."""
     PRESENT = "present"
     """It was started, or fails at what comes after the image."""
 

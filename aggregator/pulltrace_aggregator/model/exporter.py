@@ -9,7 +9,7 @@ from pulltrace.clock import Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey, NodeReport, Phase, Pull, QueuedImage
 
 SOON_SECONDS: Final = 10.0
-"""A failure so soon after an answer means that the node fell silent with that answer, and one so old is an old one."""
+"""A node whose polls fail within this time after an answer has been silent since that answer."""
 
 
 _START: Final = Monotonic(0.0)
@@ -21,7 +21,7 @@ class NodeState(StrEnum):
     OK = "ok"
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
-    """No exporter of it is known, or it was not asked yet."""
+    """No exporter of it is known, or it was not polled yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,7 @@ class NodeReading:
 
     @property
     def silent_since(self) -> Monotonic | None:
-        """When it stopped answering, None while it answers: one that is seldom asked is not silent for that."""
+        """When it stopped answering, None while it answers. A node that is polled rarely is not silent for that."""
         if self.state is NodeState.OK:
             return None
         answered, failing = self.answered_at, self.failing_since

@@ -40,9 +40,9 @@ _RUNNING: Final = (Stage.RESOLVE, Stage.DOWNLOAD, Stage.UNPACK)
 _ATTEMPT: Final = (Stage.QUEUE, *_RUNNING)
 
 TOLERATED_UNKNOWN: Final = 0.1
-"""Part of a wait whose stage may be unknown in a wait whose stages are counted."""
+"""The part of a wait that may be unknown if its stages are to be counted."""
 TOLERATED_SECONDS: Final = 2.0
-"""And so many seconds always: the time until the node is asked for the first time."""
+"""This many seconds may always be unknown: the time until the node is polled for the first time."""
 
 
 @dataclass(slots=True)

@@ -111,7 +111,7 @@ class PodRecord:
         return container.image
 
     def give_up(self, now: Monotonic) -> None:
-        """How its open waits ended is not known: they are dropped, and what is known so far begins none."""
+        """Drop the open waits, because nobody knows how they ended. What is known so far begins no new one."""
         for container in self.containers.values():
             if container.wait is not None and container.wait.ended_at is None:
                 container.wait, container.pulled_at = None, now

@@ -1,7 +1,7 @@
 """Which container waits for which image: pods and events in, evidence out. Pure: values and a clock.
 
 A pod waits on evidence only: the kubelet has asked for an image that has not come, or the container's status says that
-the image is lacking. (That an intent or a running pull is for it is found out by the join.) It ends with the kubelet's
+the image is lacking. (The join finds out whether an intent or a running pull is for it.) It ends with the kubelet's
 word, with the container, or with the pod.
 """
 
