@@ -1,7 +1,5 @@
 """Whatever can make a node pull an image: each kind of container, each kind of workload, tag and digest."""
 
-import json
-
 import pytest
 
 from cluster.world import MIB, REGISTRY, World
@@ -69,27 +67,16 @@ def test_an_ephemeral_container(world: World) -> None:
 
 def test_a_static_pod(world: World) -> None:
     namespace, image, node = world.namespace(), world.image(3 * MIB), world.cluster.nodes[0]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "static", "namespace": namespace},
-        "spec": {
-            "containers": [{"name": "main", "image": image.reference(REGISTRY)}],
-            "terminationGracePeriodSeconds": 0,
-        },
-    }
-    manifest = node.static_pods / "static.json"
     # The kubelet tells the API server of it a moment after it has begun to pull.
     stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
-    manifest.write_text(json.dumps(pod))
     try:
-        assert seen(world, namespace, "container", image, "main", "downloading")["node"] == node.name
-        stall.release()
-        world.wait_running(namespace)
-        seen(world, namespace, "container", image, "main")
+        with node.static_pod(namespace, "static", image.reference(REGISTRY)):
+            assert seen(world, namespace, "container", image, "main", "downloading")["node"] == node.name
+            stall.release()
+            world.wait_running(namespace)
+            seen(world, namespace, "container", image, "main")
     finally:
         stall.release()
-        manifest.unlink()
 
 
 def test_a_cron_job(world: World) -> None:

@@ -1,7 +1,10 @@
 """What tests ask of the cluster: images, pods, and what each side says of a pull."""
 
+import base64
+import json
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -10,7 +13,7 @@ import requests
 
 from rig.images import Image
 from rig.kube import monitoring
-from rig.kube.api import Object, wait_for
+from rig.kube.api import NotYet, Object, wait_for
 from rig.kube.stack import NAMESPACE, Stack
 from rig.kubernetes.runnable import runnable
 
@@ -68,14 +71,16 @@ class World:
         """Bytes of the image, its manifests included, that the registry has sent so far to whomever."""
         return sum(self.cluster.registry.sent(blob.digest) for blob in image.blobs)
 
-    def pod(self, namespace: str, name: str, image: str, **spec: Any) -> Object:
+    def pod(
+        self, namespace: str, name: str, image: str, labels: Mapping[str, str] | None = None, **spec: Any
+    ) -> Object:
         """Create a pod of one container."""
         container = {"name": "main", "image": image}
         return self.api.create(
             {
                 "apiVersion": "v1",
                 "kind": "Pod",
-                "metadata": {"name": name, "namespace": namespace},
+                "metadata": {"name": name, "namespace": namespace, "labels": dict(labels or {})},
                 "spec": {"containers": [container], "terminationGracePeriodSeconds": 0, **spec},
             }
         )
@@ -115,6 +120,54 @@ class World:
             for pod in self.stack.pods("aggregator")
         ]
         return [each for page in pages for each in page["pods"]]
+
+    def row(self, namespace: str, pod: str, **fields: Any) -> Object:
+        """What the aggregator says of an image of a pod, where it has these values; empty where it says nothing."""
+        rows = (each for each in self.pod_pulls(namespace) if each["pod"] == pod)
+        return next((each for each in rows if fields.items() <= each.items()), {})
+
+    def wait_row(self, namespace: str, pod: str, timeout: float = 90, **fields: Any) -> Object:
+        """The same once it says so; the error has what it says instead, and the kubelets' events."""
+        try:
+            found: Object = wait_for(lambda: self.row(namespace, pod, **fields), f"{pod} told with {fields}", timeout)
+        except NotYet as error:
+            events = self.api.items(f"/api/v1/namespaces/{namespace}/events")
+            said = [f"{event['reason']}: {event['message']}" for event in events]
+            raise NotYet("\n".join([str(error), *map(str, self.pod_pulls(namespace)), *said])) from error
+        return found
+
+    @contextmanager
+    def values(self, *settings: str) -> Iterator[None]:
+        """Let the release have other values meanwhile; each is what follows `--set` or `--set-string`."""
+        words = " ".join(f"--set '{setting}'" for setting in settings)
+        self.stack.shell(
+            f"helm upgrade pulltrace deploy/helm/pulltrace --namespace {NAMESPACE} --reuse-values --wait {words}"
+        )
+        try:
+            yield
+        finally:
+            self.stack.shell(f"helm rollback pulltrace --namespace {NAMESPACE} --wait")
+            self.stack.wait_installed()
+
+    def bind_viewer(self, user: str) -> None:
+        """Give a user the chart's role for `kubectl pulltrace`."""
+        group = "rbac.authorization.k8s.io"
+        role = {"apiGroup": group, "kind": "ClusterRole", "name": f"{NAMESPACE}.pulltrace-viewer"}
+        binding = {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": f"viewer-{user}"}}
+        self.api.apply({**binding, "roleRef": role, "subjects": [{"apiGroup": group, "kind": "User", "name": user}]})
+
+    def pull_secret(self, namespace: str, name: str, config: Object) -> list[Object]:
+        """A Secret with this configuration of docker; what a pod has to name."""
+        data = {".dockerconfigjson": base64.b64encode(json.dumps(config).encode()).decode()}
+        metadata = {"name": name, "namespace": namespace}
+        kind = "kubernetes.io/dockerconfigjson"
+        self.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": data})
+        return [{"name": name}]
+
+    def events(self, namespace: str, text: str) -> int:
+        """How often the kubelets have told what contains this text."""
+        found = self.api.items(f"/api/v1/namespaces/{namespace}/events")
+        return sum(event.get("count") or 1 for event in found if text in event["message"])
 
     def pulled(self, namespace: str) -> list[Pulled]:
         """What the kubelets' events say of succeeded pulls for pods of a namespace."""

@@ -1,5 +1,6 @@
 """A container registry on loopback: the pulling half of the OCI distribution specification, under a test's control."""
 
+import base64
 import threading
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -46,6 +47,7 @@ class Registry(Closing):
         self._lock = threading.Lock()
         self._repositories: dict[str, _Repository] = {}
         self._refusals: dict[str, Refusal] = {}
+        self._passwords: dict[str, str] = {}
         self._hangs: list[tuple[str | None, Hang]] = []
         self._closed = False
         self._server = RegistryServer(self)
@@ -93,10 +95,18 @@ class Registry(Closing):
         with self._lock:
             self._refusals[where] = Refusal(status, headers)
 
+    def require(self, repository: str, user: str, password: str) -> None:
+        """Refuse a repository with status 401 to whoever does not show this password, until `allow`."""
+        shown = base64.b64encode(f"{user}:{password}".encode()).decode()
+        with self._lock:
+            self._passwords[repository] = f"Basic {shown}"
+        self.deny(repository, HTTPStatus.UNAUTHORIZED)
+
     def allow(self, where: str) -> None:
         """Take a refusal back."""
         with self._lock:
             self._refusals.pop(where, None)
+            self._passwords.pop(where, None)
 
     def hang(self, repository: str | None = None) -> Hang:
         """Leave requests (of one repository) unanswered until the answer is released or the registry closed."""
@@ -140,9 +150,12 @@ class Registry(Closing):
         with self._lock:
             return any(not hang.released and where in (None, repository) for where, hang in self._hangs)
 
-    def refusal(self, repository: str, target: str) -> Refusal | None:
+    def refusal(self, request: Request) -> Refusal | None:
         with self._lock:
-            return self._refusals.get(repository) or self._refusals.get(target)
+            password = self._passwords.get(request.repository)
+            if password and request.authorization == password:
+                return self._refusals.get(request.target)
+            return self._refusals.get(request.repository) or self._refusals.get(request.target)
 
     def find(self, request: Request) -> Blob | None:
         with self._lock:

@@ -34,7 +34,7 @@ RANGE = re.compile(r"bytes=(?P<first>\d+)-(?P<last>\d*)")
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request as it arrived; `target` is a tag or digest, `offset` the first byte asked for."""
+    """A request as it arrived; `target` is a tag or digest, `offset` the first byte, `authorization` the header."""
 
     method: str
     path: str
@@ -42,6 +42,7 @@ class Request:
     kind: str = ""
     target: str = ""
     offset: int = 0
+    authorization: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class Keeper(Protocol):
         """Whether a request for this repository has to wait."""
         ...
 
-    def refusal(self, repository: str, target: str) -> Refusal | None:
+    def refusal(self, request: Request) -> Refusal | None:
         """What to answer instead of the content, if anything."""
         ...
 
@@ -141,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.keeper.note_request(request)
         with self._ending():
             self._wait_while_hung(request.repository)
-            if refusal := self.keeper.refusal(request.repository, request.target):
+            if refusal := self.keeper.refusal(request):
                 self._answer(refusal.status, refusal.body, refusal.headers)
             elif urlsplit(self.path).path.rstrip("/") == "/v2":
                 self._answer(HTTPStatus.OK, b"{}", {"Docker-Distribution-API-Version": "registry/2.0"})
@@ -157,7 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
         match = PATH.fullmatch(urlsplit(self.path).path)
         if not match:
             return Request(self.command, self.path, offset=offset)
-        return Request(self.command, self.path, match["repository"], match["kind"], match["target"], offset)
+        shown = self.headers.get("Authorization", "")
+        return Request(self.command, self.path, match["repository"], match["kind"], match["target"], offset, shown)
 
     @contextmanager
     def _ending(self) -> Iterator[None]:

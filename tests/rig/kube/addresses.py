@@ -12,6 +12,11 @@ DOMAIN = "cluster.local"
 ETCD = "http://127.0.0.1:2379"
 
 
+def node_name(number: int) -> str:
+    """Of the node, counted from 1. Of two shards each has some of the first three."""
+    return f"worker-{number}"
+
+
 def node_address(number: int) -> str:
     """Of the node, counted from 1."""
     return f"10.250.0.{10 + number}"

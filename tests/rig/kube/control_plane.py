@@ -196,7 +196,7 @@ class ControlPlane:
                     "mode": "nftables",
                     "clientConnection": {"kubeconfig": str(self.kubeconfig("proxy", pair))},
                     "clusterCIDR": at.POD_NETWORK,
-                    "hostnameOverride": "node-1",
+                    "hostnameOverride": at.node_name(1),
                     "bindAddress": at.node_address(1),
                     "healthzBindAddress": "127.0.0.1:10256",
                     "metricsBindAddress": "127.0.0.1:10249",

@@ -1,9 +1,12 @@
 """A node: a containerd and a kubelet that find each other where they do on any machine, in a mount namespace."""
 
 import json
+import os
+import shutil
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
@@ -20,7 +23,7 @@ OWN = ("run", "var/lib", "var/log")
 HOLD = """\
 set -e
 root=$0
-for name in "$@"; do mount --bind "$root/$name" "/$name"; done
+for name in "$@"; do mount --rbind "$root/$name" "/$name"; done
 mount --make-rshared /
 touch "$root/ready"
 exec tail -f "$root/ready"
@@ -56,12 +59,21 @@ disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.snapshotter.v1.de
     [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
       BinaryName = "$runc"
 
+[plugins."io.containerd.image-verifier.v1.bindir"]
+  bin_dir = "$home/verifiers"
+
 [plugins."io.containerd.transfer.v1.local"]
   config_path = "$certs"
   [[plugins."io.containerd.transfer.v1.local".unpack_config]]
     platform = "linux/amd64"
     snapshotter = "$snapshotter"
 """)
+VERIFIER = """\
+#!/bin/sh
+case "$*" in *{word}*) echo "no signature"; exit 1 ;; esac
+"""
+DISK = 8 * 1024**3
+"""Bytes that a node's containerd may use, of memory."""
 KUBELET: dict[str, Any] = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
     "kind": "KubeletConfiguration",
@@ -87,6 +99,8 @@ KUBELET: dict[str, Any] = {
     "volumePluginDir": "/var/lib/kubelet/plugins-exec",
     "fileCheckFrequency": "1s",
     "nodeStatusUpdateFrequency": "5s",
+    # So soon do pods see a changed Secret, Prometheus its configuration; a kubelet as it comes takes a minute.
+    "syncFrequency": "5s",
     "logging": {"verbosity": 2},
 }
 ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
@@ -118,7 +132,7 @@ class Node:
         settings: NodeSettings,
     ) -> None:
         self.number = number
-        self.name = f"node-{number}"
+        self.name = at.node_name(number)
         self.address = at.node_address(number)
         self.settings = settings
         self.home = plane.enclosure.folder / "nodes" / self.name
@@ -144,22 +158,64 @@ class Node:
         """The folder in which the kubelet keeps what it is about to pull, as seen from outside."""
         return self._files / "var/lib/kubelet/image_manager/pulling"
 
-    @property
-    def static_pods(self) -> Path:
-        """The folder whose manifests the kubelet runs."""
-        return self._files / "var/lib/static-pods"
+    @contextmanager
+    def refusing_unsigned(self, word: str) -> Iterator[None]:
+        """Let containerd refuse images whose name contains this word meanwhile, as for want of a signature."""
+        folder = self._files / "verifiers"
+        folder.mkdir()
+        verifier = folder / "signatures"
+        verifier.write_text(VERIFIER.format(word=word))
+        verifier.chmod(0o755)
+        try:
+            yield
+        finally:
+            shutil.rmtree(folder)
+
+    @contextmanager
+    def full_disk(self, spare: int) -> Iterator[None]:
+        """Let containerd have so many bytes more meanwhile."""
+        disk = os.statvfs(self._files / "var/lib/containerd")
+        used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+        self._resize(used + spare)
+        try:
+            yield
+        finally:
+            self._resize(DISK)
+
+    def _resize(self, size: int) -> None:
+        self.enclosure.run(["mount", "-o", f"remount,size={size}", self.home / "var/lib/containerd"])
+
+    @contextmanager
+    def static_pod(self, namespace: str, name: str, image: str) -> Iterator[None]:
+        """Let the kubelet run a pod of one container from a file meanwhile."""
+        container = {"name": "main", "image": image}
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"containers": [container], "terminationGracePeriodSeconds": 0},
+        }
+        manifest = self._files / "var/lib/static-pods" / f"{name}.json"
+        manifest.write_text(json.dumps(pod))
+        try:
+            yield
+        finally:
+            manifest.unlink()
 
     def start(self) -> None:
         """Make its namespace and start both daemons; it becomes ready by itself."""
-        for name in (*OWN, "run/containerd", "var/lib/static-pods", "cni"):
+        for name in (*OWN, "run/containerd", "var/lib/containerd", "var/lib/static-pods", "cni"):
             (self._files / name).mkdir(parents=True, exist_ok=True)
+        # A disk of its own, which a test can make too small.
+        disk = self.home / "var/lib/containerd"
+        self.enclosure.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "disk", disk])
         self.enclosure.run(["ip", "address", "add", f"{self.address}/{at.NODE_NETWORK}", "dev", "nodes"])
         hold: list[str | Path] = ["unshare", "--mount", "--propagation", "private", "sh", "-c", HOLD, self.home, *OWN]
         pid = self.enclosure.start(f"{self.name}-mounts", hold)
         self._within = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--")
         self._wait((self._files / "ready").exists, f"{self.name}-mounts")
         self._write_containerd()
-        self._write_kubelet()
+        self._write_kubelet({})
         _make_cgroup(Path(self.enclosure.cgroup, self.name))
         self.start_containerd()
         self.start_kubelet()
@@ -193,6 +249,20 @@ class Node:
         path = "/usr/sbin:/usr/bin:/sbin:/bin"
         self.enclosure.start(f"{self.name}-kubelet", [*self._within, *words], {**ENVIRONMENT, "PATH": path})
 
+    @contextmanager
+    def collecting_images(self) -> Iterator[None]:
+        """Restart the kubelet, let it find the disk too full for images that no container uses, and take that back."""
+        self._restart_kubelet(imageGCHighThresholdPercent=1, imageGCLowThresholdPercent=0, imageMinimumGCAge="1s")
+        try:
+            yield
+        finally:
+            self._restart_kubelet()
+
+    def _restart_kubelet(self, **changes: Any) -> None:
+        self.stop_kubelet()
+        self._write_kubelet(changes)
+        self.start_kubelet()
+
     def stop_kubelet(self, number: int = signal.SIGTERM) -> None:
         """End it; its pods go on."""
         self.enclosure.end(f"{self.name}-kubelet", number)
@@ -222,7 +292,7 @@ class Node:
         network = {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}
         (self._files / "cni/10-pods.conflist").write_text(json.dumps(network))
 
-    def _write_kubelet(self) -> None:
+    def _write_kubelet(self, changes: Mapping[str, Any]) -> None:
         authority = self._plane.authority
         user = authority.issue(self.name, f"system:node:{self.name}", ["system:nodes"])
         server = authority.issue(f"{self.name}-server", self.name, hosts=[self.name, self.address])
@@ -237,6 +307,7 @@ class Node:
             "cgroupRoot": f"/{self.enclosure.cgroup}/{self.name}",
             "resolvConf": str(self.home / "resolv.conf"),
             **self.settings.kubelet,
+            **changes,
         }
         (self._files / "kubelet.json").write_text(json.dumps(config))
 

@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -58,8 +59,9 @@ class Stack:
         self._closing.close()
 
     def shell(self, script: str, helm: int = 4, timeout: float = COMMAND_TIMEOUT) -> str:
-        """Run a script that uses kubectl and helm as if in the checkout; its output. Raises CommandFailed."""
-        folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs]
+        """Run a script that uses kubectl, its plug-in and helm as if in the checkout; its output, or CommandFailed."""
+        plugin = Path(sys.executable).parent
+        folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs, plugin]
         environment = {
             **os.environ,
             "KUBECONFIG": str(self.cluster.kubeconfig),
