@@ -5,8 +5,9 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import BLUE, GREY, ORANGE, RED, SKY, STALE, UP_DOWN, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
+from pulltrace_dashboards.panels import About, Line, bars, lines, number
 from pulltrace_dashboards.promql import CLUSTER, NODES, grown, known_by, latest, rate
+from pulltrace_dashboards.tables import Column, rows
 
 ONE = ("cluster", "node")
 EXPORTER = f"pulltrace_exporter_build_info{{{NODES}}}"

@@ -16,7 +16,7 @@ from pulltrace_dashboards.look import (
     steps,
 )
 from pulltrace_dashboards.page import Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, lines, number, rows, state, timeline
+from pulltrace_dashboards.panels import About, Line, lines, number, state, timeline
 from pulltrace_dashboards.promql import (
     CLUSTER,
     LAYER,
@@ -37,6 +37,7 @@ from pulltrace_dashboards.promql import (
     short_type,
     tagged,
 )
+from pulltrace_dashboards.tables import Column, rows
 
 ONE = ("cluster", "node")
 CLOCK = latest("pulltrace_exporter_time_seconds", ONE, NODE)

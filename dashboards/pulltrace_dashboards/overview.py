@@ -5,7 +5,7 @@ from grafana_foundation_sdk.models.dashboard import Panel
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, ORANGE, REASONS, RED, STAGES, STALE, steps
 from pulltrace_dashboards.page import ALERTS, Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, bars, lines, number, rows
+from pulltrace_dashboards.panels import About, Line, bars, lines, number
 from pulltrace_dashboards.promql import (
     CLUSTER,
     IMAGE,
@@ -24,6 +24,7 @@ from pulltrace_dashboards.promql import (
     short_image,
     tagged,
 )
+from pulltrace_dashboards.tables import Column, rows
 
 PULLS = f'{NODES}, registry=~"$registry", repository=~"$image"'
 REGISTRY = f'{NODES}, registry=~"$registry"'

@@ -1,10 +1,10 @@
-"""Panels as this project draws them: each has an id that stays, a description, and a text and no colour for no data."""
+"""Figures, charts and timelines: each has an id that stays, a description, and a text and no colour for no data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline, table
+from grafana_foundation_sdk.builders import bargauge, common, dashboard, prometheus, stat, statetimeline
 from grafana_foundation_sdk.builders import timeseries as graph
 from grafana_foundation_sdk.cog import builder as cog
 from grafana_foundation_sdk.cog import variants
@@ -20,36 +20,25 @@ from grafana_foundation_sdk.models.common import (
     LegendPlacement,
     SortOrder,
     StackingMode,
-    TableAutoCellOptions,
-    TableBarGaugeCellOptions,
-    TableCellBackgroundDisplayMode,
-    TableCellHeight,
-    TableColoredBackgroundCellOptions,
     TooltipDisplayMode,
     VisibilityMode,
     VizOrientation,
 )
 from grafana_foundation_sdk.models.dashboard import (
-    DashboardRangeMapOptions,
-    DataTransformerConfig,
     DynamicConfigValue,
     FieldColor,
     FieldColorModeId,
     Panel,
-    RangeMap,
-    ValueMapping,
-    ValueMappingResult,
 )
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from pulltrace_dashboards.look import BLUE, BY_REMOTE, GREY, NONE, Words, mapping, numbered, steps
+from pulltrace_dashboards.look import BLUE, GREY, Words, mapping, numbered, steps
 from pulltrace_dashboards.promql import latest
 
 GAP_MILLISECONDS: Final = 180_000
 """A line goes over a gap that is no longer: a rate has none for its first scrapes."""
 MOST_BARS: Final = 60
 """Few enough that a bar's window of growth is hardly longer than the bar is wide."""
-NO_CELL: Final = "-"
 LAST: Final = "lastNotNull"
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
@@ -70,29 +59,6 @@ class Line:
 
     expr: str
     legend: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column of a table: a field of the merged queries, and how it is shown.
-
-    A column without a width, in pixels, shares what is left. `beyond` is a bound and the word for values above it.
-    """
-
-    field: str
-    title: str
-    unit: str = ""
-    width: int = 0
-    bar: bool = False
-    wrap: bool = False
-    words: Words | None = None
-    bounds: dashboard.ThresholdsConfig | None = None
-    beyond: tuple[float, str] | None = None
-    link: str = ""
-    decimals: int | None = None
-
-
-CLUSTER_COLUMN: Final = Column("cluster", "Cluster", width=90)
 
 
 class _Builder(Protocol):
@@ -125,12 +91,12 @@ def number(
         .text_mode(BigValueTextMode.VALUE)
         .reduce_options(common.ReduceDataOptions().calcs([LAST]))
         .thresholds(bounds or steps())
-        .color_scheme(_by_thresholds())
+        .color_scheme(by_thresholds())
         .mappings(mapping(words or {}, about.nothing))
     )
     if decimals is not None:
         panel.decimals(decimals)
-    return _finished(panel, about, [_query(expr, "A").instant()])
+    return finished(panel, about, [query(expr, "A").instant()])
 
 
 def name(about: About, expr: str, label: str, words: Words) -> Panel:
@@ -143,9 +109,9 @@ def name(about: About, expr: str, label: str, words: Words) -> Panel:
         .reduce_options(common.ReduceDataOptions().values(True).limit(3).calcs([LAST]).fields(f"/^{label}$/"))
         .mappings(mapping(words, about.nothing))
         .thresholds(steps())
-        .color_scheme(_by_thresholds())
+        .color_scheme(by_thresholds())
     )
-    return _finished(panel, about, [_query(expr, "A").instant().format(PromQueryFormat.TABLE)])
+    return finished(panel, about, [query(expr, "A").instant().format(PromQueryFormat.TABLE)])
 
 
 def lines(
@@ -181,7 +147,7 @@ def lines(
         panel.decimals(decimals)
     for value, (word, colour) in (colours or {}).items():
         panel.override_by_name(value, [_fixed(colour), DynamicConfigValue("displayName", word)])
-    return _finished(panel, about, _ranges(queries))
+    return finished(panel, about, _ranges(queries))
 
 
 def bars(
@@ -209,8 +175,8 @@ def bars(
         panel.decimals(decimals)
     for value, (word, colour) in (colours or {}).items():
         panel.override_by_name(value, [_fixed(colour), DynamicConfigValue("displayName", word)])
-    targets = [_query(q.expr, ref).instant().legend_format(q.legend) for ref, q in zip("ABCDEF", queries, strict=False)]
-    return _finished(panel, about, targets)
+    targets = [query(q.expr, ref).instant().legend_format(q.legend) for ref, q in zip("ABCDEF", queries, strict=False)]
+    return finished(panel, about, targets)
 
 
 def timeline(about: About, words: Words, *queries: Line) -> Panel:
@@ -231,7 +197,7 @@ def timeline(about: About, words: Words, *queries: Line) -> Panel:
         .color_scheme(dashboard.FieldColor().mode(FieldColorModeId.FIXED).fixed_color(GREY))
         .thresholds(steps())
     )
-    return _finished(panel, about, _ranges(queries))
+    return finished(panel, about, _ranges(queries))
 
 
 def state(metric: str, by: tuple[str, ...], where: str, label: str, words: Words) -> str:
@@ -241,112 +207,6 @@ def state(metric: str, by: tuple[str, ...], where: str, label: str, words: Words
         for place, value in enumerate(words, start=1)
     )
     return " or ".join(each)
-
-
-def rows(
-    about: About,
-    columns: Sequence[Column],
-    *queries: str,
-    hidden: Sequence[str] = (),
-    sort: str = "",
-    descending: bool = True,
-) -> Panel:
-    """A table: queries merged on the labels that they share, the columns in this order, the rest left out.
-
-    The column of the cluster is there where series have that label. `hidden` are labels that tell rows apart.
-    """
-    columns = (*columns, CLUSTER_COLUMN)
-    several = len(queries) > 1
-    panel = (
-        table.Panel()
-        .show_header(True)
-        .cell_height(TableCellHeight.SM)
-        .thresholds(steps())
-        .color_scheme(_by_thresholds())
-        .with_transformation(DataTransformerConfig(id_val="merge", options={}))
-    )
-    if several:
-        panel.with_transformation(_grouped(columns, hidden))
-    panel.with_transformation(_organised(columns, hidden, several=several))
-    if sort:
-        panel.sort_by([common.TableSortByFieldState().display_name(sort).desc(descending)])
-    for column in columns:
-        if properties := _properties(column):
-            panel.override_by_name(column.title, properties)
-    refs = "ABCDEFGHIJ"[: len(queries)]
-    targets = [
-        _query(expr, ref).instant().format(PromQueryFormat.TABLE) for ref, expr in zip(refs, queries, strict=True)
-    ]
-    return _finished(panel, about, targets)
-
-
-def _grouped(columns: Sequence[Column], hidden: Sequence[str]) -> DataTransformerConfig:
-    """Rows by all of their labels. Where no query answered there is none, and no header of a column without rows."""
-    fields = {
-        **{label: {"operation": "groupby", "aggregations": []} for label in hidden},
-        **{
-            column.field: {"operation": "aggregate", "aggregations": [LAST]}
-            if _is_value(column)
-            else {"operation": "groupby", "aggregations": []}
-            for column in columns
-        },
-    }
-    return DataTransformerConfig(id_val="groupBy", options={"fields": fields})
-
-
-def _organised(columns: Sequence[Column], hidden: Sequence[str], *, several: bool) -> DataTransformerConfig:
-    fields = [f"{column.field} ({LAST})" if several and _is_value(column) else column.field for column in columns]
-    return DataTransformerConfig(
-        id_val="organize",
-        options={
-            "excludeByName": dict.fromkeys(("Time", *hidden), True),
-            "indexByName": {field: place for place, field in enumerate(fields)},
-            "renameByName": {field: column.title for field, column in zip(fields, columns, strict=True)},
-        },
-    )
-
-
-def _is_value(column: Column) -> bool:
-    return column.field.startswith("Value")
-
-
-def _properties(column: Column) -> list[DynamicConfigValue]:
-    found = [
-        ("unit", column.unit or None),
-        ("custom.width", column.width or None),
-        ("decimals", column.decimals),
-        ("noValue", NO_CELL),
-        ("links", [{"title": "Open", "url": column.link}] if column.link else None),
-        ("thresholds", column.bounds.build() if column.bounds else None),
-        ("mappings", _mappings(column)),
-        ("custom.cellOptions", _cell(column)),
-        # Grafana 13 has it here, older ones in the options of the cell.
-        ("custom.wrapText", True if column.wrap else None),
-        ("min", 0 if column.bar else None),
-        ("max", 1 if column.bar and column.unit == "percentunit" else None),
-    ]
-    return [DynamicConfigValue(key, value) for key, value in found if value is not None]
-
-
-def _mappings(column: Column) -> list[ValueMapping] | None:
-    if not (column.words or column.bounds or column.bar):
-        return None
-    found = mapping(BY_REMOTE if column.bar else column.words or {}, NO_CELL)
-    if column.beyond:
-        bound, word = column.beyond
-        result = ValueMappingResult(text=word, color=NONE, index=99)
-        found.append(RangeMap(options=DashboardRangeMapOptions(from_val=bound, to=None, result=result)))
-    return found
-
-
-def _cell(column: Column) -> object:
-    if column.bar:
-        return TableBarGaugeCellOptions(BarGaugeDisplayMode.BASIC, BarGaugeValueMode.TEXT)
-    if column.wrap:
-        return TableAutoCellOptions(wrap_text=True)
-    if column.words or column.bounds:
-        return TableColoredBackgroundCellOptions(mode=TableCellBackgroundDisplayMode.BASIC)
-    return None
 
 
 def _legend(figures: Sequence[str] = ()) -> common.VizLegendOptions:
@@ -362,16 +222,17 @@ def _legend(figures: Sequence[str] = ()) -> common.VizLegendOptions:
 
 def _ranges(queries: Sequence[Line]) -> list[prometheus.Dataquery]:
     return [
-        _query(query.expr, ref).range().legend_format(query.legend)
-        for ref, query in zip("ABCDEFGH", queries, strict=False)
+        query(line.expr, ref).range().legend_format(line.legend) for ref, line in zip("ABCDEFGH", queries, strict=False)
     ]
 
 
-def _query(expr: str, ref: str) -> prometheus.Dataquery:
+def query(expr: str, ref: str) -> prometheus.Dataquery:
+    """A query of a panel, to the chosen source."""
     return prometheus.Dataquery().expr(expr).ref_id(ref).datasource(SOURCE)
 
 
-def _by_thresholds() -> dashboard.FieldColor:
+def by_thresholds() -> dashboard.FieldColor:
+    """A value has the colour of its threshold."""
     return dashboard.FieldColor().mode(FieldColorModeId.THRESHOLDS)
 
 
@@ -379,10 +240,11 @@ def _fixed(colour: str) -> DynamicConfigValue:
     return DynamicConfigValue("color", FieldColor(mode=FieldColorModeId.FIXED, fixed_color=colour))
 
 
-def _finished(panel: _Builder, about: About, queries: Sequence[prometheus.Dataquery]) -> Panel:
+def finished(panel: _Builder, about: About, queries: Sequence[prometheus.Dataquery]) -> Panel:
+    """The panel with its name, description, text for no data, and queries."""
     panel.id(about.id).title(about.title).description(about.text).datasource(SOURCE)
     if about.nothing:
         panel.no_value(about.nothing)
-    for query in queries:
-        panel.with_target(query)
+    for target in queries:
+        panel.with_target(target)
     return panel.build()

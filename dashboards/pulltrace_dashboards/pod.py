@@ -7,7 +7,7 @@ from pulltrace_aggregator.model.states import Cause
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import CAUSES, NONE, ORANGE, POD_PHASES, PULL_PHASES, REASONS, RED, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, lines, name, number, rows, state, timeline
+from pulltrace_dashboards.panels import About, Line, lines, name, number, state, timeline
 from pulltrace_dashboards.promql import (
     CLUSTER,
     POD,
@@ -25,6 +25,7 @@ from pulltrace_dashboards.promql import (
     tagged,
     word_or,
 )
+from pulltrace_dashboards.tables import Column, rows
 
 CONTAINER = ("container", "container_type", "image")
 NOBODY = "no aggregator"

@@ -15,8 +15,9 @@ from pulltrace_alerts.recorded import (
 from pulltrace_dashboards import variables
 from pulltrace_dashboards.look import BLUE, ORANGE, PALE_SLATE, PULL_PHASES, REASONS, RED, SKY, STAGES, steps
 from pulltrace_dashboards.page import Heading, Page, band, link
-from pulltrace_dashboards.panels import About, Column, Line, lines, rows
+from pulltrace_dashboards.panels import About, Line, lines
 from pulltrace_dashboards.promql import CLUSTER, IMAGE, PULL, grown, latest, listed, one, progress, tagged
+from pulltrace_dashboards.tables import Column, rows
 
 REGISTRY = f'{CLUSTER}, registry=~"$registry"'
 PULLS = f'{REGISTRY}, repository=~"$image"'
