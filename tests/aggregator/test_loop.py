@@ -56,17 +56,17 @@ class Exporters:
 
 
 class AdapterSetup:
-    """A loop on a toy cluster's nodes and pods."""
+    """A loop on a simulated cluster's nodes and pods."""
 
     def __init__(self) -> None:
-        self.toy = Cluster()
+        self.cluster = Cluster()
         self.inbox = Inbox(StillClock())
         self.kubernetes = Kubernetes()
         self.exporters = Exporters()
         self.loop = Loop(self.inbox, Reconciler(START), self.kubernetes, self.exporters, StillClock())
 
     def read(self, name: str) -> None:
-        self.inbox.receive(ExporterSeen(self.toy.node(name).reading(), "http://x"))
+        self.inbox.receive(ExporterSeen(self.cluster.node(name).reading(), "http://x"))
 
     def pods(self) -> list[str]:
         self.loop.step()
@@ -98,7 +98,7 @@ def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -
     setup.kubernetes.health = Health((WatchState("pods", "pods", Stage.WATCHING, complete=True),))
     for _ in range(MOST_AT_ONCE):
         setup.inbox.receive(ExporterGone("nobody"))
-    setup.inbox.receive(setup.toy.pod().pulling())
+    setup.inbox.receive(setup.cluster.pod().pulling())
     setup.loop.step()
     assert setup.loop.published.unready
     assert setup.pods() == ["web"]
@@ -107,7 +107,7 @@ def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -
 
 def test_a_node_where_a_pod_waits_is_passed_on_once() -> None:
     setup = AdapterSetup()
-    pod = setup.toy.pod()
+    pod = setup.cluster.pod()
     setup.read("node-1")
     setup.inbox.receive(pod.seen)
     setup.inbox.receive(pod.pulling())
@@ -122,7 +122,7 @@ def test_a_node_where_a_pod_waits_is_passed_on_once() -> None:
 
 def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
     setup = AdapterSetup()
-    pod = setup.toy.pod()
+    pod = setup.cluster.pod()
     setup.inbox.receive(pod.seen)
     setup.inbox.receive(pod.pulling())
     setup.loop.step()
@@ -134,7 +134,7 @@ def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
 def test_slow_answers_about_deleted_pods_do_not_wait_for_each_other() -> None:
     setup = AdapterSetup()
     setup.kubernetes.together = threading.Barrier(10)
-    pods = [setup.toy.pod(f"web-{number}") for number in range(40)]
+    pods = [setup.cluster.pod(f"web-{number}") for number in range(40)]
     for pod in pods:
         setup.inbox.receive(pod.seen)
         setup.inbox.receive(pod.pulling())
@@ -152,7 +152,7 @@ def test_slow_answers_about_deleted_pods_do_not_wait_for_each_other() -> None:
 
 def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCaptureFixture) -> None:
     setup = AdapterSetup()
-    pod = setup.toy.pod()
+    pod = setup.cluster.pod()
     for _ in range(3):
         setup.inbox.receive("what is this")  # type: ignore[arg-type]
         setup.inbox.receive(ExporterSeen(None, ""))  # type: ignore[arg-type]
@@ -175,7 +175,7 @@ def test_a_node_that_cannot_be_judged_costs_itself_only(
     monkeypatch.setattr(NodeReconciler, "reconcile", raise_for_odd)
     setup = AdapterSetup()
     for name in ("odd", "node-1"):
-        pod = setup.toy.pod(f"on-{name}", node=name)
+        pod = setup.cluster.pod(f"on-{name}", node=name)
         setup.inbox.receive(pod.seen)
         setup.inbox.receive(pod.pulling())
     with caplog.at_level(logging.ERROR):

@@ -49,11 +49,11 @@ def measure() -> Iterator[Row]:
 
 
 def _rows(kind: str, per_second: int, found: dict[str, float]) -> Iterator[Row]:
-    what = f"fleet: {NODES} busy nodes, {kind}, {per_second}/s"
+    what = f"polling: {NODES} busy nodes, {kind}, {per_second}/s"
     good = f"{found['requests']:.0f} requests/s, {found['failed']:.0f} failed, every {found['gap']:.1f} s"
     yield Row(f"{what}: CPU", found["cpu"], "% of a core", "", good)
     yield Row(
-        f"{what}: memory", found["memory"], "MiB", "", f"{found['bare']:.1f} before the fleet, without Kubernetes"
+        f"{what}: memory", found["memory"], "MiB", "", f"{found['bare']:.1f} before the poller, without Kubernetes"
     )
 
 
@@ -94,17 +94,17 @@ def _measured(port: int, nodes: int, per_second: int, seconds: float, ca_file: P
     scheme = "https" if ca_file else "http"
     targets = [Target(address, scheme, address, port) for address in addresses(nodes)]
     gaps = _Gaps()
-    fleet = PollerThread(
+    poller = PollerThread(
         Discovery(targets), HttpAccess(_config(ca_file), clock), clock, gaps, pace=Pace(per_second=per_second)
     )
-    fleet.want(target.node for target in targets)
-    fleet.start()
-    with closing(fleet):
+    poller.want(target.node for target in targets)
+    poller.start()
+    with closing(poller):
         time.sleep(WARM_UP_SECONDS)
         gaps.gaps.clear()
-        before, began, cpu = fleet.requests, time.monotonic(), time.process_time()
+        before, began, cpu = poller.requests, time.monotonic(), time.process_time()
         time.sleep(seconds)
-        after, elapsed, cpu = fleet.requests, time.monotonic() - began, time.process_time() - cpu
+        after, elapsed, cpu = poller.requests, time.monotonic() - began, time.process_time() - cpu
         done = {result: after[result] - before[result] for result in after}
         good = done[Result.OK] + done[Result.NOT_MODIFIED]
         return {

@@ -153,7 +153,7 @@ class RealContainerd(Closing):
         return {image.name: image.target.digest for image in self._images()}
 
     def pull_leases(self) -> set[str]:
-        """Ids of the leases that a pull may hold, those of ghosts included."""
+        """Ids of the leases that a pull may hold, those of orphans included."""
         request = leases_pb2.ListRequest(filters=[PULL_LEASES])
         answer = leases_pb2_grpc.LeasesStub(self.channel).List(request, metadata=METADATA, timeout=5)
         return {lease.id for lease in answer.leases}

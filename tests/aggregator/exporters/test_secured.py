@@ -134,7 +134,7 @@ def test_certificates_change_on_both_sides(folder: Path) -> None:
         watched.wait_for(Result.NOT_MODIFIED, 2)
 
 
-def test_tls_can_come_while_the_fleet_runs(folder: Path) -> None:
+def test_tls_can_come_while_exporters_are_polled(folder: Path) -> None:
     config = write(folder, "http.yml", "")
     web = write(folder, "web.yml", TLS)
     fakes = FakeExporter(BUSY), FakeExporter(BUSY)

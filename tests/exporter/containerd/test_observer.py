@@ -161,7 +161,7 @@ def came(lease: Lease) -> set[str]:
     return {blob.digest for blob in blobs if blob is not None and blob.created_at >= lease.created_at}
 
 
-def test_a_pull_between_two_looks_is_glimpsed_with_all_that_it_brought(
+def test_a_pull_between_two_looks_is_inferred_with_all_that_it_brought(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
     containerd.fetch(NOW + 3)
@@ -357,7 +357,7 @@ def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_
     assert not inferred
 
 
-def test_a_pulls_own_record_and_the_echo_of_another_change_places(containerd: FakeContainerd) -> None:
+def test_a_pulls_own_record_and_the_write_of_another_change_places(containerd: FakeContainerd) -> None:
     """Three at once where names are written again: T of each, and only then the second ones."""
     watcher = begun(containerd, REWRITING)
     containerd.fetch(NOW + 1)

@@ -187,7 +187,7 @@ class Noise:
             Daemon(True, "2", random.choice((None, NodeTime(self.now - 90_000), self.time()))),
             leases=tuple(self.lease(name, created_at) for name, created_at in listed.items()),
             ended=tuple(self.lease(name, self.time()) for name in sorted(gone) if random.random() < 0.7),
-            inferred=tuple(self.lease(f"glimpse {number}", self.time()) for number in self.some([1, 2])),
+            inferred=tuple(self.lease(f"inferred {number}", self.time()) for number in self.some([1, 2])),
             ingests={ingest.digest: ingest for ingest in ingests},
             documents={digest: DOCUMENTS[digest] for digest in DOCUMENTS if random.random() < 0.9},
             diff_ids={config: DIFF_IDS[config] for config in DIFF_IDS if random.random() < 0.7},

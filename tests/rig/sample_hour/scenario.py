@@ -14,7 +14,7 @@ SIDE = Image("ghcr.io", "mesh/proxy", "1.29", (38 * MIB, 17 * MIB))
 SLOW = Image("slow.example", "team/report", "1", (64 * MIB,))
 SECRET = Image("private.example", "team/ledger", "9", (80 * MIB,))
 TYPO = Image("registry.example", "shop/wbe", "2.4.1", (80 * MIB,))
-GHOST = Image("docker.io", "library/redis", "8", (40 * MIB, 9 * MIB))
+ORPHAN = Image("docker.io", "library/redis", "8", (40 * MIB, 9 * MIB))
 
 ROLLOUT = HOUR_END - 420
 """When the rollout of the hour begins, in seconds."""
@@ -29,12 +29,12 @@ def sample_hour() -> Scenario:
     _queue(pulls, waits)
     _failures(waits)
     stalled = PullTimeline("node-05", JOBS, HOUR_END - 400, rate=22 * MIB, stall=(HOUR_END - 391, HOUR_END + 600))
-    ghost = PullTimeline("node-09", GHOST, HOUR_END - 900, rate=0.05 * MIB, result="orphaned", ends=HOUR_END - 80)
+    orphan = PullTimeline("node-09", ORPHAN, HOUR_END - 900, rate=0.05 * MIB, result="orphaned", ends=HOUR_END - 80)
     trainer = PullTimeline("node-08", TRAINER, HOUR_END - 370, rate=5.4 * MIB, snapshotter="soci")
     silent = PullTimeline("node-02", SLOW, HOUR_END - 95, resolve=9999, result="failed")
     lost = PullTimeline("node-12", WEB, HOUR_END - 380, rate=0.8 * MIB)
     slow = PullTimeline("node-07", WEB, ROLLOUT + 20, rate=0.6 * MIB)
-    pulls += [stalled, ghost, silent, lost, slow, trainer]
+    pulls += [stalled, orphan, silent, lost, slow, trainer]
     waits += [
         WaitTimeline("batch", "nightly-29384-x7k2p", JOBS, "node-05", HOUR_END - 402, stalled, "stalled", 70),
         WaitTimeline("ml", "train-0", TRAINER, "node-08", HOUR_END - 371, trainer),
@@ -48,7 +48,7 @@ def sample_hour() -> Scenario:
         waits,
         stale=(
             (stalled, "no_progress", HOUR_END - 330),
-            (ghost, "orphaned", HOUR_END - 80),
+            (orphan, "orphaned", HOUR_END - 80),
             (lost, "exporter_unreachable", HOUR_END - 200),
         ),
         silent=(("node-12", HOUR_END - 260),),
@@ -63,7 +63,7 @@ def _ordinary(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     speeds = {"docker.io": 14.0, "ghcr.io": 31.0, "registry.example": 62.0}
     for number in range(70):
         image = random.choice(
-            (JOBS, SIDE, SIDE, GHOST, Image("registry.example", "shop/cart", f"1.{number}", WEB.layers))
+            (JOBS, SIDE, SIDE, ORPHAN, Image("registry.example", "shop/cart", f"1.{number}", WEB.layers))
         )
         start = random.uniform(20, HOUR_END - 700)
         if start > HOUR_END - 1500 and image.registry == "docker.io":

@@ -20,48 +20,48 @@ def a_write(name: str, at: float, *, created: bool = False, managed: bool = True
     return ImageWrite(name, at, created, managed)
 
 
-def test_an_echo_explains_one_write() -> None:
-    echoes = CriImageWrites()
-    echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
-    assert echoes.due(TAG)
-    assert [echoes.hear(a_write(TAG, at)) for at in (1.1, 1.2)] == [True, False]
-    assert [echoes.hear(a_write(DIGEST, at)) for at in (1.3, 1.4)] == [True, False]
-    assert not echoes.due(TAG)
+def test_a_write_of_cri_explains_one_write() -> None:
+    writes = CriImageWrites()
+    writes.expect(a_write(TAG, 1), ROOT, rewriting=True)
+    assert writes.due(TAG)
+    assert [writes.hear(a_write(TAG, at)) for at in (1.1, 1.2)] == [True, False]
+    assert [writes.hear(a_write(DIGEST, at)) for at in (1.3, 1.4)] == [True, False]
+    assert not writes.due(TAG)
 
 
 def test_a_digest_is_added_once_and_only_where_it_was_not() -> None:
-    echoes = CriImageWrites()
-    echoes.expect(a_write(TAG, 1, created=True), ROOT, rewriting=False)
-    assert not echoes.hear(a_write(DIGEST, 1.1))
-    assert [echoes.hear(a_write(DIGEST, at, created=True)) for at in (1.2, 1.3)] == [True, False]
+    writes = CriImageWrites()
+    writes.expect(a_write(TAG, 1, created=True), ROOT, rewriting=False)
+    assert not writes.hear(a_write(DIGEST, 1.1))
+    assert [writes.hear(a_write(DIGEST, at, created=True)) for at in (1.2, 1.3)] == [True, False]
 
 
 @pytest.mark.parametrize("later", [LASTING_SECONDS, -3600])
-def test_an_echo_that_never_comes_is_not_waited_for(later: float) -> None:
+def test_a_write_that_never_comes_is_not_waited_for(later: float) -> None:
     """The clock may be set back in the meantime, too."""
-    echoes = CriImageWrites()
-    echoes.expect(a_write(TAG, 1), ROOT, rewriting=True)
-    echoes.expect_digest(TAG, ROOT, 1)
-    assert not echoes.hear(a_write(TAG, 1 + later))
-    assert not echoes.due(TAG)
-    assert not echoes.due(DIGEST)
+    writes = CriImageWrites()
+    writes.expect(a_write(TAG, 1), ROOT, rewriting=True)
+    writes.expect_digest(TAG, ROOT, 1)
+    assert not writes.hear(a_write(TAG, 1 + later))
+    assert not writes.due(TAG)
+    assert not writes.due(DIGEST)
 
 
-def test_a_pull_that_failed_after_it_wrote_its_record_has_no_echo() -> None:
-    echoes = CriImageWrites()
-    echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=True)
+def test_a_pull_that_failed_after_it_wrote_its_record_explains_no_write() -> None:
+    writes = CriImageWrites()
+    writes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=True)
     for rewriting in (True, False):
-        echoes.expect(a_write(TAG, 2), ROOT, rewriting=rewriting)
-        echoes.cancel(TAG, ROOT)
-    assert not echoes.hear(a_write(DIGEST, 2.1, created=True))
-    assert [echoes.hear(a_write(TAG, at)) for at in (2.2, 2.3)] == [True, False], "the other client's is marked"
+        writes.expect(a_write(TAG, 2), ROOT, rewriting=rewriting)
+        writes.cancel(TAG, ROOT)
+    assert not writes.hear(a_write(DIGEST, 2.1, created=True))
+    assert [writes.hear(a_write(TAG, at)) for at in (2.2, 2.3)] == [True, False], "the other client's is marked"
 
 
 def test_an_image_that_cri_does_not_mark_causes_no_second_write() -> None:
-    echoes = CriImageWrites()
-    echoes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=False)
-    assert not echoes.hear(a_write(TAG, 1.1, managed=False))
-    assert echoes.hear(a_write(TAG, 1.2))
+    writes = CriImageWrites()
+    writes.expect(a_write(TAG, 1, managed=False), ROOT, rewriting=False)
+    assert not writes.hear(a_write(TAG, 1.1, managed=False))
+    assert writes.hear(a_write(TAG, 1.2))
 
 
 @pytest.mark.parametrize("topic", ["/images/create", "/images/update"])

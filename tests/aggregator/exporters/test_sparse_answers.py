@@ -33,12 +33,12 @@ class Watcher:
         self.now = Instant(WALL, Monotonic(5000.0))
         self.core = Reconciler(self.now)
         self.view = View()
-        self.hear()
+        self.answer()
 
     def sleep(self, seconds: float, *, step: float = 0.0) -> None:
         self.now = Instant(self.now.wall + seconds + step, Monotonic(self.now.monotonic + seconds))
 
-    def hear(self, *pulls: dict[str, Any], **fields: Any) -> View:
+    def answer(self, *pulls: dict[str, Any], **fields: Any) -> View:
         """An answer comes."""
         body = json.dumps({"schema": "pulltrace/v1", "pulls": pulls, **fields}).encode()
         at = self.now.monotonic
@@ -46,11 +46,11 @@ class Watcher:
         self.view = self.core.tick(self.now).view
         return self.view
 
-    def hear_again(self, times: int, *pulls: dict[str, Any], **fields: Any) -> View:
+    def answer_again(self, times: int, *pulls: dict[str, Any], **fields: Any) -> View:
         """The same answer comes over and over."""
         for _ in range(times):
             self.sleep(2)
-            self.hear(*pulls, **fields)
+            self.answer(*pulls, **fields)
         return self.view
 
     @property
@@ -79,7 +79,7 @@ def test_a_stale_pull_in_an_answer_that_stands_still_counts_once(fields: dict[st
     now = {key: value for key, value in fields.items() if key == "nodeNow"}
     told = {key: value for key, value in fields.items() if key != "nodeNow"}
     watcher = Watcher()
-    watcher.hear_again(30, a_pull(lastProgressAgeSeconds=90, **told), **now)
+    watcher.answer_again(30, a_pull(lastProgressAgeSeconds=90, **told), **now)
     assert watcher.counted == {"no_progress": 1}
 
 
@@ -89,7 +89,7 @@ def test_a_stepped_node_clock_makes_no_stale_pull_another(step: float, *, moves:
     def answer(age: float, stepped: float) -> None:
         shift = stepped if moves else 0.0
         pull = a_pull(startedAt=WALL + shift, ageSeconds=age, lastProgressAgeSeconds=age)
-        watcher.hear(pull, nodeNow=WALL + age + stepped)
+        watcher.answer(pull, nodeNow=WALL + age + stepped)
 
     watcher = Watcher()
     for second in range(0, 120, 2):
@@ -106,7 +106,7 @@ def test_a_stepped_node_clock_makes_no_stale_pull_another(step: float, *, moves:
 def test_our_own_stepped_clock_makes_no_stale_pull_another(step: float) -> None:
     watcher = Watcher()
     for second in range(0, 240, 2):
-        watcher.hear(a_pull(ageSeconds=second, lastProgressAgeSeconds=second))
+        watcher.answer(a_pull(ageSeconds=second, lastProgressAgeSeconds=second))
         watcher.sleep(2, step=step if second == 120 else 0.0)
     assert watcher.counted == {"no_progress": 1}
 
@@ -115,11 +115,11 @@ def test_our_own_stepped_clock_makes_no_stale_pull_another(step: float) -> None:
 def test_a_pull_that_began_anew_unseen_counts_anew_whatever_its_clock_does(step: float) -> None:
     watcher = Watcher()
     for second in range(0, 80, 2):
-        watcher.hear(a_pull(startedAt=WALL, lastProgressAgeSeconds=second), nodeNow=WALL + second)
+        watcher.answer(a_pull(startedAt=WALL, lastProgressAgeSeconds=second), nodeNow=WALL + second)
         watcher.sleep(2)
     for second in range(0, 80, 2):
         started = WALL + 80 + step
-        watcher.hear(a_pull(startedAt=started, lastProgressAgeSeconds=second), nodeNow=started + second)
+        watcher.answer(a_pull(startedAt=started, lastProgressAgeSeconds=second), nodeNow=started + second)
         watcher.sleep(2)
     assert watcher.counted == {"no_progress": 2}
 
@@ -129,54 +129,54 @@ def test_an_orphan_that_is_told_for_ever_counts_once_and_its_successor_anew() ->
         return {**PULL, "phase": "orphaned", "ageSeconds": age, "endedAgeSeconds": 1}
 
     watcher = Watcher()
-    watcher.hear_again(10, orphan(5))
-    watcher.hear_again(1, orphan(1))
+    watcher.answer_again(10, orphan(5))
+    watcher.answer_again(1, orphan(1))
     assert watcher.counted == {"orphaned": 1}
-    watcher.hear_again(1, a_pull(ageSeconds=1))
-    watcher.hear_again(10, orphan(2))
+    watcher.answer_again(1, a_pull(ageSeconds=1))
+    watcher.answer_again(10, orphan(2))
     assert watcher.counted == {"orphaned": 2}
 
 
 def test_a_pull_without_an_age_has_no_beginning_and_counts_once() -> None:
     watcher = Watcher()
-    watcher.hear_again(60, a_pull(downloadedBytes=5), nodeNow=WALL)
+    watcher.answer_again(60, a_pull(downloadedBytes=5), nodeNow=WALL)
     assert watcher.counted == {"no_progress": 1}
 
 
 def test_bytes_that_do_not_move_between_answers_are_no_progress() -> None:
     watcher = Watcher()
-    watcher.hear(a_pull(ageSeconds=0, downloadedBytes=5))
-    watcher.hear_again(29, a_pull(downloadedBytes=5))
+    watcher.answer(a_pull(ageSeconds=0, downloadedBytes=5))
+    watcher.answer_again(29, a_pull(downloadedBytes=5))
     assert watcher.stale == ""
-    watcher.hear_again(1, a_pull(downloadedBytes=5))
+    watcher.answer_again(1, a_pull(downloadedBytes=5))
     assert watcher.stale == "no_progress"
-    watcher.hear_again(1, a_pull(downloadedBytes=6))
+    watcher.answer_again(1, a_pull(downloadedBytes=6))
     assert watcher.stale == ""
-    watcher.hear_again(30, a_pull(downloadedBytes=6))
+    watcher.answer_again(30, a_pull(downloadedBytes=6))
     assert watcher.stale == "no_progress"
-    watcher.hear_again(1, a_pull(downloadedBytes=6, lastProgressAgeSeconds=0))
+    watcher.answer_again(1, a_pull(downloadedBytes=6, lastProgressAgeSeconds=0))
     assert watcher.stale == "", "the exporter knows more"
 
 
 def test_layers_that_are_not_unpacked_between_answers_are_no_progress() -> None:
     watcher = Watcher()
     unpacking = a_pull(phase="unpacking", downloadedBytes=5, unpackedBytes=3)
-    watcher.hear_again(300, unpacking)
+    watcher.answer_again(300, unpacking)
     assert watcher.stale == ""
-    watcher.hear_again(2, unpacking)
+    watcher.answer_again(2, unpacking)
     assert watcher.stale == "unpack_no_progress"
 
 
 def test_a_missing_field_leads_to_no_conclusion() -> None:
     watcher = Watcher()
-    watcher.hear_again(100, a_pull())
+    watcher.answer_again(100, a_pull())
     assert watcher.stale == ""
 
 
 @pytest.mark.parametrize("fields", [{}, {"nodeNow": WALL}, {"nodeNow": WALL + 1e6}], ids=["none", "ours", "its own"])
 def test_an_untold_field_is_not_published(fields: dict[str, float]) -> None:
     watcher = Watcher()
-    watcher.hear(a_pull(), **fields)
+    watcher.answer(a_pull(), **fields)
     document = json.loads(json_v1.encode(watcher.view, watcher.now.monotonic))
     Draft202012Validator(json_v1.schema()).validate(document)
     assert not document["pulls"][0].keys() & {"requests", "startedAt", "ageSeconds", "lastProgressAgeSeconds"}
@@ -184,7 +184,7 @@ def test_an_untold_field_is_not_published(fields: dict[str, float]) -> None:
 
 def test_without_a_clock_of_the_node_ages_are_published_and_no_instants() -> None:
     watcher = Watcher()
-    watcher.hear(a_pull(startedAt=WALL - 1e6, ageSeconds=7))
+    watcher.answer(a_pull(startedAt=WALL - 1e6, ageSeconds=7))
     watcher.sleep(1)
     (pull,) = json.loads(json_v1.encode(watcher.view, watcher.now.monotonic))["pulls"]
     assert (pull["ageSeconds"], "startedAt" in pull) == (8, False)
@@ -192,7 +192,7 @@ def test_without_a_clock_of_the_node_ages_are_published_and_no_instants() -> Non
 
 def test_an_end_that_nobody_dates_lingers_from_its_last_report() -> None:
     watcher = Watcher()
-    watcher.hear(a_pull(phase="succeeded"))
+    watcher.answer(a_pull(phase="succeeded"))
     for seconds, shown in ((119, 1), (2, 0)):
         watcher.sleep(seconds)
         assert len(watcher.core.tick(watcher.now).view.pulls) == shown
