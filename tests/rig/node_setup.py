@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rig.exporter import RunningExporter
-from rig.images import MIB, Image, Layer, build
+from rig.images import Image, Layer, build
 from rig.node import Node, PullFailed, PullRequest
-from rig.pacing import Stall
 from rig.registry import Registry
 
 BUSY, IDLE = "200ms", "5s"
@@ -86,28 +84,6 @@ class NodeSetup:
         """Leave the test out on nodes that cannot show its case: reasons by the node's name."""
         if reason := reasons.get(self.node.name):
             pytest.skip(f"impossible on {self.node.name}: {reason}")
-
-
-@dataclass(frozen=True, slots=True)
-class Stalled:
-    """A pull whose registry has stopped sending in mid-layer, and an exporter that has seen it so far."""
-
-    setup: NodeSetup
-    exporter: RunningExporter
-    image: Image
-    stall: Stall
-
-
-def stalled_pull(setup: NodeSetup) -> Stalled:
-    """Begin a pull of one layer of 4 MiB, of which something more than 3 come."""
-    image = setup.push(layers=[4 * MIB])
-    setup.registry.throttle(4 * MIB)
-    stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
-    exporter = setup.exporter()
-    setup.pull(image)
-    stall.wait_held()
-    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
-    return Stalled(setup, exporter, image, stall)
 
 
 @contextmanager

@@ -129,14 +129,6 @@ def test_a_bad_exporter_costs_itself_only(what: str, good: FakeExporter) -> None
         assert not any(count for kind, count in watched.requests.items() if kind not in others)
 
 
-def test_a_redirect_is_not_followed(good: FakeExporter) -> None:
-    to = http(b"", f"Location: {good.url}/v1/pulls", status="302 Found")
-    with RawExporter(says(to)).served() as bad, reading(f"n1={bad.url}") as watched:
-        assert watched.wait(lambda seen: seen.error).error is Result.STATUS
-        watched.wait_for(Result.STATUS, 2)
-    assert good.asked == []
-
-
 def test_the_last_report_stays_when_a_node_answers_nonsense() -> None:
     answer = [http(BODY)]
 

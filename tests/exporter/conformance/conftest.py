@@ -12,7 +12,7 @@ from rig import needs
 from rig.containerd import VERSIONS, RealContainerd
 from rig.containerd_config import Settings
 from rig.node import Node
-from rig.node_setup import NodeSetup, Stalled, node_setup, stalled_pull
+from rig.node_setup import NodeSetup, node_setup
 from rig.standin import V2_1, StandIn
 
 STANDIN = "standin"
@@ -33,20 +33,10 @@ def label(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def shared_node(label: str, request: pytest.FixtureRequest) -> Iterator[Node]:
+def shared_node(label: str) -> Iterator[Node]:
     """One daemon for all tests that leave it in peace."""
-    if any("long_stalled" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("long_stalled")  # the sooner, the less there is to wait for
     with _fresh(label) as node:
         yield node
-
-
-@pytest.fixture(scope="session")
-def long_stalled(label: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stalled]:
-    """A pull that stalls from the first test of a node on: its rate takes a minute to fall to 0."""
-    settings = Settings(progress_timeout="1h")
-    with _fresh(label, settings) as node, node_setup(node, "stalled", tmp_path_factory.mktemp("stalled")) as opened:
-        yield stalled_pull(opened)
 
 
 @pytest.fixture

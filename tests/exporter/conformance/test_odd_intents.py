@@ -1,7 +1,6 @@
 """The kubelet's pull intents from its folder to the series."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -78,37 +77,3 @@ def test_a_folder_that_goes_and_comes_back_is_read_again(
     folder.mkdir()
     intend(folder, "registry.example/team/app:v2")
     assert queued(exporter.wait_until(lambda scrape: bool(scrape.find(QUEUED)))) == {"registry.example/team/app:v2"}
-
-
-def test_other_files_in_the_folder_harm_nothing(setup: NodeSetup, folder: Path, exporter: RunningExporter) -> None:
-    image = setup.push(layers=[300_000])
-    os.mkfifo(folder / "sha256-pipe")
-    (folder / "sha256-folder").mkdir()
-    (folder / "sha256-link").symlink_to("/dev/zero")
-    (folder / "sha256-half").write_text('{"kind": "ImagePullIntent", "ima')
-    (folder / "sha256-other").write_text('{"kind": "ImagePulledRecord", "image": "registry.example/pulled:v1"}')
-    (folder / "sha256-huge").write_bytes(b" " * MIB)
-    (folder / "sha256-name").write_text('{"kind": "ImagePullIntent", "image": "Not A Reference\\n\\u0000{}"}')
-    for number in range(50):
-        (folder / f"note-{number}").write_text(
-            json.dumps({"kind": "ImagePullIntent", "image": f"r.example/a:{number}"})
-        )
-    intend(folder, "registry.example/team/app:v1")
-    exporter.wait_until(lambda scrape: "registry.example/team/app:v1" in queued(scrape))
-    setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
-    assert queued(end) == {"registry.example/team/app:v1"}
-    assert end.total("pulltrace_exporter_poll_errors_total") == 0
-
-
-def test_intents_by_the_thousand_cost_no_more_series_than_the_limit(setup: NodeSetup, folder: Path) -> None:
-    for number in range(3000):
-        intend(folder, f"registry.example/team/app-{number}:v1")
-    limits = (f"--kubelet.intents-directory={folder}", "--limit.pulls=20", "--limit.label-values=10")
-    exporter = setup.exporter(*limits, idle="200ms")
-    image = setup.pulled(setup.push(layers=[300_000]))
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
-    assert len(end.find(QUEUED)) == 20
-    assert end.value("pulltrace_exporter_suppressed_series", kind="pull") > 0

@@ -11,7 +11,6 @@ import pytest
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
 from rig.invariants import check_whole
-from rig.node import PullFailed
 from rig.node_setup import NodeSetup
 
 SCHEMA = json.loads(resources.files("pulltrace_exporter").joinpath("schema/journal.schema.json").read_text())
@@ -55,45 +54,3 @@ def test_each_event_of_a_pull_comes_once(setup: NodeSetup) -> None:
     assert events[-1]["reference"] == setup.reference(image)
     assert events[-1]["bytes"] == image.size
     assert events[-1]["durationSeconds"] == pytest.approx(end.pull(image).end - end.pull(image).start, abs=0.01)
-
-
-def test_a_failed_pull_and_its_retry_are_two_stories(setup: NodeSetup) -> None:
-    journalist = setup.exporter()
-    image = setup.push(layers=[2 * MIB, 300_000])
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
-    pull = setup.pull(image)
-    journalist.wait_until(
-        lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded == MIB
-    )
-    pull.cancel()
-    with pytest.raises(PullFailed):
-        pull.wait()
-    journalist.wait_until(lambda scrape: scrape.phase(image) == "failed")
-    stall.release()
-    setup.pulled(image)
-    journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    journalist.wait_polled()
-    found = kinds(journal(journalist, image))
-    assert {what: found[what, ""] for what in ("pull.started", "pull.failed", "pull.succeeded", "pull.resolved")} == {
-        "pull.started": 2,
-        "pull.failed": 1,
-        "pull.succeeded": 1,
-        "pull.resolved": 2,
-    }
-    assert found["layer.started", image.layers[0].digest] == 2
-    assert found["layer.completed", image.layers[0].digest] == 1
-    # What was whole may be collected after the failure, and is then fetched by the retry again.
-    assert found["layer.completed", image.layers[1].digest] in (1, 2)
-
-
-def test_a_re_pull_of_what_is_there_has_no_layers_to_tell_of(setup: NodeSetup) -> None:
-    image = setup.pulled(setup.push(layers=[300_000]))
-    journalist = setup.exporter()
-    setup.pulled(image)
-    journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    journalist.wait_polled()
-    assert [event["event"] for event in journal(journalist, image)] == [
-        "pull.started",
-        "pull.resolved",
-        "pull.succeeded",
-    ]
