@@ -160,7 +160,8 @@ class NodeReport:
 
     `now` is the node's clock when the report was made. `timed` is False for a report without the node's time: then
     `now` is the reader's clock, and only ages follow from instants. `resolving` holds the start of each pull whose
-    registry has not answered yet.
+    registry has not answered yet. `unidentified` is the number of pulls that download for an image that is not known
+    yet.
     """
 
     node: str
@@ -171,3 +172,4 @@ class NodeReport:
     queued: tuple[QueuedImage, ...] = ()
     pulls: tuple[Pull, ...] = ()
     timed: bool = True
+    unidentified: int = 0

@@ -35,6 +35,7 @@ def encode(report: NodeReport, *, layers: bool = True) -> bytes:
             startedAgeSeconds=age(report.daemon.started_at),
         ),
         "resolving": [{"ageSeconds": age(start)} for start in report.resolving],
+        **({"unidentified": report.unidentified} if report.unidentified else {}),
         "queued": [
             {"reference": presentable(image.reference), "ageSeconds": age(image.since)} for image in report.queued
         ],
@@ -77,6 +78,7 @@ def decode(body: bytes, wall: float = 0.0) -> NodeReport:
         queued=tuple(_read_queued(entry, now) for entry in document.objects("queued")),
         pulls=tuple(_read_pull(entry, now, timed=told is not None) for entry in document.objects("pulls")),
         timed=told is not None,
+        unidentified=document.find("unidentified", count) or 0,
     )
 
 

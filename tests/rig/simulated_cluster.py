@@ -43,6 +43,7 @@ class PullingNode:
     def __init__(self) -> None:
         self.pulls: dict[str, Pull] = {}
         self.resolving: list[NodeTime] = []
+        self.unidentified = 0
         self.queued: list[QueuedImage] = []
 
     @property
@@ -124,6 +125,7 @@ class SimulatedNode(PullingNode):
             now=self.now,
             daemon=Daemon(up=self.containerd_up, version="2.1.9"),
             resolving=tuple(self.resolving),
+            unidentified=self.unidentified,
             queued=tuple(self.queued),
             pulls=tuple(self.pulls.values()),
         )

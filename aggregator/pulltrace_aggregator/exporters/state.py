@@ -42,7 +42,10 @@ class ExporterSeen:
         """Whether a pull is known of the node that has not ended."""
         report = self.reading.report
         return report is not None and bool(
-            report.resolving or report.queued or any(not pull.phase.ended for pull in report.pulls)
+            report.resolving
+            or report.unidentified
+            or report.queued
+            or any(not pull.phase.ended for pull in report.pulls)
         )
 
 

@@ -26,12 +26,14 @@ _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
 
 @dataclass(frozen=True, slots=True)
 class PullQueue:
-    """`resolving` (the longest-waiting first) and `queued` are canonical references.
+    """`fetching`, `resolving` (the longest-waiting first) and `queued` are canonical references.
 
-    `head` is the reference that is served now, empty when nothing is known to be.
+    `fetching` are those that are downloaded by pulls whose image is not known yet. `head` is the reference that is
+    served now, empty when nothing is known to be.
     """
 
     head: str = ""
+    fetching: tuple[str, ...] = ()
     resolving: tuple[str, ...] = ()
     queued: frozenset[str] = frozenset()
 
@@ -39,15 +41,14 @@ class PullQueue:
     def of(
         cls,
         waiting: Iterable[Claim],
-        intents: Mapping[str, NodeTime],
-        resolving: int,
-        pulls: Iterable[NodePull],
+        node: "NodeNow",
         images: Mapping[ImageKey, str],
     ) -> "PullQueue":
         """Put the images that no pull was found for in line.
 
-        As many as the exporter reports resolving are those that have waited longest, leaving out the ones that the
-        kubelet's `intents` show to be queued; the others are queued. `images` names the pulls in the words of a pod.
+        As many as the exporter reports unidentified or resolving are those that have waited longest, leaving out the
+        ones that the kubelet's intents show to be queued; the others are queued. `images` names the pulls in the words
+        of a pod.
         """
         since: dict[str, NodeTime] = {}
         for claim in waiting:
@@ -55,18 +56,20 @@ class PullQueue:
             start = claim.since if claim.requested_at is None else claim.requested_at
             since[image] = min(start, since.get(image, start))
         in_order = sorted(since, key=lambda image: (since[image], image))
-        unanswered = tuple(image for image in in_order if image not in intents)[:resolving]
+        unidentified, unresolved = node.reading.unidentified, len(node.reading.resolving)
+        served = [image for image in in_order if image not in node.intents][: unidentified + unresolved]
         return cls(
-            head=_head(pulls, unanswered, images),
-            resolving=unanswered,
-            queued=frozenset(in_order).union(intents).difference(unanswered),
+            head=_head(node.pulls, served, images),
+            fetching=tuple(served[:unidentified]),
+            resolving=tuple(served[unidentified:]),
+            queued=frozenset(in_order).union(node.intents).difference(served),
         )
 
 
-def _head(pulls: Iterable[NodePull], resolving: Sequence[str], images: Mapping[ImageKey, str]) -> str:
+def _head(pulls: Iterable[NodePull], served: Sequence[str], images: Mapping[ImageKey, str]) -> str:
     running = [entry.pull for entry in pulls if entry.running]
     if not running:
-        return resolving[0] if resolving else ""
+        return served[0] if served else ""
     first = min(running, key=lambda pull: float("inf") if pull.started_at is None else pull.started_at)
     if first.references:
         return first.references[0]
@@ -108,7 +111,8 @@ class NodeNow:
     def is_idle(self) -> bool:
         """Whether its exporter and containerd work, and show nothing that goes on."""
         reading = self.reading
-        busy = reading.resolving or reading.queued or any(entry.running for entry in self.pulls)
+        named = reading.queued or any(entry.running for entry in self.pulls)
+        busy = named or reading.resolving or reading.unidentified
         return reading.report is not None and reading.runtime_up and not busy
 
 
@@ -222,10 +226,10 @@ def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
     waiting = (entry.claim for entry in in_line)
     if node.coming and node.reading.report is None:
         return _place_by_requests(in_line)
-    queue = PullQueue.of(waiting, node.intents, len(node.reading.resolving), node.pulls, images)
+    queue = PullQueue.of(waiting, node, images)
+    served = dict.fromkeys(queue.fetching, PodPhase.DOWNLOADING) | dict.fromkeys(queue.resolving, PodPhase.RESOLVING)
     for entry in in_line:
-        resolving = canonical_reference(entry.claim.image) in queue.resolving
-        entry.phase = PodPhase.RESOLVING if resolving else PodPhase.QUEUED
+        entry.phase = served.get(canonical_reference(entry.claim.image), PodPhase.QUEUED)
     return queue
 
 

@@ -58,6 +58,11 @@ class NodeReading:
         return self.report.resolving if self.report else ()
 
     @property
+    def unidentified(self) -> int:
+        """How many pulls download for an image that is not known yet."""
+        return self.report.unidentified if self.report else 0
+
+    @property
     def runtime_up(self) -> bool:
         """Whether containerd answers its exporter, as far as is known."""
         return self.report is None or self.report.daemon.up

@@ -64,6 +64,7 @@ class ExporterPages(Pages):
             resolving=view.resolving,
             queued=view.queued,
             pulls=view.pulls,
+            unidentified=view.unidentified,
         )
 
 

@@ -95,6 +95,17 @@ def test_as_many_as_the_exporter_reports_are_resolving_those_that_wait_longest(
     assert set(queued) <= {IMAGE if resolving else ""}
 
 
+def test_a_pull_whose_image_is_not_known_yet_downloads_for_the_one_that_waits_longest() -> None:
+    cluster = Cluster()
+    for name, image in (("a", IMAGE), ("b", SECOND), ("c", THIRD)):
+        cluster.pod(name, image).pulling()
+        cluster.sleep(1)
+    node = cluster.node()
+    node.unidentified, node.resolving = 1, [node.now]
+    assert phases(cluster) == {"a": PodPhase.DOWNLOADING, "b": PodPhase.RESOLVING, "c": PodPhase.QUEUED}
+    assert {row.labels.pod: row.behind for row in cluster.view.pods}["c"] == IMAGE
+
+
 def test_intents_show_which_images_are_queued() -> None:
     cluster = Cluster()
     node = cluster.node()

@@ -23,6 +23,7 @@ def test_an_image_of_schema_1_downloads_and_is_counted(setup: NodeSetup) -> None
     stall.wait_held()
     running = exporter.wait_until(lambda scrape: scrape.in_progress["downloading"] == 1)
     assert running.in_progress["resolving"] == 0
+    assert exporter.pulls()["unidentified"] == 1
     stall.release()
     check_succeeded(exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": 1}), image, setup.reference(image))
 

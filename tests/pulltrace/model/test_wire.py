@@ -210,6 +210,7 @@ reports = st.builds(
     now=st.just(NOW),
     daemon=st.builds(Daemon, up=st.booleans(), version=texts, started_at=st.none() | instants),
     resolving=st.lists(instants, max_size=3).map(tuple),
+    unidentified=st.integers(0, 3),
     queued=st.lists(queued, max_size=3).map(tuple),
     pulls=st.lists(pulls(), max_size=3).map(tuple),
 )
