@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 
 from rig.images import Image
@@ -33,6 +34,7 @@ exporters     {exporters}
 
 Try: kubectl get pods -A -o wide
      kubectl -n {shop} get events --watch
+     kubectl pulltrace -A -w
      curl -s {aggregator}/v1/pulls | python3 -m json.tool
      kubectl -n {shop} run mine --image={registry}/shop/web:v1
 
@@ -77,7 +79,7 @@ def _guide(stack: Stack, took: float) -> str:
         nodes=", ".join(node.name for node in cluster.nodes),
         took=took,
         kubeconfig=cluster.kubeconfig,
-        path=f"{cluster.kubernetes_programs}:{build.programs(parts.HELM[4])}",
+        path=f"{cluster.kubernetes_programs}:{build.programs(parts.HELM[4])}:{Path(sys.executable).parent}",
         prometheus=address(monitors["prometheus"], 9090),
         alertmanager=address(monitors["alertmanager"], 9093),
         aggregator=address(aggregator, 10302),
