@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Final
 
 SHARES: Final[Mapping[str, int]] = {
-    "documents": 40,
-    "exporter_http": 28,
+    "documents": 30,
+    "exporter_http": 20,
+    "grpc_frames": 18,
     "http_request": 14,
     "intents": 6,
     "exporter_answer": 4,

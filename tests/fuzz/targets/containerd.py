@@ -3,50 +3,41 @@
 import atexit
 import socket
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any, Final
+from typing import Final
 from unittest.mock import patch
-
-import grpc
-from google.protobuf.message import DecodeError
 
 from fuzz.frames import framed, frames
 from fuzz.served import SteppedClock, check_exporter
 from fuzz.targets.containerd_seeds import FAILED, METHODS, POLL, READ, SEEDS
 from pulltrace.errors import PulltraceError
-from pulltrace_exporter.containerd import event_watch
+from pulltrace_exporter.containerd import client, event_watch
+from pulltrace_exporter.containerd.grpc_client.channel import (
+    _CODES,
+    Answer,
+    CallFailed,
+    Message,
+    Method,
+    _parsed,
+)
 from pulltrace_exporter.containerd.source import ContainerdSource
 from pulltrace_exporter.tracking.tracker import Tracker
 
 __all__ = ["SEEDS", "mutate", "run"]
 
 MOST_POLLS: Final = 12
-CODES: Final = tuple(grpc.StatusCode)
-
-
-class Refused(grpc.RpcError):
-    """What a stub raises."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        self._code, self._details = code, details
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return self._details
 
 
 class Answers:
     """For each method those of the last frames that had any; calls take one after the other, and begin again."""
 
     def __init__(self) -> None:
-        self._given: dict[str, list[bytes | Refused]] = {}
+        self._given: dict[str, list[bytes | CallFailed]] = {}
         self._taken: dict[str, int] = {}
 
-    def give(self, method: str, answers: list[bytes | Refused]) -> None:
+    def give(self, method: str, answers: list[bytes | CallFailed]) -> None:
         self._given[method], self._taken[method] = answers, 0
 
     def take(self, method: str, request: bytes) -> bytes:
@@ -56,88 +47,44 @@ class Answers:
         named = [each for each in given if name and isinstance(each, bytes) and name in each]
         number = self._taken[method] = self._taken.get(method, 0) + 1
         answer = min(named, key=lambda each: each.index(name)) if named else given[(number - 1) % len(given)]
-        if isinstance(answer, Refused):
+        if isinstance(answer, CallFailed):
             raise answer
         return answer
 
 
-class Call:
-    """A call of the stub, as grpc's own treats an answer that cannot be read."""
-
-    def __init__(self, answers: Answers, method: str, encode: Callable[..., bytes], decode: Callable[..., Any]) -> None:
-        self._answers, self._method, self._encode, self._decode = answers, method, encode, decode
-
-    def __call__(self, request: Any, **_: Any) -> Any:
-        return self._decoded(self._answers.take(self._method, self._encode(request)))
-
-    def future(self, request: Any, **_: Any) -> "Future":
-        return Future(lambda: self(request))
-
-    def _decoded(self, answer: bytes) -> Any:
-        try:
-            return self._decode(answer)
-        except DecodeError:
-            raise Refused(grpc.StatusCode.INTERNAL, "Exception deserializing response!") from None
-
-
-class Stream(Call):
-    """The same for an answer in parts: the whole one, cut in two where it is long."""
-
-    def __call__(self, request: Any, **_: Any) -> "Parts":
-        return Parts(self, self._encode(request))
-
-    def parts(self, request: bytes) -> Iterator[Any]:
-        answer = self._answers.take(self._method, request)
-        yield from (self._decoded(payload) for _, payload in frames(answer))
-
-
-class Parts:
-    """A stream that is read."""
-
-    def __init__(self, stream: Stream, request: bytes) -> None:
-        self._parts = stream.parts(request)
-
-    def __iter__(self) -> Iterator[Any]:
-        return self._parts
-
-    def cancel(self) -> None:
-        """Nothing waits here."""
-
-
-class Future:
-    """An answer to come."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call = call
-
-    def result(self) -> Any:
-        return self._call()
-
-
-class Channel:
+class AnsweredChannel:
     """A connection to a containerd that gives these answers."""
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
 
-    def unary_unary(
-        self, method: str, request_serializer: Callable[..., bytes], response_deserializer: Callable[..., Any], **_: Any
-    ) -> Call:
-        return Call(self._answers, method, request_serializer, response_deserializer)
+    def call(self, method: Method[Answer], request: Message, *_: object) -> Answer:
+        return _parsed(method, self._answers.take(method.name, request.SerializeToString()))
 
-    def unary_stream(
-        self, method: str, request_serializer: Callable[..., bytes], response_deserializer: Callable[..., Any], **_: Any
-    ) -> Call:
-        return Stream(self._answers, method, request_serializer, response_deserializer)
+    def calls(self, method: Method[Answer], requests: Sequence[Message], *_: object) -> list[Answer | CallFailed]:
+        return [self._outcome(method, request) for request in requests]
+
+    def stream(self, method: Method[Answer], request: Message, *_: object) -> Iterator[Answer]:
+        for _kind, part in frames(self._answers.take(method.name, request.SerializeToString())):
+            yield _parsed(method, part)
+
+    def interrupt(self) -> None:
+        """Nothing waits here."""
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _outcome(self, method: Method[Answer], request: Message) -> Answer | CallFailed:
+        try:
+            return self.call(method, request)
+        except CallFailed as failed:
+            return failed
 
 
 def run(data: bytes) -> None:
     answers, clock = Answers(), SteppedClock()
     with (
-        patch.object(grpc, "insecure_channel", lambda *_, **__: Channel(answers)),
+        patch.object(client, "Channel", lambda _: AnsweredChannel(answers)),
         patch.object(event_watch, "LATE_SECONDS", 0.0),
     ):
         source = ContainerdSource(SOCKET, [SOCKET.parent], "k8s.io", clock)
@@ -150,14 +97,14 @@ def run(data: bytes) -> None:
 
 def _converse(data: bytes, answers: Answers, clock: SteppedClock, source: ContainerdSource, tracker: Tracker) -> None:
     polls = 0
-    given: dict[str, list[bytes | Refused]] = {}
+    given: dict[str, list[bytes | CallFailed]] = {}
     for kind, payload in frames(data):
         if kind % KINDS < len(METHODS):
             given.setdefault(METHODS[kind % KINDS], []).append(payload)
         elif kind % KINDS == FAILED and len(payload) > 1:
-            code = CODES[payload[1] % len(CODES)]
+            code = _CODES[payload[1] % len(_CODES)]
             details = payload[2:].decode("utf-8", "replace")
-            given.setdefault(METHODS[payload[0] % len(METHODS)], []).append(Refused(code, details))
+            given.setdefault(METHODS[payload[0] % len(METHODS)], []).append(CallFailed(code, details))
         else:
             for method, found in given.items():
                 answers.give(method, found)
@@ -195,7 +142,7 @@ def mutate(data: bytes, most: int, seed: int, mutate_bytes: Callable[[bytes, int
             other = random.randrange(len(parts))
             parts[at], parts[other] = parts[other], parts[at]
         case 3:
-            parts.insert(at, (FAILED, bytes((random.randrange(len(METHODS)), random.randrange(len(CODES))))))
+            parts.insert(at, (FAILED, bytes((random.randrange(len(METHODS)), random.randrange(len(_CODES))))))
         case 4 if kind == READ:
             inner = [(part, mutate_bytes(content, most)) for part, content in frames(payload)]
             parts[at] = (kind, b"".join(framed(*each) for each in inner))

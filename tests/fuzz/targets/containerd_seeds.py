@@ -10,11 +10,13 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from fuzz.frames import framed
 from fuzz.served import WALL
+from pulltrace_exporter.containerd import client
 from pulltrace_exporter.containerd.api import (
     content_pb2,
     descriptor_pb2,
     events_pb2,
     images_pb2,
+    introspection_pb2,
     leases_pb2,
     namespaces_pb2,
     payloads_pb2,
@@ -23,23 +25,15 @@ from pulltrace_exporter.containerd.api import (
 )
 from pulltrace_exporter.model.image import chain_ids
 
-_SERVICES: Final = "/containerd.services."
 METHODS: Final = tuple(
-    _SERVICES + name
-    for name in (
-        "leases.v1.Leases/List",
-        "leases.v1.Leases/ListResources",
-        "content.v1.Content/ListStatuses",
-        "content.v1.Content/Info",
-        "content.v1.Content/Read",
-        "snapshots.v1.Snapshots/Stat",
-        "images.v1.Images/List",
-        "namespaces.v1.Namespaces/List",
-        "version.v1.Version/Version",
-        "events.v1.Events/Subscribe",
+    method.name
+    for method in (
+        *(client.LIST_LEASES, client.LIST_RESOURCES, client.LIST_STATUSES, client.INFO, client.READ),
+        *(client.STAT_SNAPSHOT, client.LIST_IMAGES, client.LIST_NAMESPACES, client.VERSION, client.SUBSCRIBE),
+        client.LIST_PLUGINS,
     )
 )
-LEASES, RESOURCES, STATUSES, INFO, READ, STAT, IMAGES, NAMESPACES, VERSION, EVENTS = range(len(METHODS))
+LEASES, RESOURCES, STATUSES, INFO, READ, STAT, IMAGES, NAMESPACES, VERSION, EVENTS, PLUGINS = range(len(METHODS))
 FAILED, POLL = len(METHODS), len(METHODS) + 1
 """A call's failure (which method, which code, its words), and one look at all this."""
 
@@ -142,6 +136,7 @@ START: Final = b"".join(
     (
         _frame(VERSION, version_pb2.VersionResponse(version="2.1.9")),
         _frame(NAMESPACES, namespaces_pb2.ListNamespacesResponse(namespaces=[namespaces_pb2.Namespace(name="moby")])),
+        _frame(PLUGINS, introspection_pb2.PluginsResponse(plugins=[introspection_pb2.Plugin(id="soci")])),
         event("/images/create"),
         lease("1-a"),
         resources(*CONTENTS, *(("ingests", f"layer-{digest(layer)}") for layer in LAYERS)),
