@@ -21,6 +21,7 @@ from pulltrace_exporter.journal import Journal, NonblockingWriter, standard_outp
 from pulltrace_exporter.kubelet import IntentFolder
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from pulltrace_exporter.poller import Intervals, Poller
+from pulltrace_exporter.soci import UnpackFolder
 from pulltrace_exporter.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
         Intervals(busy=settings.poll_interval, idle=settings.poll_idle_interval),
         clock,
         intents=IntentFolder(settings.intents_directory).intents,
+        fetched=UnpackFolder(settings.soci_directory).layers,
         write=Journal(settings.node_name, journal.write).write,
     )
     loaded = program.WebConfigState(settings.web_config_file)

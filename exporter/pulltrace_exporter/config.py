@@ -83,6 +83,15 @@ class ExporterConfig(Settings):
         "a directory that is absent is no error.",
         metavar="DIRECTORY",
     )
+    soci_directory = Flag(
+        "soci.directory",
+        optional_path,
+        "",
+        "The folder `unpack` of the SOCI snapshotter, in which the bytes of its downloads are seen. "
+        "A directory that is absent is no error.",
+        metavar="DIRECTORY",
+        default_help="none: pulls by SOCI are shown without bytes",
+    )
     given_node_name = Flag(
         "node.name",
         _node_name,

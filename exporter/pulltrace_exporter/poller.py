@@ -4,7 +4,7 @@ import logging
 import math
 import random
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from pulltrace.logs import fields
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.events import Event
-from pulltrace_exporter.model.observation import Intent, Observation
+from pulltrace_exporter.model.observation import FetchedLayer, Intent, Observation
 from pulltrace_exporter.model.view import FailedCall, Polls, View
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 
@@ -65,7 +65,8 @@ class Intervals:
 class Poller:
     """Runs in a thread of its own until stopped; the view is replaced as a whole after each poll.
 
-    `intents` gives what the kubelet wants pulled, `write` gets the events of each poll, be it none.
+    `intents` gives what the kubelet wants pulled, `fetched` what the folder of a remote snapshotter shows of layers by
+    digest; `write` gets the events of each poll, be it none.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Poller:
         clock: Clock,
         *,
         intents: Callable[[], Iterable[Intent]] = tuple,
+        fetched: Callable[[], Mapping[str, tuple[FetchedLayer, ...]]] = dict,
         write: Callable[[Iterable[Event]], None] = lambda _events: None,
         jitter: Callable[[], float] = random.random,
     ) -> None:
@@ -84,6 +86,7 @@ class Poller:
         self._intervals = intervals
         self._clock = clock
         self._intents = intents
+        self._fetched = fetched
         self._write = write
         self._jitter = jitter
         self._stopping = threading.Event()
@@ -132,6 +135,8 @@ class Poller:
     def _track(self) -> Tracked:
         try:
             observation = self._source.observe(self._tracker.ignored)
+            if observation.remote_snapshotters:
+                observation = replace(observation, fetched=self._fetched())
             tracked = self._tracker.observe(observation, self._clock.now(), self._intents())
         except ContainerdError as error:
             if not self._stopping.is_set():  # else the call was cancelled

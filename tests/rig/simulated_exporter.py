@@ -164,6 +164,7 @@ class Exporter:
             diff_ids={config: ids for config, ids in node.diff_ids.items() if config in node.contents},
             images={root: _records(node.records[root]) for root in roots if root in node.records},
             remote_snapshotters=node.remote_snapshotters,
+            fetched=dict(node.fetched),
             reconnected=reconnected,
         )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.model.image import Descriptor, Document
-from pulltrace_exporter.model.observation import BlobInfo, Ingest, Snapshots, SnapshotStat
+from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Ingest, Snapshots, SnapshotStat
 from rig.manifests import Image
 
 START = 1_700_000_000.0
@@ -42,6 +42,7 @@ class Node:
         self.ingests: dict[str, Ingest] = {}
         self.chains: dict[str, NodeTime] = {}
         self.remote_snapshotters: frozenset[str] = frozenset()
+        self.fetched: dict[str, tuple[FetchedLayer, ...]] = {}
         self.snapshots: dict[str, SnapshotStat] = {}
         self.records: dict[str, dict[str, float]] = {}
         self.documents: dict[str, Document] = {}
@@ -158,6 +159,14 @@ class Puller:
             self.held.extracting.discard(chain)
             self.held.committed.add(chain)
             self.node.chains.setdefault(chain, NodeTime(self.node.now.wall))
+
+    def fetch_remotely(self, position: int, downloaded: int | None, *, complete: bool = False) -> None:
+        """The remote snapshotter's folder shows so much of a layer that it has just begun, or goes on with."""
+        digest = self.image.layers[position].digest
+        known = [each for each in self.node.fetched.get(digest, ()) if each.started_at >= self.held.created_at]
+        started_at = known[-1].started_at if known else NodeTime(self.node.now.wall)
+        kept = tuple(each for each in self.node.fetched.get(digest, ()) if each not in known)
+        self.node.fetched[digest] = (*kept, FetchedLayer(downloaded, started_at, complete))
 
     def bring(self, *positions: int, lazy: bool = False, stored: bool = True) -> None:
         """The remote snapshotter commits layers: mounts them lazily, or has fetched and perhaps stored them itself."""

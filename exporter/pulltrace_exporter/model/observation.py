@@ -36,6 +36,18 @@ class Ingest:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchedLayer:
+    """A layer in the folder of a remote snapshotter: `downloaded` bytes are there, None where that cannot be told.
+
+    `started_at` is the Unix time of its start. A layer that is `complete` stays for a while.
+    """
+
+    downloaded: int | None
+    started_at: NodeTime
+    complete: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshots:
     """What a lease holds of one snapshotter, by chain ID."""
 
@@ -102,7 +114,8 @@ class Observation:
     `ended` holds leases that are gone since the observation before, with what was found of their image when
     they had gone; `inferred` pulls that were over before a poll saw their lease, inferred from the record that their
     success wrote; `images` the records of the roots of both.
-    `remote_snapshotters` are those that are loaded and can bring layers themselves, unseen by containerd.
+    `remote_snapshotters` are those that are loaded and can bring layers themselves, unseen by containerd; `fetched` is
+    what the folder of one shows of layers by digest, of one layer several times where it was begun several times.
     `reconnected` marks the first observation after a connection was made: what it shows may be left over from
     a daemon that crashed.
     """
@@ -116,6 +129,7 @@ class Observation:
     diff_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     images: Mapping[str, tuple[ImageRecord, ...]] = field(default_factory=dict)
     remote_snapshotters: frozenset[str] = frozenset()
+    fetched: Mapping[str, tuple[FetchedLayer, ...]] = field(default_factory=dict)
     reconnected: bool = False
 
 

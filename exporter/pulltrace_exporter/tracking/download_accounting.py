@@ -1,18 +1,18 @@
 """Accounting of bytes: which blobs a pull needs, how much of each is there, and what came over the network."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.image import Descriptor, Manifest, chain_ids
-from pulltrace_exporter.model.observation import BlobInfo, Ingest, Lease, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Ingest, Lease
 from pulltrace_exporter.tracking.blob import Blob, Rate, UnfinishedIngests
 from pulltrace_exporter.tracking.counters import Counters
 from pulltrace_exporter.tracking.event_log import EventLog
+from pulltrace_exporter.tracking.node_contents import NodeContents, node_contents
 from pulltrace_exporter.tracking.poll import Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState, blobs_of
-from pulltrace_exporter.tracking.remote_accounting import RemoteAccounting, is_brought
+from pulltrace_exporter.tracking.remote_accounting import RemoteAccounting, fetched_layers, is_brought
 
 
 class DownloadAccounting:
@@ -52,11 +52,11 @@ class DownloadAccounting:
     def advance(self, running: Sequence[PullState], live: Iterable[Lease], poll: Poll) -> None:
         """Bring running pulls up to what the node shows now."""
         leases = {lease.id: lease for lease in (*poll.seen.ended, *live)}
-        node = _node_contents(leases.values(), poll.seen.ended)
+        node = node_contents(leases.values(), fetched_layers(running, poll), poll)
         for pull in running:
             own = [leases[lease_id] for lease_id in pull.leases & leases.keys()]
             self._decide(pull, own)
-            self._remote.decide(pull, own, node.snapshots, node.ingests, poll)
+            self._remote.decide(pull, own, node, poll)
         moved = {digest for pull in running for digest in self._advance_blobs(pull, node, poll)}
         for pull in running:
             self._advance_pull(pull, node, poll.now, moved=not moved.isdisjoint(pull.blobs))
@@ -69,6 +69,8 @@ class DownloadAccounting:
         shared = blobs_of(others)
         if result is Phase.SUCCEEDED:
             self._remote.finish(pull)
+        else:
+            self._drop_fetched(pull, shared)
         for blob in pull.blobs.values():
             if blob.complete or blob.digest in pull.cached or blob.digest in pull.remote.digests:
                 continue
@@ -82,6 +84,12 @@ class DownloadAccounting:
         if result is Phase.SUCCEEDED and pull.downloaded_at in (None, poll.now.monotonic):
             unseen = bool(pull.remote.digests)
             pull.downloaded_at = poll.now.monotonic if unseen else _last_arrival(pull, poll)
+
+    def _drop_fetched(self, pull: PullState, shared: set[str]) -> None:
+        """A remote snapshotter resumes nothing: what it fetched for a pull that failed is fetched anew."""
+        for digest in pull.remote.seen - shared:
+            if not pull.is_committed(digest):
+                self._blobs.pop(digest, None)
 
     def forget(self, pulls: Iterable[PullState]) -> None:
         """Drop the blobs that none of the pulls names."""
@@ -167,14 +175,14 @@ class DownloadAccounting:
 
     # Advancing
 
-    def _advance_blobs(self, pull: PullState, node: "_NodeContents", poll: Poll) -> Iterator[str]:
+    def _advance_blobs(self, pull: PullState, node: NodeContents, poll: Poll) -> Iterator[str]:
         """Bring a pull's unfinished blobs up to date; yields those that moved."""
         at = poll.now.monotonic
         for digest, blob in pull.blobs.items():
             if blob.complete or any(digest in known for known in (pull.cached, pull.undecided, pull.remote.digests)):
                 continue
             ingest = poll.seen.ingests.get(digest)
-            if digest in node.contents:
+            if digest in node.contents or (digest in pull.remote.seen and pull.is_committed(digest)):
                 self._complete(pull, blob, poll.now)
                 yield digest
             elif ingest is not None:
@@ -185,6 +193,22 @@ class DownloadAccounting:
                 if new or ingest.updated_at != blob.ingest_updated_at:
                     blob.ingest_updated_at = ingest.updated_at
                     yield digest
+            elif (layer := node.fetched.get(digest)) is not None and self._advance_fetched(pull, blob, layer, poll):
+                yield digest
+
+    def _advance_fetched(self, pull: PullState, blob: Blob, layer: FetchedLayer, poll: Poll) -> bool:
+        """Bring a layer up to date that a remote snapshotter fetches; returns whether it moved."""
+        if not layer.downloaded:
+            return False
+        if not blob.downloaded and not pull.counted_since.covers(layer.started_at, poll.now):
+            blob.downloaded = min(layer.downloaded, blob.size)  # it came before the exporter started
+        self._start(pull, blob, blob.downloaded, poll.now)
+        blob.measure(_earliest_arrival(pull, poll))
+        new = blob.advance(poll.now.monotonic, layer.downloaded)
+        self._count(blob, new)
+        if layer.complete:
+            self._complete(pull, blob, poll.now)
+        return bool(new) or layer.complete
 
     def _decide(self, pull: PullState, leases: Sequence[Lease]) -> None:
         """Decide for blobs that came for another pull whether they serve this one, if its own leases show it."""
@@ -204,10 +228,11 @@ class DownloadAccounting:
             if layer.blob.digest == digest:
                 layer.blob, layer.published = blob, None
 
-    def _advance_pull(self, pull: PullState, node: "_NodeContents", now: Instant, *, moved: bool) -> None:
+    def _advance_pull(self, pull: PullState, node: NodeContents, now: Instant, *, moved: bool) -> None:
         # A layer that another pull unpacks is unpacked for this one too, which holds no snapshot of it.
         moved |= pull.update_snapshots(node.snapshots)
-        pull.downloading = {digest for digest in pull.blobs if digest in node.ingests}
+        fetching = {digest for digest, layer in node.fetched.items() if layer.downloaded and not layer.complete}
+        pull.downloading = pull.blobs.keys() & (node.ingests | fetching)
         for layer in self._remote.commit(pull, now):
             self._mark_cached(pull, layer.blob)
         self._add_unpacked(pull, now)
@@ -227,7 +252,7 @@ class DownloadAccounting:
         for layer in pull.layers:
             blob = layer.blob
             untouched = not blob.downloaded and not blob.complete and blob.digest not in pull.downloading
-            known = blob.digest in pull.cached or blob.digest in pull.remote.digests
+            known = any(blob.digest in each for each in (pull.cached, pull.remote.digests, pull.remote.seen))
             if layer.chain_id not in pull.committed or not untouched or known:
                 continue
             if not pull.since.covers(_unpacked_at(pull, blob), now):
@@ -242,7 +267,7 @@ class DownloadAccounting:
         What is neither in the store nor unpacked, and was not seen coming, is not on the node: containerd leaves
         alone what it does not know to be a layer.
         """
-        came = bool(blob.downloaded) or blob.digest in pull.downloading
+        came = bool(blob.downloaded) or blob.digest in pull.downloading | pull.remote.seen
         if not came and not pull.is_committed(blob.digest):
             return
         unpacked_at = _unpacked_at(pull, blob)
@@ -277,29 +302,6 @@ class DownloadAccounting:
         if size:
             self._counted += size
             self._counters.add_downloaded(blob.registry, blob.media_type, size)
-
-
-@dataclass(frozen=True, slots=True)
-class _NodeContents:
-    """What all leases of the node hold together."""
-
-    contents: frozenset[str]
-    ingests: frozenset[str]
-    snapshots: Snapshots
-
-
-def _node_contents(leases: Collection[Lease], ended: Iterable[Lease]) -> _NodeContents:
-    snapshots = [held for lease in leases for held in lease.snapshots.values()]
-    # A lease whose manifest was read when it had gone was not asked for the rest any more.
-    found = {digest for lease in ended for digest, info in lease.found_blobs.items() if info is not None}
-    return _NodeContents(
-        frozenset(found).union(*(lease.contents.keys() for lease in leases)),
-        frozenset().union(*(lease.ingests for lease in leases)),
-        Snapshots(
-            frozenset().union(*(held.committed for held in snapshots)),
-            frozenset().union(*(held.extracting for held in snapshots)),
-        ),
-    )
 
 
 def _unpacked_at(pull: PullState, blob: Blob) -> NodeTime:

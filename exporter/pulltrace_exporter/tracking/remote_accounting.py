@@ -3,8 +3,9 @@
 from collections.abc import Collection, Iterable
 
 from pulltrace.clock import Instant
-from pulltrace_exporter.model.observation import BlobInfo, Lease, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Lease
 from pulltrace_exporter.tracking.counters import Counters
+from pulltrace_exporter.tracking.node_contents import NodeContents
 from pulltrace_exporter.tracking.poll import Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState
 
@@ -27,22 +28,27 @@ class RemoteAccounting:
                 pull.remote.name(stat.snapshotter, loaded | {stat.snapshotter})
                 return
 
-    def decide(
-        self, pull: PullState, leases: Collection[Lease], node: Snapshots, ingests: frozenset[str], poll: Poll
-    ) -> None:
-        """Decide which layers the remote snapshotter of a pull handles; `node` and `ingests` are all of the node."""
+    def decide(self, pull: PullState, leases: Collection[Lease], node: NodeContents, poll: Poll) -> None:
+        """Decide which layers the remote snapshotter of a pull handles unseen."""
         remote = pull.remote
+        if visible := node.fetched.keys() & pull.positions.keys():
+            remote.see(visible, poll.seen.remote_snapshotters)
+            unknown = {digest for digest in visible if node.fetched[digest].downloaded is None}
+            remote.digests = (unknown - pull.cached) | remote.committed
+            return
         chained = [layer for layer in pull.layers if layer.chain_id is not None]
         if not chained or not (poll.seen.remote_snapshotters or remote.active):
             return
-        shown = not ingests.isdisjoint(pull.positions) or any(layer.chain_id in node.extracting for layer in chained)
+        shown = not node.ingests.isdisjoint(pull.positions) or any(
+            layer.chain_id in node.snapshots.extracting for layer in chained
+        )
         remote.listen(poll.seen.remote_snapshotters, poll.now.monotonic, shown=shown)
         if not remote.active:
             remote.digests = set(remote.committed)
             return
         fetched = _fetched(leases)
         for layer in chained:
-            if layer.blob.digest in fetched or layer.chain_id in node.extracting:
+            if layer.blob.digest in fetched or layer.chain_id in node.snapshots.extracting:
                 remote.fetched_from(layer.index)
                 break
         unseen = {layer.blob.digest for layer in chained if _is_unseen(pull, layer)}
@@ -51,10 +57,13 @@ class RemoteAccounting:
     def commit(self, pull: PullState, now: Instant) -> list[ManifestLayer]:
         """Take in which of these layers are committed; returns those that were on the node before the pull."""
         before = []
-        for layer in pull.layers if pull.remote.digests else ():
+        for layer in pull.layers if pull.remote.active else ():
             digest = layer.blob.digest
-            if digest not in pull.remote.digests or layer.chain_id not in pull.committed:
+            if layer.chain_id not in pull.committed or not _is_unseen(pull, layer):
                 continue
+            if digest in pull.remote.seen - pull.remote.digests:
+                continue
+            pull.remote.digests.add(digest)
             stat = pull.found_snapshots.get(layer.chain_id or "")
             if stat is not None and stat.lazy:
                 pull.remote.lazy.add(digest)
@@ -75,6 +84,23 @@ class RemoteAccounting:
         if digest not in pull.remote.committed:
             pull.remote.committed.add(digest)
             self._counters.add_remote(pull.key.registry, pull.blobs[digest].size)
+
+
+def fetched_layers(running: Collection[PullState], poll: Poll) -> dict[str, FetchedLayer]:
+    """What a remote snapshotter's folder shows of the layers of these pulls.
+
+    What was begun before a pull is left over from an earlier one. Of several the one that is further counts.
+    """
+    found: dict[str, FetchedLayer] = {}
+    for pull in running:
+        for digest in pull.positions.keys() & poll.seen.fetched.keys():
+            own = [each for each in poll.seen.fetched[digest] if pull.since.covers(each.started_at, poll.now)]
+            found |= {digest: max((*own, *([found[digest]] if digest in found else ())), key=_progress)} if own else {}
+    return found
+
+
+def _progress(layer: FetchedLayer) -> tuple[bool, int]:
+    return layer.complete, -1 if layer.downloaded is None else layer.downloaded
 
 
 def is_brought(pull: PullState, info: BlobInfo, now: Instant) -> bool:

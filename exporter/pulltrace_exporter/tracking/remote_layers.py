@@ -1,5 +1,6 @@
 """Which layers of a pull a remote snapshotter handles: containerd shows nothing of them before they are committed."""
 
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from pulltrace.clock import Monotonic
@@ -16,11 +17,13 @@ class RemoteLayers:
     `active` says that a remote snapshotter works for the pull: `named` by the lease, or taken to since containerd has
     shown nothing. `snapshotter` is the name of the one taken to, empty where there are several. `silent_since` is when
     containerd began to show nothing, `first_fetched` the position from which on containerd fetches the layers itself.
+    `seen` are the layers that the snapshotter's folder shows or has shown.
     """
 
     digests: set[str] = field(default_factory=set)
     committed: set[str] = field(default_factory=set)
     lazy: set[str] = field(default_factory=set)
+    seen: set[str] = field(default_factory=set)
     active: bool = False
     named: bool = False
     snapshotter: str = ""
@@ -46,7 +49,7 @@ class RemoteLayers:
 
         A remote one blocks the pull while it fetches.
         """
-        if self.named or not loaded:
+        if self.named or self.seen or not loaded:
             return
         if shown:
             self.silent_since, self.active = None, False
@@ -54,6 +57,12 @@ class RemoteLayers:
         self.silent_since = at if self.silent_since is None else self.silent_since
         self.active = at - self.silent_since >= SILENT_SECONDS
         self.snapshotter = next(iter(loaded)) if self.active and len(loaded) == 1 else ""
+
+    def see(self, digests: Set[str], loaded: frozenset[str]) -> None:
+        """Its folder shows layers of the pull."""
+        self.seen |= digests
+        self.active, self.silent_since = True, None
+        self.snapshotter = next(iter(loaded)) if len(loaded) == 1 else self.snapshotter
 
     def fetched_from(self, position: int) -> None:
         """Take in that containerd fetches the layer at a position itself, and with it all above."""

@@ -1,4 +1,4 @@
-"""Pulls whose layers a real SOCI snapshotter fetches: nothing is made up of what cannot be seen."""
+"""Pulls whose layers a real SOCI snapshotter fetches: all bytes with its folder, and nothing made up without it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from rig import needs
+from rig.exporter import RunningExporter
 from rig.images import KIB, MIB, Image
 from rig.invariants import check_whole, layer_size
 from rig.kube import parts
+from rig.node import PullFailed
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
 from rig.soci import LABEL, NAME, SociNode, SociSettings, indexed
@@ -21,12 +23,31 @@ NEAR = 64 * KIB
 BLOCK = 4 * KIB
 
 
+@pytest.fixture(scope="module")
+def shared() -> Iterator[SociNode]:
+    """One node for all tests that leave it in peace."""
+    _check_needs()
+    with SociNode.made() as node:
+        yield node
+
+
+@pytest.fixture
+def setup(shared: SociNode, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[NodeSetup]:
+    with node_setup(shared, request.function.__name__.replace("_", "-"), tmp_path) as opened:
+        yield opened
+
+
 @contextmanager
 def own(folder: Path, settings: SociSettings | None = None) -> Iterator[tuple[SociNode, NodeSetup]]:
     """A node with a snapshotter of its own for one test."""
     _check_needs()
     with SociNode.made(settings) as node, node_setup(node, "own", folder) as opened:
         yield node, opened
+
+
+def watching(setup: NodeSetup, node: SociNode) -> RunningExporter:
+    """An exporter that is shown the snapshotter's folder."""
+    return setup.exporter(f"--soci.directory={node.soci.unpack}")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +85,60 @@ def check_remote(scrape: Scrape, image: Image, states: list[str]) -> None:
     assert scrape.layer_bytes == 0
     assert scrape.total("pulltrace_cached_bytes_total") == 0
     assert scrape.total("pulltrace_remote_bytes_total") == layer_size(image)
+
+
+def test_with_its_folder_the_bytes_are_those_that_the_registry_sent(setup: NodeSetup, shared: SociNode) -> None:
+    image = setup.push(layers=[5 * MIB, 2 * MIB])
+    setup.registry.throttle(3 * MIB)
+    exporter = watching(setup, shared)
+    pull = setup.pull(image)
+    exporter.wait_until(lambda scrape: "downloading" in scrape.pull(image).states)
+    looks = []
+    while not pull.done:
+        before = [setup.registry.sent(layer.digest) for layer in image.layers]
+        looks.append(exporter.wait_polled())
+        after = [setup.registry.sent(layer.digest) for layer in image.layers]
+        shown = [layer.downloaded for layer in looks[-1].pull(image).layers]
+        for least, seen, most in zip(before, shown, after, strict=True):
+            assert least - NEAR <= seen <= most + BLOCK, (before, shown, after)
+    pull.wait()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    assert any(look.pull(image).rate and look.pull(image).eta for look in looks)
+    check_whole(end.pull(image), image)
+    assert end.layer_bytes == layer_size(image)
+    assert end.total("pulltrace_remote_bytes_total") == 0
+
+
+def test_a_pull_that_is_cut_off_and_one_after_a_restart_begin_anew(tmp_path: Path) -> None:
+    with own(tmp_path) as (node, setup):
+        image = setup.push(layers=[3 * MIB])
+        digest = image.layers[0].digest
+        exporter = watching(setup, node)
+        setup.registry.cut(digest, after=MIB)
+        setup.fails(image)
+        exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+
+        stall = setup.registry.stall(digest, after=2 * MIB)
+        pull = setup.pull(image)
+        stall.wait_held()
+        exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 2 * MIB)
+        node.soci.kill()
+        with pytest.raises(PullFailed):
+            pull.wait()
+        exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
+        stall.release()
+
+        node.soci.start()
+        stall = setup.registry.stall(digest, after=MIB // 2)
+        pull = setup.pull(image)
+        stall.wait_held()
+        scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
+        scrape = exporter.wait_polled()
+        assert 0 < scrape.pull(image).layers[0].downloaded <= MIB // 2 + BLOCK
+        stall.release()
+        pull.wait()
+        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+        check_whole(end.pull(image), image)
 
 
 def test_layers_that_it_leaves_to_containerd_are_ordinary(tmp_path: Path) -> None:

@@ -1,0 +1,125 @@
+"""Layers whose bytes are seen in the folder of the remote snapshotter that fetches them."""
+
+import pytest
+
+from pulltrace.model.pull import Phase
+from rig.manifests import Image, a_blob, an_image
+from rig.simulated_exporter import Exporter
+from rig.simulated_node import Node, Puller
+
+pytestmark = pytest.mark.unit
+
+LAYERS = 6000
+
+
+def begin(node: Node, image: Image | None = None) -> Puller:
+    """A pull by SOCI whose registry has answered."""
+    node.remote_snapshotters = frozenset({"soci"})
+    pull = node.pull(image or an_image(layers=(1000, 2000, 3000)))
+    pull.held.snapshotter = "soci"
+    pull.resolve()
+    return pull
+
+
+def test_layers_that_its_folder_shows_are_like_any_other(node: Node, exporter: Exporter) -> None:
+    pull = begin(node)
+    for position, there in enumerate((500, 0, 1000)):
+        pull.fetch_remotely(position, there)
+    exporter.look()
+    shown = exporter.pull
+    assert (exporter.states, shown.snapshotter) == (["downloading", "waiting", "downloading"], "soci")
+    assert (shown.remote, shown.downloaded, shown.wanted) == (0, 1600, 6100)
+    pull.fetch_remotely(0, 1000, complete=True)
+    pull.fetch_remotely(2, 2000)
+    exporter.look()
+    assert exporter.states == ["downloaded", "waiting", "downloading"]
+    assert (exporter.pull.bytes_per_second, exporter.layers[2].bytes_per_second) == (1550, 1000)
+    pull.fetch_remotely(1, 2000, complete=True)
+    pull.fetch_remotely(2, 3000, complete=True)
+    exporter.look()
+    assert exporter.pull.phase is Phase.UNPACKING
+    pull.bring(0, 1, 2, stored=False)
+    pull.succeed()
+    exporter.look()
+    shown = exporter.pull
+    assert (exporter.states, shown.downloaded, shown.unpacked) == (["unpacked"] * 3, 6100, LAYERS)
+    assert (exporter.counted, exporter.remote, exporter.found) == (pull.image.envelope + 6100, 0, 0)
+
+
+def test_a_layer_that_came_and_was_committed_between_two_looks_is_downloaded(node: Node, exporter: Exporter) -> None:
+    pull = begin(node)
+    for position in range(3):
+        pull.fetch_remotely(position, 0)
+    exporter.look()
+    pull.bring(0, 1, 2)
+    exporter.look()
+    pull.succeed()
+    exporter.look()
+    assert (exporter.states, exporter.pull.downloaded, exporter.remote) == (["unpacked"] * 3, 6100, 0)
+
+
+def test_what_an_attempt_has_left_is_no_progress_of_the_next(node: Node, exporter: Exporter) -> None:
+    image = an_image(layers=(3000,))
+    failing = begin(node, image)
+    failing.fetch_remotely(0, 2000)
+    exporter.look()
+    failing.fail()
+    exporter.look()
+    assert (exporter.pull.phase, exporter.pull.downloaded) == (Phase.FAILED, 2100)
+    pull = begin(node, image)
+    exporter.look()
+    assert (exporter.states, exporter.layers[0].downloaded) == (["waiting"], 0)
+    pull.fetch_remotely(0, 500)
+    exporter.look()
+    assert (exporter.states, exporter.layers[0].downloaded) == (["downloading"], 500)
+    pull.fetch_remotely(0, 3000, complete=True)
+    exporter.look()
+    assert exporter.counted == image.envelope + 100 + 2000 + 3000
+
+
+def test_bytes_from_before_the_exporter_are_not_counted(node: Node) -> None:
+    pull = begin(node)
+    pull.fetch_remotely(2, 1000)
+    node.sleep(10)
+    exporter = Exporter(node)
+    exporter.look()
+    assert (exporter.pull.downloaded, exporter.counted) == (1100, 0)
+    pull.fetch_remotely(2, 2500)
+    exporter.look()
+    assert (exporter.pull.downloaded, exporter.counted) == (2600, 1500)
+
+
+def test_layers_whose_bytes_cannot_be_told_are_remote(node: Node, exporter: Exporter) -> None:
+    pull = begin(node)
+    for position in range(3):
+        pull.fetch_remotely(position, None)
+    exporter.look()
+    assert exporter.states == ["remote"] * 3
+    assert (exporter.pull.remote_pending, exporter.pull.bytes_per_second) == (LAYERS, None)
+    pull.bring(0, 1, 2)
+    pull.succeed()
+    exporter.look()
+    assert (exporter.states, exporter.remote) == (["unpacked"] * 3, LAYERS)
+
+
+def test_a_pull_that_waits_for_a_layer_of_another_shows_its_bytes(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    first = begin(node, an_image("team/one", layers=(base, 2000)))
+    first.fetch_remotely(0, 100)
+    first.fetch_remotely(1, 0)
+    exporter.look()
+    second = begin(node, an_image("team/two", layers=(base, 3000)))
+    first.fetch_remotely(0, 600)
+    exporter.look().look()
+    shown = exporter.pulls["team/two"]
+    assert [layer.state.value for layer in shown.layers] == ["downloading", "waiting"]
+    assert [layer.downloaded for layer in shown.layers] == [600, 0]
+    first.fetch_remotely(0, 1000, complete=True)
+    first.bring(0)
+    second.fetch_remotely(1, 3000, complete=True)
+    exporter.look()
+    second.bring(0, 1)
+    second.succeed()
+    exporter.look()
+    assert exporter.pulls["team/two"].downloaded == 4100
+    assert exporter.counted == first.image.envelope + second.image.envelope + 200 + 4000
