@@ -67,7 +67,7 @@ class Timing:
     first_pause: float = 0.5
     longest_pause: float = 10.0
     refused_pause: float = 60.0
-    """After an answer that only a person can change: a missing right, a missing API."""
+    """The longest pause after answers that mostly only a person can change: a missing right, a missing API."""
     longest_asked_pause: float = 120.0
     """The most that a Retry-After is followed."""
 

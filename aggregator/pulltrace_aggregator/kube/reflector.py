@@ -39,7 +39,7 @@ class Stage(Enum):
     WATCHING = "watching"
     FAILING = "failing"
     REFUSED = "refused"
-    """Only a person can help: a right is missing, or the server lacks the API. Tried again slowly."""
+    """Mostly only a person can help: a right is missing, or the server lacks the API. Tried again ever more slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +150,11 @@ class Reflector:
 
     def _pause(self, error: KubernetesError) -> float:
         """How long to wait. It is spread, so that watches that failed together do not come back together."""
-        if isinstance(error, Forbidden | NotFound):
-            return self._timing.refused_pause * (0.75 + self._jitter() / 2)
+        # An API server that has just started refuses everything for a moment, until it has read its roles.
+        refused = isinstance(error, Forbidden | NotFound)
+        longest = self._timing.refused_pause if refused else self._timing.longest_pause
         growing = self._timing.first_pause * 2.0 ** min(self._failures - 1, 10)
-        pause = min(growing, self._timing.longest_pause) * (0.5 + self._jitter() / 2)
+        pause = min(growing, longest) * (0.5 + self._jitter() / 2)
         if isinstance(error, Throttled):
             asked = min(error.retry_after, self._timing.longest_asked_pause)
             return max(pause, asked * (1 + self._jitter() / 4))

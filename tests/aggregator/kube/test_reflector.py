@@ -93,10 +93,10 @@ def test_nor_is_one_that_an_outage_has_made_too_old(
     assert [_said(record) for record in caplog.records] == ["no answer", "too old"]
 
 
-def test_a_fault_that_only_a_person_can_correct_is_retried_slowly(client: Scripted) -> None:
+def test_a_refusal_is_retried_soon_at_first_and_then_ever_more_slowly(reflector: Reflector, client: Scripted) -> None:
     missing = Forbidden(403, "the right to watch pods is missing")
-    assert pauses(_reflector(client, 0.0), client, missing, missing) == [45, 45]
-    assert pauses(_reflector(client, 1.0), client, missing, missing) == [75, 75]
+    assert pauses(reflector, client, *[missing] * 9) == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert pauses(reflector, client, 150.0, missing) == [0, 0.5]
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(0, 0.5), (1, 1.25), (30, 37.5), (86400, 150)])
