@@ -71,6 +71,14 @@ bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
 fuzz: $(VENV)/ok ## Inputs of broken and hostile peers, by a fuzzer: SECONDS=60, or RUNS=1000000; TARGETS="containerd client"
 	@PYTHONPATH=tests $(BIN)/python -m fuzz $(if $(RUNS),--runs $(RUNS),--seconds $(or $(SECONDS),60)) $(TARGETS)
 
+.PHONY: faults
+faults: $(VENV)/ok ## Faults under pulls on real daemons, checked after each (root): SEED=1 STEPS=24
+	@PYTHONPATH=tests $(BIN)/python -m faults --seed $(or $(SEED),1) --steps $(or $(STEPS),24)
+
+.PHONY: soak
+soak: $(VENV)/ok ## Pulls and faults for long, and what the programs hold meanwhile (root): MINUTES=30 SEED=1
+	@PYTHONPATH=tests $(BIN)/python -m faults.soak --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
+
 .PHONY: docs
 docs: $(VENV)/ok ## The pages that are generated from tables in code
 	$(BIN)/python -m pulltrace_exporter.config > docs/exporter-flags.md

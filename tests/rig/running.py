@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ AGGREGATOR = (sys.executable, "-m", "pulltrace_aggregator")
 
 class Running(Closing):
     """Serves on 127.0.0.1 once made, on a free port unless told. `log` is the file that it writes to."""
+
+    tls: ssl.SSLContext | None = None
+    """How to ask one that serves TLS."""
 
     def __init__(
         self,
@@ -45,7 +49,7 @@ class Running(Closing):
             raise
 
     def get(self, path: str, **headers: str) -> Answer:
-        return get(self.port, path, tls=None, **headers)
+        return get(self.port, path, tls=self.tls, **headers)
 
     def read(self, path: str) -> str:
         """What it answers; fails when it does not."""

@@ -1,0 +1,1 @@
+"""Faults in a seeded order, one at a time, under pulls on the real daemons: `make faults`."""
