@@ -123,6 +123,7 @@ def _limits(settings: AggregatorConfig) -> Limits:
         slow_eta=settings.stale_slow_eta,
         resolving=settings.stale_resolving,
         exporter=settings.stale_exporter,
+        remote=settings.stale_remote,
     )
     return Limits(stale, settings.pod_linger, settings.limit_repositories)
 

@@ -169,6 +169,14 @@ class AggregatorConfig(Settings):
         "The pulls of a node whose exporter has not answered for this long are stale. 0s turns it off.",
         metavar="DURATION",
     )
+    stale_remote = Flag(
+        "stale.remote",
+        parse_duration,
+        "15m",
+        "A pull that a remote snapshotter fetches unseen is stale when no layer is finished for this long. 0s turns it"
+        " off.",
+        metavar="DURATION",
+    )
     limit_repositories = Flag(
         "limit.repositories",
         at_least(1),

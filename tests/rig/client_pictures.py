@@ -27,6 +27,10 @@ SLOW: Final = {**LLM, "downloadedBytes": 310_000_000, "bytesPerSecond": 4.1e6, "
 UNPACKING: Final = pull(
     "worker", phase="unpacking", downloadedBytes=400_000_000, unpackedBytes=260_000_000, etaSeconds=None
 )
+REMOTE: Final = pull(
+    "weights", snapshotter="soci", sizeBytes=40_000_000_000, remoteBytes=39_000_000_000, downloadedBytes=0,
+    remotePendingBytes=26_000_000_000, bytesPerSecond=None, etaSeconds=None, ageSeconds=252.0,
+)  # fmt: skip
 IMAGE: Final = "registry.example/ai/llm-server:2.4"
 
 
@@ -46,6 +50,7 @@ def document() -> dict[str, Any]:
                  failureReason="disk_full"),
             wait("worker", "unpacking", waitingSeconds=40.0, node="node-4", container="setup", containerType="init",
                  pull=UNPACKING),
+            wait("weights", waitingSeconds=253.0, node="node-5", pull=REMOTE),
             wait("web", "resolving", waitingSeconds=35.0, node="node-5", blockedBy="registry", container="assets",
                  containerType="volume", image="quay.io/shop/assets:9"),
         ],
@@ -69,7 +74,12 @@ def report() -> dict[str, Any]:
         for index, (size, there, rate, state) in enumerate(rows)
     ]  # fmt: skip
     ended = pull("etl", phase="failed", etaSeconds=None, bytesPerSecond=None, ageSeconds=70.0, endedAgeSeconds=9.0)
-    return exporter("node-1", {**LLM, "layers": layers}, ended)
+    states = ("unpacked", "remote", "remote")
+    far = [
+        {"index": index, "digest": f"sha256:far-{index}", "mediaType": OCI, "sizeBytes": 13 * 10**9, "state": state}
+        for index, state in enumerate(states)
+    ]
+    return exporter("node-1", {**LLM, "layers": layers}, {**REMOTE, "layers": far}, ended)
 
 
 def picture(view: View) -> Picture:
@@ -79,7 +89,9 @@ def picture(view: View) -> Picture:
     assert isinstance(told, Report)
     waits = tuple(select.longest_first(answer.waits))
     if view is View.PODS:
-        named = tuple(("shop", name) for name in ("llm-server-0", "api-7d9f5c8b6d-x2x4z", "cart-55c", "worker"))
+        named = tuple(
+            ("shop", name) for name in ("llm-server-0", "api-7d9f5c8b6d-x2x4z", "cart-55c", "worker", "weights")
+        )
         waits = tuple(select.of_pods(waits, named))
         missing = {"node-4": "you may not get pods/proxy in namespace pulltrace"}
         return Picture(waits, answer.waits, reports={"node-1": told}, missing_layers=missing, named=named)

@@ -124,6 +124,14 @@ RULES: Final = (
         " the path to the registry or its mirror: proxies that cut long answers, a full conntrack table, path MTU.",
     ),
     Rule(
+        Cause.STALLED,
+        "A remote snapshotter fetches the image, and no layer was finished for `--stale.remote`. What it fetches is not"
+        " seen in containerd.",
+        lambda facts: facts.stale is StaleReason.REMOTE_NO_PROGRESS,
+        "Look at the log and the metrics of the snapshotter on the node. For SOCI the exporter can show the bytes:"
+        " `--soci.directory`, in the chart `exporter.soci.enabled`.",
+    ),
+    Rule(
         Cause.SLOW_UNPACK,
         "All bytes are there, and no layer was unpacked for `--stale.unpack`.",
         lambda facts: facts.stale is StaleReason.UNPACK_NO_PROGRESS,
@@ -162,7 +170,8 @@ RULES: Final = (
     ),
     Rule(
         Cause.PROGRESSING,
-        "None of the above: nothing blocks, it takes its time.",
+        "None of the above: nothing blocks, it takes its time. Layers in the state `remote` are fetched by a remote"
+        " snapshotter: no bytes of them are known until they are finished.",
         lambda _: True,
         "Wait. If it is too slow for you although it is as fast as everywhere: a smaller image, fewer new layers, a"
         " registry or cache that is nearer.",

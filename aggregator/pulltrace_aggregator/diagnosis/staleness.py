@@ -27,6 +27,7 @@ class StaleLimits:
     slow_eta: float = 3600.0
     resolving: float = 30.0
     exporter: float = 60.0
+    remote: float = 900.0
 
     @property
     def silence(self) -> float:
@@ -71,15 +72,24 @@ def _is_unreachable(pull: Pull, reading: NodeReading, limits: StaleLimits, deadl
     return deadlines.reached(since + limits.exporter)
 
 
-def _stands_still(phase: Phase, limit: Callable[[StaleLimits], float]) -> "_Rule":
+def _stands_still(applies: Callable[[Pull], bool], limit: Callable[[StaleLimits], float]) -> "_Rule":
     def holds(pull: Pull, reading: NodeReading, limits: StaleLimits, deadlines: Deadlines) -> bool:
         progressed = reading.progressed_at(pull)
-        if pull.phase is not phase or progressed is None or not limit(limits):
+        if not applies(pull) or progressed is None or not limit(limits):
             return False
         # What happened since the last answer nobody knows: the age is that of then.
         return deadlines.reached(progressed + limit(limits), known_until=reading.answered_at)
 
     return holds
+
+
+def _downloads(pull: Pull) -> bool:
+    return pull.phase is Phase.DOWNLOADING and not pull.remote_pending
+
+
+def _downloads_unseen(pull: Pull) -> bool:
+    """Whether a remote snapshotter fetches what containerd does not show: it moves only when a layer is committed."""
+    return pull.phase is Phase.DOWNLOADING and pull.remote_pending > 0
 
 
 def _is_slow(pull: Pull, _: NodeReading, limits: StaleLimits, __: Deadlines) -> bool:
@@ -91,8 +101,12 @@ _Rule = Callable[[Pull, NodeReading, StaleLimits, Deadlines], bool]
 _RULES: Final[tuple[tuple[StaleReason, _Rule], ...]] = (
     (StaleReason.ORPHANED, _is_orphaned),
     (StaleReason.EXPORTER_UNREACHABLE, _is_unreachable),
-    (StaleReason.NO_PROGRESS, _stands_still(Phase.DOWNLOADING, lambda limits: limits.no_progress)),
-    (StaleReason.UNPACK_NO_PROGRESS, _stands_still(Phase.UNPACKING, lambda limits: limits.unpack)),
+    (StaleReason.NO_PROGRESS, _stands_still(_downloads, lambda limits: limits.no_progress)),
+    (
+        StaleReason.UNPACK_NO_PROGRESS,
+        _stands_still(lambda pull: pull.phase is Phase.UNPACKING, lambda limits: limits.unpack),
+    ),
+    (StaleReason.REMOTE_NO_PROGRESS, _stands_still(_downloads_unseen, lambda limits: limits.remote)),
     (StaleReason.SLOW, _is_slow),
 )
 

@@ -42,7 +42,7 @@ CLUSTER: Final = Section(
                 "pulltrace_pull_stale",
                 MetricType.GAUGE,
                 "A pull that is stale now, always 1; the first reason that holds of orphaned, exporter_unreachable,"
-                " no_progress, unpack_no_progress and slow.",
+                " no_progress, unpack_no_progress, remote_no_progress and slow.",
                 (*NODE_PULL_LABELS, "reason"),
             ),
             _stale,

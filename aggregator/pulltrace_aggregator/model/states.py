@@ -43,6 +43,7 @@ class StaleReason(StrEnum):
     EXPORTER_UNREACHABLE = "exporter_unreachable"
     NO_PROGRESS = "no_progress"
     UNPACK_NO_PROGRESS = "unpack_no_progress"
+    REMOTE_NO_PROGRESS = "remote_no_progress"
     SLOW = "slow"
 
 

@@ -25,7 +25,8 @@ class Layer:
 class Pull:
     """One image being pulled to a node. Sizes are in bytes, `rate` is bytes per second, times are seconds.
 
-    `raw` is the document it was read from.
+    `remote` is the size of the layers that a remote snapshotter fetches, whose bytes nobody sees; `remote_pending` the
+    part of it that it has not finished. `raw` is the document it was read from.
     """
 
     registry: str
@@ -45,16 +46,31 @@ class Pull:
     ended_age: float | None = None
     idle: float | None = None
     stale: str = ""
+    snapshotter: str = ""
+    remote: int = 0
+    remote_pending: int = 0
     layers: tuple[Layer, ...] = ()
 
     @property
     def wanted(self) -> int | None:
-        """Bytes that have to be fetched: what was on the node before is not one of them."""
-        return None if self.size is None else self.size - (self.cached or 0)
+        """Bytes that have to be fetched and can be seen: what was on the node before is not one of them."""
+        return None if self.size is None else max(0, self.size - (self.cached or 0) - self.remote)
+
+    @property
+    def unseen(self) -> bool:
+        """Whether a remote snapshotter fetches it now, so that nobody knows how far it is."""
+        return self.phase == "downloading" and self.remote_pending > 0
+
+    @property
+    def fetcher(self) -> str:
+        """Who fetches it unseen."""
+        return f"fetched by {self.snapshotter or 'a remote snapshotter'}"
 
     @property
     def ratio(self) -> float | None:
         """How much is done of what goes on now, fetching or unpacking, from 0 to 1."""
+        if self.unseen:
+            return None
         if self.phase == "unpacking":
             return _share(self.unpacked, self.size)
         return _share(self.downloaded, self.wanted)

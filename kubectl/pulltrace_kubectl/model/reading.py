@@ -110,6 +110,9 @@ def _pull(entry: JsonObject, raw: Mapping[str, Any], node: str = "") -> Pull:
         ended_age=entry.find("endedAgeSeconds", number),
         idle=entry.find("lastProgressAgeSeconds", number),
         stale=entry.find("stale", text) or "",
+        snapshotter=entry.find("snapshotter", text) or "",
+        remote=entry.find("remoteBytes", count) or 0,
+        remote_pending=entry.find("remotePendingBytes", count) or 0,
         layers=tuple(_layer(layer) for layer in entry.objects("layers")),
     )
 

@@ -43,7 +43,7 @@ def pull_line(pull: Pull, phase: str = "") -> tuple[Span, ...]:
         amount(pull),
         words.rate(pull.rate) if pull.rate is not None else "",
         f"{words.duration(pull.eta)} left" if pull.eta is not None else "",
-        f"nothing for {words.duration(pull.idle)}" if pull.stale in ("no_progress", "unpack_no_progress") else "",
+        f"nothing for {words.duration(pull.idle)}" if pull.stale.endswith("no_progress") else "",
     )
     return (Span(said, style), Span("  " + words.joined(parts, "  ")))
 
@@ -61,10 +61,22 @@ def amount(pull: Pull) -> str:
     """Fetched of what had to be, and what was there before."""
     if pull.size is None:
         return "size unknown"
+    if pull.unseen:
+        return _unseen_amount(pull)
     cached = f" (and {words.size(pull.cached)} cached)" if pull.cached else ""
     if pull.phase == "unpacking" and pull.unpacked is not None:
         return f"{words.size(pull.unpacked)} of {words.size(pull.size)} unpacked"
     return f"{words.size(pull.downloaded)} of {words.size(pull.wanted)}{cached}"
+
+
+def _unseen_amount(pull: Pull) -> str:
+    """Finished layers of all, or their bytes where the layers are not known: no bar stands at 0."""
+    states = [layer.state for layer in pull.layers]
+    done = f"{states.count('unpacked') + states.count('cached')} of {len(states)} layers"
+    if not states:
+        done = f"{words.size(pull.remote - pull.remote_pending)} of {words.size(pull.remote)}"
+    parts = (f"{done} finished", pull.fetcher, f"for {words.duration(pull.age)}" if pull.age is not None else "")
+    return words.joined(parts, "  ")
 
 
 def stale_lines(pull: Pull, form: Form, indent: int) -> list[Line]:

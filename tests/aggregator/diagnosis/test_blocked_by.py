@@ -89,6 +89,7 @@ def test_a_failure_has_a_cause(phase: PodPhase, failure: FailureReason | None, c
         (Facts(PodPhase.FAILED, FailureReason.CANCELED, stale=StaleReason.ORPHANED), Cause.BACKOFF),
         (Facts(PodPhase.BACKOFF, stale=StaleReason.ORPHANED), Cause.BACKOFF),
         (Facts(PodPhase.UNPACKING, stale=StaleReason.UNPACK_NO_PROGRESS), Cause.SLOW_UNPACK),
+        (Facts(PodPhase.DOWNLOADING, stale=StaleReason.REMOTE_NO_PROGRESS), Cause.STALLED),
         (Facts(PodPhase.DOWNLOADING, shared=True, share=0.1), Cause.SHARED_LAYER),
         (Facts(PodPhase.DOWNLOADING, share=0.2499), Cause.SLOW_DOWNLOAD),
         (Facts(PodPhase.DOWNLOADING, share=0.25), Cause.PROGRESSING),

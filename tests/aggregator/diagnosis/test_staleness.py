@@ -55,6 +55,19 @@ def test_a_pull_that_stands_still(phase: Phase, still: float, expected: str | No
     assert reason(a_pull_still_for(still, phase=phase, ended_at=ended)) == expected
 
 
+@pytest.mark.parametrize(("still", "expected"), [(899.9, None), (900, "remote_no_progress")])
+def test_a_pull_that_a_remote_snapshotter_fetches_unseen_has_a_time_of_its_own(
+    still: float, expected: str | None
+) -> None:
+    pull = a_pull_still_for(still, remote=700, remote_pending=600, bytes_per_second=None)
+    assert reason(pull) == expected
+    assert reason(pull, limits=replace(LIMITS, remote=0)) is None
+
+
+def test_the_rest_of_a_remote_pull_is_a_download_like_any_other() -> None:
+    assert reason(a_pull_still_for(60, remote=700)) == "no_progress"
+
+
 @pytest.mark.parametrize(("remaining", "expected"), [(3600, None), (3601, "slow")])
 def test_a_pull_that_would_take_too_long(remaining: int, expected: str | None) -> None:
     slow = a_pull_still_for(0, size=remaining * MIB, cached=0, downloaded=0, bytes_per_second=float(MIB))

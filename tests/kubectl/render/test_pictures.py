@@ -72,7 +72,7 @@ def test_colours_say_what_is_bad_and_are_off_where_they_are_not_wanted() -> None
 def test_a_low_terminal_cuts_and_counts_the_rows_and_keeps_the_advice() -> None:
     text = painted(drawn_list(Form(160, bars=True, height=12)), colour=False).splitlines()
     assert len(text) == 12
-    assert "and 4 more" in text
+    assert "and 5 more" in text
     assert text[-1].startswith("backoff (disk_full)")
 
 
