@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, client, cluster, dashboards, idle, latency, memory, nodes, polling, render, slowdown
+from bench import busy, client, cluster, dashboards, idle, latency, memory, nodes, polling, render, scale, slowdown
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -24,6 +24,13 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "polling": polling.measure,
     "cluster": cluster.measure,
     "client": client.measure,
+    "calm": scale.calm,
+    "deploy": scale.deploy,
+    "storm": scale.storm,
+    "churn": scale.churn,
+    "restart": scale.restart,
+    "dead": scale.dead,
+    "shards": scale.shards,
     "dashboards": dashboards.measure,
 }
 

@@ -4,7 +4,7 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,7 @@ def measure() -> Iterator[Row]:
 
 
 def _start(opened: MiniCluster) -> Iterator[Row]:
-    with _aggregator(opened) as aggregator:
+    with started(opened) as aggregator:
         time.sleep(3)
         memory = Memory.of(aggregator.process.pid)
         yield Row("aggregator: memory at start", memory.resident, "MiB", "< 90", f"{memory.anonymous:.1f} its own")
@@ -55,18 +55,18 @@ def _start(opened: MiniCluster) -> Iterator[Row]:
 
 
 def _large(opened: MiniCluster) -> Iterator[Row]:
-    with _farm(opened.folder) as port:
+    with farm(opened.folder) as port:
         _fill(opened, port)
-        with _aggregator(opened, "--exporter.service=shop/exporters") as aggregator:
+        with started(opened, "--exporter.service=shop/exporters") as aggregator:
             # Readable ones at first: the first views of so many are long.
-            _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == PODS, 120)
+            wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == PODS, 120)
             time.sleep(WARM_UP_SECONDS)
-            before, began, share = _requests(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
+            before, began, share = requests_of(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
             times = []
             for _ in range(SCRAPES):
                 time.sleep(SECONDS / SCRAPES)
-                times.append(_scrape_seconds(aggregator))
-            taken, requests = share.taken()["it"], _requests(aggregator) - before
+                times.append(scrape_seconds(aggregator))
+            taken, requests = share.taken()["it"], requests_of(aggregator) - before
             per_second = requests / (time.monotonic() - began)
             memory = Memory.of(aggregator.process.pid)
             size = len(aggregator.get("/metrics").body)
@@ -83,7 +83,7 @@ def _large(opened: MiniCluster) -> Iterator[Row]:
 
 def _churn(opened: MiniCluster) -> Iterator[Row]:
     node = opened.node()
-    with _aggregator(opened, node.target, "--pod.linger=1s") as aggregator:
+    with started(opened, node.target, "--pod.linger=1s") as aggregator:
         warm = 0.0
         for first in range(0, CHURN, AT_ONCE):
             _come_and_go(opened, aggregator, first)
@@ -96,11 +96,11 @@ def _churn(opened: MiniCluster) -> Iterator[Row]:
 
 def _lag(opened: MiniCluster) -> Iterator[Row]:
     node = opened.node()
-    with _aggregator(opened, node.target, f"--stale.no-progress={STALE_SECONDS}s") as aggregator:
+    with started(opened, node.target, f"--stale.no-progress={STALE_SECONDS}s") as aggregator:
         pod = opened.pod("warm-up")
         pod.pulling()
         node.pull()
-        _wait(lambda: 'phase="downloading"} 1' in aggregator.metrics())
+        wait(lambda: 'phase="downloading"} 1' in aggregator.metrics())
         events, changes = [], []
         for number in range(LAGS):
             events.append(_event_lag(opened, aggregator, f"web-{number}"))
@@ -128,20 +128,20 @@ def _stale_lag(node: ExporterNode, aggregator: RunningAggregator, downloaded: in
     """Seconds beyond the threshold until a pull that stands still is shown as stale."""
     moved = time.monotonic()
     node.change(downloaded=downloaded, last_progress_at=node.now)
-    _wait(lambda: "pulltrace_pull_stale{" not in aggregator.metrics(), interval=0.02)
-    _wait(lambda: "pulltrace_pull_stale{" in aggregator.metrics(), interval=0.02)
+    wait(lambda: "pulltrace_pull_stale{" not in aggregator.metrics(), interval=0.02)
+    wait(lambda: "pulltrace_pull_stale{" in aggregator.metrics(), interval=0.02)
     return time.monotonic() - moved - STALE_SECONDS
 
 
 @contextmanager
-def _aggregator(opened: MiniCluster, *flags: str) -> Iterator[RunningAggregator]:
+def started(opened: MiniCluster, *flags: str) -> Iterator[RunningAggregator]:
     with RunningAggregator(opened.folder / "aggregator.log", opened.kubeconfig(), *flags, level="info") as running:
         running.wait_ready(60)
         yield running
 
 
 @contextmanager
-def _farm(folder: Path) -> Iterator[int]:
+def farm(folder: Path) -> Iterator[int]:
     port = free_port()
     command = [sys.executable, "-m", "rig.many_exporters", str(port)]
     exporters = Process(command, folder / "exporters.log", {"PYTHONPATH": str(TESTS)})
@@ -154,15 +154,20 @@ def _farm(folder: Path) -> Iterator[int]:
 def _fill(opened: MiniCluster, port: int) -> None:
     """Nodes with an exporter each, and pods of which half wait for the pull and half behind it."""
     nodes = list(addresses(NODES))
-    for first in range(0, NODES, 100):
-        ends = [objects.endpoint(node, node) for node in nodes[first : first + 100]]
-        slice_ = objects.endpoint_slice("shop", f"exporters-{first}", "exporters", *ends)
-        opened.api.create({**slice_, "ports": [{"name": "metrics", "port": port}]})
+    fill_slices(opened, port, nodes)
     for number in range(PODS):
-        _put(opened, f"web-{number}", nodes[number // 2], IMAGES[number % 2])
+        put_pod(opened, f"web-{number}", nodes[number // 2], IMAGES[number % 2])
 
 
-def _put(opened: MiniCluster, name: str, node: str, image: str) -> Object:
+def fill_slices(opened: MiniCluster, port: int, nodes: Sequence[str]) -> None:
+    """The nodes' exporters, which all have this port."""
+    for first in range(0, len(nodes), 100):
+        ends = [objects.endpoint(node, node) for node in nodes[first : first + 100]]
+        slice_ = objects.endpoint_slice("shop", f"exporters-{port}-{first}", "exporters", *ends)
+        opened.api.create({**slice_, "ports": [{"name": "metrics", "port": port}]})
+
+
+def put_pod(opened: MiniCluster, name: str, node: str, image: str) -> Object:
     """A pod that waits, with the kubelet's word for it."""
     store = opened.api_server.store
     pod = objects.pod("shop", name, objects.container("main", image), node=node)
@@ -179,24 +184,24 @@ def _put(opened: MiniCluster, name: str, node: str, image: str) -> Object:
 def _come_and_go(opened: MiniCluster, aggregator: RunningAggregator, first: int) -> None:
     store, numbers = opened.api_server.store, range(first, first + AT_ONCE)
     for number in numbers:
-        _put(opened, f"job-{number}", "node-1", f"registry.example/team/app-{number}:1")
-    _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == AT_ONCE, 60)
+        put_pod(opened, f"job-{number}", "node-1", f"registry.example/team/app-{number}:1")
+    wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == AT_ONCE, 60)
     for number in numbers:
         store.remove(Key("pods", "shop", f"job-{number}"))
         store.remove(Key("events", "shop", f"job-{number}.pulling"))
-    _wait(lambda: _count(aggregator, "pulltrace_pod_pull_info{") == 0, 90)
+    wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == 0, 90)
 
 
-def _count(aggregator: RunningAggregator, beginning: str) -> int:
+def count(aggregator: RunningAggregator, beginning: str) -> int:
     return aggregator.metrics().count(f"\n{beginning}")
 
 
-def _requests(aggregator: RunningAggregator) -> float:
+def requests_of(aggregator: RunningAggregator) -> float:
     found = re.findall(r"^pulltrace_aggregator_exporter_requests_total\S+ (\S+)$", aggregator.metrics(), re.MULTILINE)
     return sum(float(each) for each in found)
 
 
-def _scrape_seconds(aggregator: RunningAggregator) -> float:
+def scrape_seconds(aggregator: RunningAggregator) -> float:
     began = time.monotonic()
     assert get(aggregator.port, "/metrics", accept_encoding="gzip").status == 200
     return time.monotonic() - began
@@ -206,11 +211,11 @@ def _until(begin: Callable[[], object], met: Callable[[], bool]) -> float:
     """Seconds from a deed to what it shows."""
     began = time.monotonic()
     begin()
-    _wait(met, interval=0.02)
+    wait(met, interval=0.02)
     return time.monotonic() - began
 
 
-def _wait(met: Callable[[], bool], seconds: float = 30.0, interval: float = 0.25) -> None:
+def wait(met: Callable[[], bool], seconds: float = 30.0, interval: float = 0.25) -> None:
     deadline = time.monotonic() + seconds
     while not met():
         if time.monotonic() > deadline:

@@ -16,7 +16,7 @@ from rig.web import wait_until
 
 MOMENT: Final = 1.5
 """Seconds that a pause or a silence lasts: nothing happens then that one could wait for."""
-PATIENCE: Final = 60.0
+PATIENCE: Final = 180.0
 
 
 @dataclass(frozen=True, slots=True)

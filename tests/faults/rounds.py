@@ -14,7 +14,7 @@ from rig.images import KIB, MIB
 from rig.pacing import Stall
 from rig.scrape import Scrape
 
-LONGEST: Final = 90.0
+LONGEST: Final = 180.0
 INTERVAL: Final = 0.1
 MORE_DESCRIPTORS: Final = 12
 MORE_MEMORY_MIB: Final = 25.0
@@ -61,22 +61,27 @@ def play(world: World, name: str, random: Random) -> Round:
     fault, began = FAULTS[name], time.monotonic()
     before = Counts.of(world)
     stalls: list[Stall] = []
-    asked = [_ask(world, random, stalls) for _ in range(random.randint(1, 3))]
-    for stall in stalls:
-        stall.wait_held(PATIENCE)
-    _told(world, asked[0], "downloading")
+    asked: list[Asked] = []
 
     def go_on() -> None:
         for stall in stalls:
             stall.release()
 
-    with fault.during(world, asked, go_on):
-        pass
-    go_on()
-    well = sum(each.wait(PATIENCE) for each in asked)
-    _end_pods(world, asked)
+    try:
+        asked += [_ask(world, random, stalls) for _ in range(random.randint(1, 3))]
+        for stall in stalls:
+            stall.wait_held(PATIENCE)
+        _told(world, asked[0], "downloading")
+        with fault.during(world, asked, go_on):
+            pass
+    finally:
+        go_on()
+        well = sum(each.wait(PATIENCE) for each in asked)
+        _end_pods(world, asked)
     settle(world)
     after = Counts.of(world)
+    for each in asked:
+        each.remove(world.containerd)
     _check(fault, before if fault.lives else Counts(0, 0, 0, before.sent), after, well, len(asked) - well)
     return Round(
         name,

@@ -59,6 +59,11 @@ class Asked:
             self.failure = str(failed)
         return self.failure is None
 
+    def remove(self, node: RealContainerd) -> None:
+        """Make room for the next ones."""
+        if self.request.reference in node.images():
+            node.remove_image(self.request.reference)
+
 
 class World:
     """Everything runs once this is made, and ends with `ends`. `label` is containerd's version."""

@@ -15,7 +15,7 @@ from rig.processes import Process
 from rig.web import Answer, get
 
 INTERVAL = 0.05
-START_TIMEOUT = 30.0
+START_TIMEOUT = 90.0
 # A current folder that is a checkout must not get in the way of the package that is installed.
 ENVIRONMENT = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
 EXPORTER = (sys.executable, "-m", "pulltrace_exporter")

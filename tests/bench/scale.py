@@ -1,0 +1,252 @@
+"""A cluster of many nodes: calm, a roll-out, a storm of pulls, pods that come and go, and what fails in the middle.
+
+Each is a section of its own. The aggregator is the program as installed; API server and exporters are stand-ins.
+"""
+
+import math
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import linear_regression, median
+from typing import Final
+
+from bench import cluster
+from bench.processes import Memory, Shares
+from bench.rows import Row
+from rig.aggregator import RunningAggregator
+from rig.kubernetes.fake.store import Key
+from rig.many_exporters import addresses
+from rig.mini_cluster import MiniCluster, mini_cluster
+from rig.prometheus import prometheus
+
+SIZES: Final = (500, 1000, 2000, 5000, 10_000)
+"""Nodes of a storm; each pulls an image, and another one waits behind it."""
+SERVICE: Final = "--exporter.service=shop/exporters"
+WARM_UP_SECONDS, SECONDS, SCRAPES = 20.0, 30.0, 5
+PATIENCE: Final = 300.0
+DEPLOY_NODES, DEPLOY_PODS = 800, 1000
+CALM_NODES, CALM_PODS = 1000, 20
+FAILING_NODES: Final = 1000
+DEAD: Final = 500
+SHARDS: Final = 4
+CHURN_PER_SECOND, CHURN_SECONDS, CHURN_LIFE = 50, 120, 500
+SCRAPE_CONFIG: Final = """\
+global: {{scrape_interval: 5s}}
+scrape_configs:
+- job_name: pulltrace-aggregator
+  honor_labels: true
+  static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+
+
+def calm() -> Iterator[Row]:
+    with _world() as opened, cluster.farm(opened.folder) as port:
+        nodes = list(addresses(CALM_NODES))
+        cluster.fill_slices(opened, port, nodes)
+        for number in range(CALM_PODS):
+            cluster.put_pod(opened, f"web-{number}", nodes[number], cluster.IMAGES[0])
+        with _running(opened, CALM_PODS) as aggregator:
+            yield from _measured(f"calm: {CALM_NODES} nodes, {CALM_PODS} waiting images", aggregator).rows()
+            yield from _in_prometheus("calm", aggregator)
+
+
+def deploy() -> Iterator[Row]:
+    with _world() as opened, cluster.farm(opened.folder) as port:
+        nodes = list(addresses(DEPLOY_NODES))
+        cluster.fill_slices(opened, port, nodes)
+        with cluster.started(opened, SERVICE) as aggregator:
+            began = time.monotonic()
+            for number in range(DEPLOY_PODS):
+                cluster.put_pod(opened, f"web-{number}", nodes[number % DEPLOY_NODES], cluster.IMAGES[0])
+            _wait_pods(aggregator, DEPLOY_PODS)
+            name = f"deploy: {DEPLOY_PODS} pods on {DEPLOY_NODES} nodes"
+            yield Row(f"{name}: all shown after", time.monotonic() - began, "s", "", "creating them included")
+            yield from _measured(name, aggregator).rows()
+
+
+def storm() -> Iterator[Row]:
+    found = []
+    for size in SIZES:
+        with _storm(size) as (_, aggregator):
+            found.append(_measured(f"storm: {size} nodes, {2 * size} waiting images", aggregator, size))
+            yield from found[-1].rows()
+            if size == SIZES[1]:
+                yield from _in_prometheus("storm", aggregator)
+    for what in ("cpu", "memory", "scrape"):
+        exponent = _exponent([(each.nodes, getattr(each, what)) for each in found])
+        yield Row(f"storm: exponent of {what} over nodes", exponent, "", "", f"{SIZES[0]} to {SIZES[-1]} nodes")
+
+
+def churn() -> Iterator[Row]:
+    """Pods that come at a steady rate, wait for ten seconds each, and go."""
+    with _world() as opened, cluster.farm(opened.folder) as port:
+        nodes = list(addresses(CALM_NODES))
+        cluster.fill_slices(opened, port, nodes)
+        with cluster.started(opened, SERVICE, "--pod.linger=1s") as aggregator:
+            share, before = Shares(it=aggregator.process.pid), Memory.of(aggregator.process.pid).resident
+            began = time.monotonic()
+            for number in range(CHURN_PER_SECOND * CHURN_SECONDS):
+                cluster.put_pod(opened, f"job-{number}", nodes[number % CALM_NODES], cluster.IMAGES[number % 2])
+                if number >= CHURN_LIFE:
+                    _remove(opened, f"job-{number - CHURN_LIFE}")
+                time.sleep(max(0.0, began + number / CHURN_PER_SECOND - time.monotonic()))
+            taken, elapsed = share.taken()["it"], time.monotonic() - began
+            for number in range(CHURN_PER_SECOND * CHURN_SECONDS - CHURN_LIFE, CHURN_PER_SECOND * CHURN_SECONDS):
+                _remove(opened, f"job-{number}")
+            _wait_pods(aggregator, 0)
+            memory = Memory.of(aggregator.process.pid)
+            rate = CHURN_PER_SECOND * CHURN_SECONDS / elapsed
+            name = f"churn: {rate:.0f} pods a second for {elapsed:.0f} s"
+            yield Row(f"{name}: CPU", taken, "% of a core")
+            yield Row(
+                f"{name}: memory", memory.resident, "MiB", "", f"{before:.1f} before, {memory.highest:.1f} at most"
+            )
+
+
+def restart() -> Iterator[Row]:
+    with _storm(FAILING_NODES) as (opened, aggregator):
+        opened.api_server.stop()
+        cluster.wait(lambda: "pulltrace_aggregator_kubernetes_up 0" in aggregator.metrics(), PATIENCE)
+        fewest = cluster.count(aggregator, "pulltrace_pod_pull_info{")
+        share = Shares(it=aggregator.process.pid)
+        opened.api_server.start()
+        began = time.monotonic()
+        while "pulltrace_aggregator_kubernetes_up 1" not in aggregator.metrics():
+            fewest = min(fewest, cluster.count(aggregator, "pulltrace_pod_pull_info{"))
+        name = f"restart of the API server in a storm of {FAILING_NODES} nodes"
+        how = f"{share.taken()['it']:.0f} % of a core; {fewest} of {2 * FAILING_NODES} images shown at least"
+        yield Row(f"{name}: listed and watched after", time.monotonic() - began, "s", "", how)
+
+
+def dead() -> Iterator[Row]:
+    """A part of the exporters ends at the same moment."""
+    with _world() as opened, ExitStack() as ends, cluster.farm(opened.folder) as port:
+        nodes = list(addresses(FAILING_NODES))
+        dying = ends.enter_context(ExitStack())
+        doomed = dying.enter_context(cluster.farm(opened.folder))
+        cluster.fill_slices(opened, doomed, nodes[:DEAD])
+        cluster.fill_slices(opened, port, nodes[DEAD:])
+        for number, node in enumerate(nodes):
+            cluster.put_pod(opened, f"web-{number}", node, cluster.IMAGES[0])
+        with _running(opened, FAILING_NODES) as aggregator:
+            time.sleep(WARM_UP_SECONDS)
+            share, began = Shares(it=aggregator.process.pid), time.monotonic()
+            dying.close()
+            told = f'pulltrace_aggregator_exporters{{state="unreachable"}} {DEAD}'
+            cluster.wait(lambda: told in aggregator.metrics(), PATIENCE)
+            how = f"{share.taken()['it']:.0f} % of a core meanwhile"
+            yield Row(
+                f"{DEAD} of {FAILING_NODES} exporters dead: all told after", time.monotonic() - began, "s", "", how
+            )
+            yield from _measured(f"{DEAD} of {FAILING_NODES} exporters dead", aggregator).rows()
+
+
+def shards() -> Iterator[Row]:
+    with _world() as opened, cluster.farm(opened.folder) as port, ExitStack() as ends:
+        nodes = list(addresses(FAILING_NODES))
+        cluster.fill_slices(opened, port, nodes)
+        for number in range(2 * FAILING_NODES):
+            cluster.put_pod(opened, f"web-{number}", nodes[number // 2], cluster.IMAGES[number % 2])
+        replicas = [opened.aggregator(SERVICE, f"--shard={index}/{SHARDS}", interval="2s") for index in range(SHARDS)]
+        cluster.wait(lambda: sum(map(len, map(_shown, replicas))) >= 2 * FAILING_NODES, PATIENCE)
+        parts = [_shown(each) for each in replicas]
+        with cluster.started(opened, SERVICE) as whole:
+            _wait_pods(whole, 2 * FAILING_NODES)
+            same = frozenset[str]().union(*parts) == _shown(whole) and sum(map(len, parts)) == 2 * FAILING_NODES
+        mean = 2 * FAILING_NODES / SHARDS
+        uneven = max(abs(len(part) / mean - 1) for part in parts)
+        how = f"{', '.join(str(len(part)) for part in parts)} images; together {'' if same else 'NOT '}what one exports"
+        yield Row(f"{SHARDS} shards of {FAILING_NODES} nodes: unevenness", 100 * uneven, "%", "<= 10", how)
+        ends.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    name: str
+    cpu: float
+    memory: float
+    scrape: float
+    size: int
+    requests: float
+    nodes: int = 0
+
+    def rows(self) -> Iterator[Row]:
+        how = f"{self.requests:.0f} requests/s, a scrape every {SECONDS / SCRAPES:.0f} s"
+        yield Row(f"{self.name}: CPU", self.cpu, "% of a core", "", how)
+        yield Row(f"{self.name}: memory", self.memory, "MiB")
+        yield Row(f"{self.name}: scrape", self.scrape, "ms", "", f"gzip; {self.size / 1e6:.1f} MB of text")
+
+
+def _measured(name: str, aggregator: RunningAggregator, nodes: int = 0) -> _Measured:
+    time.sleep(WARM_UP_SECONDS)
+    before, began, share = cluster.requests_of(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
+    times = []
+    for _ in range(SCRAPES):
+        time.sleep(SECONDS / SCRAPES)
+        times.append(cluster.scrape_seconds(aggregator))
+    taken, requests = share.taken()["it"], cluster.requests_of(aggregator) - before
+    per_second = requests / (time.monotonic() - began)
+    size = len(aggregator.get("/metrics").body)
+    memory = Memory.of(aggregator.process.pid).resident
+    return _Measured(name, taken, memory, 1000 * median(times), size, per_second, nodes)
+
+
+def _in_prometheus(name: str, aggregator: RunningAggregator) -> Iterator[Row]:
+    """What a Prometheus holds that scrapes the aggregator alone."""
+    with prometheus(config=SCRAPE_CONFIG.format(port=aggregator.port)) as monitoring:
+        bare = Memory.of(monitoring.pid).resident
+        cluster.wait(lambda: bool(monitoring.query("count_over_time(up[1m]) >= 4")), PATIENCE)
+        series = monitoring.get("/api/v1/status/tsdb")["headStats"]["numSeries"]
+        samples = monitoring.query("scrape_samples_scraped")[0].value
+        memory = Memory.of(monitoring.pid).resident
+    yield Row(f"{name}: series in Prometheus", series, "", "", f"{samples:.0f} samples a scrape")
+    yield Row(f"{name}: samples a second", samples / 5, "1/s", "", "scraped every 5 s")
+    yield Row(f"{name}: memory of Prometheus", memory, "MiB", "", f"{bare:.1f} before the first scrape")
+
+
+def _exponent(pairs: list[tuple[int, float]]) -> float:
+    """Of the power of the number of nodes that the values follow: 1 means in proportion."""
+    return linear_regression([math.log(nodes) for nodes, _ in pairs], [math.log(value) for _, value in pairs]).slope
+
+
+@contextmanager
+def _world() -> Iterator[MiniCluster]:
+    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
+        yield opened
+
+
+@contextmanager
+def _running(opened: MiniCluster, pods: int) -> Iterator[RunningAggregator]:
+    with cluster.started(opened, SERVICE) as aggregator:
+        _wait_pods(aggregator, pods)
+        yield aggregator
+
+
+@contextmanager
+def _storm(nodes: int) -> Iterator[tuple[MiniCluster, RunningAggregator]]:
+    with _world() as opened, cluster.farm(opened.folder) as port:
+        names = list(addresses(nodes))
+        cluster.fill_slices(opened, port, names)
+        for number in range(2 * nodes):
+            cluster.put_pod(opened, f"web-{number}", names[number // 2], cluster.IMAGES[number % 2])
+        with _running(opened, 2 * nodes) as aggregator:
+            yield opened, aggregator
+
+
+def _wait_pods(aggregator: RunningAggregator, pods: int) -> None:
+    cluster.wait(lambda: cluster.count(aggregator, "pulltrace_pod_pull_info{") == pods, PATIENCE)
+
+
+def _shown(aggregator: RunningAggregator) -> frozenset[str]:
+    """The images that pods wait for, as text of their series."""
+    lines = aggregator.metrics().splitlines()
+    return frozenset(line for line in lines if line.startswith("pulltrace_pod_pull_info{"))
+
+
+def _remove(opened: MiniCluster, name: str) -> None:
+    store = opened.api_server.store
+    store.remove(Key("pods", "shop", name))
+    store.remove(Key("events", "shop", f"{name}.pulling"))
