@@ -92,7 +92,7 @@ def _reached() -> Panel:
 def _missing() -> Panel:
     about = About(
         5,
-        "Nodes unwatched",
+        "Nodes unseen",
         "Nodes where a pod waits for an image and no exporter answers. Good is 0: look for taints, selectors and "
         "network policies that keep it away.",
         NO_AGGREGATOR,

@@ -2,7 +2,7 @@
 
 Slate waits for its turn, blue goes on, green is done, orange is slow or tries again, red does not go on, purple needs
 somebody to change something, grey is not known. The hues are those of Okabe and Ito, which the colour-blind can tell
-apart; a second shade of a hue is lighter or darker.
+apart, some of them darker, so that white letters on them can be read; a second shade of a hue is lighter or darker.
 """
 
 from collections.abc import Mapping
@@ -23,18 +23,18 @@ from grafana_foundation_sdk.models.dashboard import (
 SLATE: Final = "#7C8DB5"
 PALE_SLATE: Final = "#A9B6D3"
 BLUE: Final = "#0072B2"
-SKY: Final = "#56B4E9"
+SKY: Final = "#3390C7"
 PALE_BLUE: Final = "#9CCDEB"
 GREEN: Final = "#009E73"
-PALE_GREEN: Final = "#66C2A5"
-ORANGE: Final = "#E69F00"
+PALE_GREEN: Final = "#8FD9BF"
+ORANGE: Final = "#C77F00"
 PALE_ORANGE: Final = "#F2C45A"
-DARK_ORANGE: Final = "#B87D00"
+DARK_ORANGE: Final = "#8F5C00"
 BROWN: Final = "#A6761D"
 RED: Final = "#D55E00"
-PALE_RED: Final = "#F0A07C"
+PALE_RED: Final = "#F3B195"
 DARK_RED: Final = "#9C4400"
-PURPLE: Final = "#CC79A7"
+PURPLE: Final = "#C06A9A"
 DARK_PURPLE: Final = "#A64D79"
 WINE: Final = "#882255"
 INDIGO: Final = "#8172B3"
@@ -116,10 +116,15 @@ REASONS: Final[Words] = {
     "disk_full": ("disk full", ORANGE),
     "signature": ("signature", INDIGO),
     "invalid_name": ("invalid name", "#E0B0CC"),
-    "never_pull": ("never pull", "#B3A7D3"),
+    "never_pull": ("never pull", "#C5BBE0"),
     "kubelet_rate_limit": ("kubelet's limit", SLATE),
     "canceled": ("canceled", PALE_SLATE),
     "other": ("other", GREY),
+}
+SEVERITIES: Final[Words] = {
+    "critical": ("critical", RED),
+    "warning": ("warning", ORANGE),
+    "info": ("info", SLATE),
 }
 STAGES: Final[Words] = {
     "queue": ("queue", SLATE),

@@ -1,10 +1,12 @@
 """Overview: what is pulled now, what is stuck, who waits and why."""
 
+from collections.abc import Iterator
+
 from grafana_foundation_sdk.models.dashboard import Panel
 
 from pulltrace_dashboards import variables
-from pulltrace_dashboards.look import CAUSES, ORANGE, REASONS, RED, STAGES, STALE, steps
-from pulltrace_dashboards.page import ALERTS, Heading, Page, band, link
+from pulltrace_dashboards.look import CAUSES, ORANGE, REASONS, RED, SEVERITIES, STAGES, STALE, steps
+from pulltrace_dashboards.page import FIRING, Heading, Page, band, link
 from pulltrace_dashboards.panels import About, Line, bars, lines, number
 from pulltrace_dashboards.promql import (
     CLUSTER,
@@ -273,15 +275,21 @@ def _alerts() -> Panel:
         "no alert fires, or no rules of Pulltrace are evaluated here",
     )
     columns = (
-        Column("severity", "Severity", width=90),
+        Column("severity", "Severity", width=90, words=SEVERITIES),
         Column("alertname", "Alert", width=300),
         Column("namespace", "Namespace", width=140),
         Column("pod", "Pod"),
         Column("node", "Node", width=120, link=TO_NODE),
         Column("registry", "Registry", width=160),
     )
-    alerts = f"max by (cluster, severity, alertname, namespace, pod, node, registry) ({ALERTS})"
-    return rows(about, columns, alerts, hidden=("Value",), sort="Severity", descending=False)
+    return rows(about, columns, f"sort({' or '.join(_ranked())})", hidden=("Value",))
+
+
+def _ranked() -> Iterator[str]:
+    """The alerts that fire with a number to sort by: the words of severity have another order."""
+    by = ("cluster", "severity", "alertname", "namespace", "pod", "node", "registry")
+    for rank, severity in enumerate((*SEVERITIES, ".*"), start=1):
+        yield f'{rank} * max by {listed(by)} (ALERTS{{{FIRING}, severity=~"{severity}"}})'
 
 
 def _speed() -> Panel:

@@ -28,7 +28,7 @@ FIRST_SCREEN: Final = 18
 """What a laptop shows without scrolling, in units of the grid."""
 CARRIED: Final = "var-datasource=${datasource}&var-cluster=${__data.fields.cluster}&from=${__from}&to=${__to}"
 """The row's own cluster: several can be chosen. It is empty, as the variable wants it, where series have no cluster."""
-ALERTS: Final = 'ALERTS{cluster=~"$cluster", alertname=~"Pulltrace.+", alertstate="firing"}'
+FIRING: Final = 'cluster=~"$cluster", alertname=~"Pulltrace.+", alertstate="firing"'
 
 RUNBOOKS: Final = "https://github.com/pulltrace/pulltrace/blob/main/docs/runbooks/README.md"
 """What to do about each alert."""
@@ -113,7 +113,7 @@ def _fired() -> build.AnnotationQuery:
         .datasource(SOURCE)
         .enable(True)
         .icon_color(RED)
-        .expr(ALERTS)
+        .expr(f"ALERTS{{{FIRING}}}")
         .step("60s")
         .title_format("{{alertname}}")
         .text_format("{{severity}} {{namespace}} {{pod}} {{node}} {{registry}}")

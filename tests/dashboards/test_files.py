@@ -269,3 +269,32 @@ def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
 )
 def test_every_value_of_a_label_has_a_word_and_a_colour(words: dict[str, object], values: type[StrEnum]) -> None:
     assert set(words) == {str(value) for value in values}
+
+
+ALL_WORDS = (
+    look.CAUSES,
+    look.POD_PHASES,
+    look.PULL_PHASES,
+    look.LAYER_STATES,
+    look.STALE,
+    look.REASONS,
+    look.SEVERITIES,
+)
+
+
+@pytest.mark.parametrize("colour", sorted({colour for words in ALL_WORDS for _, colour in words.values()}))
+def test_the_word_on_a_coloured_cell_can_be_read(colour: str) -> None:
+    """Grafana writes in its black on what is brighter than 180 of 255, in its white on the rest."""
+    red, green, blue = (int(colour[at : at + 2], 16) for at in (1, 3, 5))
+    bright = (299 * red + 587 * green + 114 * blue) / 1000 > 180
+    letters = (32, 34, 38) if bright else (247, 248, 250)
+    dark, light = sorted((_luminance(red, green, blue), _luminance(*letters)))
+    assert (light + 0.05) / (dark + 0.05) >= 3
+
+
+def _luminance(*channels: int) -> float:
+    """As WCAG defines it, of a colour in sRGB."""
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (c / 255 for c in channels)
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
