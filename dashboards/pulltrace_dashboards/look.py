@@ -101,6 +101,7 @@ BY_REMOTE: Final[Words] = {number: (word, PALE_BLUE) for number, (_, word) in RE
 STALE: Final[Words] = {
     "no_progress": ("no bytes", RED),
     "unpack_no_progress": ("unpack stalled", DARK_RED),
+    "remote_no_progress": ("remote stalled", PALE_RED),
     "slow": ("slow", ORANGE),
     "exporter_unreachable": ("no exporter", GREY),
     "orphaned": ("orphaned", INDIGO),

@@ -242,8 +242,9 @@ def _stuck() -> Panel:
     about = About(
         10,
         "Stuck pulls",
-        "Each pull that is stale, with the one reason: no bytes for a minute, unpack stands still, would take more "
-        "than an hour, left behind by a crash, no answer from the node. Good is an empty table.",
+        "Each pull that is stale, with the one reason: no bytes for a minute, unpack stands still, no layer from its "
+        "remote snapshotter for long, would take more than an hour, left behind by a crash, no answer from the node. "
+        "Good is an empty table.",
         "nothing is stuck, or no aggregator is scraped",
     )
     columns = (
