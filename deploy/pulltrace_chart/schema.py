@@ -29,6 +29,7 @@ from pulltrace_exporter import config as exporter
 
 _PATH_OR_EMPTY: Final = r"^(/\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)*$"
 """From the root, without `//`, `.` and `..`: what is written is what is mounted."""
+_PATH: Final = _PATH_OR_EMPTY.replace("*$", "+$")
 _REGISTRY: Final = r"^([A-Za-z0-9.\[\]:-]+(/[a-z0-9._/-]+)?)?$"
 _REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9.:_/-]*$"
 _SERVICE_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"
@@ -41,6 +42,7 @@ SET_BY_CHART: Final = {
         "containerd.address",
         "containerd.allow-directory",
         "kubelet.intents-directory",
+        "soci.directory",
         "node.name",
     },
     "aggregator": {
@@ -113,6 +115,7 @@ def _exporter() -> Schema:
         **_program("exporter", exporter.FLAGS.flags),
         containerd=containerd,
         kubeletIntents=obj(enabled=BOOLEAN, directory=text(_PATH_OR_EMPTY)),
+        soci=obj(enabled=BOOLEAN, directory=text(_PATH)),
         minReadySeconds=number(0),
     )
 

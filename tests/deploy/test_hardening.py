@@ -15,6 +15,11 @@ from rig.pages import CHECKOUT
 pytestmark = pytest.mark.unit
 
 INTENTS_END = "image_manager/pulling"
+MADE = {
+    "kubelet-intents": (INTENTS_END, "exporter.kubeletIntents.enabled"),
+    "soci": ("soci-snapshotter-grpc/unpack", "exporter.soci.enabled"),
+}
+"""Volumes that are made on nodes without them, and how the instructions name them."""
 RUNTIMES = ("containerd", "k3s", "rke2", "k0s", "microk8s")
 
 
@@ -40,7 +45,9 @@ def test_no_other_folder_of_the_node_is_mounted(values: Values) -> None:
         (container,) = ours(spec)
         socket = PurePosixPath(argument(container, "containerd.address"))
         intents = argument(container, "kubelet.intents-directory")
-        assert host_paths(spec) == {str(socket.parent)} | ({intents} if intents else set())
+        soci = {each.partition("=")[2] for each in container["args"] if each.startswith("--soci.directory=")}
+        assert host_paths(spec) == {str(socket.parent)} | ({intents} if intents else set()) | soci
+        assert all(PurePosixPath(folder).name == "unpack" for folder in soci)
         assert str(socket.parent) != "/"
         assert not intents or intents.endswith(INTENTS_END)
 
@@ -109,8 +116,8 @@ def test_the_instructions_to_uninstall_name_what_stays_on_nodes(values: Values) 
     for spec in pod_specs(new_helm(values)).values():
         for volume in (each for each in spec.get("volumes", ()) if "hostPath" in each):
             made = volume["hostPath"]["type"] != "Directory"
-            assert made is (volume["name"] == "kubelet-intents")
-            assert not made or (INTENTS_END in text and "exporter.kubeletIntents.enabled" in text)
+            assert made is (volume["name"] in MADE)
+            assert not made or all(word in text for word in MADE[volume["name"]])
 
 
 def test_a_socket_elsewhere_is_allowed_by_its_folder() -> None:

@@ -125,10 +125,12 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
 }
 PATHS = {
     "containerd.socket": ("run/c.sock", "//c.sock", "/./c.sock", "/../c.sock", "/run/../c.sock", "/run//c.sock"),
+    "soci.directory": ("", "unpack", "/a/../unpack"),
     "kubeletIntents.directory": ("/", "//", "/.", "/..", "/a/../image_manager/pulling", "/a #/image_manager/pulling"),
 }
 FOLDERS = {
     "containerd.socket": {"/c.sock": "whole file system"},
+    "soci.directory": dict.fromkeys(("/unpack", "/var/lib/soci-snapshotter-grpc"), "no other folder of it is mounted"),
     "kubeletIntents.directory": dict.fromkeys(
         ("/etc", "/var/lib/kubelet", "/var/lib/kubelet/pods/image_manager", "/image_manager/pulling/x"),
         "no other folder of it is mounted",
@@ -164,7 +166,7 @@ def test_paths_that_lead_elsewhere_are_refused(name: str, path: str) -> None:
 @pytest.mark.parametrize(
     ("name", "path", "words"), [(name, path, words) for name, each in FOLDERS.items() for path, words in each.items()]
 )
-def test_no_folder_is_mounted_but_that_of_the_socket_and_that_of_the_intents(
+def test_no_folder_is_mounted_but_those_of_the_socket_of_the_intents_and_of_downloads(
     helm: Renderer, name: str, path: str, words: str
 ) -> None:
     with pytest.raises(Refused) as refused:

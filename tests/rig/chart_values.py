@@ -54,6 +54,7 @@ EVERYTHING: Final[Values] = {
     "exporter": {
         **_POD,
         "kubeletIntents": {"enabled": True},
+        "soci": {"enabled": True},
         "containerd": {"socket": "/opt/containerd/containerd.sock"},
         "flags": {"pull.linger": "5m", "collector.layers": False, "limit.layers": 100000, "layer.min-size": "1MiB"},
     },
@@ -136,6 +137,7 @@ VARIANTS: Final[dict[str, Values]] = {
     "own-intents": {
         "exporter": {"kubeletIntents": {"enabled": True, "directory": "/data/kubelet/image_manager/pulling"}}
     },
+    "own-soci": {"exporter": {"soci": {"enabled": True, "directory": "/data/soci/unpack"}}},
     "namespaced": {"aggregator": {"namespaces": ["team-a", "team-b"]}},
     "annotated": {"scrapeAnnotations": True},
     "viewer": {

@@ -49,7 +49,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Nothing of the node is mounted but two folders; a schema may be skipped. */}}
+{{/* Nothing of the node is mounted but three folders; a schema may be skipped. */}}
 {{- define "pulltrace.validateMounts" -}}
 {{- $socket := include "pulltrace.socket" . -}}
 {{- if has (dir $socket) (list "/" ".") -}}
@@ -58,6 +58,10 @@
 {{- $intents := include "pulltrace.intentsDirectory" . -}}
 {{- if not (and (hasPrefix "/" $intents) (hasSuffix "/image_manager/pulling" $intents)) -}}
 {{- fail (printf "exporter.kubeletIntents.directory=%s: the kubelet keeps its intents in image_manager/pulling of its own directory, and no other folder of it is mounted" $intents) -}}
+{{- end -}}
+{{- $soci := .Values.exporter.soci.directory -}}
+{{- if not (regexMatch "^/.+/unpack$" $soci) -}}
+{{- fail (printf "exporter.soci.directory=%s: SOCI downloads into the folder unpack of its own directory, and no other folder of it is mounted" $soci) -}}
 {{- end -}}
 {{- end -}}
 
