@@ -2,9 +2,11 @@
 
 In parallel mode SOCI has a folder for each layer that it fetches, with a file that is named by the layer's digest. The
 file is as long as the layer at once, and sparse: its allocated blocks are what has come. Beside it is `fs`, into which
-the layer is unpacked, and which is not read. A folder stays up to 10 s after its layer was unpacked or given up.
+the layer is unpacked, which is not read, and which is moved away in the end. A folder stays up to 10 s after its layer
+was unpacked or given up.
 """
 
+import errno
 import logging
 import os
 import stat
@@ -25,8 +27,9 @@ MAX_LAYERS = 4096
 PREFIX = "sha256:"
 BLOCK_BYTES = 512
 """The unit of a file's allocated blocks, whatever the file system's own blocks are."""
-FULL_POLLS = 3
-"""A file that is allocated in full and still written at so many polls was allocated ahead of its bytes."""
+UNPACKED = "fs"
+MAX_PIECES = 4096
+"""SOCI fetches a layer in pieces of some megabytes, several at once."""
 
 
 class UnpackFolder:
@@ -74,44 +77,50 @@ class FolderReplacedError(OSError):
 
 @dataclass(slots=True)
 class _LayerFile:
-    """The file of one layer. `shown` are the bytes that were told last, `full_polls` how often it was full since."""
+    """The file of one layer."""
 
     path: Path
     started_at: NodeTime
-    shown: int = 0
-    full_polls: int = 0
-    changed_at: int = -1
     complete: bool = False
 
     def read(self) -> FetchedLayer | None:
         """How far it is; None when it is gone."""
         try:
             status = self.path.lstat()
+            downloaded = min(status.st_blocks * BLOCK_BYTES, status.st_size)
+            if downloaded == status.st_size and not self.complete:
+                # A file system may allocate ahead of the bytes.
+                downloaded = _written(self.path, status.st_size)
+                self.complete = downloaded == status.st_size
         except OSError:
             return None
-        if not self.complete:
-            self._update(status)
-        ahead = not self.complete and self.full_polls > FULL_POLLS
-        return FetchedLayer(None if ahead else self.shown, self.started_at, self.complete)
+        return FetchedLayer(downloaded, self.started_at, self.complete)
 
-    def _update(self, status: os.stat_result) -> None:
-        allocated = status.st_blocks * BLOCK_BYTES
-        if allocated < status.st_size:
-            self.shown, self.full_polls = max(self.shown, allocated), 0
-        elif status.st_mtime_ns == self.changed_at:
-            self.shown, self.complete = status.st_size, True
-        else:
-            self.full_polls += 1
-        self.changed_at = status.st_mtime_ns
+
+def _written(path: Path, size: int) -> int:
+    """How many bytes of a file are written: blocks that are only allocated count as a hole."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    written = offset = pieces = 0
+    try:
+        while offset < size and pieces < MAX_PIECES:
+            start = os.lseek(descriptor, offset, os.SEEK_DATA)
+            offset = min(os.lseek(descriptor, start, os.SEEK_HOLE), size)
+            written, pieces = written + offset - start, pieces + 1
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # nothing more is written
+            raise
+    finally:
+        os.close(descriptor)
+    return written
 
 
 def _find(folder: Path) -> _LayerFile | None:
-    """The layer's file in its folder; None while there is none."""
+    """The layer's file in its folder; None while there is none, and where the layer was unpacked before."""
     try:
         with os.scandir(folder) as entries:
-            names = [each.name for each in islice(entries, 3) if each.name.startswith(PREFIX)]
-        path = folder / names[0]
+            found = [each.name for each in islice(entries, 3)]
+        path = folder / next(name for name in found if name.startswith(PREFIX) and UNPACKED in found)
         started_at = NodeTime(folder.stat().st_mtime)
         return _LayerFile(path, started_at) if stat.S_ISREG(path.lstat().st_mode) else None
-    except (OSError, IndexError):
+    except (OSError, StopIteration):
         return None

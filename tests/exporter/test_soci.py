@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pulltrace_exporter.model.observation import FetchedLayer
-from pulltrace_exporter.soci import FULL_POLLS, UnpackFolder
+from pulltrace_exporter.soci import UnpackFolder
 from rig.images import KIB, digest
 
 pytestmark = pytest.mark.unit
@@ -46,24 +46,32 @@ def test_what_has_come_of_a_layer_is_what_its_file_has_allocated(tmp_path: Path)
     assert only(folder).downloaded == 64 * KIB
 
 
-def test_a_layer_is_complete_when_nothing_is_written_any_more(tmp_path: Path) -> None:
+def test_a_layer_is_complete_when_all_of_it_is_written(tmp_path: Path) -> None:
     folder, download = UnpackFolder(tmp_path), Download(tmp_path)
     download.write(0, SIZE - 4 * KIB, at=1001)
-    folder.layers()
+    assert (only(folder).downloaded, only(folder).complete) == (SIZE - 4 * KIB, False)
     download.write(SIZE - 4 * KIB, 4 * KIB, at=1002)
-    assert (only(folder).downloaded, only(folder).complete) == (SIZE - 4 * KIB, True)
-    assert only(folder).downloaded == SIZE
+    assert (only(folder).downloaded, only(folder).complete) == (SIZE, True)
 
 
 def test_what_is_allocated_ahead_is_not_taken_for_bytes(tmp_path: Path) -> None:
     folder, download = UnpackFolder(tmp_path), Download(tmp_path)
     with download.file.open("r+b") as file:
         os.posix_fallocate(file.fileno(), 0, SIZE)
-    shown = []
-    for poll in range(FULL_POLLS + 2):
-        download.write(poll * 4 * KIB, 4 * KIB, at=1001 + poll)
-        shown.append(only(folder).downloaded)
-    assert (shown[0], shown[-1]) == (0, None)
+    download.write(0, 4 * KIB, at=1001)
+    download.write(128 * KIB, 64 * KIB, at=1001)
+    assert (only(folder).downloaded, only(folder).complete) == (68 * KIB, False)
+    download.write(0, SIZE, at=1002)
+    assert (only(folder).downloaded, only(folder).complete) == (SIZE, True)
+
+
+def test_a_folder_whose_layer_was_unpacked_before_is_left_over(tmp_path: Path) -> None:
+    download = Download(tmp_path)
+    folder = UnpackFolder(tmp_path)
+    assert only(folder)
+    (download.folder / "fs").rename(tmp_path.parent / "snapshot")
+    assert only(folder).started_at == 1000.0, "it stays that of the layer's start"
+    assert not UnpackFolder(tmp_path).layers()
 
 
 def test_several_jobs_may_fetch_one_layer(tmp_path: Path) -> None:

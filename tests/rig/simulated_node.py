@@ -160,7 +160,7 @@ class Puller:
             self.held.committed.add(chain)
             self.node.chains.setdefault(chain, NodeTime(self.node.now.wall))
 
-    def fetch_remotely(self, position: int, downloaded: int | None, *, complete: bool = False) -> None:
+    def fetch_remotely(self, position: int, downloaded: int, *, complete: bool = False) -> None:
         """The remote snapshotter's folder shows so much of a layer that it has just begun, or goes on with."""
         digest = self.image.layers[position].digest
         known = [each for each in self.node.fetched.get(digest, ()) if each.started_at >= self.held.created_at]

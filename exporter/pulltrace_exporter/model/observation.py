@@ -37,12 +37,12 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class FetchedLayer:
-    """A layer in the folder of a remote snapshotter: `downloaded` bytes are there, None where that cannot be told.
+    """A layer in the folder of a remote snapshotter: `downloaded` bytes are there.
 
     `started_at` is the Unix time of its start. A layer that is `complete` stays for a while.
     """
 
-    downloaded: int | None
+    downloaded: int
     started_at: NodeTime
     complete: bool = False
 

@@ -1,6 +1,6 @@
 """Accounting of bytes: which blobs a pull needs, how much of each is there, and what came over the network."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Phase
@@ -30,7 +30,8 @@ class DownloadAccounting:
         """Add what a lease holds for the image that it is pulling."""
         self._remote.name(pull, lease, poll)
         documents = {digest: poll.seen.documents[digest] for digest in lease.contents if digest in poll.seen.documents}
-        platforms = sum(isinstance(document, Manifest) for document in documents.values())
+        manifests = {digest: one for digest, one in documents.items() if isinstance(one, Manifest)}
+        others = _other_platforms(manifests, lease)
         for digest, document in documents.items():
             if digest in pull.documents:
                 continue
@@ -38,7 +39,7 @@ class DownloadAccounting:
             if info is not None:
                 self._add_document_blob(pull, info, document.media_type, poll.now)
             # A client may fetch the manifests of all platforms and the layers of one.
-            if isinstance(document, Manifest) and platforms > 1 and not _is_fetched(document, lease):
+            if digest in others:
                 continue
             pull.documents.add(digest)
             if isinstance(document, Manifest):
@@ -55,7 +56,7 @@ class DownloadAccounting:
         node = node_contents(leases.values(), fetched_layers(running, poll), poll)
         for pull in running:
             own = [leases[lease_id] for lease_id in pull.leases & leases.keys()]
-            self._decide(pull, own)
+            self._decide(pull, own, node)
             self._remote.decide(pull, own, node, poll)
         moved = {digest for pull in running for digest in self._advance_blobs(pull, node, poll)}
         for pull in running:
@@ -210,12 +211,12 @@ class DownloadAccounting:
             self._complete(pull, blob, poll.now)
         return bool(new) or layer.complete
 
-    def _decide(self, pull: PullState, leases: Sequence[Lease]) -> None:
+    def _decide(self, pull: PullState, leases: Sequence[Lease], node: NodeContents) -> None:
         """Decide for blobs that came for another pull whether they serve this one, if its own leases show it."""
         for digest in list(pull.undecided):
             if any(digest in lease.contents for lease in leases):
                 self._share(pull, digest)
-            elif any(digest in lease.ingests for lease in leases):
+            elif digest in node.fetched or any(digest in lease.ingests for lease in leases):
                 del pull.undecided[digest]  # it is fetched again
 
     def _share(self, pull: PullState, digest: str) -> None:
@@ -317,13 +318,22 @@ def _earliest_arrival(pull: PullState, poll: Poll) -> Monotonic:
     return observed_from if poll.previous is None else max(poll.previous.monotonic, observed_from)
 
 
-def _is_fetched(manifest: Manifest, lease: Lease) -> bool:
-    """Whether any layer of a manifest is on the node or on its way there."""
-    layers = (layer.digest for layer in manifest.layers)
-    return any(
-        digest in lease.contents or digest in lease.ingests or lease.found_blobs.get(digest) is not None
-        for digest in layers
-    )
+def _other_platforms(manifests: Mapping[str, Manifest], lease: Lease) -> set[str]:
+    """Which of several manifests are not pulled: those without their config here; if several are left, without a layer.
+
+    SOCI stores a manifest of its own beside the image's. Its layers come, its config does not.
+    """
+
+    def is_here(part: Descriptor) -> bool:
+        held = part.digest in lease.contents or part.digest in lease.ingests
+        return held or lease.found_blobs.get(part.digest) is not None
+
+    if len(manifests) < 2:
+        return set()
+    pulled = {digest for digest, one in manifests.items() if one.config is None or is_here(one.config)}
+    if len(pulled) > 1:
+        pulled = {digest for digest in pulled if any(map(is_here, manifests[digest].layers))}
+    return manifests.keys() - pulled
 
 
 def _last_arrival(pull: PullState, poll: Poll) -> Monotonic:

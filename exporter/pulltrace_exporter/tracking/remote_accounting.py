@@ -33,8 +33,7 @@ class RemoteAccounting:
         remote = pull.remote
         if visible := node.fetched.keys() & pull.positions.keys():
             remote.see(visible, poll.seen.remote_snapshotters)
-            unknown = {digest for digest in visible if node.fetched[digest].downloaded is None}
-            remote.digests = (unknown - pull.cached) | remote.committed
+            remote.digests = set(remote.committed)
             return
         chained = [layer for layer in pull.layers if layer.chain_id is not None]
         if not chained or not (poll.seen.remote_snapshotters or remote.active):
@@ -100,7 +99,7 @@ def fetched_layers(running: Collection[PullState], poll: Poll) -> dict[str, Fetc
 
 
 def _progress(layer: FetchedLayer) -> tuple[bool, int]:
-    return layer.complete, -1 if layer.downloaded is None else layer.downloaded
+    return layer.complete, layer.downloaded
 
 
 def is_brought(pull: PullState, info: BlobInfo, now: Instant) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from rig.images import MIB, Image
 from rig.invariants import check_whole, layer_size
 from rig.node_setup import NodeSetup, node_setup
+from rig.scrape import Scrape
 from rig.standin import V2_1, Lazy, Nydus, Parallel, StandIn
 from rig.standin.remote import RemoteSnapshotter
 
@@ -35,6 +37,10 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
 def node_of(setup: NodeSetup) -> StandIn:
     assert isinstance(setup.node, StandIn)
     return setup.node
+
+
+def has_ended(times: int, scrape: Scrape) -> bool:
+    return scrape.ended == {"succeeded": times}
 
 
 def check_remote(setup: NodeSetup, image: Image, *states: str, fetched: int = 0) -> None:
@@ -113,3 +119,26 @@ def test_a_snapshotter_that_dies_fails_the_pull_and_not_the_exporter(remote: Rem
     soci.start()
     setup.pulled(image)
     exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+
+
+def test_with_its_folder_a_parallel_pull_has_the_bytes_that_its_registry_has_sent(
+    remote: Remote, tmp_path: Path
+) -> None:
+    soci = Parallel(tmp_path / "soci", stores=False)
+    setup = remote(soci)
+    image = setup.push(layers=SIZES)
+    exporter = setup.exporter(f"--soci.directory={soci.unpack}")
+    for attempt in (1, 2):  # what the first has left in the folder is no progress of the second
+        setup.registry.throttle(2 * MIB)
+        pull = setup.pull(image)
+        seen = exporter.watch(partial(has_ended, attempt))
+        pull.wait()
+        running = [scrape.pull(image) for scrape in seen if scrape.phase(image) == "downloading"]
+        halfway = [one for one in running if image.config.size < one.downloaded < image.size]
+        assert halfway, "no scrape showed it on its way"
+        assert not any("remote" in one.states for one in halfway)
+        assert any(one.rate and one.eta for one in halfway)
+        check_whole(seen[-1].pull(image), image)
+        assert seen[-1].layer_bytes == attempt * layer_size(image)
+        assert seen[-1].total("pulltrace_remote_bytes_total") == 0
+        setup.node.remove_image(setup.reference(image))

@@ -89,17 +89,22 @@ def test_bytes_from_before_the_exporter_are_not_counted(node: Node) -> None:
     assert (exporter.pull.downloaded, exporter.counted) == (2600, 1500)
 
 
-def test_layers_whose_bytes_cannot_be_told_are_remote(node: Node, exporter: Exporter) -> None:
-    pull = begin(node)
-    for position in range(3):
-        pull.fetch_remotely(position, None)
+def test_an_image_that_was_removed_is_fetched_again(node: Node, exporter: Exporter) -> None:
+    image = an_image(layers=(3000,))
+    first = begin(node, image)
+    first.fetch_remotely(0, 3000, complete=True)
     exporter.look()
-    assert exporter.states == ["remote"] * 3
-    assert (exporter.pull.remote_pending, exporter.pull.bytes_per_second) == (LAYERS, None)
-    pull.bring(0, 1, 2)
-    pull.succeed()
+    first.bring(0, stored=False)
+    first.succeed()
     exporter.look()
-    assert (exporter.states, exporter.remote) == (["unpacked"] * 3, LAYERS)
+    node.delete(image)
+    node.snapshots.clear()
+    node.sleep(5)
+    again = begin(node, image)
+    again.fetch_remotely(0, 1000)
+    exporter.look()
+    assert (exporter.states, exporter.layers[0].downloaded) == (["downloading"], 1000)
+    assert exporter.counted == 2 * (image.envelope + 100) + 3000 + 1000
 
 
 def test_a_pull_that_waits_for_a_layer_of_another_shows_its_bytes(node: Node, exporter: Exporter) -> None:

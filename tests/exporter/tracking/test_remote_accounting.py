@@ -2,8 +2,12 @@
 
 import pytest
 
+from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Phase
+from pulltrace_exporter.model.image import Index, Manifest
+from pulltrace_exporter.model.observation import BlobInfo
 from pulltrace_exporter.model.view import RegistryStage
+from rig.images import OCI
 from rig.manifests import REGISTRY, Image, a_blob, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node, Puller
@@ -141,3 +145,19 @@ def test_a_pull_that_shows_nothing_is_given_up_later_than_others(node: Node, exp
     exporter.watch(2 * 3600, every=60)
     assert exporter.results == {"orphaned": 1}
     assert exporter.remote == 0
+
+
+def test_the_manifest_that_soci_stores_beside_is_no_part_of_the_image(node: Node, exporter: Exporter) -> None:
+    """It stands in the image's index; its layers are in the store, its config never comes."""
+    exporter.look()
+    pull = begin(node, "soci")
+    index = pull.image.documents[0][1]
+    assert isinstance(index, Index)
+    beside, table = index.manifests[0].digest, a_blob("table of contents", 77)
+    node.documents[beside] = Manifest(OCI.manifest, a_blob("SOCI's config", 2), (table,))
+    for digest in (beside, table.digest):
+        node.contents[digest] = BlobInfo(digest, 77, NodeTime(node.now.wall), children=frozenset({table.digest}))
+    pull.bring(0, 1, 2, lazy=True)
+    pull.succeed()
+    exporter.look()
+    assert (exporter.states, exporter.pull.size) == (["remote"] * 3, pull.image.size)

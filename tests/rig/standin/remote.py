@@ -70,7 +70,8 @@ class Parallel:
     """SOCI's parallel pull and unpack, with its folder `unpack` below `root`.
 
     `stores` puts each layer into containerd's content store; else they are discarded. `block` is in how large pieces
-    the bytes of a layer come. It can be killed, and started again, which makes the folder anew.
+    the bytes of a layer come. A layer's folder stays when it is over, as with SOCI, whose collector comes seldom. It
+    can be killed, and started again, which makes the folder anew.
     """
 
     name = "soci"
@@ -96,9 +97,9 @@ class Parallel:
         with self._life.closing(own.done.set):
             job.token.wait_for(own.done)
         self._check()
-        shutil.rmtree(own.folder, ignore_errors=True)
         if own.failure:
             raise PullError(f"failed to prepare extraction snapshot: {own.failure}")
+        (own.folder / "fs").rmdir()  # it becomes the snapshot
         return {}
 
     def kill(self) -> None:
@@ -136,8 +137,6 @@ class Parallel:
                     job.store.put_blob(layer.digest, content.read_bytes())
         except Exception as error:  # noqa: BLE001 - the layer's preparation tells it
             layer_job.failure = str(error)
-            if not life.killed:
-                shutil.rmtree(layer_job.folder, ignore_errors=True)
         finally:
             layer_job.done.set()
 
