@@ -35,7 +35,7 @@ from rig.chart_values import (
 )
 from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
 from rig.mounted import Secrets, mounted
-from rig.pki import Authority
+from rig.pki import LOOPBACK, Authority
 from rig.web import hashed, serving
 
 EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
@@ -53,7 +53,7 @@ def authority() -> Authority:
 @pytest.fixture
 def secrets(authority: Authority) -> Secrets:
     """What cert-manager, or the user, puts beside the chart."""
-    pair = authority.issue(also=NAMES)
+    pair = authority.issue(hosts=[*LOOPBACK, *NAMES])
     tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
     login = {"username": USER.encode(), "password": WORD.encode()}
     given = ("given", NUMBERS["tls"]["existingSecret"])

@@ -22,7 +22,7 @@ from rig.kubernetes.api import READ, READ_EVERYTHING, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.mounted import Secrets, mounted
 from rig.pages import Page
-from rig.pki import Authority
+from rig.pki import LOOPBACK, Authority
 from rig.prometheus import Labels, Prometheus, prometheus
 from rig.web import hashed, wait_until
 
@@ -49,7 +49,7 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
     authority = Authority()
-    pair = authority.issue(also=[f"{name}.{SECURED_NAMESPACE}.svc" for name in (EXPORTER, AGGREGATOR)])
+    pair = authority.issue(hosts=[*LOOPBACK, *(f"{name}.{SECURED_NAMESPACE}.svc" for name in (EXPORTER, AGGREGATOR))])
     tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
     login = {"username": b"prometheus", "password": WORD.encode()}
     shown = authority.issue()

@@ -34,7 +34,7 @@ class RunningAggregator(Running):
     def metrics(self) -> str:
         return self.read("/metrics")
 
-    def wait(self, condition: Callable[[Document], object], timeout: float = 20, query: str = "") -> Document:
+    def wait(self, condition: Callable[[Document], object], timeout: float = 60, query: str = "") -> Document:
         """The first view of which the condition is true; fails with the last one after `timeout` seconds."""
         deadline = time.monotonic() + timeout
         while not condition(view := self.view(query)):
@@ -42,5 +42,5 @@ class RunningAggregator(Running):
             time.sleep(INTERVAL)
         return view
 
-    def wait_ready(self, timeout: float = 20) -> None:
+    def wait_ready(self, timeout: float = 60) -> None:
         wait_until(lambda: self.get("/-/ready").status == 200, timeout, self.tail)

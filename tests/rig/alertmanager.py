@@ -19,7 +19,7 @@ from rig.debian import ALERTMANAGER
 from rig.fake_exporters import free_port
 from rig.processes import Process
 
-START_TIMEOUT = 30.0
+START_TIMEOUT = 90.0
 PAUSE = 0.05
 
 Labels = Mapping[str, str]

@@ -28,7 +28,7 @@ NAMESPACE = "k8s.io"
 METADATA = (("containerd-namespace", NAMESPACE),)
 PULL_LEASES = 'labels."containerd.io/gc.expire"'
 LONGEST_SOCKET_PATH = 100
-START_TIMEOUT = 30.0
+START_TIMEOUT = 90.0
 PULL_TIMEOUT = 600.0
 INTERVAL = 0.02
 # containerd takes a moment to listen; gRPC's own pauses between attempts grow to minutes. The authority is given since

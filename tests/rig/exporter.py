@@ -42,11 +42,11 @@ class RunningExporter(Running):
         _SCHEMA.validate(report)
         return report
 
-    def wait_until(self, condition: Callable[[Scrape], object], timeout: float = 20) -> Scrape:
+    def wait_until(self, condition: Callable[[Scrape], object], timeout: float = 60) -> Scrape:
         """The first scrape of which the condition is true; fails with the last one after `timeout` seconds."""
         return self.watch(condition, timeout)[-1]
 
-    def watch(self, condition: Callable[[Scrape], object], timeout: float = 20) -> list[Scrape]:
+    def watch(self, condition: Callable[[Scrape], object], timeout: float = 60) -> list[Scrape]:
         """All scrapes until the condition is true of one, that one included."""
         deadline = time.monotonic() + timeout
         seen = [self.scrape()]

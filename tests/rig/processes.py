@@ -64,7 +64,7 @@ class Process:
     def wait_for(
         self, condition: Callable[[], T], what: str, timeout: float, failed: type[Exception] = CommandFailed
     ) -> T:
-        """The first true answer of the condition; raises `failed` when the program ends first, or in no time."""
+        """The first true answer of the condition; raises `failed` when the program ends, or the time is over, first."""
         deadline = time.monotonic() + timeout
         while not (answer := condition()):
             ended = self.status is not None
@@ -85,7 +85,7 @@ class Process:
         self._popen.kill()
         self._ended(None)
 
-    def stop(self, timeout: float = 10) -> int:
+    def stop(self, timeout: float = 30) -> int:
         """Ask it to end, wait, and return its exit status; kills it when it does not obey."""
         self._popen.send_signal(signal.SIGTERM)
         try:

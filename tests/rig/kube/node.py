@@ -16,6 +16,7 @@ from rig import mounts
 from rig.kube import addresses as at
 from rig.kube.control_plane import ClusterFailed, ControlPlane
 from rig.kube.enclosure import Enclosure
+from rig.kubernetes.kubelet import COMMON_CONFIG, ENVIRONMENT
 
 PAUSE_IMAGE = "registry.k8s.io/pause:3.10"
 OWN = ("run", "var/lib", "var/log")
@@ -75,35 +76,19 @@ case "$*" in *{word}*) echo "no signature"; exit 1 ;; esac
 DISK = 8 * 1024**3
 """Bytes that a node's containerd may use, of memory."""
 KUBELET: dict[str, Any] = {
-    "apiVersion": "kubelet.config.k8s.io/v1beta1",
-    "kind": "KubeletConfiguration",
+    **COMMON_CONFIG,
     "authentication": {"anonymous": {"enabled": False}, "webhook": {"enabled": True}},
     "authorization": {"mode": "Webhook"},
     "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
     "clusterDNS": [at.DNS_SERVICE],
     "clusterDomain": at.DOMAIN,
-    "healthzPort": 0,
-    "failSwapOn": False,
-    "failCgroupV1": False,
-    "cgroupDriver": "cgroupfs",
-    "enforceNodeAllocatable": ["none"],
-    "makeIPTablesUtilChains": False,
-    "evictionHard": {
-        "imagefs.available": "0%",
-        "memory.available": "0%",
-        "nodefs.available": "0%",
-        "nodefs.inodesFree": "0%",
-    },
-    "imageGCHighThresholdPercent": 100,
     "staticPodPath": "/var/lib/static-pods",
     "volumePluginDir": "/var/lib/kubelet/plugins-exec",
     "fileCheckFrequency": "1s",
-    "nodeStatusUpdateFrequency": "5s",
     # So soon do pods see a changed Secret, Prometheus its configuration; a kubelet as it comes takes a minute.
     "syncFrequency": "5s",
     "logging": {"verbosity": 2},
 }
-ENVIRONMENT = {"AWS_EC2_METADATA_DISABLED": "true"}
 START_TIMEOUT = 60.0
 PAUSE = 0.05
 CGROUPS = Path("/sys/fs/cgroup")
