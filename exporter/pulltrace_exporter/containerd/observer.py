@@ -81,7 +81,7 @@ class Observer:
         else:
             readers, observation = {}, Observation(daemon)
         self._readers = readers
-        self._looks.add(began)
+        self._looks.add(began, now)
         return replace(observation, leases=(*observation.leases, *others), reconnected=reconnected)
 
     def _examine(

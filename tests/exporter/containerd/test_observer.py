@@ -1,7 +1,7 @@
 """Pulls that were over before anybody looked, and leases that tell nothing: what becomes of them look by look."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import cast
 
@@ -55,6 +55,8 @@ class FakeContainerd:
         self.unpacked = True
         self.children: dict[str, tuple[str, ...]] = {ROOT: PARTS}
         self.snapshots: dict[str, float] = {}
+        self.listing: Callable[[], object] = lambda: None
+        """What happens while the leases are listed."""
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -71,6 +73,7 @@ class FakeContainerd:
         return ImageWrite(name, NOW + at + 0.001, created, managed)
 
     def leases(self) -> dict[str, float]:
+        self.listing()
         return {lease_id: created_at for lease_id, (created_at, _) in self.held.items()}
 
     def resources(self, lease_id: str) -> Resources | None:
@@ -131,6 +134,9 @@ class Watcher:
     def urgent(self) -> bool:
         return self._observer.urgent
 
+    def pass_time(self, seconds: float) -> None:
+        self._now += seconds
+
     def look(self, at: float, *written: ImageWrite) -> Observation:
         self._now = NOW + at
         seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected)
@@ -175,6 +181,18 @@ def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: FakeCont
     written = containerd.write(TAG, 3.05, created=True)
     assert not watcher.look(3.06).inferred
     (lease,) = watcher.look(3.2, written).inferred
+    assert came(lease) == {ROOT, *PARTS}
+
+
+def test_a_pull_that_ended_while_the_leases_were_listed_brought_what_came_before_they_were(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 3)
+    written = containerd.write(TAG, 3.5, created=True)
+    containerd.listing = lambda: watcher.pass_time(0.4)
+    assert not watcher.look(3.2).inferred
+    containerd.listing = lambda: None
+    (lease,) = watcher.look(3.8, written).inferred
     assert came(lease) == {ROOT, *PARTS}
 
 

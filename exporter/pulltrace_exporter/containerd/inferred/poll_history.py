@@ -1,33 +1,44 @@
 """When the node was looked at: the bound on what a pull that nobody saw can have brought."""
 
 from collections import deque
+from typing import NamedTuple
 
 REMEMBERED_LOOKS = 256
 
 
+class Look(NamedTuple):
+    """When all leases were asked for, and when the answer had come: Unix times."""
+
+    asked_at: float
+    listed_at: float
+
+
 class PollHistory:
-    """Times (Unix) at which all leases were listed. A pull that no look showed began after the one before its end."""
+    """When all leases were listed. A pull that no look showed began after the last list before its end was asked for.
+
+    An answer may take long on a busy node: a pull that ended meanwhile is not in it, and had begun before.
+    """
 
     def __init__(self) -> None:
-        self._times: deque[float] = deque(maxlen=REMEMBERED_LOOKS)
+        self._looks: deque[Look] = deque(maxlen=REMEMBERED_LOOKS)
 
     @property
     def last(self) -> float:
-        """The last look; 0 before any."""
-        return self._times[-1] if self._times else 0.0
+        """When the last look began; 0 before any."""
+        return self._looks[-1].asked_at if self._looks else 0.0
 
-    def add(self, now: float) -> None:
+    def add(self, asked_at: float, listed_at: float) -> None:
         """The leases were listed, and looked at."""
-        self._times.append(now)
+        self._looks.append(Look(asked_at, listed_at))
 
     def forget(self, since: float) -> None:
         """Drop the polls from that moment on: a lease that they listed was gone before it was read."""
-        while self._times and self._times[-1] >= since:
-            self._times.pop()
+        while self._looks and self._looks[-1].listed_at >= since:
+            self._looks.pop()
 
     def before(self, end: float) -> float:
-        """A look at which a pull had not begun that wrote its record at `end`.
+        """A moment at which a pull had not begun that wrote its record at `end`.
 
-        Where no look is old enough, the moment itself: what was there then did not come before our eyes.
+        Where no look is old enough, the end itself: what was there then did not come for this pull.
         """
-        return max((time for time in self._times if time < end), default=end)
+        return max((look.asked_at for look in self._looks if look.listed_at < end), default=end)
