@@ -175,6 +175,7 @@ class NodeReconciler:
             # The first in line are those whose registry has not answered for too long.
             unresolved=canonical_reference(entry.container.image) in queue.resolving[:unanswered],
             behind=queue.head if entry.phase is PodPhase.QUEUED else "",
+            remote=pull is not None and bool(pull.remote_pending),
             shared=pull is not None and waits_for_shared_layer(pull, node.pulls),
             share=self._rates.share(node.reading.node, pull) if pull is not None and comparable else None,
         )

@@ -22,8 +22,9 @@ class Facts:
     `failure` is why the last attempt failed, None where that is not known. `silent` means that no exporter answers for
     the node, `runtime_up` that containerd answers its exporter. `stale` is that of the matched pull, `unresolved` means
     that the registry has not answered for `--stale.resolving`. `behind` is at the head of the kubelet's queue.
-    `shared` means that all layers on their way are those of a pull that began before. `share` is the node's rate as a
-    part of the median of its peers, None without any.
+    `shared` means that all layers on their way are those of a pull that began before. `remote` means that a remote
+    snapshotter fetches layers unseen. `share` is the node's rate as a part of the median of its peers, None without
+    any.
     """
 
     phase: PodPhase
@@ -34,6 +35,7 @@ class Facts:
     unresolved: bool = False
     behind: str = ""
     shared: bool = False
+    remote: bool = False
     share: float | None = None
 
 
@@ -170,8 +172,15 @@ RULES: Final = (
     ),
     Rule(
         Cause.PROGRESSING,
-        "None of the above: nothing blocks, it takes its time. Layers in the state `remote` are fetched by a remote"
-        " snapshotter: no bytes of them are known until they are finished.",
+        "A remote snapshotter (SOCI, stargz, nydus and others) fetches the image. containerd does not show that, so"
+        " that there are no bytes, no rate and no time left, only layers that are finished.",
+        lambda facts: facts.remote,
+        "Wait. For SOCI the exporter can show the bytes: `--soci.directory`, in the chart `exporter.soci.enabled`. For"
+        " the others look at the snapshotter's own metrics.",
+    ),
+    Rule(
+        Cause.PROGRESSING,
+        "None of the above: nothing blocks, it takes its time.",
         lambda _: True,
         "Wait. If it is too slow for you although it is as fast as everywhere: a smaller image, fewer new layers, a"
         " registry or cache that is nearer.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 PULLED: Final = "pulled"
+_NAMES: Final = {"soci": "SOCI"}
 PROGRESSING: Final = "progressing"
 ENDED_BADLY: Final = ("failed", "backoff")
 
@@ -63,8 +64,8 @@ class Pull:
 
     @property
     def fetcher(self) -> str:
-        """Who fetches it unseen."""
-        return f"fetched by {self.snapshotter or 'a remote snapshotter'}"
+        """The remote snapshotter that fetches it, under the name that people use."""
+        return _NAMES.get(self.snapshotter, self.snapshotter) or "a remote snapshotter"
 
     @property
     def ratio(self) -> float | None:

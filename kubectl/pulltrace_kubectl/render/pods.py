@@ -43,17 +43,19 @@ def _image(wait: Wait, picture: Picture, form: Form) -> list[Line]:
     kind = "" if wait.container_type in ("container", "") else f" ({wait.container_type})"
     reference = words.cell(words.image(wait.image))
     drawn = wrapped((Span("  "), Span(words.cell(wait.container)), Span(f"{kind}  "), Span(reference)), form.room, 4)
-    drawn += wrapped((Span("    "), *_state(wait, form)), form.room, 6, "  ")
+    drawn += wrapped((Span("    "), *_state(wait, picture, form)), form.room, 6, "  ")
     drawn += _cause(wait, form)
     drawn += _ahead(wait, picture, form)
     return drawn + _layers(wait, picture, form)
 
 
-def _state(wait: Wait, form: Form) -> tuple[Span, ...]:
+def _state(wait: Wait, picture: Picture, form: Form) -> tuple[Span, ...]:
     waiting = Span(f"  waiting {words.duration(wait.waiting)}" if wait.waiting is not None else "")
     moving = wait.phase in ("downloading", "unpacking", "pulled")
     if wait.pull is not None and moving:
-        return (*with_bar(wait.pull, form, wait.phase), waiting)
+        # Of what nobody sees coming, the node's exporter tells the layers that are finished.
+        pull = (pull_with_layers(wait, picture) if wait.pull.unseen else None) or wait.pull
+        return (*with_bar(pull, form, wait.phase), waiting)
     return (Span(words.cell(wait.phase), STYLES.get(wait.phase, "")), waiting)
 
 
@@ -68,6 +70,8 @@ def _cause(wait: Wait, form: Form) -> list[Line]:
         Span(f": {text}" if text else ""),
     )
     if wait.cause == "progressing":
+        if wait.pull is not None and wait.pull.unseen:
+            text = f"{wait.pull.fetcher} fetches it, and containerd does not show the bytes"
         told = (Span(f"    {text}", "dim"),)
     return wrapped(told, form.room, 6)
 

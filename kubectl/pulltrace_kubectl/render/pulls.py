@@ -66,7 +66,8 @@ def amount(pull: Pull) -> str:
     cached = f" (and {words.size(pull.cached)} cached)" if pull.cached else ""
     if pull.phase == "unpacking" and pull.unpacked is not None:
         return f"{words.size(pull.unpacked)} of {words.size(pull.size)} unpacked"
-    return f"{words.size(pull.downloaded)} of {words.size(pull.wanted)}{cached}"
+    remote = f" (and {words.size(pull.remote)} by {pull.fetcher})" if pull.remote else ""
+    return f"{words.size(pull.downloaded)} of {words.size(pull.wanted)}{cached}{remote}"
 
 
 def _unseen_amount(pull: Pull) -> str:
@@ -75,8 +76,8 @@ def _unseen_amount(pull: Pull) -> str:
     done = f"{states.count('unpacked') + states.count('cached')} of {len(states)} layers"
     if not states:
         done = f"{words.size(pull.remote - pull.remote_pending)} of {words.size(pull.remote)}"
-    parts = (f"{done} finished", pull.fetcher, f"for {words.duration(pull.age)}" if pull.age is not None else "")
-    return words.joined(parts, "  ")
+    lasted = f"for {words.duration(pull.age)}" if pull.age is not None else ""
+    return words.joined((f"{done} finished", f"fetched by {pull.fetcher}", lasted), "  ")
 
 
 def stale_lines(pull: Pull, form: Form, indent: int) -> list[Line]:

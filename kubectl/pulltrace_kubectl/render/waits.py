@@ -116,7 +116,10 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.cell(words.image(wait.image))),
         Span(words.cell(wait.node)),
         Span(words.cell(wait.phase), style),
-        Span(words.cell(moving.fetcher) if moving and moving.unseen else progress(wait.ratio, form), style),
+        Span(
+            words.cell(f"fetched by {moving.fetcher}") if moving and moving.unseen else progress(wait.ratio, form),
+            style,
+        ),
         Span(words.size(pull.size if pull else None)),
         Span(words.rate(moving.rate if moving and wait.phase == "downloading" else None)),
         Span(words.duration(moving.eta if moving else None)),

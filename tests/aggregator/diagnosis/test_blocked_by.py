@@ -32,6 +32,7 @@ CASES = st.builds(
     unresolved=st.booleans(),
     behind=st.sampled_from(["", IMAGE]),
     shared=st.booleans(),
+    remote=st.booleans(),
     share=st.none() | st.floats(0, 10),
 )
 
@@ -90,6 +91,7 @@ def test_a_failure_has_a_cause(phase: PodPhase, failure: FailureReason | None, c
         (Facts(PodPhase.BACKOFF, stale=StaleReason.ORPHANED), Cause.BACKOFF),
         (Facts(PodPhase.UNPACKING, stale=StaleReason.UNPACK_NO_PROGRESS), Cause.SLOW_UNPACK),
         (Facts(PodPhase.DOWNLOADING, stale=StaleReason.REMOTE_NO_PROGRESS), Cause.STALLED),
+        (Facts(PodPhase.DOWNLOADING, remote=True), Cause.PROGRESSING),
         (Facts(PodPhase.DOWNLOADING, shared=True, share=0.1), Cause.SHARED_LAYER),
         (Facts(PodPhase.DOWNLOADING, share=0.2499), Cause.SLOW_DOWNLOAD),
         (Facts(PodPhase.DOWNLOADING, share=0.25), Cause.PROGRESSING),
@@ -219,6 +221,19 @@ def test_stalled_and_slow_to_unpack() -> None:
     assert cause(cluster, pod) is Cause.PROGRESSING
     cluster.pass_time(10)
     assert cause(cluster, pod) is Cause.SLOW_UNPACK
+
+
+def test_a_pull_that_a_remote_snapshotter_fetches_unseen_has_a_time_of_its_own() -> None:
+    cluster = Cluster(Limits(StaleLimits(no_progress=10, remote=20)))
+    pod = cluster.pod()
+    pod.pulling()
+    node = cluster.node()
+    node.pull()
+    node.change(remote=1000, remote_pending=1000, bytes_per_second=None)
+    cluster.pass_time(18)
+    assert cause(cluster, pod) is Cause.PROGRESSING
+    cluster.pass_time(4)
+    assert cause(cluster, pod) is Cause.STALLED
 
 
 def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_pauses() -> None:
