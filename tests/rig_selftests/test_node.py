@@ -46,7 +46,7 @@ def machine() -> dict[str, object]:
 def remains(folder: Path) -> list[str]:
     """Mounts and control groups of this folder, and processes that name it."""
     mounts = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(folder) in line]
-    groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{folder.name}")]
+    groups = [path for path, _, _ in os.walk("/sys/fs/cgroup") if Path(path).name == folder.name]
     return [*mounts, *groups, *(command for command in commands() if str(folder) in command)]
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
 
+from rig.closing import Closing
 from rig.images import Image
 from rig.kube import build, dns, images, lock, parts
 from rig.kube.api import Api, NotYet, is_ready, wait_for
@@ -44,7 +44,7 @@ class ClusterSettings:
         ]  # fmt: skip
 
 
-class Cluster:
+class Cluster(Closing):
     """Up and ready once made; nothing is left of it when it is closed, or when this process ends."""
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
@@ -56,12 +56,6 @@ class Cluster:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def node(self, name: str) -> Node:
         """The node of this name."""

@@ -13,8 +13,9 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from rig.closing import Closing
 from rig.processes import CommandFailed
 
 SUPERVISOR = Path(__file__).with_name("supervisor.py")
@@ -27,7 +28,7 @@ class EnclosureFailed(Exception):
     """The namespaces could not be made, or the one that holds them has gone."""
 
 
-class Enclosure:
+class Enclosure(Closing):
     """Everything that is started here ends when this is closed, or when the process that made it ends in any way."""
 
     def __init__(self, held: int) -> None:
@@ -58,12 +59,6 @@ class Enclosure:
         self._root = Path(f"/proc/{first['init']}/root")
         self._reader = threading.Thread(target=self._read, name="enclosure")
         self._reader.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def outside(self, path: Path) -> Path:
         """Where this process finds a file that only the enclosure's mounts show."""

@@ -3,10 +3,12 @@
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Self, cast
+from typing import Any, cast
+
+from rig.closing import Closing
 
 
-class Receiver:
+class Receiver(Closing):
     """Listens on a free port of an address until it is closed."""
 
     def __init__(self, address: str) -> None:
@@ -17,12 +19,6 @@ class Receiver:
         self.url = f"http://{address}:{self._server.server_address[1]}/"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="receiver")
         self._thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End it."""

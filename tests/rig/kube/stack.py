@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import requests
 import yaml
 
+from rig.closing import Closing
 from rig.images import Image
 from rig.kube import addresses as at
 from rig.kube import build, images, monitoring, parts
@@ -28,7 +29,7 @@ OURS = "ghcr.io"
 COMMAND_TIMEOUT = 300.0
 
 
-class Stack:
+class Stack(Closing):
     """A cluster with operator, Prometheus and Alertmanager, into which Pulltrace can be installed."""
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
@@ -47,12 +48,6 @@ class Stack:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """End everything. May be called twice."""

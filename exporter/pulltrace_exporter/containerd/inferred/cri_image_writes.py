@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pulltrace.model.reference import Reference
 
 LASTING_SECONDS = 30.0
-"""So long an echo is waited for: with a big manifest CRI takes seconds. One that never comes hides a pull so long."""
+"""How long to wait for what CRI writes after a pull: with a big manifest it takes seconds. While a write is awaited and
+does not come, another pull's write of the same name is taken for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class CriImageWrites:
         self._creations: dict[str, float] = {}
 
     def expect(self, write: ImageWrite, root: str, *, rewriting: bool) -> None:
-        """Wait for the echoes of a pull's own write."""
+        """Wait for the writes that CRI adds after a pull's own write."""
         self._tidy(write.at)
         if rewriting or not write.managed:
             self._again[write.name].append(write)

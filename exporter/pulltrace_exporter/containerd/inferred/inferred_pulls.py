@@ -21,10 +21,11 @@ from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest
 REMEMBERED = 1000
 
 MOST_AT_ONCE = 50
-"""So many are looked into by one look; the next one follows soon. It takes a call for each layer of each."""
+"""How many are checked at one poll; the next one follows soon. Each takes a call for each of its layers."""
 
 SHUFFLED_SECONDS = 2.0
-"""Where names are written again, a pull's own write and another one's echo of the same name change places."""
+"""How far apart they may be: where names are written again, a pull's own write may come after what CRI adds to another
+pull of the same name."""
 
 
 class InferredPull(NamedTuple):
