@@ -11,6 +11,7 @@ from rig.exporter import RunningExporter
 from rig.images import KIB, MIB, Image
 from rig.invariants import check_whole, layer_size
 from rig.kube import parts
+from rig.mini_cluster import mini_cluster
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
@@ -107,6 +108,34 @@ def test_with_its_folder_the_bytes_are_those_that_the_registry_sent(setup: NodeS
     check_whole(end.pull(image), image)
     assert end.layer_bytes == layer_size(image)
     assert end.total("pulltrace_remote_bytes_total") == 0
+
+
+def test_a_pull_that_is_stuck_is_stale_for_what_can_be_seen_of_it(
+    setup: NodeSetup, shared: SociNode, tmp_path: Path
+) -> None:
+    image = setup.push(layers=[2 * MIB, MIB])
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB)
+    exporters = {"seen": watching(setup, shared), "unseen": setup.exporter()}
+    targets = [f"--exporter.target={name}=http://127.0.0.1:{each.port}" for name, each in exporters.items()]
+    with mini_cluster(tmp_path) as cluster:
+        aggregator = cluster.aggregator("--stale.no-progress=2s", "--stale.remote=3s", *targets)
+        for node in exporters:
+            cluster.pod(f"waits-on-{node}", setup.reference(image), node=node)
+        setup.pull(image)
+        stall.wait_held()
+        reasons = {"seen": {"no_progress"}, "unseen": {"remote_no_progress"}}
+        aggregator.wait(lambda _: _reasons(Scrape.parse(aggregator.metrics())) == reasons)
+        stall.release()
+        aggregator.wait(lambda _: not any(_reasons(Scrape.parse(aggregator.metrics())).values()))
+
+
+def _reasons(scrape: Scrape) -> dict[str, set[str]]:
+    """The stale reasons by node."""
+    reasons: dict[str, set[str]] = {"seen": set(), "unseen": set()}
+    for sample in scrape.find("pulltrace_pull_stale"):
+        if sample.value:
+            reasons[sample.labels["node"]].add(sample.labels["reason"])
+    return reasons
 
 
 def test_a_pull_that_is_cut_off_and_one_after_a_restart_begin_anew(tmp_path: Path) -> None:
