@@ -117,7 +117,8 @@ class ExporterConfig(Settings):
         "pull.abandoned",
         positive_duration,
         "15m",
-        "A pull of which nothing at all has changed for so long is taken for orphaned.",
+        "A pull of which nothing at all has changed for so long is taken for orphaned; while a remote snapshotter "
+        "fetches it unseen, eight times as long.",
         metavar="DURATION",
     )
     collect_layers = switch("collector.layers", default=True, help_text="Series of each layer.")
