@@ -1,9 +1,10 @@
 """Reading one lease: what it holds, and once per image what the node had of it before."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.client import Client, Resources
+from pulltrace_exporter.containerd.lease_changes import HeldLayer, LeaseChanges
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.containerd.quirks import (
     LOCAL_SNAPSHOTTERS,
@@ -43,6 +44,8 @@ class LeaseReader:
         self._found_snapshots: dict[str, SnapshotStat] = {}
         self._stat_done: set[tuple[str, str]] = set()
         self._parts: set[str] = set()
+        self._chains: dict[str, tuple[str, ...]] = {}
+        self._changes = LeaseChanges()
         self._extracted = False
         self._fetched = False
         self._configs: dict[str, BlobInfo | None] = {}
@@ -94,6 +97,11 @@ class LeaseReader:
             self._fetched,
         )
 
+    def may_have_changed(self, ingests: dict[str, Ingest]) -> bool:
+        """Whether to ask what the lease holds, by the blobs that are being written at all now."""
+        known = self.settled and not self.vanished and bool(self._chains)
+        return not known or self._changes.are_possible(self._own(ingests), self._layers())
+
     def read(
         self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str, version: str
     ) -> None:
@@ -115,6 +123,7 @@ class LeaseReader:
             self._date_discarded(client)
         self._stat_remote_snapshots(client)
         self.settled = self._is_settled()
+        self._changes.was_read(self._own(ingests))
 
     def look_back(self, client: Client) -> None:
         """Look once more, when the lease is gone, at what can have got its labels since the last poll."""
@@ -172,6 +181,20 @@ class LeaseReader:
         times = [content.created_at for content in described if content is not None]
         # What is younger than the record came for another pull.
         self.created_at = min((time for time in times if before < time <= end), default=end)
+
+    def _own(self, ingests: dict[str, Ingest]) -> frozenset[str]:
+        return frozenset(digest for digest in ingests if digest in self._parts or digest in self._ingests)
+
+    def _layers(self) -> Iterator[HeldLayer]:
+        committed = {chain_id for chain_id, stat in self._found_snapshots.items() if stat.created_at is not None}
+        committed.update(*(held.committed for held in self._snapshots.values()))
+        extracting = frozenset[str]().union(*(held.extracting for held in self._snapshots.values()))
+        for manifest in self.documents.values():
+            if not isinstance(manifest, Manifest) or manifest.config is None:
+                continue
+            for layer, chain_id in zip(manifest.layers, self._chains.get(manifest.config.digest, ()), strict=False):
+                complete = layer.digest in self._contents or self._found_blobs.get(layer.digest) is not None
+                yield HeldLayer(complete, chain_id in committed, chain_id in extracting)
 
     def _describe(self, client: Client, digests: Iterable[str], most: int) -> None:
         """Look at contents whose labels can still change, at `most` so many of them."""
@@ -240,6 +263,7 @@ class LeaseReader:
                 diff_ids = self._library.diff_ids(client, config.digest, config.size)
                 if diff_ids is not None:
                     self.diff_ids[config.digest] = diff_ids
+                    self._chains[config.digest] = chain_ids(diff_ids)
 
     def _look_for_parts(self, client: Client) -> None:
         """Look again for what was not there when the manifest was first read."""
@@ -251,7 +275,7 @@ class LeaseReader:
         for manifest in self.documents.values():
             if not isinstance(manifest, Manifest) or manifest.config is None:
                 continue
-            chain = chain_ids(self.diff_ids.get(manifest.config.digest, ()))
+            chain = self._chains.get(manifest.config.digest, ())
             for layer, chain_id in zip(manifest.layers, chain, strict=False):
                 known = self._found_snapshots.get(chain_id)
                 if known is None or not known.local:
@@ -295,7 +319,7 @@ class LeaseReader:
             if (config, name) in self._stat_done or not diff_ids:
                 continue
             self._stat_done.add((config, name))
-            chain = chain_ids(diff_ids)
+            chain = self._chains[config]
             top = client.snapshot(name, chain[-1])
             if top.created_at is not None and top.local:
                 self._found_snapshots.update(dict.fromkeys(chain, top))

@@ -129,9 +129,12 @@ class Observer:
     ) -> dict[str, LeaseReader]:
         readers = {}
         for lease_id, created_at in watched.items():
-            resources = client.resources(lease_id)
             reader = self._readers.get(lease_id) or LeaseReader(lease_id, created_at, self._documents)
             readers[lease_id] = reader
+            if watched.keys() == self._readers.keys() and not reader.may_have_changed(ingests):
+                reader.see(now)
+                continue
+            resources = client.resources(lease_id)
             if resources is None:
                 reader.vanished = True  # since the list was read: the next poll sees it as ended
                 continue

@@ -54,6 +54,14 @@ class SocketFile:
     inode: int
     made_at: NodeTime
 
+    def is_still_at(self, address: Path) -> bool:
+        """Whether the address leads to it and it may still be opened. Asks for its status and nothing else."""
+        try:
+            status = address.stat()
+        except OSError:
+            return False
+        return (status.st_ino, status.st_mtime) == (self.inode, self.made_at) and not _fault(status)
+
 
 def check_socket(address: Path, allowed: Iterable[Path]) -> SocketFile | None:
     """The socket at `address`; None when there is none yet.

@@ -120,6 +120,8 @@ class ContainerdSource:
             self._event_watch.adapt(busy=self._busy_looks >= BUSY_LOOKS)
 
     def _check(self) -> SocketFile:
+        if self._socket is not None and self._socket.is_still_at(self._address):
+            return self._socket
         try:
             socket = check_socket(self._address, self._allowed)
         except PermissionError as error:

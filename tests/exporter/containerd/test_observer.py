@@ -57,6 +57,8 @@ class FakeContainerd:
         self.snapshots: dict[str, float] = {}
         self.listing: Callable[[], object] = lambda: None
         """What happens while the leases are listed."""
+        self.writing: dict[str, Ingest] = {}
+        self.asked = 0
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -77,11 +79,12 @@ class FakeContainerd:
         return {lease_id: created_at for lease_id, (created_at, _) in self.held.items()}
 
     def resources(self, lease_id: str) -> Resources | None:
+        self.asked += 1
         return self.held[lease_id][1]
 
     def ingests(self) -> dict[str, Ingest]:
         self._fail_for("Content/ListStatuses")
-        return {}
+        return self.writing
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
         return {digest: None if namespace else self.content(digest) for digest in digests}
@@ -530,3 +533,26 @@ def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, wat
         watcher.look(3.6, containerd.write(TAG, 3.5))
     containerd.failing = ""
     assert len(watcher.look(3.8).inferred) == 1
+
+
+def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    config, layer = PARTS
+    containerd.fetch(NOW + 1)
+    del containerd.blobs[layer]
+    containerd.writing = {layer: Ingest(layer, 1, NodeTime(NOW + 1), NodeTime(NOW + 1))}
+    containerd.held["pull"] = (NOW + 1, Resources(frozenset((ROOT, config)), frozenset((layer,)), {}))
+    asked = []
+    for at in range(2, 9):
+        (lease,) = watcher.look(at).leases
+        assert lease.ingests == {layer}
+        asked.append(containerd.asked)
+    assert asked == [1, 1, 1, 1, 1, 2, 2]
+    containerd.writing = {}
+    containerd.fetch(NOW + 1)
+    containerd.lease("pull", NOW + 1, ROOT, *PARTS)
+    for at in (9, 10):
+        (lease,) = watcher.look(at).leases
+        assert layer in lease.contents
+    assert containerd.asked == 4, "a layer that is unpacked is told by no ingest"

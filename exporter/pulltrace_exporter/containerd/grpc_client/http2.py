@@ -138,8 +138,8 @@ class Connection:
         except OSError as error:
             raise _translate(self._path, error) from error
 
-    def _receive(self, size: int, deadline: float | None) -> bytes:
-        """The next `size` bytes."""
+    def _fill(self, size: int, deadline: float | None) -> None:
+        """Have `size` bytes in the buffer that were not read yet."""
         while len(self._buffer) - self._at < size:
             if self._socket is None:
                 raise ConnectionEnded("there is no connection")
@@ -153,16 +153,17 @@ class Connection:
             del self._buffer[: self._at]
             self._at = 0
             self._buffer += data
-        taken = bytes(self._buffer[self._at : self._at + size])
-        self._at += size
-        return taken
 
     def _read_frame(self, deadline: float | None) -> tuple[int, int, int, bytes]:
-        high, low, kind, flags, stream = _FRAME.unpack(self._receive(_FRAME.size, deadline))
+        self._fill(_FRAME.size, deadline)
+        high, low, kind, flags, stream = _FRAME.unpack_from(self._buffer, self._at)
         length = high << 16 | low
         if length > _LONGEST_FRAME:
             raise ConnectionEnded(f"a frame of {length} bytes is longer than allowed")
-        return kind, flags, stream & _LAST_STREAM, self._receive(length, deadline)
+        self._fill(_FRAME.size + length, deadline)
+        begin = self._at + _FRAME.size
+        self._at = begin + length
+        return kind, flags, stream & _LAST_STREAM, bytes(self._buffer[begin : self._at])
 
     def _continued(self, block: bytes, flags: int, deadline: float | None) -> bytes:
         """A header block with what follows of it in further frames."""
