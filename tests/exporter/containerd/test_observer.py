@@ -53,6 +53,7 @@ class FakeContainerd:
         self.records: dict[str, float] = {}
         self.failing = ""
         self.unpacked = True
+        self.labelled = True
         self.children: dict[str, tuple[str, ...]] = {ROOT: PARTS}
         self.snapshots: dict[str, float] = {}
         self.listing: Callable[[], object] = lambda: None
@@ -94,7 +95,7 @@ class FakeContainerd:
             return None
         data, created_at = self.blobs[digest]
         children = frozenset(self.children.get(digest, ()))
-        sources = ((HOST, REPOSITORY),)
+        sources = ((HOST, REPOSITORY),) if self.labelled else ()
         snapshotter = "overlayfs" if self.unpacked and digest == digest_of(CONFIG) else ""
         return BlobInfo(digest, len(data), NodeTime(created_at), sources, children, snapshotter)
 
@@ -507,6 +508,43 @@ def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(
     seen = watcher.look(2.2, written)
     assert [record.name for record in seen.images[ROOT]] == [TAG]
     assert not seen.inferred
+
+
+def test_a_record_that_was_removed_and_written_again_was_the_pulls(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    """Its root had not got its label yet when it was last read."""
+    containerd.lease("pull", NOW + 1, ROOT)
+    containerd.fetch(NOW + 1)
+    containerd.labelled = False
+    watcher.look(1.2)
+    written = (containerd.write(TAG, 1.5, created=True), containerd.write(BY_DIGEST, 1.51, created=True))
+    containerd.held.clear()
+    containerd.records.clear()
+    containerd.blobs.clear()
+    assert {record.name for record in watcher.look(2.2, *written).images[ROOT]} == {BY_DIGEST}
+
+
+def test_a_pull_between_two_looks_whose_image_was_removed_is_told_by_its_events(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    written = (containerd.write(TAG, 3.5, created=True), containerd.write(BY_DIGEST, 3.51, created=True))
+    containerd.records.clear()
+    seen = watcher.look(4, *written)
+    (lease,) = seen.inferred
+    info = lease.contents[ROOT]
+    assert info is not None
+    assert info.sources == ((HOST, REPOSITORY),)
+    assert not came(lease) - {ROOT}
+    assert [record.name for record in seen.images[ROOT]] == [TAG]
+    assert not watcher.look(5).inferred
+
+
+def test_an_import_that_was_removed_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
+    marked = (containerd.write(TAG, 3.52), containerd.write(BY_DIGEST, 3.53, created=True))
+    written = (containerd.write(TAG, 3.5, created=True, managed=False), *marked)
+    containerd.records.clear()
+    assert not watcher.look(4, *written).inferred
 
 
 @pytest.mark.parametrize(

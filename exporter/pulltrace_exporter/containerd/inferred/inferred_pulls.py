@@ -23,6 +23,12 @@ REMEMBERED = 1000
 MOST_AT_ONCE = 50
 """How many are checked at one poll; the next one follows soon. Each takes a call for each of its layers."""
 
+DIGEST_NAME_SECONDS = 1.0
+"""So long after a pull's own name CRI may write the digest as a name of what it has pulled."""
+
+UNKNOWN = frozenset(("",))
+"""What an index or a manifest names of which nothing but the digest is known."""
+
 SHUFFLED_SECONDS = 2.0
 """How far apart they may be: where names are written again, a pull's own write may come after what CRI adds to another
 pull of the same name."""
@@ -90,20 +96,24 @@ class InferredPulls:
         contents = reader.lease().contents
         removed = []
         for write in self._recent:
-            reference = _reference(write.name)
-            for root in reader.roots if reference is not None else ():
-                info = contents.get(root)
+            for root in reader.roots:
                 record = ImageRecord(write.name, NodeTime(write.at), root)
-                if (
-                    reference is not None
-                    and info is not None
-                    and (reference.host, reference.repository) in info.sources
-                    and reference.digest in (None, root)
-                    and reader.has_written(record, now)
-                    and client.image(write.name) is None
-                ):
+                info = contents.get(root)
+                if reader.has_written(record, now) and self._may_name(client, write.name, root, info):
                     removed.append(record)
         return removed
+
+    def _may_name(self, client: Client, name: str, root: str, info: BlobInfo | None) -> bool:
+        """Whether a name may have been written for a root, by what can still be known of both."""
+        reference = _reference(name)
+        if reference is None:
+            return False
+        present = client.image(name)
+        if present is not None:  # removed, and written again since
+            return present.root == root
+        if reference.digest is not None:
+            return reference.digest == root
+        return info is not None and (reference.host, reference.repository) in info.sources
 
     def find(
         self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: PollHistory, now: float
@@ -114,7 +124,9 @@ class InferredPulls:
         for write, record in self._unseen[:MOST_AT_ONCE]:
             reader = self._read(client, write, record, ingests, snapshotter, looks.before(write.at))
             if reader is not None:
-                found.append(InferredPull(reader, record.root, client.images(record.root)))
+                records = client.images(record.root)
+                known = any(each.name == record.name for each in records)
+                found.append(InferredPull(reader, record.root, records if known else (*records, record)))
         self._unseen = self._unseen[MOST_AT_ONCE:]
         return found
 
@@ -135,6 +147,9 @@ class InferredPulls:
         """The root of an image; None for one that was not pulled from the repository it is named after."""
         root = client.content(record.root)
         reference = Reference.parse(record.name)
+        if root is None and client.image(record.name) is None:
+            # It has been removed. What CRI wrote of it says that it was pulled, and what it was.
+            return BlobInfo(record.root, 0, record.updated_at, ((reference.host, reference.repository),), UNKNOWN)
         if root is None or (reference.host, reference.repository) in root.sources:
             return root
         if root.sources or not converts_schema_1(self.version):
@@ -145,26 +160,52 @@ class InferredPulls:
     def _sort(self, client: Client, now: float) -> None:
         """Keep of what was heard of the writes of pulls that nobody saw. Nothing is lost when a call fails."""
         records: dict[str, ImageRecord | None] = {}
+        early: tuple[ImageWrite, ...] = ()
         while self._heard:
             write = self._heard[0]
             # CRI names each image by the digest of its config too.
             if _is_reference(write.name) and not self._cri_writes.hear(write):
                 if write.name not in records:
                     records[write.name] = client.image(write.name)
-                self._explain(write, records[write.name], now)
+                record = records[write.name] or self._removed_record(write)
+                if record is not None:
+                    self._explain(write, record, now, removed=records[write.name] is None)
+                elif write.managed and 0 <= now - write.at < DIGEST_NAME_SECONDS:
+                    early += (write,)
             self._account(write.name, write.at)
             self._heard = self._heard[1:]
+        self._heard = early
 
-    def _explain(self, write: ImageWrite, record: ImageRecord | None, now: float) -> None:
-        if record is None:
-            return  # it has been removed
+    def _explain(self, write: ImageWrite, record: ImageRecord, now: float, *, removed: bool) -> None:
         rewriting = rewrites_records(self.version)
         if not write.managed or write.at > self._not_unpacked.get(record.root, 0.0):
             self._cri_writes.expect(write, record.root, rewriting=rewriting)
+        if removed and not write.managed:
+            return  # it may have been an import
         if not self._lease_match.claim(record.root, write.at, now, SHUFFLED_SECONDS if rewriting else 0.0):
             self._unseen += ((write, record),)
             return
         self._account(record.root, write.at)
+
+    def _removed_record(self, write: ImageWrite) -> ImageRecord | None:
+        """The record that was written and has been removed since, if CRI has written its digest as a name, too.
+
+        Where names are written again, nobody can tell one pull's from another's once they are gone.
+        """
+        reference = _reference(write.name)
+        if reference is None or rewrites_records(self.version):
+            return None
+        around = [
+            (other.at - write.at, named.digest)
+            for other in self._recent
+            if (named := _reference(other.name)) is not None and named.name == reference.name
+        ]
+        if reference.digest is not None:
+            added = any(digest is None and -DIGEST_NAME_SECONDS < after <= 0 for after, digest in around)
+            return None if added else ImageRecord(write.name, NodeTime(write.at), reference.digest)
+        digests = (digest for after, digest in around if digest is not None and 0 <= after < DIGEST_NAME_SECONDS)
+        root = next(digests, None)
+        return None if root is None else ImageRecord(write.name, NodeTime(write.at), root)
 
     def _fail(self, written: Iterable[ImageRecord], at: float) -> None:
         """What was pulled was not unpacked, after these records were written: CRI adds no further name."""
