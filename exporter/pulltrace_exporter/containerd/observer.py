@@ -155,14 +155,20 @@ class Observer:
             records = [record for root in reader.roots for record in images[root]]
             written = [record for record in records if reader.has_written(record, now)]
             if not written:
-                # The lease can be seen to be gone before the event of its record has come.
-                self._inferred_pulls.hear(self._late())
-                written = self._inferred_pulls.removed_records(client, reader, now)
+                written = self._removed_records(client, reader, now)
                 for record in written:
                     images[record.root] += (record,)
             reader.close(client, ingests, self._snapshotter, self._inferred_pulls.version, written=bool(written))
             self._inferred_pulls.end(reader, written, now)
         return images
+
+    def _removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
+        """What events say of a pull without a record. They can come after its lease was seen to be gone."""
+        written = self._inferred_pulls.removed_records(client, reader, now)
+        while not written and (late := tuple(self._late())):
+            self._inferred_pulls.hear(late)
+            written = self._inferred_pulls.removed_records(client, reader, now)
+        return written
 
 
 def _merged(mappings: Iterable[dict[str, T]]) -> dict[str, T]:
