@@ -53,11 +53,13 @@ class Rate:
 class Blob:
     """One blob, shared by all pulls that name it: a node fetches a blob once, whoever asked for it.
 
-    `downloaded` is the highest number of bytes seen on the node, `completed_at` when all of them were seen, `started`
-    when its download was first seen. `ingest_updated_at` moves even while the offset of the ingest stands still.
+    `downloaded` is the highest number of bytes seen on the node, `completed_at` when all of them were seen, `absent_at`
+    when it was found to be gone before that, `started` when its download was first seen. `ingest_updated_at` moves even
+    while the offset of the ingest stands still.
     """
 
     __slots__ = (
+        "absent_at",
         "complete",
         "completed_at",
         "digest",
@@ -78,6 +80,7 @@ class Blob:
         self.downloaded = 0
         self.complete = False
         self.completed_at = Monotonic(0.0)
+        self.absent_at = Monotonic(0.0)
         self.rate: Rate | None = None
         self.started: Instant | None = None
         self.ingest_updated_at = NodeTime(0.0)

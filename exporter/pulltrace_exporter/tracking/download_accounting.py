@@ -149,6 +149,7 @@ class DownloadAccounting:
         if blob is None or gone or (info is not None and blob.is_older_than(info, poll.now)):
             # New, or known but deleted from the node since: then it is fetched again.
             blob = self._blobs[digest] = Blob(digest, descriptor.size, descriptor.media_type, pull.key.registry)
+            blob.absent_at = poll.now.monotonic
             if digest in poll.seen.ingests:
                 blob.downloaded = min(self._bytes_before(poll.seen.ingests[digest], pull, poll.now), blob.size)
             elif info is not None:
@@ -214,9 +215,10 @@ class DownloadAccounting:
     def _decide(self, pull: PullState, leases: Sequence[Lease], node: NodeContents) -> None:
         """Decide for blobs that came for another pull whether they serve this one, if its own leases show it."""
         for digest in list(pull.undecided):
-            if any(digest in lease.contents for lease in leases):
+            there = any(digest in lease.contents for lease in leases)
+            if there and pull.undecided[digest].completed_at >= pull.blobs[digest].absent_at:
                 self._share(pull, digest)
-            elif digest in node.fetched or any(digest in lease.ingests for lease in leases):
+            elif there or digest in node.fetched or any(digest in lease.ingests for lease in leases):
                 del pull.undecided[digest]  # it is fetched again
 
     def _share(self, pull: PullState, digest: str) -> None:

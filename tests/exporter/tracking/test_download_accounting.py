@@ -581,6 +581,24 @@ def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, expo
     assert exporter.counted == 2 * (1100 + image.envelope)
 
 
+def test_a_layer_that_was_deleted_after_the_next_pull_of_it_had_begun_counts_again(
+    node: Node, exporter: Exporter
+) -> None:
+    base = a_blob("base", 5000)
+    first, second = node.pull(an_image("team/old", (base,))), node.pull(an_image("team/new", (base, 400)))
+    first.resolve()
+    exporter.look(0.1)
+    first.complete()
+    exporter.look(0.1)
+    first.succeed()
+    node.delete(first.image)
+    second.find_manifest()
+    exporter.look(0.1)
+    second.run()
+    exporter.look(0.1)
+    assert layer_bytes(exporter) == 10_400
+
+
 def test_no_bytes_are_awaited_of_a_blob_of_another_namespace(node: Node, exporter: Exporter) -> None:
     # It is committed at once, as if it had come now.
     pull = node.pull(an_image(layers=(1000,)))
