@@ -26,7 +26,9 @@ LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 LATE_SECONDS = 0.2
 """How long an event may be on its way when what it tells of can be read already."""
 MAX_WRITES = 4000
-"""Of a look that took long; each pull makes three. What was told is remembered until the next look has begun."""
+"""Of a look that took long; each pull makes three."""
+MAX_TOLD = 500
+"""What was told is remembered for a moment: while the subscription is changed, two of them hear the same."""
 
 
 class EventWatch:
@@ -53,7 +55,7 @@ class EventWatch:
         heard = dict.fromkeys(self._writes.popleft() for _ in range(len(self._writes)))
         new = tuple(write for write in heard if write not in self._told)
         self._told.update(dict.fromkeys(new))
-        while len(self._told) > MAX_WRITES:
+        while len(self._told) > MAX_TOLD:
             self._told.popitem(last=False)
         return new
 
