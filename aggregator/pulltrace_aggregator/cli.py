@@ -80,6 +80,7 @@ def _serve(
 ) -> None:
     program.start_logging(settings.log_level, settings.log_format, AggregatorConfig.table.unknown_variables(environ))
     startup.return_large_blocks(LARGE_BYTES)
+    startup.search_seldom_for_garbage()
     inbox = Inbox(clock)
     cluster = Cluster(
         connections.kube, selections(settings.kubernetes_namespaces, settings.exporter_service), inbox, clock

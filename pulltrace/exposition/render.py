@@ -137,7 +137,9 @@ class Exposition(Generic[_State]):
 
 def _render(family: Family[_State], state: _State, form: TextFormat) -> str:
     name = family.metric.name
-    lines = [f"{name}{labels} {_number(value)}\n" for labels, value in family.samples(state)]
+    lines = [
+        f"{name}{labels} {value if type(value) is int else _number(value)}\n" for labels, value in family.samples(state)
+    ]
     return _head(family.metric, form) + "".join(lines) if lines else ""
 
 

@@ -1,7 +1,7 @@
 """What one scrape reads: the view, the clock, and what the adapters say of themselves."""
 
 import platform
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
@@ -30,24 +30,39 @@ class PodRow(NamedTuple):
 
 
 class Rows:
-    """Makes rows, remembering the label text of what was in the last scrape and of nothing else.
+    """Makes rows, remembering those of the last scrape and of nothing else.
 
     Safe for use by several threads: the memory is replaced as a whole, at worst a text is written twice.
     """
 
     def __init__(self) -> None:
-        self._texts: dict[Hashable, str] = {}
+        self._rows: dict[PodImage, PodRow] = {}
 
     def pods(self, pulls: Iterable[PodPull]) -> list[PodRow]:
         """One row for each image of a pod."""
-        known, texts, rows = self._texts, dict[Hashable, str](), []
-        for pull in pulls:
-            labels = texts[pull.labels] = known.get(pull.labels) or label_text(POD_LABELS, pull.labels)
-            join = (pull.uid, pull.registry, pull.repository, pull.digest, pull.match)
-            info = texts[join] = known.get(join) or label_text(INFO_LABELS, join)
-            rows.append(PodRow(pull, labels, f"{{{labels}}}", info))
-        self._texts = texts
-        return rows
+        known = self._rows
+        rows = {pull.labels: _row(pull, known.get(pull.labels)) for pull in pulls}
+        self._rows = rows
+        return list(rows.values())
+
+
+def _row(pull: PodPull, known: PodRow | None) -> PodRow:
+    """The row of a pull; of what was `known` of its labels what still holds."""
+    if known is None:
+        labels = label_text(POD_LABELS, pull.labels)
+        return PodRow(pull, labels, f"{{{labels}}}", _info(pull))
+    if known.pull is pull:
+        return known
+    info = known.info if _join(known.pull) == _join(pull) else _info(pull)
+    return PodRow(pull, known.labels, known.series, info)
+
+
+def _join(pull: PodPull) -> tuple[str, ...]:
+    return pull.uid, pull.registry, pull.repository, pull.digest, pull.match
+
+
+def _info(pull: PodPull) -> str:
+    return label_text(INFO_LABELS, _join(pull))
 
 
 def node_pull_labels(entry: NodePull) -> str:
