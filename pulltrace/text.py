@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import Final
 
 LONGEST_BYTES: Final = 1024
-"""In UTF-8. Every legal reference, digest and media type is shorter."""
+"""Most bytes in UTF-8. Every legal reference, digest and media type is shorter."""
 
 _UNPRINTABLE: Final = dict.fromkeys((*range(0x0A), *range(0x0B, 0x20), *range(0x7F, 0xA0)), "\ufffd")
 """Control characters, which steer terminals and end C strings; without the line feed, which every format escapes."""

@@ -20,7 +20,7 @@ _MILLISECONDS: Final = {
 }
 _DURATION = re.compile("".join(rf"(?:([0-9]+){unit})?" for unit in _MILLISECONDS))
 _LONGEST = (2**63 - 1) // 1_000_000
-"""In milliseconds: Prometheus keeps durations in 63 bits of nanoseconds, some 292 years."""
+"""The longest duration, in milliseconds: Prometheus keeps durations in 63 bits of nanoseconds, some 292 years."""
 
 _BYTES: Final = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "": 1}
 _SIZE = re.compile(r"([0-9]+)(KiB|MiB|GiB|)")

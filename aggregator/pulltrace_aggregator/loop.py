@@ -65,7 +65,7 @@ class Inbox:
         self._items.put((None, self._clock.now()))
 
     def wait(self, seconds: float) -> list[tuple[Item, Instant]]:
-        """All items up to a limit, once there is any, or after so many seconds."""
+        """All items up to a limit, once there is any, or none after this many seconds."""
         try:
             first = self._items.get(timeout=seconds) if seconds > 0 else self._items.get_nowait()
         except queue.Empty:

@@ -1,4 +1,4 @@
-"""Alerts about nodes whose pulls nobody sees, or nobody makes."""
+"""Alerts about nodes whose pulls are not seen, or which cannot pull."""
 
 from collections.abc import Iterator
 from typing import Final

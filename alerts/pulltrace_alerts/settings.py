@@ -22,9 +22,9 @@ class Thresholds:
     """
 
     many_pods: float = 10.0
-    """So many pods that wait for images are a matter for the pager."""
+    """From this many pods that wait for images on, an alert pages."""
     many_namespaces: float = 3.0
-    """A single team's slip is not."""
+    """Namespaces that these pods must be of: the mistake of a single team pages no one."""
     many_after: int = 10 * MINUTE
     many_for: int = 5 * MINUTE
     failing_for: int = 5 * MINUTE
@@ -35,7 +35,7 @@ class Thresholds:
     queue_for: int = MINUTE
 
     stalled_for: int = MINUTE
-    """Beyond `stale.no-progress`: containerd itself gives up after five minutes without a byte."""
+    """This comes on top of `stale.no-progress`: containerd itself gives up after five minutes without a byte."""
     unpack_after: int = 30 * MINUTE
     """A large layer alone takes longer than `stale.unpack` on a slow disk."""
     slow_share: float = 0.25
@@ -45,12 +45,12 @@ class Thresholds:
     slow_for: int = 10 * MINUTE
 
     unanswered_nodes: float = 2.0
-    """From so many nodes on it is the registry, below it is the node."""
+    """From this many nodes on the registry is at fault, below it the node."""
     unanswered_for: int = 3 * MINUTE
     known_nodes: float = 2.0
     """Nodes that have pulled from a name within the week, before the name is believed to be a registry's."""
     registry_slow_share: float = 0.5
-    """Of the median hour of the last week."""
+    """A registry is slow below this part of its median hour of the last week."""
     registry_slow_hours: float = 24.0
     """Hours with downloads that the last week must have had."""
     registry_slow_active: int = 30
@@ -146,7 +146,7 @@ def chart_values() -> dict[str, Any]:
 
 
 def duration(seconds: float) -> str:
-    """In the units of Prometheus; 1 ms is the shortest there is."""
+    """A duration in the units of Prometheus; 1 ms is the shortest there is."""
     rest = max(1, round(seconds * 1000))
     parts = []
     for unit, size in (("w", WEEK * 1000), ("d", DAY * 1000), ("h", HOUR * 1000), ("m", MINUTE * 1000), ("s", 1000)):

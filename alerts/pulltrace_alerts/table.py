@@ -16,7 +16,7 @@ HEAD = """\
 
 
 OUTLAST: Final = 2 * MINUTE
-"""So much longer fires what explains other alerts, which are evaluated and told at moments of their own."""
+"""How much longer an alert fires that explains others: those are evaluated and sent at other moments."""
 VARIABLES: Final[Mapping[str, Labels]] = {
     "overview": ("cluster",),
     "pod": ("cluster", "namespace", "pod"),

@@ -47,7 +47,7 @@ def longest_wait(*labels: str) -> str:
 
 
 def running() -> str:
-    """In parentheses what the alert's node pulls at the moment."""
+    """What the alert's node pulls at the moment, in parentheses."""
     return (
         f"{{{{ with {query(f'topk(1, {UNMOVED}{{}})', *NODE_LABELS)} }}}}{{{{ with . | first }}}}"
         " ({{ .Labels.registry }}/{{ .Labels.repository }} is {{ .Labels.phase }})"

@@ -1,4 +1,4 @@
-"""From a request to its answer: password, route, handler, gzip."""
+"""Makes the answer to a request: password, route, handler, gzip."""
 
 import asyncio
 import gzip

@@ -34,7 +34,7 @@ class Counters:
     """Mutable inside the reconciler; `totals()` gives an immutable copy."""
 
     def __init__(self, repositories: int) -> None:
-        """So many `repositories` have counters of their own."""
+        """At most `repositories` have counters of their own."""
         self._most_repositories = repositories
         self._repositories: set[Repository] = set()
         self._image_bytes: Counter[Repository] = Counter()
@@ -121,7 +121,7 @@ class Counters:
         return repository
 
     def _registry(self, registry: str) -> str:
-        """The registry to count under: whoever makes a pod can name any."""
+        """The registry to count under. A pod can name any registry, so their number is limited."""
         if registry not in self._registries and len(self._registries) >= MOST_REGISTRIES:
             return OTHER
         self._registries.add(registry)

@@ -189,7 +189,7 @@ def _pull_of(entry: JoinedWait) -> NodePull | None:
 
 
 def _comparable_at(entry: JoinedWait, matched: NodePull) -> float:
-    """From when on the rate of its download says something."""
+    """When the rate of its download can first be compared with that of other nodes."""
     opened_at = entry.wait.opened_at
     return (opened_at if matched.began_at is None else min(matched.began_at, opened_at)) + FIRST_SECONDS
 

@@ -186,7 +186,7 @@ RULES: Final = (
         " registry or cache that is nearer.",
     ),
 )
-"""In this order: what is certain and near first. A failure is told by the runtime's own words, a silence comes next."""
+"""The order is that of certainty: first what the runtime itself reports as failed, then what gives no answer."""
 
 
 def diagnose(facts: Facts) -> Cause:

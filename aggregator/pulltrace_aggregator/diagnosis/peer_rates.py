@@ -45,7 +45,7 @@ class PeerRates:
             self._groups[node] = tuple(sums)
 
     def share(self, node: str, pull: Pull) -> float | None:
-        """The node's rate as a part of the median of the others; None when nobody can be compared with.
+        """The node's rate as a part of the median of the others; None when there is no node to compare with.
 
         The nodes that pull the same digest are the others, or where there are none those that pull from its registry.
         """

@@ -38,7 +38,7 @@ class _Attempt:
     """One pull from its start to its end.
 
     `started_at` is what the node reported last; it and `began_at` are None while the start is not known. `whole` means
-    that nobody can have counted it before. `present` is the most that was on the node, None while unknown, and
+    that it cannot have been counted before. `present` is the most that was on the node, None while unknown, and
     `resumed` what an attempt before it may have left there.
     """
 
@@ -139,7 +139,7 @@ def _is_later(entry: NodePull, known: _Attempt) -> bool:
 
     A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
     start on without end, but not past the answer before, in which the pull was there already. Without an age there is
-    no start. An orphan is reported as long as its lease is there, and nobody pulls in between.
+    no start. An orphan is reported as long as its lease is there, and no pull of its image runs in between.
     """
     if known.result is Phase.ORPHANED and entry.pull.phase is Phase.ORPHANED:
         return False

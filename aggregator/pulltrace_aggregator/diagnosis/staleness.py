@@ -14,13 +14,13 @@ DEFAULT_SILENCE: Final = 60.0
 EXPORTERS_LINGER: Final = 120.0
 """How long an ended pull stays whose exporter has not answered since: the default of the exporter's `--pull.linger`."""
 SLOW_SECONDS: Final = 4.0
-"""So long a download that began a short while ago has to be slow: the rate of the first moments says nothing."""
+"""How long a download that has just begun must be slow: its first rates say nothing."""
 FIRST_MOMENTS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class StaleLimits:
-    """From which age on, in seconds; 0 turns a reason off."""
+    """The age, in seconds, from which each reason holds; 0 turns it off."""
 
     no_progress: float = 60.0
     unpack: float = 600.0
@@ -36,7 +36,7 @@ class StaleLimits:
 
 
 def is_silent(reading: NodeReading, since: Monotonic, limits: StaleLimits, deadlines: Deadlines) -> bool:
-    """Whether a node has no exporter that answers; one that nobody has found yet has had time since `since`."""
+    """Whether a node has no exporter that answers. One that is not found yet counts as silent since `since`."""
     if reading.state is NodeState.OK:
         return False
     silent_since = since if reading.state is NodeState.UNKNOWN else reading.silent_since
@@ -47,7 +47,7 @@ def resolving_stale(reading: NodeReading, limits: StaleLimits, deadlines: Deadli
     """Number of pulls of the node whose registry has not answered for too long."""
     if not limits.resolving:
         return 0
-    # Of one that does not answer nobody knows what has come since.
+    # What has come since an exporter's last answer is not known.
     known_until = deadlines.now if reading.state is NodeState.OK else reading.answered_at
     due = [reading.to_monotonic(start) + limits.resolving for start in reading.resolving]
     return sum(deadlines.reached(instant, known_until) for instant in due)
@@ -77,7 +77,7 @@ def _stands_still(applies: Callable[[Pull], bool], limit: Callable[[StaleLimits]
         progressed = reading.progressed_at(pull)
         if not applies(pull) or progressed is None or not limit(limits):
             return False
-        # What happened since the last answer nobody knows: the age is that of then.
+        # What has happened since the last answer is not known, so the age at that answer counts.
         return deadlines.reached(progressed + limit(limits), known_until=reading.answered_at)
 
     return holds

@@ -1,4 +1,4 @@
-"""From the bytes of an exporter's answer to its report. Pure, and bounded in memory whatever the bytes are."""
+"""Makes a report of the bytes of an exporter's answer. Pure, and bounded in memory whatever the bytes are."""
 
 import re
 import zlib
@@ -13,7 +13,7 @@ from pulltrace_aggregator.exporters.errors import AskError, Result
 LARGEST_BODY: Final = 8 * 1024 * 1024
 """As it comes and as it is unpacked; a node's honest report of a hundred pulls has 70 KB."""
 MOST_VALUES: Final = 250_000
-"""Of JSON. Eight megabytes of `[],[],` would be 200 MB of Python's lists, and seconds of work."""
+"""Most values in an answer. Eight megabytes of `[],[],` would be 200 MB of Python's lists, and seconds of work."""
 
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[!#-~]{0,200}"', re.ASCII)
 _GZIP: Final = 16 + zlib.MAX_WBITS

@@ -23,7 +23,7 @@ PATH: Final = "/v1/pulls?layers=false"
 PATH_WITH_LAYERS: Final = "/v1/pulls"
 _HEADER_BYTES: Final = 16 * 1024
 _MOST_PARTS: Final = 4096
-"""Of an answer. Bytes that come one by one in chunks of their own cost a thousand times what they weigh."""
+"""Most parts that an answer may come in. Each costs memory and time, even if it is a single byte."""
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
 # Its default, 256 KiB, is held by every TLS connection; most answers have a few kilobytes. The web server does so, too.

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 ExporterNews: TypeAlias = ExporterSeen | ExporterGone
 QUIET_SECONDS: Final = 60.0
-"""Between two warnings about one node."""
+"""The shortest time between two warnings about one node."""
 TIDY_SECONDS: Final = 1.0
 COLLECT_SECONDS: Final = 0.1
 """Changes of slices come in groups and are handled together."""

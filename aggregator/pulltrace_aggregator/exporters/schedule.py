@@ -79,7 +79,7 @@ class Budget:
 
     @property
     def ready_at(self) -> Monotonic:
-        """From when on the next request may begin."""
+        """When the next request may begin."""
         full = len(self._last) == self._last.maxlen
         return Monotonic(max(self._paced, self._last[0] + 1.0)) if full else self._paced
 
@@ -144,7 +144,7 @@ class Schedule:
         return node.name
 
     def next_turn(self) -> Monotonic:
-        """From when on `begin_next` may give a node if nothing else happens before; infinite where it will not."""
+        """When `begin_next` may next give a node if nothing happens before; infinite if it will not."""
         if self._under_way >= self._pace.at_once:
             return FOREVER
         due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=FOREVER)

@@ -11,7 +11,7 @@ from pulltrace_aggregator.exporters.errors import AskError, Result
 from pulltrace_aggregator.model.exporter import NodeReading, NodeState
 
 KEPT_SECONDS: Final = 600.0
-"""A node that has left discovery with a pull under way is remembered for so long: it may be what went wrong."""
+"""How long a node is remembered that has left discovery with a pull under way: the node may be what went wrong."""
 LEFT: Final = "the node is no longer among the exporters' endpoints"
 
 

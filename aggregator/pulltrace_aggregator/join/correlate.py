@@ -16,7 +16,7 @@ KnownDigest = Callable[[ImageName], str | None]
 """Gives the digest that a reference led to elsewhere."""
 
 TOLERATED_SECONDS: Final = 1.0
-"""Between two clocks' ages: an end that seems so much earlier than the wait may be its own."""
+"""Two clocks may differ by this: a pull that seems to end this much before a wait began may still be that wait's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _match_running(
 def _share(
     contenders: Sequence[tuple[_Request, list[NodePull]]], room: dict[ImageKey, int], known_digest: KnownDigest
 ) -> dict[str, Match]:
-    """Give each image its pull of the same repository. One that is somebody else's request is nobody's candidate."""
+    """Give each image its pull of the same repository. A pull that belongs to another request is not a candidate."""
     found: dict[str, Match] = {}
     for choose in (_choice_by_digest(contenders, known_digest), _earliest_after):
         for request, candidates in contenders:

@@ -16,9 +16,9 @@ from pulltrace_aggregator.pods.image_wait import ContainerImage, ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 ANSWER_SECONDS: Final = 5.0
-"""A node that is asked so long after the kubelet's request, and shows nothing at all, does not work on it."""
+"""A node that shows nothing this long after the kubelet's request does not work on it."""
 EVENT_SECONDS: Final = 5.0
-"""So long after a pull failed, the kubelet's events have named its pod."""
+"""How long after the failure of a pull the kubelet's events have surely named its pod."""
 
 _RUNNING: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
 _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)

@@ -97,7 +97,7 @@ class ApiAccess:
         return self._sockets.closed
 
     def session(self) -> ApiSession:
-        """With a token that is as fresh as its file; raises AccessError."""
+        """A session with a token that is as fresh as its file; raises AccessError."""
         with self._lock:
             headers = self._headers()
             anonymous = not headers and not self._configuration.cert_file

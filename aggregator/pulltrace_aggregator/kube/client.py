@@ -61,7 +61,7 @@ class Timing:
     long_watch: float = 1200.0
     """The same for what has no bookmarks: a quiet watch has to be listed anew when it has ended."""
     grace: float = 10.0
-    """Beyond the end that a watch was asked for, before it counts as silent."""
+    """How long after its requested end a watch counts as silent."""
     at_once: float = 1.0
     """A watch that ends sooner was not let last."""
     first_pause: float = 0.5

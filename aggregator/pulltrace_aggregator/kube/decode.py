@@ -1,4 +1,4 @@
-"""From the API's JSON objects to our values. Pure; whatever a server sends, nothing here raises.
+"""Makes our values of the API's JSON objects. Pure; whatever a server sends, nothing here raises.
 
 An object that lacks what makes it one (a name, a uid) gives None: one odd object costs itself only.
 """

@@ -44,7 +44,7 @@ class Stage(Enum):
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """Of one selection. `problem` says what is wrong; it is empty when all is well.
+    """State of the watch of one selection. `problem` says what is wrong; it is empty when all is well.
 
     `complete` means that a list has come to its end once, so that what there was at the start is known. `restarts`
     counts the ends of watches by reason; a watch that ends when it was meant to end is not a restart.
@@ -163,7 +163,7 @@ class Reflector:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """Of all selections together."""
+    """State of the watches of all selections together."""
 
     watches: tuple[WatchState, ...]
 

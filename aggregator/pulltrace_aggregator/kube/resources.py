@@ -73,7 +73,7 @@ class Selection:
         return self._request("list", [*query, ("continue", continuation)] if continuation else query)
 
     def watch(self, resource_version: str, seconds: int) -> Request:
-        """All changes after a resource version, for so many seconds."""
+        """All changes after a resource version, for this many seconds."""
         query = [
             ("watch", "true"),
             ("allowWatchBookmarks", "true"),

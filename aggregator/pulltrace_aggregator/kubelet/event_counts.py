@@ -80,7 +80,7 @@ class UnnamedFailures:
         self._waiting: OrderedDict[tuple[str, str], list[tuple[EventSeen, int]]] = OrderedDict()
 
     def add(self, event: EventSeen, times: int) -> None:
-        """An event tells of so many failures."""
+        """Keep an event that tells of `times` failures."""
         self._waiting.setdefault((event.namespace, event.pod), []).append((event, times))
         self._waiting.move_to_end((event.namespace, event.pod))
         if len(self._waiting) > self._limit:

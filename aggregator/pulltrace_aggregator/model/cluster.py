@@ -22,7 +22,7 @@ SANDBOX: Final = ImageUser(ContainerType.SANDBOX, "POD")
 
 
 class RunState(StrEnum):
-    """Of a container. The kubelet reports none of an image volume, and nothing before it has seen the pod."""
+    """State of a container. The kubelet reports none of an image volume, and nothing before it has seen the pod."""
 
     WAITING = "waiting"
     RUNNING = "running"

@@ -15,7 +15,7 @@ class ContainerType(StrEnum):
 
 
 class PodPhase(StrEnum):
-    """Of one image that a container of a pod waits for, or has waited for a short while ago."""
+    """State of one image that a container of a pod waits for, or has waited for a short while ago."""
 
     QUEUED = "queued"
     RESOLVING = "resolving"

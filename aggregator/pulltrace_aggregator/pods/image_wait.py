@@ -257,7 +257,7 @@ class ContainerImage:
 
     @property
     def failure(self) -> FailureReason | None:
-        """Why the last attempt failed; None when none did, or nobody says why."""
+        """Why the last attempt failed; None when none failed, or the reason is not known."""
         if self.waiting.failure is not None:
             return self.waiting.failure
         events = self.events

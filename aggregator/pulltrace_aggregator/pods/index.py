@@ -26,7 +26,7 @@ class PodIndex:
     """All pods that are remembered; the uids are those that events bear.
 
     `unwatched` are those of which no watch tells. `changed` are the nodes of which anything is new, `finished` the
-    waits that ended well of pods that have gone: whoever reads these two empties them.
+    waits that ended well of pods that have gone: the reader of these two empties them.
     """
 
     def __init__(self) -> None:

@@ -21,7 +21,7 @@ class PodRecord:
     """A pod that waits, has waited a short while ago, or may wait.
 
     `watched` pods are Pending, and each change of their status is observed. The others are known from events and from
-    rechecks: one is due at `recheck_at`. `confirmed` is False while nobody can say that the pod is still there,
+    rechecks: one is due at `recheck_at`. `confirmed` is False while it is not known that the pod is still there,
     `listed` when that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones
     with an image still awaited. `uid` is the one that its events bear, `api_uid` the one that the API shows, empty
     while that is not known: they differ for a static pod.
@@ -111,7 +111,7 @@ class PodRecord:
         return container.image
 
     def give_up(self, now: Monotonic) -> None:
-        """Drop the open waits, because nobody knows how they ended. What is known so far begins no new one."""
+        """Drop the open waits, because how they ended is not known. What is known so far begins no new wait."""
         for container in self.containers.values():
             if container.wait is not None and container.wait.ended_at is None:
                 container.wait, container.pulled_at = None, now
@@ -168,7 +168,7 @@ class PodRecord:
             elif wait is None or wait.ended_at is not None:
                 wait = container.wait = ImageWait.begin(since, now)
                 wait.guessed = not events.requested and container.status_at == NEVER
-                # Where the time went before we looked nobody knows.
+                # Where the time before the first observation went is not known.
                 wait.counted = events.requested and events.pulling.arrived == NEVER
             since = min(now, max(since, self.created))
             if wait.guessed and events.requested and events.pulling.arrived == NEVER:
@@ -189,7 +189,7 @@ class PodRecord:
         if not user.name:
             volumes = [each for each in self._users_of(image) if each.user.type is ContainerType.VOLUME]
             if not volumes and self.watched:
-                # No volume of it, so it is a container's event whose path nobody wrote.
+                # It has no such volume, so this is a container's event without its path.
                 return self._users_of(image)
             return volumes or ([self._add(user, image)] if image else [])
         if known is not None and (not image or same_image(known.image, image)):

@@ -40,7 +40,7 @@ class PullEvent:
 
     @classmethod
     def of(cls, event: EventSeen, moment: Moment) -> "PullEvent":
-        """An event with its stamps on our clock; one that nobody stamped happened just now."""
+        """An event with its stamps on our clock; one without a stamp counts as happening now."""
         last = NodeTime(moment.now.wall + moment.server_ahead) if event.last_at is None else event.last_at
         first = last if event.first_at is None else min(event.first_at, last)
         now, first_at = moment.monotonic, moment.of(event.created_at)

@@ -25,11 +25,11 @@ LEFT_RETRY_SECONDS: Final = 5.0
 PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
-"""How long a pod that nobody confirms is remembered."""
+"""How long a pod is remembered without confirmation that it is still there."""
 LINGER_RECHECK_SECONDS: Final = 3.0
 """How often a pod is rechecked that runs by now and whose image is still shown: no watch shows its deletion."""
 LINGER_RECHECKS_PER_SECOND: Final = 5.0
-"""Of all such pods: with very many of them a deleted one may stay until the linger's end."""
+"""For all such pods together: if there are very many, a deleted one may be shown until the linger's end."""
 RECHECKS_AT_ONCE: Final = 50
 MOST_UNWATCHED: Final = 20_000
 
@@ -198,7 +198,7 @@ class PodStore:
         return tuple(Recheck(record.namespace, record.name, record.uid) for record in chosen)
 
     def _may_recheck(self, record: PodRecord, now: Monotonic) -> bool:
-        """Whether it is worth a request: of those that wait for nothing only so many per second are."""
+        """Whether it is worth a request. Pods that wait for nothing share a limited number of them per second."""
         if record.open_waits or not record.confirmed:
             return True
         if now < self._linger_recheck_at:

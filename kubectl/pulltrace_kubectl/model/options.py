@@ -14,7 +14,7 @@ class View(StrEnum):
 
 
 class Output(StrEnum):
-    """In which form."""
+    """The form of the output."""
 
     TEXT = ""
     WIDE = "wide"

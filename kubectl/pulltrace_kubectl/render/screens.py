@@ -31,7 +31,7 @@ class Screen(Protocol):
 
 
 def screen_for(options: Options) -> AbstractContextManager[Screen]:
-    """In place where somebody looks at a terminal and text is wanted; nothing where a document is to be written."""
+    """For text: redrawn in place on a terminal, only changed rows elsewhere. For a document: nothing is shown."""
     if options.output not in (Output.TEXT, Output.WIDE):
         return nullcontext(_Silent())
     if not terminal.is_terminal(sys.stdout):

@@ -1,4 +1,4 @@
-"""From options to the programs and the cluster."""
+"""Connects to the programs and the cluster that the options name."""
 
 import os
 from collections.abc import Mapping
