@@ -1,4 +1,4 @@
-"""What the aggregator serves: a request, what was published last and the clock in, an answer out."""
+"""The pages that the aggregator serves. Each answer is made of the request, what was published last and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

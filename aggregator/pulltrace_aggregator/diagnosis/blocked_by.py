@@ -57,7 +57,7 @@ def _failed_for(*reasons: FailureReason) -> Callable[[Facts], bool]:
 
 
 def _left_behind(facts: Facts) -> bool:
-    """Whether no failure is known, and the pull was left behind by whoever began it."""
+    """Whether no failure is known, and whoever began the pull has left it."""
     return facts.phase is PodPhase.FAILED and facts.failure is None and facts.stale is StaleReason.ORPHANED
 
 

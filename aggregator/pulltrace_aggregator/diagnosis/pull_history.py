@@ -127,7 +127,7 @@ def _changes(entry: NodePull, attempt: _Attempt, *, first: bool) -> Iterable[Pul
 
 
 def _latest(attempts: dict[ImageKey, _Attempt], reported: set[ImageKey]) -> dict[ImageKey, _Attempt]:
-    """Those that are reported, and the last ones of the others."""
+    """The attempts that are reported, and the last ones of the others."""
     gone = [key for key in attempts if key not in reported]
     for key in gone[:-MOST_UNREPORTED]:
         del attempts[key]

@@ -142,7 +142,7 @@ def _is_past(pull: Pull, reading: NodeReading, deadlines: Deadlines) -> bool:
 
 
 def waits_for_shared_layer(pull: Pull, pulls: Iterable[NodePull]) -> bool:
-    """Whether all of its layers that are on their way are also those of a pull that began before."""
+    """Whether a pull that began before also fetches all the layers that this one fetches."""
     own = _on_their_way(pull.layers)
     if pull.phase is not Phase.DOWNLOADING or not own:
         return False

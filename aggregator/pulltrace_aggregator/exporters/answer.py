@@ -11,7 +11,7 @@ from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters.errors import AskError, Result
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
-"""As it comes and as it is unpacked; a node's honest report of a hundred pulls has 70 KB."""
+"""Most bytes of an answer, compressed and not. A node's report of a hundred pulls has 70 KB."""
 MOST_VALUES: Final = 250_000
 """Most values in an answer. Eight megabytes of `[],[],` would be 200 MB of Python's lists, and seconds of work."""
 
@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def not_modified(self) -> bool:
-        """Whether the exporter says that nothing but time has passed since the answer with the tag sent."""
+        """Whether the exporter says that nothing has changed since the answer whose tag was sent."""
         return self.status == 304
 
 

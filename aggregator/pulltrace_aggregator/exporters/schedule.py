@@ -193,7 +193,7 @@ class Schedule:
         return None
 
     def _heads(self, busy: bool) -> list[_Node]:
-        """Those that may be asked next; half of the room is kept for where something happens."""
+        """The nodes that may be asked next. Half of the places are kept for nodes where something happens."""
         if not busy and self._under_way >= max(1, self._pace.at_once // 2):
             return []
         room = self._doubtful < self._pace.doubtful_at_once

@@ -1,4 +1,4 @@
-"""What is known of every node. Pure: who is to be asked and what came of it in, values for others out."""
+"""What is known of every node. Pure: it takes who is to be asked and the answers, and gives values for others."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -39,7 +39,7 @@ class ExporterSeen:
 
     @property
     def pulling(self) -> bool:
-        """Whether a pull is known of the node that has not ended."""
+        """Whether a running pull of the node is known."""
         report = self.reading.report
         return report is not None and bool(
             report.resolving

@@ -172,7 +172,7 @@ def _earliest_after(request: _Request, free: list[NodePull]) -> NodePull | None:
 
 
 def _after(request: _Request, pulls: Iterable[NodePull]) -> list[NodePull]:
-    """Those that began not before the image was asked for, as far as that is known."""
+    """The pulls that began after the image was asked for, as far as that is known."""
     asked = request.requested_at
     return [
         entry for entry in pulls if asked is None or entry.pull.started_at is None or entry.pull.started_at >= asked

@@ -39,7 +39,7 @@ RENEWAL_PAUSE_SECONDS: Final = 5.0
 """Credentials that are refused are not fetched more often: a plugin may start a browser or cost money."""
 
 MOST_CONNECTIONS: Final = 1000
-"""That are kept for reuse: eight watches for each namespace and one more."""
+"""How many connections are kept for reuse: eight watches for each namespace and one more."""
 
 # What the package raises on files that are no kubeconfig, or whose parts have wrong types.
 _FAULTS: Final = (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)

@@ -57,7 +57,7 @@ class Timing:
     whole_answer: float = 60.0
     """For an answer that is no watch."""
     watch: float = 150.0
-    """That a watch is asked to last, a quarter more or less so that not all end at once."""
+    """How long a watch is asked to last, a quarter more or less so that not all end at once."""
     long_watch: float = 1200.0
     """The same for what has no bookmarks: a quiet watch has to be listed anew when it has ended."""
     grace: float = 10.0
@@ -192,7 +192,7 @@ class ApiClient:
 
 
 def _is_refused(status: int, session: ApiSession) -> bool:
-    """Whether it is who we are that was refused: without credentials the server asks for rights, not for them."""
+    """Whether the server refused our credentials. If we sent none, it complains of missing rights instead."""
     return status == UNAUTHORIZED or (status == FORBIDDEN and session.anonymous)
 
 

@@ -11,7 +11,7 @@ from pulltrace_aggregator.kube.resources import Request, Selection
 from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver, Seen
 
 ANY_VERSION: Final = "0"
-"""Where to go on from after a list without a version: the server begins with what there is."""
+"""The version to watch from after a list without one: the server begins with what there is."""
 _CHANGES: Final = {"ADDED": Change.ADDED, "MODIFIED": Change.MODIFIED}
 
 
@@ -50,7 +50,7 @@ class ListWatch:
 
     @property
     def resource_version(self) -> str:
-        """Where the next watch goes on from; empty when a list has to come first."""
+        """The version that the next watch goes on from; empty when a list has to come first."""
         return self._resource_version
 
     def run(self) -> None:

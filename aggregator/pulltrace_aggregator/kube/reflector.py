@@ -184,7 +184,7 @@ class Health:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong now, each once."""
+        """The present problems, each once."""
         return tuple(dict.fromkeys(watch.problem for watch in self.watches if watch.problem))
 
     @property
@@ -227,7 +227,7 @@ class Cluster:
 
     @property
     def health(self) -> Health:
-        """As it is now."""
+        """The present health."""
         return Health(tuple(each.state for each in self._reflectors))
 
     @property

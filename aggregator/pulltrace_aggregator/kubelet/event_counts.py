@@ -89,7 +89,7 @@ class UnnamedFailures:
     def named(
         self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]
     ) -> Iterator[tuple[EventSeen, int, str]]:
-        """Those of a pod whose image is known now, with the image; each once."""
+        """The events of a pod whose image is known now, with the image; each once."""
         waiting = self._waiting.pop((namespace, pod), [])
         for event, times in waiting[-MOST_OF_ONE_POD:]:
             if image := image_of(event):

@@ -34,7 +34,7 @@ def unquote(quoted: str) -> str | None:
 
 
 def quoted_in(text: str) -> Iterator[str]:
-    """What stands between quotes in a text, escapes undone."""
+    """The text between quotes, with escapes undone."""
     return (inner for found in _WHOLE_STRING.findall(text) if (inner := unquote(found)) is not None)
 
 

@@ -44,7 +44,7 @@ class NodeReading:
 
     @property
     def pulls(self) -> tuple[Pull, ...]:
-        """Those of the last report."""
+        """The pulls of the last report."""
         return self.report.pulls if self.report else ()
 
     @property
@@ -74,7 +74,7 @@ class NodeReading:
 
     @property
     def ahead(self) -> float:
-        """What the node's clock shows more than our monotonic one."""
+        """How far the node's clock is ahead of our monotonic one, in seconds."""
         return self.report.now - self.read_at if self.report else 0.0
 
     def to_monotonic(self, instant: NodeTime) -> Monotonic:

@@ -28,7 +28,7 @@ class NodePull:
 
     @property
     def key(self) -> ImageKey:
-        """What no other pull of the node has."""
+        """What tells it from all other pulls of the node."""
         return self.pull.key
 
     @property

@@ -216,7 +216,7 @@ class ContainerImage:
 
     @property
     def _is_missing(self) -> bool:
-        """Whether the status says so, and nothing newer says otherwise."""
+        """Whether the status says that it waits, and nothing newer contradicts."""
         if self.status is not ImageStatus.MISSING:
             return False
         events = self.events

@@ -51,7 +51,7 @@ class PodIndex:
         return [record for record in self._nodes.get(node, _NOBODY).values() if record.confirmed]
 
     def is_deleted(self, uid: str) -> bool:
-        """Whether the pod is deleted, and whatever still comes of it is old."""
+        """Whether the pod is deleted, so that anything that still arrives about it is old."""
         return uid in self._deleted
 
     def is_taken(self, record: PodRecord) -> bool:

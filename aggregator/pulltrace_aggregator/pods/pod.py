@@ -50,12 +50,12 @@ class PodRecord:
 
     @property
     def open_waits(self) -> list[ImageWait]:
-        """Those whose image has not come."""
+        """The waits whose image has not come."""
         return [wait for wait in self.waits if wait.ended_at is None]
 
     @property
     def trying(self) -> bool:
-        """Whether it waits for an image, and no failure is the last that is known of any."""
+        """Whether it waits for images, and an attempt may be running for each of them."""
         waiting = [each for each in self.containers.values() if each.wait is not None and each.wait.ended_at is None]
         return bool(waiting) and all(each.trying for each in waiting)
 

@@ -21,7 +21,7 @@ RECHECK_SECONDS: Final = 600.0
 RETRY_SECONDS: Final = 30.0
 """A recheck that brought no answer is repeated after this long."""
 LEFT_RETRY_SECONDS: Final = 5.0
-"""The same of a pod that left the watched ones with an image still awaited: it may be deleted."""
+"""The same for a pod that left the watched ones while it waited for an image: it may be deleted."""
 PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
@@ -236,7 +236,7 @@ class PodStore:
                     container.wait = None  # whenever it came to its end, it was not now
 
     def _is_done(self, record: PodRecord, now: Monotonic) -> bool:
-        """Whether a pod that is not watched is of no interest any more."""
+        """Whether a pod that is not watched can be forgotten."""
         if record.left_at is not None and now - record.left_at >= PATIENCE_SECONDS:
             record.give_up(now)
         if record.confirmed:
