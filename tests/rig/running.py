@@ -89,6 +89,6 @@ class Running(Closing):
 
     def _wait_for_port(self) -> int:
         def serving() -> list[int]:
-            return [int(line["port"]) for line in self.logged() if line["msg"] == "serving"]
+            return [int(line["port"]) for line in self.logged() if line.get("msg") == "serving"]
 
         return self.process.wait_for(serving, "does not serve", START_TIMEOUT)[0]
