@@ -111,7 +111,10 @@ class Connection:
             return
         if self._interrupted:
             raise ConnectionEnded("the connection was closed")
-        opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        except OSError as error:  # no descriptor is left
+            raise _translate(self._path, error) from error
         try:
             opened.settimeout(_left(deadline))
             opened.connect(str(self._path))

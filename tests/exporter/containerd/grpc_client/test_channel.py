@@ -1,6 +1,7 @@
 """Calls on a server of our own that says, frame by frame, what no containerd says on demand."""
 
 import contextlib
+import errno
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -197,6 +198,15 @@ def test_nobody_listens(tmp_path: Path) -> None:
     with pytest.raises(CallFailed, match="No such file") as failed:
         call(Channel(tmp_path / "none"))
     assert failed.value.code == "UNAVAILABLE"
+
+
+def test_no_descriptor_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(socket, "socket", refuse)
+    with pytest.raises(CallFailed, match="Too many open files"):
+        call(Channel(tmp_path / "none"))
 
 
 def test_another_thread_ends_a_call_and_all_later_ones(server: Server, channel: Channel) -> None:
