@@ -10,7 +10,21 @@ from pathlib import Path
 
 import grpc
 
-from bench import busy, client, cluster, dashboards, idle, latency, memory, nodes, polling, render, scale, slowdown
+from bench import (
+    busy,
+    client,
+    cluster,
+    dashboards,
+    idle,
+    latency,
+    load,
+    memory,
+    nodes,
+    polling,
+    render,
+    scale,
+    slowdown,
+)
 from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
@@ -18,6 +32,7 @@ SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
     "idle": idle.measure,
     "busy": busy.measure,
     "memory": memory.measure,
+    "load": load.measure,
     "latency": latency.measure,
     "render": render.measure,
     "slowdown": slowdown.measure,

@@ -169,6 +169,11 @@ class RealContainerd(Closing):
             raise
         return True
 
+    def forget_image(self, reference: str) -> None:
+        """Have CRI remove an image, there or not, as a kubelet does that makes room; its blobs may stay for a while."""
+        spec = runtime_pb2.ImageSpec(image=reference)
+        self._cri.RemoveImage(runtime_pb2.RemoveImageRequest(image=spec), timeout=30)
+
     def remove_image(self, reference: str) -> None:
         root = self.images()[reference]
         spec = runtime_pb2.ImageSpec(image=reference)
