@@ -35,5 +35,5 @@ generations of an exporter or of the aggregator, which differ in `instance` and 
 
 
 def names(labels: Labels) -> str:
-    """As PromQL lists them."""
+    """The labels as PromQL lists them."""
     return ", ".join(labels)

@@ -53,7 +53,7 @@ def recordings(settings: Settings) -> tuple[Recording, ...]:
 
 
 def document(settings: Settings) -> dict[str, Any]:
-    """As Prometheus reads it."""
+    """The rules as Prometheus reads them."""
     return {
         "groups": [
             {"name": group.name, "rules": [_rule(rule, settings) for rule in group.rules]} for group in groups(settings)

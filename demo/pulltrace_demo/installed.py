@@ -36,7 +36,7 @@ def install(api: FakeCluster, aggregator: Program, exporters: Mapping[str, Progr
 
 
 def labels(component: str) -> dict[str, str]:
-    """As the chart gives them."""
+    """The labels that the chart gives."""
     return {
         "app.kubernetes.io/name": "pulltrace",
         "app.kubernetes.io/instance": "pulltrace",

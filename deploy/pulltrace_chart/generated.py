@@ -25,7 +25,7 @@ def chart() -> dict[Path, str]:
 
 
 STEPS: Final[tuple[Callable[[], dict[Path, str]], ...]] = (chart, manifests)
-"""In order: the manifests are rendered from the chart."""
+"""The order matters: the manifests are rendered from the chart."""
 
 
 def present() -> Iterator[Path]:

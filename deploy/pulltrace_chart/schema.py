@@ -28,7 +28,7 @@ from pulltrace_chart.valuesfile import Value
 from pulltrace_exporter import config as exporter
 
 _PATH_OR_EMPTY: Final = r"^(/\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)*$"
-"""From the root, without `//`, `.` and `..`: what is written is what is mounted."""
+"""A path from the root, without `//`, `.` and `..`, so that the path that is written is the one that is mounted."""
 _PATH: Final = _PATH_OR_EMPTY.replace("*$", "+$")
 _REGISTRY: Final = r"^([A-Za-z0-9.\[\]:-]+(/[a-z0-9._/-]+)?)?$"
 _REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9.:_/-]*$"

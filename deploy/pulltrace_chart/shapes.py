@@ -11,13 +11,13 @@ _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _PROMETHEUS_UNITS: Final = ("y", "w", "d", "h", "m", "s", "ms")
 _GO_UNITS: Final = ("h", "m", "s", "ms")
 _SOME: Final = "[1-9]"
-"""In a duration: it is longer than none."""
+"""The first digit of a duration that is longer than zero."""
 _BLOCK: Final = (
     r"^([0-9]{1,3}(\.[0-9]{1,3}){3}/([0-9]|[12][0-9]|3[0-2])"
     r"|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$"
 )
 _MOST: Final = 2**31 - 1
-"""What Kubernetes takes for a number."""
+"""The largest number that Kubernetes accepts."""
 
 BOOLEAN: Final[Schema] = {"type": "boolean"}
 SWITCH: Final[Schema] = {"enum": ["auto", True, False]}

@@ -23,7 +23,7 @@ class Value:
 
     @property
     def name(self) -> str:
-        """As `--set` has it."""
+        """The name that `--set` takes."""
         return ".".join(self.path)
 
 

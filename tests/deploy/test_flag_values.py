@@ -28,7 +28,7 @@ FLAGS: Final[list[tuple[str, Flag[Any]]]] = [
 ]
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text())
 UNITS: Final = ("y", "w", "d", "h", "m", "s", "ms", "KiB", "MiB", "GiB", "KB", "", " ", ".", "-")
-"""Of durations and sizes, and what looks like them."""
+"""Units of durations and sizes, and what looks like them."""
 WORDS: Final = (
     "verbose",
     "info",

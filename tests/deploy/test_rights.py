@@ -61,7 +61,7 @@ def install(api: Api, namespace: str, values: Values) -> tuple[Object, ...]:
 
 
 def account_token(api: Api, found: Iterable[Object]) -> str:
-    """Of the account that the aggregator runs as."""
+    """A token of the account that the aggregator runs as."""
     (account,) = (
         each["metadata"] for each in of_kind(found, "ServiceAccount") if each["metadata"]["name"] == AGGREGATOR
     )

@@ -119,7 +119,7 @@ def discovery(stage: Stage, namespace: str) -> list[Any]:
 
 
 def documented_jobs(stage: Stage) -> list[Any]:
-    """Those of the README, but for how the cluster is reached."""
+    """The jobs of the README, except for how they reach the cluster."""
     path = CHART / "README.md"
     (block,) = (each.text for each in Page(path, path.read_text()).blocks if "kubernetes_sd_configs" in each.text)
     jobs: list[Any] = yaml.safe_load(block)["scrape_configs"]

@@ -80,7 +80,7 @@ def test_our_programs_take_the_flags_that_pages_give_them() -> None:
 
 @pytest.mark.unit
 def test_helm_takes_the_values_that_pages_set() -> None:
-    """Those of commands and of words in a line; the chart's schema knows no value that there is not."""
+    """Values in commands and in inline code. The chart's schema refuses a value that does not exist."""
     of_helm = (page for page in pages() if page.name in OF_HELM)
     inline = [(page.name, shlex.split(code)) for page in of_helm for code in page.code if code.startswith("--set ")]
     given = [(page, words) for page, words in (*commands(), *inline) if words[:1] in (["helm"], ["--set"])]

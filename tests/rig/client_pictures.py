@@ -102,7 +102,7 @@ def picture(view: View) -> Picture:
 
 
 def drawing(view: View, width: int | None) -> str:
-    """In a terminal of this width, or where there is none."""
+    """The text on a terminal of this width, or without a terminal."""
     options = Options(view=view, output=Output.TEXT)
     return text_of(picture(view), options, Form(width, bars=width is not None), colour=False)
 

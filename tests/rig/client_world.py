@@ -91,7 +91,7 @@ class World:
         )
 
     def environment(self, **more: str) -> dict[str, str]:
-        """In which the client finds this kubectl and this cluster."""
+        """The environment in which the client finds this kubectl and this cluster."""
         path = f"{self.bin}{os.pathsep}{os.environ['PATH']}"
         return {**os.environ, "PATH": path, "KUBECONFIG": str(self.config), "PYTHONUTF8": "1", **more}
 

@@ -120,7 +120,7 @@ class RealContainerd(Closing):
 
     @property
     def log(self) -> Path:
-        """Of all its runs."""
+        """The log of all its runs."""
         return self.folders.base / "containerd.log"
 
     def pull(self, reference: str) -> RealPull:

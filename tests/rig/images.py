@@ -92,7 +92,7 @@ class Image:
 
     @property
     def manifests(self) -> tuple[Blob, ...]:
-        """Those of the blobs that are served as manifests: index and manifests of all platforms."""
+        """The blobs that are served as manifests: index and manifests of all platforms."""
         return tuple(blob for blob in self.blobs if blob.media_type in MANIFEST_TYPES)
 
     @property
@@ -118,7 +118,7 @@ class Dialect:
 
     @property
     def layer(self) -> str:
-        """That of a layer as most images have it."""
+        """The media type of a layer as most images have it."""
         return self.layers["gzip"]
 
 

@@ -6,7 +6,7 @@ from rig.images import Image
 from rig.scrape import LayerSeries, PullSeries, Scrape
 
 STATES = ("waiting", "downloading", "downloaded", "unpacking", "unpacked")
-"""In the order in which a layer passes through them; a cached one stays what it is."""
+"""The states in the order in which a layer passes through them; a cached layer stays cached."""
 COMPLETE = ("downloaded", "unpacking", "unpacked", "cached")
 RUNNING = ("downloading", "unpacking")
 COUNTERS = ("_total", "_count", "_bucket", "_sum")

@@ -34,7 +34,7 @@ class Node(Protocol):
     name: str
     """For test ids: `standin`, `containerd-1.6`, `containerd-1.7`, `containerd-2.1`."""
     version: str
-    """As its Version service says it."""
+    """The version that its Version service reports."""
     socket: Path
 
     def pull(self, reference: str) -> PullRequest:

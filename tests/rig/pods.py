@@ -33,7 +33,7 @@ RUNTIME = Template("""
 
 
 def settings(sandbox: str, folder: Path) -> Settings:
-    """Of a containerd 2.x that runs pods, with this reference as sandbox image and this folder for runc's state."""
+    """Settings of a containerd 2.x that runs pods. `sandbox` is a reference, `folder` holds runc's state."""
     return Settings(
         extra=RUNTIME.substitute(sandbox=sandbox, runc=debian.unpacked(debian.RUNC) / debian.RUNC.program, state=folder)
     )

@@ -29,7 +29,7 @@ PROJECT = Path(__file__).parents[2] / "dashboards/grafana/screenshots"
 DOCS = Path(__file__).parents[2] / "docs/dashboards"
 WIDE, NARROW = 1440, 1140
 GONE_SECONDS = 240.0
-"""So long after the last scrape, the exporters and the aggregator of the sample hour are gone."""
+"""How long after the last scrape the exporters and the aggregator of the sample hour are gone."""
 
 
 @dataclass(frozen=True, slots=True)

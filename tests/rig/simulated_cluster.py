@@ -38,7 +38,7 @@ class PullingNode:
     """What a node pulls and its exporter knows. Change its parts at will."""
 
     SIZE = 100 * MIB
-    """Of an image."""
+    """The size of an image, in bytes."""
 
     def __init__(self) -> None:
         self.pulls: dict[str, Pull] = {}
@@ -81,7 +81,7 @@ class PullingNode:
         self.pulls[image] = replace(self.pulls[image], **changes)
 
     def advance(self, image: str = IMAGE, *, ratio: float, rate: float | None = 1.0 * MIB, **changes: Any) -> None:
-        """So much of it has come."""
+        """Let this part of an image be there."""
         size = self.pulls[image].size or 0
         self.change(image, downloaded=int(size * ratio), bytes_per_second=rate, last_progress_at=self.now, **changes)
 

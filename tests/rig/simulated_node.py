@@ -129,11 +129,11 @@ class Puller:
             self._commit(descriptor)
 
     def fetch(self, position: int, offset: int) -> None:
-        """So many bytes of a layer are there; a resumed or restarted ingest stays the same one."""
+        """Let `offset` bytes of a layer be there; a resumed or restarted ingest stays the same one."""
         self.ingest(self.image.layers[position], offset)
 
     def ingest(self, blob: Descriptor, offset: int) -> None:
-        """So many bytes of any blob are there."""
+        """Let `offset` bytes of any blob be there."""
         now = NodeTime(self.node.now.wall)
         known = self.node.ingests.get(blob.digest)
         self.node.ingests[blob.digest] = Ingest(blob.digest, offset, known.started_at if known else now, now)

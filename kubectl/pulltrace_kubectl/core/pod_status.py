@@ -28,7 +28,7 @@ def ended(pod: Pod) -> bool:
 
 
 def explain(pod: Pod) -> str:
-    """What it waits for where no image is waited for, in the words of its status."""
+    """What a pod that waits for no image waits for, in the words of its status."""
     name = f"{pod.namespace}/{pod.name}"
     if ended(pod):
         return f"{name} has ended ({_with(pod.phase, pod.reason)}): it waits for no image"

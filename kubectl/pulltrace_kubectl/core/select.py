@@ -9,12 +9,12 @@ _PULLING: Final = ("downloading", "unpacking")
 
 
 def in_namespace(waits: Iterable[Wait], namespace: str) -> list[Wait]:
-    """Those of a namespace; all where it is empty."""
+    """The waits of a namespace; all if it is empty."""
     return [wait for wait in waits if not namespace or wait.namespace == namespace]
 
 
 def of_pods(waits: Iterable[Wait], pods: Iterable[tuple[str, str]]) -> list[Wait]:
-    """Those of the pods with these namespaces and names."""
+    """The waits of the pods with these namespaces and names."""
     wanted = frozenset(pods)
     return [wait for wait in waits if (wait.namespace, wait.pod) in wanted]
 

@@ -17,7 +17,7 @@ APP = Repository("registry.example", "team/app")
 
 
 def fetched(cluster: Cluster) -> float | None:
-    """Of the image's repository, in MiB; None when nothing was counted."""
+    """What was counted of the image's repository, in MiB; None when nothing was."""
     found = cluster.tick().totals.image_bytes.get(APP)
     return None if found is None else found / MIB
 

@@ -79,7 +79,7 @@ def test_the_reasons_are_those_of_the_metric() -> None:
 @pytest.mark.unit
 @pytest.mark.parametrize(("reason", "pattern"), [(rule.reason, each) for rule in RULES for each in rule.patterns])
 def test_every_pattern_was_seen(reason: str, pattern: str) -> None:
-    """In a text of that reason: what nobody says is no rule, and what an earlier rule hides is none either."""
+    """A pattern matches a known text of its reason. Without one it is not needed, or an earlier rule hides it."""
     texts = [without_names(entry["text"]) for entry in known() if entry["reason"] == reason]
     assert any(re.search(pattern, text, re.IGNORECASE) for text in texts)
 

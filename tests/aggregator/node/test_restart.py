@@ -22,7 +22,7 @@ def lasting(entry: Document) -> Document:
 
 
 def counted(out: RealNodeSetup, aggregator: RunningAggregator) -> float:
-    """Of this test's pods: those of others may still be spoken of."""
+    """The sum of the counters of this test's pods; those of other tests may still be served."""
     scrape = out.metrics(aggregator)
     return sum(scrape.total(name, namespace=out.namespace) for name in COUNTERS)
 

@@ -27,7 +27,7 @@ def shown(cluster: Cluster) -> list[tuple[str, PodPhase]]:
 
 
 def a_running_pod(cluster: Cluster, name: str = "web") -> SimulatedPod:
-    """With a debug container that was put into it later; it is not watched."""
+    """A pod with a debug container that was added later; it is not watched."""
     pod = cluster.pod(name, ephemeral={"debug": "tools:1"}, told=False)
     pod.phase = "Running"
     key = pod._key("app")

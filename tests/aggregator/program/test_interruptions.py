@@ -18,7 +18,7 @@ COUNTER = re.compile(r"^(pulltrace_\w+_(?:total|count|sum|bucket)\S*) (\S+)$", r
 
 
 def counters(text: str) -> dict[str, float]:
-    """Of what was pulled and of what went wrong, not of this program's own requests."""
+    """Counters of pulls and of failures, without those of this program's own requests."""
     found = {name: float(value) for name, value in COUNTER.findall(text)}
     return {name: value for name, value in found.items() if "pulltrace_aggregator_" not in name and value}
 

@@ -13,15 +13,15 @@ ETCD = "http://127.0.0.1:2379"
 
 
 def node_name(number: int) -> str:
-    """Of the node, counted from 1. Of two shards each has some of the first three."""
+    """The node's name, counted from 1. Each of two shards has some of the first three nodes."""
     return f"worker-{number}"
 
 
 def node_address(number: int) -> str:
-    """Of the node, counted from 1."""
+    """The node's address, counted from 1."""
     return f"10.250.0.{10 + number}"
 
 
 def pod_network(number: int) -> str:
-    """Of the pods on a node."""
+    """The network of the pods on a node."""
     return f"10.244.{number}.0/24"

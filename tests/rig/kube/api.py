@@ -100,7 +100,7 @@ class Api:
         return [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in found]
 
     def path(self, item: Mapping[str, Any], *, collection: bool = False) -> str:
-        """Of an object, or of its collection."""
+        """The path of an object, or of its collection."""
         group = item["apiVersion"]
         resource = self._resource(group, item["kind"])
         root = f"/apis/{group}" if "/" in group else f"/api/{group}"

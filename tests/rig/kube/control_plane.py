@@ -50,7 +50,7 @@ class ControlPlane:
 
     @property
     def url(self) -> str:
-        """Of the API server, from outside the enclosure."""
+        """The API server's URL, from outside the enclosure."""
         return f"https://127.0.0.1:{self._forward.port}"
 
     @property

@@ -46,7 +46,7 @@ class Part:
 
     @property
     def version(self) -> str:
-        """Of the module, without the `v`."""
+        """The version of the module, without the `v`."""
         found = re.search(rf"^(?:require|\t)\s*{re.escape(self.module)} v(\S+)", self._mod, re.MULTILINE)
         if not found:
             raise ValueError(f"{self.folder}/go.mod does not require {self.module}")

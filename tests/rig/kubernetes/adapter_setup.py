@@ -84,7 +84,7 @@ class AdapterSetup:
 
     @property
     def url(self) -> str:
-        """Of the proxy."""
+        """The proxy's URL."""
         return f"https://127.0.0.1:{self.proxy.port}"
 
     def new_namespace(self) -> str:

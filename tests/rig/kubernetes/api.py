@@ -113,7 +113,7 @@ class KubernetesCluster(Protocol):
 
     @property
     def url(self) -> str:
-        """Of the API server."""
+        """The API server's URL."""
         ...
 
     def user(self, rules: Iterable[Rule]) -> str:

@@ -66,7 +66,7 @@ class RealNode(Closing):
         return self.api.create(objects.pod(namespace, name, *containers, **{**self._spec, **spec}))
 
     def refreshed(self, pod: Object) -> Object:
-        """As it is now."""
+        """The pod as it is now."""
         return self.api.get(object_path(pod))
 
     def close(self) -> None:

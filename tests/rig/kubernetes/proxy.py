@@ -31,7 +31,7 @@ class Proxy(Closing):
 
     @property
     def connections(self) -> int:
-        """That are open now."""
+        """How many connections are open now."""
         with self._changed:
             return len(self._links)
 

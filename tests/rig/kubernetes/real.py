@@ -60,7 +60,7 @@ class RealCluster(Closing):
 
     @property
     def pid(self) -> int:
-        """Of the API server."""
+        """The API server's URL."""
         if not self._server:
             raise ClusterFailed("the API server does not run")
         return self._server.pid

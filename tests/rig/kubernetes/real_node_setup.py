@@ -23,7 +23,7 @@ RIGHTS = (Rule(READ, "pods"), Rule(READ, "events"))
 INTERVALS = ("--poll.interval=200ms", "--poll.idle-interval=5s")
 TIMEOUT = 40.0
 PATIENCE = 60.0
-"""With the kubelet."""
+"""How long to wait for the kubelet."""
 
 
 class RealNodeSetup:
