@@ -118,9 +118,13 @@ class Observer:
     def _identify(self, client: Client, gone: list[LeaseReader], known: frozenset[str]) -> None:
         """Find out what leases were for that are gone and were never seen to hold anything."""
         last = self._looks.last
+        adopted: frozenset[str] = frozenset()
         for reader in gone:
             if reader.empty and last - reader.created_at > PATIENCE_SECONDS:
-                self._inferred_pulls.identify(client, reader, known)
+                self._inferred_pulls.identify(client, reader, known | adopted)
+                if reader.empty:  # two requests may have been for one image
+                    self._inferred_pulls.identify(client, reader, known)
+                adopted |= frozenset(reader.roots)
             elif reader.empty:
                 self._looks.forget(reader.created_at)
 

@@ -56,6 +56,8 @@ class FakeContainerd:
         self.labelled = True
         self.children: dict[str, tuple[str, ...]] = {ROOT: PARTS}
         self.snapshots: dict[str, float] = {}
+        self.roots: dict[str, str] = {}
+        """Of the names that are not the usual image's."""
         self.listing: Callable[[], object] = lambda: None
         """What happens while the leases are listed."""
         self.writing: dict[str, Ingest] = {}
@@ -110,14 +112,17 @@ class FakeContainerd:
         return SnapshotStat(snapshotter, None if created_at is None else NodeTime(created_at))
 
     def image(self, name: str) -> ImageRecord | None:
-        return ImageRecord(name, NodeTime(self.records[name]), ROOT) if name in self.records else None
+        return self._record(name) if name in self.records else None
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
         self._fail_for("Images/List")
-        return tuple(self.images_since(0.0)) if root == ROOT else ()
+        return tuple(record for record in self.images_since(0.0) if record.root == root)
 
     def images_since(self, moment: float) -> list[ImageRecord]:
-        return [ImageRecord(name, NodeTime(at), ROOT) for name, at in self.records.items() if at >= moment]
+        return [self._record(name) for name, at in self.records.items() if at >= moment]
+
+    def _record(self, name: str) -> ImageRecord:
+        return ImageRecord(name, NodeTime(self.records[name]), self.roots.get(name, ROOT))
 
     def _fail_for(self, call: str) -> None:
         if call == self.failing:
@@ -454,6 +459,23 @@ def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
     (lease,) = late.inferred
     assert came(lease) == {ROOT, *PARTS}
     assert all(lease.nameless for lease in late.ended)
+
+
+def test_leases_that_were_quick_at_the_same_time_are_told_what_each_was_for(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW - 60)
+    other, tag = digest_of(b"other"), f"{HOST}/{REPOSITORY}:v2"
+    containerd.blobs[other] = (b"{}", NOW - 60)
+    containerd.children[other], containerd.roots[tag] = PARTS, other
+    for name in ("first", "second"):
+        containerd.lease(name, NOW + 1)
+    assert all(lease.nameless for lease in watcher.look(2).leases)
+    containerd.held.clear()
+    writes = containerd.write(TAG, 2.5), containerd.write(tag, 2.6)
+    seen = watcher.look(3, *writes)
+    assert {digest for lease in seen.ended for digest in lease.contents} >= {ROOT, other}
+    assert not seen.inferred
 
 
 def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it_was_for(
