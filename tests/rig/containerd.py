@@ -225,13 +225,13 @@ class RealContainerd(Closing):
             (self.folders.base / name).mkdir(parents=True, exist_ok=True)
         self.folders.config.write_text(config(label, self.folders, self.snapshotter, settings))
 
-    def trust(self, host: str) -> None:
-        """Let the daemon speak plain HTTP to this registry."""
+    def trust(self, host: str, at: str = "") -> None:
+        """Let the daemon speak plain HTTP to this registry, `at` another place than its name says."""
         folder = self.folders.certs / host
         folder.mkdir(exist_ok=True)
         hosts = folder / "hosts.toml"
         if not hosts.exists():  # another pull may be reading it
-            hosts.write_text(plain_http(host))
+            hosts.write_text(plain_http(at or host))
 
     def _let_go(self, cancel: Callable[[], object]) -> None:
         before = self.pull_leases()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from rig.containerd import RealContainerd
 from rig.exporter import RunningExporter
-from rig.images import MIB, sha256
+from rig.images import MIB, build, sha256
 from rig.invariants import check_whole
 from rig.node_setup import NodeSetup
 from rig.scrape import Scrape
@@ -63,6 +64,31 @@ def test_a_queued_image_becomes_a_running_pull_with_its_tag_and_leaves(
         file.unlink()
     exporter.wait_until(lambda scrape: not scrape.find(QUEUED))
     assert exporter.pulls()["queued"] == []
+
+
+def test_a_registry_whose_host_has_an_underscore_meets_its_intent(
+    setup: NodeSetup, folder: Path, exporter: RunningExporter
+) -> None:
+    setup.impossible({"standin": "it has no hosts.toml"})
+    assert isinstance(setup.node, RealContainerd)
+    host = "docker_test.artifactory.example"
+    setup.node.trust(host, at=setup.registry.host)
+    image = setup.registry.push(build("app", [2 * MIB], tag="v1"))
+    reference = f"{host}/app:v1"
+    file = intend(folder, reference)
+    exporter.wait_until(lambda scrape: queued(scrape) == {reference})
+    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
+    pull = setup.pull_reference(reference)
+    running = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
+    shown = running.pull(image)
+    assert (shown.registry, shown.repository, shown.reference) == (host, "app", reference)
+    assert queued(running) == set()
+    stall.release()
+    pull.wait()
+    file.unlink()
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    check_whole(end.pull(image), image)
+    assert end.pull(image).reference == reference
 
 
 def test_a_folder_that_goes_and_comes_back_is_read_again(
