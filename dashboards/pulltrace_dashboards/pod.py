@@ -16,6 +16,7 @@ from pulltrace_dashboards.promql import (
     grown,
     known_by,
     latest,
+    layers_done,
     listed,
     one,
     pod_progress,
@@ -122,8 +123,8 @@ def _images() -> Panel:
     about = About(
         6,
         "Images of this pod",
-        "Each image that a container of the pod waits for, or has got a moment ago. Match says how the pull was "
-        "found: exact is certain, repository is by name, ambiguous or none means that no figure can be given.",
+        "Each image that a container of the pod waits for, or has got a moment ago. Layers are those that the node is "
+        "done with, of all. There are no figures where it is not certain which pull it is.",
         "The pod waits for no image (its events tell another cause), or no aggregator is scraped",
     )
     columns = (
@@ -136,7 +137,7 @@ def _images() -> Panel:
         Column("Value #C", "Progress", unit="percentunit", width=95, bar=True, decimals=0),
         Column("Value #D", "Size", unit="bytes", width=78),
         Column("Value #E", "Time left", unit="s", width=80),
-        Column("match", "Match", width=74),
+        Column("layers", "Layers", width=74),
         Column("node", "Node", width=90, link=TO_NODE),
     )
     return rows(
@@ -147,7 +148,8 @@ def _images() -> Panel:
         pod_progress(POD),
         latest("pulltrace_pod_pull_size_bytes", ROW, POD),
         latest("pulltrace_pod_pull_eta_seconds", ROW, POD),
-        one("pulltrace_pod_pull_info", ROW, ("registry", "match"), POD),
+        one("pulltrace_pod_pull_info", ROW, ("registry",), POD),
+        _layers(),
         hidden=(
             "namespace",
             "pod",
@@ -156,6 +158,13 @@ def _images() -> Panel:
         sort="Container",
         descending=False,
     )
+
+
+def _layers() -> str:
+    """The label `layers` of the pull of each image: "3 of 7"."""
+    info = latest("pulltrace_pod_pull_info", (*ROW, *PULL[2:]), f'{POD}, digest!=""')
+    joined = f"{info} * on {listed(PULL)} group_left (layers) {layers_done(CLUSTER, HERE)}"
+    return f"max by {listed((*ROW, 'layers'))} ({joined})"
 
 
 def _phases() -> Panel:

@@ -135,6 +135,10 @@ def test_a_pull_by_a_remote_snapshotter_shows_its_layers_and_no_share_of_bytes(
     [image] = [row for row in images if row["Image"] == "ml/trainer"]
     assert (wait["Progress"], wait["Time left"]) == ("by SOCI", "-")
     assert (image["Progress"], image["Rate"], image["Time left"]) == ("by SOCI", "-", "-")
+    [own] = [panel for panel in panels(files()["pod"]) if panel["id"] == 6]
+    chosen = {"cluster": CLUSTER, "namespace": "ml", "pod": "train-0"}
+    [container] = _rows(grafana.reports([grafana.question(hour[0], "pod", own, chosen, hour[1])])[0])
+    assert (container["Progress"], container["Layers"]) == ("by SOCI", "3 of 6")
     names = ("node/7", "node/8")
     tables = [panel for panel in panels(files()["node"]) if f"node/{panel['id']}" in names]
     asked = [
