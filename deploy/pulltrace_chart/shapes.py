@@ -11,7 +11,7 @@ _LABEL: Final = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?"
 _PROMETHEUS_UNITS: Final = ("y", "w", "d", "h", "m", "s", "ms")
 _GO_UNITS: Final = ("h", "m", "s", "ms")
 _SOME: Final = "[1-9]"
-"""The first digit of a duration that is longer than zero."""
+"""A duration that is longer than zero has such a digit."""
 _BLOCK: Final = (
     r"^([0-9]{1,3}(\.[0-9]{1,3}){3}/([0-9]|[12][0-9]|3[0-2])"
     r"|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))$"
