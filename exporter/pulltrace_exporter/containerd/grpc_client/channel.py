@@ -27,6 +27,8 @@ _CODES: Final = (
     *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
+_CODE_OF: Final = {str(number): code for number, code in enumerate(_CODES)}
+"""Names by what the header `grpc-status` says."""
 """By their numbers."""
 _RESETS: Final = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED", 12: "PERMISSION_DENIED"}
 """What a stream's end by RST_STREAM means, by its error code; every other is INTERNAL."""
@@ -105,9 +107,9 @@ class _Call:
     def check(self) -> None:
         """Raises CallFailed unless the call has ended well; HpackError."""
         number = self._header("grpc-status")
-        if not number.isdigit() or int(number) >= len(_CODES):
+        code = _CODE_OF.get(number)
+        if code is None:
             raise CallFailed("UNKNOWN", f"status {number!r} of gRPC, {self._header(':status')!r} of HTTP")
-        code = _CODES[int(number)]
         if code == NOT_FOUND:  # an answer like any other: its words are for nobody
             raise CallFailed(code)
         if code != OK:

@@ -161,6 +161,7 @@ def test_calls_that_are_sent_together_have_each_its_own_answer(server: Server, c
     [
         (lambda stream: end(stream, "8", "too many%20of%3A it"), "RESOURCE_EXHAUSTED", "too many of: it"),
         (lambda stream: end(stream, "x"), "UNKNOWN", "status 'x'"),
+        (lambda stream: end(stream, "\u00b2"), "UNKNOWN", "status '\u00b2'"),
         (
             lambda stream: frame(HEADERS, END_HEADERS | END_STREAM, stream, encode(((":status", "502"),))),
             "UNKNOWN",
