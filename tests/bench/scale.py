@@ -6,7 +6,7 @@ Each is a section of its own. The aggregator is the program as installed; API se
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,16 +151,14 @@ def shards() -> Iterator[Row]:
         for number in range(2 * FAILING_NODES):
             cluster.put_pod(opened, f"web-{number}", nodes[number // 2], cluster.IMAGES[number % 2])
         replicas = [opened.aggregator(SERVICE, f"--shard={index}/{SHARDS}", interval="2s") for index in range(SHARDS)]
-        cluster.wait(lambda: sum(map(len, map(_shown, replicas))) >= 2 * FAILING_NODES, PATIENCE)
+        whole = ends.enter_context(cluster.started(opened, SERVICE))
+        _wait_pods(whole, 2 * FAILING_NODES)
+        same = _agree(whole, replicas)
         parts = [_shown(each) for each in replicas]
-        with cluster.started(opened, SERVICE) as whole:
-            _wait_pods(whole, 2 * FAILING_NODES)
-            same = frozenset[str]().union(*parts) == _shown(whole) and sum(map(len, parts)) == 2 * FAILING_NODES
         mean = 2 * FAILING_NODES / SHARDS
         uneven = max(abs(len(part) / mean - 1) for part in parts)
         how = f"{', '.join(str(len(part)) for part in parts)} images; together {'' if same else 'NOT '}what one exports"
         yield Row(f"{SHARDS} shards of {FAILING_NODES} nodes: unevenness", 100 * uneven, "%", "<= 10", how)
-        ends.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +236,20 @@ def _storm(nodes: int) -> Iterator[tuple[MiniCluster, RunningAggregator]]:
 
 def _wait_pods(aggregator: RunningAggregator, pods: int) -> None:
     cluster.wait(lambda: cluster.count(aggregator, "pulltrace_pod_pull_info{") == pods, PATIENCE)
+
+
+def _agree(whole: RunningAggregator, parts: Sequence[RunningAggregator]) -> bool:
+    """Whether all parts come to show together what the whole shows, each once."""
+
+    def same() -> bool:
+        shown = [_shown(each) for each in parts]
+        return frozenset[str]().union(*shown) == _shown(whole) and sum(map(len, shown)) == len(_shown(whole))
+
+    try:
+        cluster.wait(same, 60)
+    except TimeoutError:
+        return False
+    return True
 
 
 def _shown(aggregator: RunningAggregator) -> frozenset[str]:
