@@ -65,7 +65,7 @@ packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outsi
 
 .PHONY: bench
 bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing
-	@PYTHONPATH=tests $(BIN)/python -m bench
+	@PYTHONPATH=tests:alerts $(BIN)/python -m bench
 
 .PHONY: fuzz
 fuzz: $(VENV)/ok ## Inputs of broken and hostile peers, by a fuzzer: SECONDS=60, or RUNS=1000000; TARGETS="containerd client"
