@@ -95,6 +95,23 @@ class World:
         found: list[Object] = wait_for(running, f"{number} pods running in {namespace}", timeout)
         return found
 
+    def wait_scraped(self, number: int, scheme: str = "http", timeout: float = 180) -> None:
+        """Return when Prometheus scrapes so many of our programs; the error says why it does not."""
+
+        def ours() -> list[Object]:
+            targets = self.prometheus.get("/api/v1/targets", state="active")["data"]["activeTargets"]
+            return [each for each in targets if each["labels"]["job"].startswith("pulltrace-")]
+
+        def good() -> bool:
+            found = [each for each in ours() if each["scrapeUrl"].startswith(f"{scheme}://") and each["health"] == "up"]
+            return len(found) == len(ours()) == number
+
+        try:
+            wait_for(good, f"{number} targets up", timeout)
+        except NotYet as error:
+            told = [f"{each['scrapeUrl']} {each['health']} {each['lastError']}" for each in ours()]
+            raise NotYet("\n".join([str(error), *told])) from error
+
     def exporter(self, node: str) -> Object:
         """The exporter's pod on a node."""
         found: Object = wait_for(
