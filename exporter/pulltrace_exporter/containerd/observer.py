@@ -18,6 +18,9 @@ from pulltrace_exporter.model.observation import ImageRecord, Ingest, Lease, Obs
 PATIENCE_SECONDS = 0.5
 """A lease that has shown nothing for longer is looked into when it goes, well before the tracker would count it."""
 
+MAX_LATE = 3
+"""So often events of other pulls may come before the one that is waited for, which CRI sends within milliseconds."""
+
 T = TypeVar("T")
 
 
@@ -169,7 +172,9 @@ class Observer:
     def _removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
         """What events say of a pull without a record. They can come after its lease was seen to be gone."""
         written = self._inferred_pulls.removed_records(client, reader, now)
-        while not written and (late := tuple(self._late())):
+        for _ in range(MAX_LATE if reader.roots else 0):
+            if written or not (late := tuple(self._late())):
+                break
             self._inferred_pulls.hear(late)
             written = self._inferred_pulls.removed_records(client, reader, now)
         return written

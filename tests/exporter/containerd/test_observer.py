@@ -146,9 +146,9 @@ class Watcher:
     def pass_time(self, seconds: float) -> None:
         self._now += seconds
 
-    def look(self, at: float, *written: ImageWrite) -> Observation:
+    def look(self, at: float, *written: ImageWrite, late: Callable[[], Sequence[ImageWrite]] = tuple) -> Observation:
         self._now = NOW + at
-        seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected)
+        seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected, late=late)
         self._reconnected = False
         return seen
 
@@ -616,3 +616,15 @@ def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then
         (lease,) = watcher.look(at).leases
         assert layer in lease.contents
     assert containerd.asked == 4, "a layer that is unpacked is told by no ingest"
+
+
+def test_other_pulls_that_go_on_and_on_do_not_hold_up_the_end_of_one(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    other = containerd.write("registry.example/team/other:v1", 1.5)
+    containerd.fetch(NOW + 1)
+    for lease, contents in (("failing", (ROOT,)), ("nameless", ())):
+        containerd.lease(lease, NOW + 1.1, *contents)
+        watcher.look(1.2)
+        containerd.held.clear()
+        assert [lease.id for lease in watcher.look(2, late=lambda: (other,)).ended] == [lease]
