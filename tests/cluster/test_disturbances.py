@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cluster.world import EXPORTER_PORT, MIB, REGISTRY, World
+from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
 from rig.images import Image
 from rig.kube.api import Object, wait_for
 from rig.kube.node import Node
@@ -122,6 +122,36 @@ def test_a_kubelet_that_is_restarted(world: World) -> None:
         half.node.start_kubelet()
         half.finish()
         half.wait_told("pulled")
+
+
+def test_a_node_that_is_drained_and_leaves_is_forgotten_and_missed_by_no_alert(world: World) -> None:
+    # What is asked stays, Prometheus with its memory as well; all else may move.
+    taken = {pod["spec"]["nodeName"] for pod in (world.prometheus.pod, *world.stack.pods("aggregator"))}
+    number = next(number for number, node in enumerate(world.cluster.nodes) if node.name not in taken)
+    with halfway(world, number) as half:
+        node = half.node
+        world.stack.shell(f"kubectl drain {node.name} --force --ignore-daemonsets --delete-emptydir-data --timeout 2m")
+        wait_for(lambda: not world.pod_pulls(half.namespace), "no pod waits")
+        (aggregator,) = world.stack.pods("aggregator")
+
+        def known(what: str) -> list[Object]:
+            told = world.stack.page(aggregator, AGGREGATOR_PORT, "/v1/pulls").json()[what]
+            return [each for each in told if each["node"] == node.name and each.get("phase") != "succeeded"]
+
+        # A node that leaves in mid-pull is remembered for ten minutes: that may be what went wrong.
+        half.stall.release()
+        wait_for(lambda: not known("pulls"), "the end of the pull told")
+        node.stop_kubelet()
+        world.stack.shell(f"kubectl delete node {node.name}")
+    try:
+        wait_for(lambda: not known("nodes"), "the node forgotten")
+        assert world.metric(aggregator, AGGREGATOR_PORT, "pulltrace_node_exporter_missing", node=node.name) == 0
+    finally:
+        node.start_kubelet()
+    world.stack.wait_installed()
+    namespace, image = world.namespace(), world.image()
+    world.pod(namespace, "back", image.reference(REGISTRY), nodeName=node.name)
+    world.wait_row(namespace, "back", phase="pulled")
 
 
 def test_an_api_server_that_is_restarted(world: World) -> None:

@@ -200,7 +200,7 @@ class Node:
         self._within = ("nsenter", f"--mount=/proc/{pid}/ns/mnt", "--")
         self._wait((self._files / "ready").exists, f"{self.name}-mounts")
         self._write_containerd()
-        self._write_kubelet({})
+        self._write_kubelet()
         _make_cgroup(Path(self.enclosure.cgroup, self.name))
         self.start_containerd()
         self.start_kubelet()
@@ -234,20 +234,6 @@ class Node:
         path = "/usr/sbin:/usr/bin:/sbin:/bin"
         self.enclosure.start(f"{self.name}-kubelet", [*self._within, *words], {**ENVIRONMENT, "PATH": path})
 
-    @contextmanager
-    def collecting_images(self) -> Iterator[None]:
-        """Restart the kubelet, let it find the disk too full for images that no container uses, and take that back."""
-        self._restart_kubelet(imageGCHighThresholdPercent=1, imageGCLowThresholdPercent=0, imageMinimumGCAge="1s")
-        try:
-            yield
-        finally:
-            self._restart_kubelet()
-
-    def _restart_kubelet(self, **changes: Any) -> None:
-        self.stop_kubelet()
-        self._write_kubelet(changes)
-        self.start_kubelet()
-
     def stop_kubelet(self, number: int = signal.SIGTERM) -> None:
         """End it; its pods go on."""
         self.enclosure.end(f"{self.name}-kubelet", number)
@@ -277,7 +263,7 @@ class Node:
         network = {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}
         (self._files / "cni/10-pods.conflist").write_text(json.dumps(network))
 
-    def _write_kubelet(self, changes: Mapping[str, Any]) -> None:
+    def _write_kubelet(self) -> None:
         authority = self._plane.authority
         user = authority.issue(self.name, f"system:node:{self.name}", ["system:nodes"])
         server = authority.issue(f"{self.name}-server", self.name, hosts=[self.name, self.address])
@@ -292,7 +278,6 @@ class Node:
             "cgroupRoot": f"/{self.enclosure.cgroup}/{self.name}",
             "resolvConf": str(self.home / "resolv.conf"),
             **self.settings.kubelet,
-            **changes,
         }
         (self._files / "kubelet.json").write_text(json.dumps(config))
 
