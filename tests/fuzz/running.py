@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -62,15 +63,17 @@ def fuzz(
 
 def _run(name: str, inputs: Path, flags: tuple[str, ...]) -> Outcome:
     began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "fuzz.one", name, str(inputs), *flags],
-        env={**os.environ, "PYTHONPATH": str(TESTS), "PYTHONHASHSEED": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    # libFuzzer ends the process without a chance to clean up.
+    with tempfile.TemporaryDirectory(prefix="ptf-", dir="/tmp") as scratch:
+        done = subprocess.run(
+            [sys.executable, "-m", "fuzz.one", name, str(inputs), *flags],
+            env={**os.environ, "PYTHONPATH": str(TESTS), "PYTHONHASHSEED": "0", "TMPDIR": scratch},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
     return Outcome(
         name,
         _stat(done.stdout, "number_of_executed_units"),

@@ -153,7 +153,7 @@ def mutate(data: bytes, most: int, seed: int, mutate_bytes: Callable[[bytes, int
 
 def _socket() -> Path:
     """A file that passes for containerd's socket: the channel behind it is ours."""
-    folder = tempfile.TemporaryDirectory(prefix="ptf-", dir="/tmp")
+    folder = tempfile.TemporaryDirectory(prefix="ptf-")
     atexit.register(folder.cleanup)
     path = Path(folder.name) / "containerd.sock"
     with socket.socket(socket.AF_UNIX) as listener:

@@ -19,7 +19,7 @@ SEEDS: Final = tuple(
 )
 MOST_FILES: Final = 8
 
-_folder = tempfile.TemporaryDirectory(prefix="ptf-", dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+_folder = tempfile.TemporaryDirectory(prefix="ptf-")
 atexit.register(_folder.cleanup)
 
 
