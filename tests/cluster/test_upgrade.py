@@ -16,9 +16,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdi
 UPGRADE = "helm upgrade pulltrace deploy/helm/pulltrace --namespace pulltrace --reuse-values --wait"
 LONGEST_GAP = 60.0
 """Seconds between two scrapes of any aggregator: the shortest wait of an alert, so that none begins anew."""
-RELOAD = 300
-"""Seconds; the operator's reloader looks every three minutes for what it has missed."""
-LEFT_BEHIND = {"kube-root-ca.crt", "served"}
+LEFT_BEHIND = {"kube-root-ca.crt"}
 KINDS = (
     "configmaps,secrets,services,serviceaccounts,pods,deployments,daemonsets,statefulsets,roles,rolebindings,"
     "networkpolicies,podmonitors,servicemonitors,prometheusrules,poddisruptionbudgets"
@@ -57,37 +55,6 @@ def test_shards_come_and_go_without_a_gap(world: World) -> None:
     with no_gap(world):
         world.stack.shell(f"helm rollback pulltrace --namespace {NAMESPACE} --wait")
         world.stack.wait_installed(1)
-
-
-def test_over_tls_prometheus_scrapes_and_the_client_finds_both_shards_behind_the_proxy(world: World) -> None:
-    secret(world)
-    namespace = world.namespace()
-    tls = ("tls.enabled=true", "tls.existingSecret=served", "aggregator.shards=2", "rbac.viewer.create=true")
-    with world.values(*tls):
-        # Until the operator has given Prometheus the new configuration there is a gap, which no chart can close.
-        world.wait_scraped(len(world.cluster.nodes) + 2, "https", RELOAD)
-        world.bind_viewer("ann")
-        names = {f"pod/on-{node.name}": node.name for node in world.cluster.nodes}
-        for name, node in names.items():
-            world.pod(namespace, name.removeprefix("pod/"), f"{REGISTRY}/team/nothing:v1", nodeName=node)
-        listed = f"kubectl pulltrace -n {namespace} -o name --as ann"
-        wait_for(lambda: set(world.stack.shell(listed).split()) == set(names), "the pods of both shards")
-
-
-def secret(world: World) -> None:
-    """A certificate that is good for both programs."""
-    authority = world.cluster.plane.authority
-    hosts = [f"pulltrace-{program}.{NAMESPACE}.svc" for program in ("exporter", "aggregator")]
-    pair = authority.issue("served", "pulltrace", hosts=hosts)
-    files = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.file}
-    world.api.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "served", "namespace": NAMESPACE},
-            "stringData": {name: path.read_text() for name, path in files.items()},
-        }
-    )
 
 
 def test_helm_3_installs_tests_and_removes_a_second_release(world: World) -> None:
