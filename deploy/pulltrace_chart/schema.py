@@ -222,7 +222,7 @@ def _rules(alerts: Iterable[str]) -> Schema:
         alertAnnotations=shapes.of_alert(),
         runbookBaseUrl=text(r"^(https?://.+)?$"),
         dashboardBaseUrl=text(r"^(https?://.+)?$"),
-        groups=obj(**dict.fromkeys(("pods", "pulls", "registries", "nodes", "pulltrace"), BOOLEAN)),
+        groups=obj(**dict.fromkeys(("pods", "pulls", "registries", "nodes", "pulltrace", "dashboards"), BOOLEAN)),
         settings=obj(**{name: _setting(default) for name, default in chart_values().items()}),
         alerts=obj(**{name: obj(**change) for name in alerts}),
         extraGroups=ANYTHING_LISTED,

@@ -185,6 +185,13 @@ def test_an_alert_can_be_left_out_and_the_recording_rules_stay() -> None:
     assert recorded == [[rule["record"] for rule in group["rules"] if "record" in rule] for group in SOURCE["groups"]]
 
 
+@unit
+def test_the_recording_rules_of_the_dashboards_can_be_left_out() -> None:
+    found = one(new_helm({**KPS, "rules": {"groups": {"dashboards": False}}}), "PrometheusRule")["spec"]["groups"]
+    assert found == [group for group in SOURCE["groups"] if group["name"] != "pulltrace.dashboards"]
+    assert len(found) < len(SOURCE["groups"])
+
+
 ALONE = {"aggregator": {"enabled": False}}
 WITHOUT_EXPORTERS = {"exporter": {"enabled": False}}
 
