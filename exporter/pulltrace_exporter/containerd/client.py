@@ -1,4 +1,4 @@
-"""Calls to containerd as plain functions: stubs in, values out, every failure a `ContainerdError`."""
+"""Calls to containerd as plain functions: messages in, values out, every failure a `ContainerdError`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ class Resources:
 
 
 class Client:
-    """One connection to one namespace of containerd. It holds stubs of reading calls only.
+    """One connection to one namespace of containerd. It makes reading calls only.
 
     Every method raises `ContainerdError` with the call and the gRPC status code when it fails.
     """

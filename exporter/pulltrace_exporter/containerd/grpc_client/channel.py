@@ -27,9 +27,9 @@ _CODES: Final = (
     *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED"),
     *("INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
 )
+"""In the order of their numbers."""
 _CODE_OF: Final = {str(number): code for number, code in enumerate(_CODES)}
 """Names by what the header `grpc-status` says."""
-"""By their numbers."""
 _RESETS: Final = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED", 12: "PERMISSION_DENIED"}
 """What a stream's end by RST_STREAM means, by its error code; every other is INTERNAL."""
 _PREFIX: Final = struct.Struct(">?L")
