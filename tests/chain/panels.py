@@ -30,6 +30,7 @@ WHOLE: Final = ("trouble", "generations", "calm")
 """Scenes in which everything is asked, elsewhere only what was never shown before."""
 
 NEVER: Final[Mapping[str, str]] = {
+    "registry/8C": "a remote snapshotter that brings a layer",
     "itself/7B": "an exporter that has not looked at containerd for half a minute",
     "itself/13A": "a fault of the exporter's poller",
     "itself/13B": "a fault of the aggregator in writing a metric",
