@@ -6,6 +6,7 @@ libFuzzer ends the process: with status 0 where nothing was found, else the inpu
 """
 
 import importlib
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -14,7 +15,20 @@ import atheris
 
 from fuzz.targets import SHARES
 
+MEMORY_MIB = 1024
+"""Of the whole process. It begins with 60 to 130."""
 INSTRUMENTED = ["pulltrace", "pulltrace_exporter", "pulltrace_aggregator", "pulltrace_kubectl", "h11"]
+
+
+class TooMuchMemory(Exception):
+    """An input has left the process with more than is allowed."""
+
+
+def check_memory() -> None:
+    """Raises TooMuchMemory. libFuzzer's own limit counts what the process that began this one once held."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    if found and int(found[1]) > MEMORY_MIB * 1024:
+        raise TooMuchMemory(f"{int(found[1]) // 1024} MiB")
 
 
 def main(argv: list[str]) -> None:
@@ -32,6 +46,7 @@ def main(argv: list[str]) -> None:
     def one_input(data: bytes) -> None:
         with no_internal_errors():
             target.run(data)
+        check_memory()
 
     mutate = getattr(target, "mutate", None)
     more = {"custom_mutator": lambda data, most, seed: mutate(data, most, seed, atheris.Mutate)} if mutate else {}

@@ -134,7 +134,7 @@ def test_with_its_folder_a_parallel_pull_has_the_bytes_that_its_registry_has_sen
         seen = exporter.watch(partial(has_ended, attempt))
         pull.wait()
         running = [scrape.pull(image) for scrape in seen if scrape.phase(image) == "downloading"]
-        halfway = [one for one in running if image.config.size < one.downloaded < image.size]
+        halfway = [one for one in running if image.config.size < (one.downloaded or 0) < image.size]
         assert halfway, "no scrape showed it on its way"
         assert not any("remote" in one.states for one in halfway)
         assert any(one.rate and one.eta for one in halfway)
