@@ -188,8 +188,8 @@ def test_layers_that_it_leaves_to_containerd_are_ordinary(tmp_path: Path) -> Non
 
 
 def test_a_pull_of_an_image_with_an_index_ends_with_nothing_fetched(tmp_path: Path) -> None:
-    if not Path("/dev/fuse").exists():
-        pytest.skip("LEFT OUT: SOCI mounts such images by /dev/fuse, which is not here")
+    if not Path("/dev/fuse").exists():  # the kernel's: no package brings it
+        pytest.skip("LEFT OUT: needs the device /dev/fuse, by which SOCI mounts such an image; this kernel has none")
     with own(tmp_path, SociSettings(parallel=False)) as (_, setup):
         image = setup.registry.push(indexed(setup.push(layers=[2 * MIB, MIB]), tmp_path))
         exporter = setup.exporter()
