@@ -74,34 +74,31 @@ def _without_descriptors(pid: Callable[[World], int]) -> Callable[..., AbstractC
     return during
 
 
-def _frozen(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextManager[None]]:
-    """As where all packets are lost for a while, and sent again."""
+def _on_the_way(
+    proxy: Callable[[World], Proxy], begin: Callable[[Proxy], None], end: Callable[[Proxy], None]
+) -> Callable[..., AbstractContextManager[None]]:
+    """The proxy does something else for a while."""
 
     @contextmanager
     def during(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
-        proxy(world).freeze()
+        begin(proxy(world))
         try:
             go_on()
             time.sleep(MOMENT)
             yield
         finally:
-            proxy(world).thaw()
+            end(proxy(world))
 
     return during
+
+
+def _frozen(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextManager[None]]:
+    """As where all packets are lost for a while, and sent again."""
+    return _on_the_way(proxy, Proxy.freeze, Proxy.thaw)
 
 
 def _refused(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextManager[None]]:
-    @contextmanager
-    def during(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
-        proxy(world).refuse()
-        try:
-            go_on()
-            time.sleep(MOMENT)
-            yield
-        finally:
-            proxy(world).allow()
-
-    return during
+    return _on_the_way(proxy, Proxy.refuse, Proxy.allow)
 
 
 def _kill_containerd(world: World) -> None:

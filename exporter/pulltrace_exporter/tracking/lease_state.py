@@ -18,9 +18,9 @@ LABELS_SECONDS = 2.0
 RESOLVING_SECONDS = 1.0
 """A lease that holds nothing is a resolving pull only from this age on: container starts hold one for a moment."""
 
-
-REMOTE_PATIENCE = 8
-"""So many times as long a pull may show nothing whose layers a remote snapshotter fetches: SOCI gives up after 2 h."""
+UNSEEN_TIMES = 8
+"""A pull whose layers a remote snapshotter fetches unseen may show nothing for so many times as long: SOCI itself gives
+up after 2 h."""
 
 
 class Activity(NamedTuple):
@@ -119,10 +119,10 @@ class LeaseState:
         last = self.changed.monotonic
         return now.monotonic - (last if self.pull is None else max(last, self.pull.progressed.monotonic))
 
-    def patience_used(self, now: Instant) -> float:
-        """Seconds since anything moved, fewer for a pull that a remote snapshotter fetches: it shows nothing."""
-        remote = self.pull is not None and bool(self.pull.remote.pending)
-        return self.idle_seconds(now) / (REMOTE_PATIENCE if remote else 1)
+    def is_abandoned(self, now: Instant, limit: float) -> bool:
+        """Whether nothing has moved for `limit` seconds, or for longer where a remote snapshotter fetches unseen."""
+        unseen = self.pull is not None and bool(self.pull.remote.pending)
+        return self.idle_seconds(now) >= limit * (UNSEEN_TIMES if unseen else 1)
 
     def shift(self, seconds: float) -> None:
         """Move all wall-clock times, because the wall clock was stepped."""

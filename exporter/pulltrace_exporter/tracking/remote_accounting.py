@@ -19,7 +19,7 @@ class RemoteAccounting:
     def name(self, pull: PullState, lease: Lease, poll: Poll) -> None:
         """Take in what the lease says of the pull's snapshotter."""
         loaded = poll.seen.remote_snapshotters
-        for snapshotter in lease.snapshots:
+        if snapshotter := next(iter(lease.snapshots), ""):
             pull.snapshotter = snapshotter
             pull.remote.name(snapshotter, loaded)
             return

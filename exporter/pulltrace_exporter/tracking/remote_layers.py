@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pulltrace.clock import Monotonic
 
 SILENT_SECONDS = 2.0
-"""So long containerd shows nothing of a pull whose config is there, until a remote snapshotter is taken to fetch it."""
+"""When containerd has shown nothing for so long of a pull whose config is there, a remote snapshotter is assumed."""
 
 
 @dataclass(slots=True)
@@ -14,10 +14,10 @@ class RemoteLayers:
     """What is known of the layers of one pull that a remote snapshotter handles, by digest.
 
     `digests` are all of them, `committed` those whose snapshots are, `lazy` those of them that were left unfetched.
-    `active` says that a remote snapshotter works for the pull: `named` by the lease, or taken to since containerd has
-    shown nothing. `snapshotter` is the name of the one taken to, empty where there are several. `silent_since` is when
-    containerd began to show nothing, `first_fetched` the position from which on containerd fetches the layers itself.
-    `seen` are the layers that the snapshotter's folder shows or has shown.
+    `active` says that a remote snapshotter works for the pull: the lease has `named` it, or it is assumed, because
+    containerd shows nothing. `snapshotter` is the name of an assumed one, empty where there are several.
+    `silent_since` is when containerd began to show nothing, `first_fetched` the position from which on containerd
+    fetches the layers itself. `seen` are the layers that the snapshotter's folder shows or has shown.
     """
 
     digests: set[str] = field(default_factory=set)

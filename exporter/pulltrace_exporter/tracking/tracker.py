@@ -87,7 +87,7 @@ class Tracker:
             self._end(lease, poll)
         for lease in seen.inferred:
             self._add_inferred(lease, poll)
-        abandoned = [state.id for state in self._leases.values() if state.patience_used(now) >= self._abandoned]
+        abandoned = [state.id for state in self._leases.values() if state.is_abandoned(now, self._abandoned)]
         self._orphan(abandoned, poll, reason="abandoned")
         # After the ends: a retry that came within one interval is a new pull, not a second request.
         self._add_new(live, poll)

@@ -30,14 +30,7 @@ def aggregator(scenario: Scenario, t: float, began: float = 0.0, version: str = 
 
 
 def _wait(wait: WaitTimeline, t: float, began: float) -> Iterator[Sample]:
-    key = {
-        "namespace": wait.namespace,
-        "pod": wait.pod,
-        "container": wait.container,
-        "container_type": wait.container_type,
-        "node": wait.node,
-        "image": wait.image.reference,
-    }
+    key = wait.labels
     phase, pull = wait.phase(t), wait.pull
     matched = pull if pull and pull.named <= t <= pull.end + LINGER else None
     found = {

@@ -6,7 +6,7 @@ from pulltrace_alerts.model import PLATFORM, Alert
 from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.table import alerts
 from rig.sample_hour.exporter_series import Sample, labels
-from rig.sample_hour.timelines import FOREVER, PullTimeline, Scenario, WaitTimeline
+from rig.sample_hour.timelines import FOREVER, PullTimeline, Scenario
 
 SETTINGS = Settings()
 ALERTS = {alert.name: alert for alert in alerts(SETTINGS)}
@@ -18,7 +18,7 @@ def firing(scenario: Scenario, t: float) -> Iterator[Sample]:
     for wait in scenario.waits:
         if wait.reason in PERMANENT and t >= wait.asked + SETTINGS.failing_for and wait.phase(t):
             own = {"registry": wait.image.registry, "repository": wait.image.repository, "reason": wait.reason}
-            yield _sample("PulltraceImagePullFailing", {**_container(wait), **own})
+            yield _sample("PulltraceImagePullFailing", {**wait.labels, **own})
     for pull, reason, since in scenario.stale:
         if reason == "no_progress" and since + SETTINGS.stalled_for <= t <= pull.end:
             yield from _stalled(scenario, pull, reason)
@@ -30,18 +30,7 @@ def firing(scenario: Scenario, t: float) -> Iterator[Sample]:
 def _stalled(scenario: Scenario, pull: PullTimeline, reason: str) -> Iterator[Sample]:
     for wait in scenario.waits_on(pull.node):
         if wait.pull is pull:
-            yield _sample("PulltracePullStalled", {**_container(wait), **labels(pull), "reason": reason})
-
-
-def _container(wait: WaitTimeline) -> dict[str, str]:
-    return {
-        "namespace": wait.namespace,
-        "pod": wait.pod,
-        "container": wait.container,
-        "container_type": wait.container_type,
-        "node": wait.node,
-        "image": wait.image.reference,
-    }
+            yield _sample("PulltracePullStalled", {**wait.labels, **labels(pull), "reason": reason})
 
 
 def _sample(name: str, own: dict[str, str]) -> Sample:

@@ -151,6 +151,18 @@ class WaitTimeline:
     container_type: str = "container"
 
     @property
+    def labels(self) -> dict[str, str]:
+        """Those that every series of it has."""
+        return {
+            "namespace": self.namespace,
+            "pod": self.pod,
+            "container": self.container,
+            "container_type": self.container_type,
+            "node": self.node,
+            "image": self.image.reference,
+        }
+
+    @property
     def came(self) -> float:
         return self.pull.end if self.pull and self.pull.result == "succeeded" else FOREVER
 
