@@ -13,7 +13,7 @@ from rig.dashboards import Choice, Query, all_choices, all_queries, substituted
 from rig.monitoring import Monitoring
 from rig.prometheus import Series
 
-RANGE: Final = 180
+RANGE: Final = 600
 STEP: Final = 5
 RATE_INTERVAL: Final = 5
 
