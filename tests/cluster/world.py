@@ -157,13 +157,15 @@ class World:
     def values(self, *settings: str) -> Iterator[None]:
         """Let the release have other values meanwhile; each is what follows `--set` or `--set-string`."""
         words = " ".join(f"--set '{setting}'" for setting in settings)
+        history = json.loads(self.stack.shell(f"helm history pulltrace --namespace {NAMESPACE} --max 1 --output json"))
         self.stack.shell(
             f"helm upgrade pulltrace deploy/helm/pulltrace --namespace {NAMESPACE} --reuse-values --wait {words}"
         )
         try:
             yield
         finally:
-            self.stack.shell(f"helm rollback pulltrace --namespace {NAMESPACE} --wait")
+            before = history[-1]["revision"]
+            self.stack.shell(f"helm rollback pulltrace {before} --namespace {NAMESPACE} --wait")
             self.stack.wait_installed()
 
     def bind_viewer(self, user: str) -> None:
