@@ -253,6 +253,7 @@ def _tls() -> Schema:
     issuer = obj(name=shapes.subdomain(), kind=text(r"^[A-Za-z]*$"), group=shapes.subdomain())
     return obj(
         enabled=BOOLEAN,
+        serve=BOOLEAN,
         existingSecret=shapes.subdomain(),
         clientCertificates=BOOLEAN,
         minVersion=one_of("TLS12", "TLS13"),

@@ -14,7 +14,7 @@ from pulltrace_chart import needs as needs_of
 from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
 from rig import debian, needs
-from rig.chart_values import EVERYTHING, KPS, PASSWORD, TLS, VARIANTS, Values, each_variant
+from rig.chart_values import CLIENTS, EVERYTHING, KPS, PASSWORD, READY_FOR_TLS, TLS, VARIANTS, Values, each_variant
 from rig.charts import NAMESPACE, new_helm, of_kind, one
 from rig.pages import Page
 from rig.processes import run
@@ -130,6 +130,48 @@ def test_scrapes_are_encrypted_and_know_the_name_and_who_signed_it() -> None:
 
 
 @unit
+def test_the_first_step_to_tls_changes_all_but_the_programs() -> None:
+    plain, ready, served = new_helm(KPS), new_helm(READY_FOR_TLS), new_helm(CLIENTS)
+    for kind in ("DaemonSet", "Deployment"):
+        assert one(ready, kind) == one(plain, kind)
+        assert one(served, kind) != one(plain, kind)
+    for kind in ("PodMonitor", "ServiceMonitor"):
+        (known,), (asked,) = (endpoints(one(found, kind)) for found in (ready, served))
+        assert known == {**asked, "scheme": "http"}
+    assert of_kind(ready, "Certificate", "Issuer") == of_kind(served, "Certificate", "Issuer")
+
+
+@unit
+def test_values_of_an_older_chart_that_are_reused_do_not_turn_tls_off() -> None:
+    assert new_helm({**KPS, "tls": {"enabled": True, "serve": None}}) == new_helm(TLS)
+
+
+def endpoints(monitor: Object) -> list[Object]:
+    found: list[Object] = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    return found
+
+
+@unit
+@each_variant
+def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
+    found = new_helm(values)
+    by_scheme = {
+        "sourceLabels": ["__meta_kubernetes_pod_annotation_prometheus_io_scheme"],
+        "regex": "(https?)",
+        "targetLabel": "__scheme__",
+        "action": "replace",
+    }
+    for monitor in of_kind(found, "PodMonitor", "ServiceMonitor"):
+        (endpoint,) = endpoints(monitor)
+        assert by_scheme in endpoint["relabelings"]
+    for workload in of_kind(found, "DaemonSet", "Deployment", "StatefulSet"):
+        template = workload["spec"]["template"]
+        scheme = template["metadata"]["annotations"]["prometheus.io/scheme"]
+        probe = template["spec"]["containers"][0]["readinessProbe"]
+        assert probe.get("httpGet", {"scheme": "HTTPS"})["scheme"] == scheme.upper()
+
+
+@unit
 def test_scrapes_present_what_the_secret_holds() -> None:
     for kind in ("PodMonitor", "ServiceMonitor"):
         spec = one(new_helm(PASSWORD), kind)["spec"]
@@ -150,7 +192,8 @@ def test_annotations_are_there_for_those_who_scrape_by_them() -> None:
             "prometheus.io/path": "/metrics",
             "prometheus.io/scheme": "http",
         }
-        assert "annotations" not in one(new_helm({}), name)["spec"]["template"]["metadata"]
+        only = one(new_helm({}), name)["spec"]["template"]["metadata"]["annotations"]
+        assert only == {"prometheus.io/scheme": "http"}
 
 
 @unit

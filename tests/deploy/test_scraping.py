@@ -97,7 +97,7 @@ def add_pod(stage: Stage, found: tuple[Object, ...], name: str, namespace: str, 
     pod = objects.pod(
         namespace, name, objects.container(container["name"], container["image"], ports=ports), node=NODES[namespace]
     )
-    pod["metadata"]["labels"] = template["metadata"]["labels"]
+    pod["metadata"] |= {name: template["metadata"][name] for name in ("labels", "annotations")}
     running = objects.running(container["name"])
     made = stage.cluster.api.create(pod)
     stage.cluster.api.set_status(
@@ -153,7 +153,8 @@ def operators_job(stage: Stage, monitor: Object) -> dict[str, Any]:
         "scrape_interval": "1s",
         "honor_labels": endpoint.get("honorLabels", False),
         "sample_limit": spec["sampleLimit"],
-        "scheme": endpoint["scheme"],
+        # The pods say which one.
+        "scheme": "http",
         "metrics_path": endpoint["path"],
         "tls_config": {**{name: str(path) for name, path in paths.items()}, "server_name": tls["serverName"]},
         "basic_auth": presented,

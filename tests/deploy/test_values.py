@@ -7,7 +7,7 @@ from helm_python import HelmError
 
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import render
-from rig.chart_values import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, TLS, VARIANTS
+from rig.chart_values import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, READY_FOR_TLS, TLS, VARIANTS
 from rig.charts import HELMS, Refused, Renderer, new_helm, notes
 
 both_helms = pytest.mark.parametrize(
@@ -117,6 +117,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "client certificates without TLS": (
         {"tls": {"clientCertificates": True}},
         ("tls.clientCertificates needs tls.enabled",),
+    ),
+    "first step to TLS without TLS": (
+        {"tls": {"serve": False}},
+        ("tls.serve=false needs tls.enabled",),
     ),
     "intents that are off": (
         {"exporter": {"kubeletIntents": {"directory": "/data/kubelet/image_manager/pulling"}}},
@@ -278,3 +282,6 @@ def test_notes_tell_how_to_come_in() -> None:
     assert "--user NAME https://" in notes({**CLIENTS, **PASSWORD})
     assert "it asks for a user" in notes(PASSWORD)
     assert "the certificate is for pulltrace-aggregator.monitoring.svc" in notes(TLS)
+    text = notes(READY_FOR_TLS)
+    assert "open http://localhost:10302/" in text
+    assert "`tls.serve=true` encrypts them" in text

@@ -9,6 +9,7 @@ HASH: Final = "$2b$04$abcdefghijklmnopqrstuuDRzLb8rX6cWxbGdvdCMqEDBVrEhe1vm"
 LOGIN: Final = "pulltrace-login"
 KPS: Final[Values] = {"kubePrometheusStack": {"release": "kps"}}
 TLS: Final[Values] = {**KPS, "tls": {"enabled": True}}
+READY_FOR_TLS: Final[Values] = {**KPS, "tls": {"enabled": True, "serve": False, "clientCertificates": True}}
 GIVEN_TLS: Final[Values] = {**KPS, "tls": {"enabled": True, "existingSecret": "given", "minVersion": "TLS13"}}
 CLIENTS: Final[Values] = {**KPS, "tls": {"enabled": True, "clientCertificates": True}}
 PASSWORD: Final[Values] = {
@@ -126,6 +127,7 @@ NUMBERS: Final[Values] = {
 VARIANTS: Final[dict[str, Values]] = {
     "default": {},
     "kube-prometheus-stack": KPS,
+    "ready-for-tls": READY_FOR_TLS,
     "sharded": {**KPS, "aggregator": {"shards": 3}},
     "tls": TLS,
     "given-tls": GIVEN_TLS,

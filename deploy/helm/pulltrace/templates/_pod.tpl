@@ -17,13 +17,12 @@
 {{- end -}}
 
 {{- define "pulltrace.podMetadata" -}}
-{{- $annotations := merge (dict) (.values.podAnnotations | default dict) (include "pulltrace.scrapeAnnotations" . | fromYaml) -}}
+{{- $scheme := dict "prometheus.io/scheme" (include "pulltrace.scheme" .root) -}}
+{{- $annotations := merge $scheme (.values.podAnnotations | default dict) (include "pulltrace.scrapeAnnotations" . | fromYaml) -}}
 labels:
   {{- include "pulltrace.labels" (dict "root" .root "component" .component "more" .values.podLabels) | nindent 2 }}
-{{- with $annotations }}
 annotations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
+  {{- toYaml $annotations | nindent 2 }}
 {{- end -}}
 
 {{- define "pulltrace.scrapeAnnotations" -}}
@@ -31,7 +30,6 @@ annotations:
 prometheus.io/scrape: "true"
 prometheus.io/port: {{ .values.port | quote }}
 prometheus.io/path: /metrics
-prometheus.io/scheme: {{ include "pulltrace.scheme" .root }}
 {{- end }}
 {{- end -}}
 
@@ -74,7 +72,7 @@ topologySpreadConstraints:
 {{- $root := .root -}}
 {{- range $name, $path := dict "livenessProbe" "/-/healthy" "readinessProbe" "/-/ready" }}
 {{- $asked := dict "httpGet" (dict "path" $path "port" "metrics" "scheme" (include "pulltrace.scheme" $root | upper)) }}
-{{- if include "pulltrace.clientCertificates" $root }}
+{{- if include "pulltrace.clientsAsked" $root }}
 {{- $asked = dict "tcpSocket" (dict "port" "metrics") }}
 {{- end }}
 {{ $name }}:

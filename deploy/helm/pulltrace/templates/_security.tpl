@@ -1,10 +1,16 @@
+{{/* Whether the programs serve over TLS: "true" or empty. Monitors and certificates go by `tls.enabled` alone. */}}
+{{- define "pulltrace.tlsServed" -}}
+{{- /* Values that are reused from an older chart have no `serve`. */ -}}
+{{- if and .Values.tls.enabled (ne (toString .Values.tls.serve) "false") }}true{{ end -}}
+{{- end -}}
+
 {{- define "pulltrace.scheme" -}}
-{{- ternary "https" "http" .Values.tls.enabled -}}
+{{- ternary "https" "http" (eq (include "pulltrace.tlsServed" .) "true") -}}
 {{- end -}}
 
 {{/* Whether the programs have a web configuration: "true" or empty. */}}
 {{- define "pulltrace.secured" -}}
-{{- if or .Values.tls.enabled .Values.basicAuth.enabled }}true{{ end -}}
+{{- if or (include "pulltrace.tlsServed" .) .Values.basicAuth.enabled }}true{{ end -}}
 {{- end -}}
 
 {{- define "pulltrace.webConfigSecret" -}}
@@ -22,18 +28,23 @@
 {{- .Values.tls.existingSecret | default (printf "%s-prometheus-tls" (include "pulltrace.fullname" .)) -}}
 {{- end -}}
 
-{{/* Whether clients have to show a certificate: "true" or empty. */}}
+{{/* Whether clients have a certificate to show: "true" or empty. */}}
 {{- define "pulltrace.clientCertificates" -}}
 {{- if and .Values.tls.enabled .Values.tls.clientCertificates }}true{{ end -}}
 {{- end -}}
 
+{{/* Whether the programs ask for it: "true" or empty. */}}
+{{- define "pulltrace.clientsAsked" -}}
+{{- if and (include "pulltrace.tlsServed" .) .Values.tls.clientCertificates }}true{{ end -}}
+{{- end -}}
+
 {{- define "pulltrace.webConfig" -}}
-{{- if .Values.tls.enabled }}
+{{- if include "pulltrace.tlsServed" . }}
 tls_server_config:
   cert_file: /etc/pulltrace/tls/tls.crt
   key_file: /etc/pulltrace/tls/tls.key
   min_version: {{ .Values.tls.minVersion }}
-  {{- if include "pulltrace.clientCertificates" . }}
+  {{- if include "pulltrace.clientsAsked" . }}
   client_ca_file: /etc/pulltrace/tls/ca.crt
   client_auth_type: RequireAndVerifyClientCert
   {{- end }}
@@ -45,12 +56,12 @@ basic_auth_users:
 {{- end -}}
 
 {{- define "pulltrace.httpConfig" -}}
-{{- if .Values.tls.enabled }}
+{{- if include "pulltrace.tlsServed" . }}
 tls_config:
   ca_file: /etc/pulltrace/tls/ca.crt
   server_name: {{ include "pulltrace.askedServerName" . }}
   min_version: {{ .Values.tls.minVersion }}
-  {{- if include "pulltrace.clientCertificates" . }}
+  {{- if include "pulltrace.clientsAsked" . }}
   cert_file: /etc/pulltrace/tls/tls.crt
   key_file: /etc/pulltrace/tls/tls.key
   {{- end }}
@@ -69,7 +80,7 @@ basic_auth:
   mountPath: /etc/pulltrace/web
   readOnly: true
 {{- end }}
-{{- if .root.Values.tls.enabled }}
+{{- if include "pulltrace.tlsServed" .root }}
 - name: tls
   mountPath: /etc/pulltrace/tls
   readOnly: true
@@ -83,7 +94,7 @@ basic_auth:
     secretName: {{ include "pulltrace.webConfigSecret" .root | quote }}
     defaultMode: 0440
 {{- end }}
-{{- if .root.Values.tls.enabled }}
+{{- if include "pulltrace.tlsServed" .root }}
 - name: tls
   secret:
     secretName: {{ include "pulltrace.tlsSecret" . | quote }}
@@ -120,4 +131,12 @@ basicAuth:
     name: {{ .root.Values.basicAuth.existingSecret | quote }}
     key: password
 {{- end }}
+{{- end -}}
+
+{{/* Each pod says by which scheme it serves: in the middle of an update some serve over TLS and some do not. */}}
+{{- define "pulltrace.schemeRelabeling" -}}
+- sourceLabels: [__meta_kubernetes_pod_annotation_prometheus_io_scheme]
+  regex: (https?)
+  targetLabel: __scheme__
+  action: replace
 {{- end -}}

@@ -33,6 +33,9 @@
 {{- if and .Values.tls.existingSecret (not .Values.tls.enabled) -}}
 {{- fail "tls.existingSecret is given, but tls.enabled is false: nothing would be encrypted" -}}
 {{- end -}}
+{{- if and (eq (toString .Values.tls.serve) "false") (not .Values.tls.enabled) -}}
+{{- fail "tls.serve=false needs tls.enabled: it is the step between plain and TLS" -}}
+{{- end -}}
 {{- $dashboards := .Values.dashboards -}}
 {{- if and $dashboards.folder (eq $dashboards.mode "sidecar") (not $dashboards.folderAnnotation) -}}
 {{- fail "dashboards.folder needs dashboards.folderAnnotation, by which the sidecar is told" -}}
