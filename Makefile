@@ -30,7 +30,7 @@ stack: $(VENV)/ok ## Prometheus and Alertmanager with our rules on a real node (
 
 .PHONY: cluster
 cluster: $(VENV)/ok ## A current Kubernetes of three nodes, Prometheus, Alertmanager, the chart, and pulls to look at (root)
-	@PYTHONPATH=tests $(BIN)/python -m rig.kube
+	@PYTHONPATH=tests $(BIN)/python -m rig.kubernetes.real
 
 .PHONY: check
 check: lint types $(VENV)/ok ## Lint, types and the tests that start nothing, in less than two minutes
@@ -61,7 +61,7 @@ packages: $(VENV)/ok ## The daemons and tools that tests run, into a cache outsi
 	@PYTHONPATH=tests $(BIN)/python -m rig.debian
 	@PYTHONPATH=tests $(BIN)/python -m rig.npm
 	@PYTHONPATH=tests $(BIN)/python -m rig.grafana
-	@PYTHONPATH=tests $(BIN)/python -m rig.kube.build
+	@PYTHONPATH=tests $(BIN)/python -m rig.go_programs.build
 
 .PHONY: bench
 bench: $(VENV)/ok ## Cost and speed, as a table; judges nothing

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, TextIO
 
 
@@ -31,6 +32,8 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
+_encode_json: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
+"""`json.dumps` would make an encoder for each line."""
 _LEVELS: Final = {  # in rising order
     Level.DEBUG: logging.DEBUG,
     Level.INFO: logging.INFO,
@@ -56,6 +59,7 @@ def configure(level: Level, log_format: LogFormat, stream: TextIO | None = None)
     logging.captureWarnings(capture=True)
 
 
+@lru_cache(maxsize=16)
 def timestamp(unix_time: float) -> str:
     """RFC 3339 in UTC with milliseconds."""
     moment = datetime.fromtimestamp(unix_time, UTC)
@@ -69,7 +73,7 @@ def logfmt_line(entry: Mapping[str, object]) -> str:
 
 def json_line(entry: Mapping[str, object]) -> str:
     """A JSON object on one line."""
-    return _printable(json.dumps(entry, ensure_ascii=False, default=str))
+    return _printable(_encode_json(entry))
 
 
 Renderer = Callable[[Mapping[str, object]], str]

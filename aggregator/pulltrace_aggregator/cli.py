@@ -45,7 +45,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
 
 
 class _Connections:
-    """How the API server and the exporters are asked; made while the configuration is read, to name all its faults."""
+    """Access to the API server and to the exporters. It is made with the configuration, so all faults are named."""
 
     kube: ApiAccess
     exporters: HttpAccess

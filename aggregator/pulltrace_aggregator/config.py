@@ -61,7 +61,7 @@ def _context(text: str) -> str:
 
 
 class AggregatorConfig(Settings):
-    """All settings, parsed: durations in seconds, None or empty where to be found, and for all namespaces."""
+    """All settings, parsed. Durations are in seconds. What is not given is None or empty; no namespace means all."""
 
     program = "pulltrace-aggregator"
     summary = "Tells Prometheus which pods wait for which images, for how long, and what blocks them."

@@ -93,9 +93,8 @@ class Kubernetes(Protocol):
         """How listing and watching fares."""
         ...
 
-    @property
-    def server_ahead(self) -> float | None:
-        """By how many seconds its clock is ahead of ours, None before that is known."""
+    def server_ahead(self, now: Instant) -> float | None:
+        """By how many seconds its clock is ahead of ours at `now`, None before that is known."""
         ...
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
@@ -198,10 +197,10 @@ class Loop:
                 self._log_error(error)
 
     def _handle(self, item: Item, at: Instant) -> None:
-        ahead = self._kubernetes.server_ahead or 0.0
+        ahead = self._kubernetes.server_ahead(at) or 0.0
         match item:
             case ExporterSeen():
-                self._reconciler.read(item.reading, at)
+                self._reconciler.read(item.reading)
             case ExporterGone():
                 self._reconciler.forget(item.node)
             case Rechecked():

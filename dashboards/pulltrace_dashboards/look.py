@@ -41,8 +41,6 @@ INDIGO: Final = "#8172B3"
 GREY: Final = "#8C8C8C"
 NONE: Final = "transparent"
 """Of what there is no data for: neither good nor bad."""
-INK: Final = "text"
-"""Grafana's own colour of text, light or dark."""
 
 Words = Mapping[str, tuple[str, str]]
 """Values of a label, or numbers, each with the word for it and its colour."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rig.kubernetes import objects
 from rig.kubernetes.api import Api
-from rig.kubernetes.pods import KubeletPod
+from rig.kubernetes.kubelet_pod import KubeletPod
 from rig.node import Node, PullFailed
 
 LOOK = 0.1

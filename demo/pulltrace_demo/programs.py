@@ -1,6 +1,5 @@
 """Exporter and aggregator as a user starts them: processes of their own, known by their flags and web pages only."""
 
-import socket
 import sys
 import time
 import urllib.error
@@ -8,7 +7,7 @@ import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 
-from rig.processes import CommandFailed, Process
+from rig.processes import CommandFailed, Process, free_port
 
 READY_TIMEOUT = 30.0
 ANSWER_TIMEOUT = 2.0
@@ -20,7 +19,7 @@ class Program:
 
     def __init__(self, name: str, folder: Path, module: str, flags: Sequence[str]) -> None:
         self.name = name
-        address = f"127.0.0.1:{_free_port()}"
+        address = f"127.0.0.1:{free_port()}"
         self.url = f"http://{address}"
         command = [sys.executable, "-m", module, f"--web.listen-address={address}", *flags]
         self._process = Process(command, folder / f"{name}.log")
@@ -70,9 +69,3 @@ def aggregator(kubeconfig: Path, folder: Path, exporters: dict[str, Program]) ->
         "--pod.linger=10s",
     )
     return Program("aggregator", folder, "pulltrace_aggregator", flags)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

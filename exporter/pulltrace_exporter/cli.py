@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 LARGE_BYTES, HEAPS = 64 * 1024, 2
 JOURNAL_PATIENCE_SECONDS = 0.5
-"""How long the end of the program waits for a reader of its journal."""
+"""How long the program waits at its end for the reader of the journal."""
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from pulltrace.cli.flags import Check, Flag, Settings, repeated, switch
 from pulltrace.units import parse_duration, parse_size
 
 _IDENTIFIER = re.compile(r"(?=.{1,76}$)[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
-"""A containerd namespace: pkg/identifiers of containerd."""
+"""The form of a containerd namespace, from containerd's pkg/identifiers."""
 _LONGEST_NODE_NAME = 253
 
 
@@ -53,7 +53,7 @@ def _node_name(text: str) -> str:
 
 
 class ExporterConfig(Settings):
-    """All settings, parsed: durations in seconds, sizes in bytes, None where off or to be found."""
+    """All settings, parsed: durations in seconds, sizes in bytes. None means off, or found by the program."""
 
     program = "pulltrace-exporter"
     summary = "Serves the image pulls of this node's containerd to Prometheus, layer by layer."
@@ -148,7 +148,7 @@ class ExporterConfig(Settings):
 
     @classmethod
     def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
-        """See Settings; the node's name is found where it is not given."""
+        """See Settings. Without `--node.name`, the name is `$NODE_NAME`, else the host name."""
         settings = super().from_argv(argv, environ, *checks)
         settings.node_name = settings.given_node_name or environ.get("NODE_NAME") or socket.gethostname()
         return settings

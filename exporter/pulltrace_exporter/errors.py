@@ -1,4 +1,4 @@
-"""What can go wrong in the exporter. Errors of libraries become one of these at the edge."""
+"""Errors of the exporter. The adapters turn errors of libraries into these."""
 
 from pulltrace.errors import PulltraceError
 from pulltrace.text import one_line
@@ -15,8 +15,8 @@ class UnsafeSocketError(ExporterError):
 class ContainerdError(ExporterError):
     """A call to containerd failed.
 
-    `call` is `Service/Method`, `code` the gRPC status code's name, `detail` containerd's own words: one line,
-    cut to 300 characters since it can hold a whole HTTP answer of a registry.
+    `call` is `Service/Method`, `code` the gRPC status code's name, `detail` containerd's own words in one line. It is
+    cut to 300 characters, because it can hold a whole HTTP answer of a registry.
     """
 
     def __init__(self, call: str, code: str, detail: object = "") -> None:

@@ -14,7 +14,7 @@ from pulltrace_exporter.model.events import Event
 log = logging.getLogger(__name__)
 
 CAPACITY_BYTES: Final = 1024 * 1024
-"""What may wait for a slow reader: some thousand lines, more than most images have layers."""
+"""Bytes that may wait for a slow reader: some thousand lines, more than most images have layers."""
 PATIENCE_SECONDS: Final = 0.25
 """How long a reader that has kept up so far may take to make room."""
 
@@ -27,7 +27,7 @@ class Journal:
         self._write = write
 
     def write(self, events: Iterable[Event]) -> None:
-        """Write the lines of these events all at once, or nothing."""
+        """Write the lines of these events in one call; if one of them cannot be made, none is written."""
         self._write("".join(json_line(self._entry(event)) + "\n" for event in events))
 
     def _entry(self, event: Event) -> dict[str, object]:
@@ -57,15 +57,15 @@ class Journal:
 
 
 def standard_output() -> int:
-    """Its descriptor. Where it is closed, a socket may have its number by now: then that of the null device."""
+    """The descriptor of standard output. If that is closed, the null device's: a socket may have the number by now."""
     return sys.stdout.fileno() if sys.stdout else os.open(os.devnull, os.O_WRONLY)
 
 
 class NonblockingWriter:
-    """Writes whole lines to a descriptor as far as its reader takes them; the rest waits for the next call.
+    """Writes lines to a descriptor as far as its reader takes them; the rest waits for the next call.
 
-    A slow reader loses nothing. A reader that stands still or is gone, and a full disk, lose lines: what does not
-    fit into `capacity` bytes or cannot be written is dropped, and the log says so once until lines pass again.
+    A slow reader loses nothing. If the reader stands still or is gone, or the disk is full, lines are dropped that do
+    not fit into `capacity` bytes or cannot be written. The log says so once, until lines can be written again.
     """
 
     def __init__(self, descriptor: int, clock: Clock, capacity: int = CAPACITY_BYTES) -> None:
@@ -81,7 +81,7 @@ class NonblockingWriter:
         self._last_error = ""
 
     def write(self, lines: str = "") -> None:
-        """Write what waits and then these lines, each with its end. To be called now and then without any."""
+        """Write what waits and then these lines, each with its newline. Call it regularly, also without lines."""
         data = lines.encode(errors="backslashreplace")
         if data and self._within_line and not self._waiting:
             data = b"\n" + data  # the rest of a line was lost: what follows begins a new one
@@ -93,7 +93,7 @@ class NonblockingWriter:
         self._push(PATIENCE_SECONDS if self._flowing else 0.0)
 
     def close(self, patience: float) -> None:
-        """Write what waits, for as many seconds at most."""
+        """Write what waits, for `patience` seconds at most."""
         self._push(patience)
 
     def _push(self, patience: float) -> None:
@@ -116,7 +116,7 @@ class NonblockingWriter:
             self._dropped, self._last_error = 0, ""
 
     def _write_some(self) -> None:
-        # A pipe that has room has it for so much.
+        # A pipe that has room has it for PIPE_BUF bytes, so that the write does not block.
         written = os.write(self._descriptor, self._waiting[: select.PIPE_BUF])
         self._within_line = not self._waiting[:written].endswith(b"\n")
         del self._waiting[:written]

@@ -1,7 +1,8 @@
 """Adapter to the kubelet's pull intents: which images this node is pulling or is about to pull, with their tags.
 
-From Kubernetes 1.35 on the kubelet keeps one small JSON file for each, written before its queue and removed after the
-pull: `{"kind": "ImagePullIntent", "image": "<reference as in the pod>", …}`. On older nodes there is no such folder.
+From Kubernetes 1.35 on the kubelet keeps one small JSON file for each. It writes the file before it queues the pull,
+and removes it after the pull: `{"kind": "ImagePullIntent", "image": "<reference as in the pod>", …}`. On older nodes
+there is no such folder.
 """
 
 import json
@@ -20,9 +21,9 @@ log = logging.getLogger(__name__)
 KIND = "ImagePullIntent"
 PREFIX = "sha256-"
 UNFINISHED = ".tmp"
-"""The kubelet writes such a file and renames it. It skips one that a crash left behind, and never removes it."""
+"""The kubelet writes such a file and renames it. It ignores one that a crash left behind, and never removes it."""
 MAX_FILES = 1000
-"""A node pulls some dozens at once. Beyond this the rest is left for when these are done."""
+"""A node pulls some dozens of images at once. Files beyond this number are read when others are gone."""
 MAX_FILE_BYTES = 64 * 1024
 
 _Version = tuple[int, int, int]
@@ -31,8 +32,8 @@ _Version = tuple[int, int, int]
 class IntentFolder:
     """Reads the folder anew each time, but each file only once while it does not change.
 
-    Nothing that lies there can do harm: what vanishes, is half written, unreadable, of another kind or too large is
-    passed over, and looked at again when it has changed.
+    A file that vanishes, is half written, unreadable, of another kind or too large is ignored, and looked at again
+    when it has changed.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -58,7 +59,7 @@ class IntentFolder:
 
     def _intent(self, path: Path) -> tuple[_Version, Intent | None] | None:
         try:
-            # Not blocking: what lies there may be a pipe. Not following: nor is a link an intent.
+            # O_NONBLOCK, because it may be a pipe; O_NOFOLLOW, because a link is no intent.
             descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return None

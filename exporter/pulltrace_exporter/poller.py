@@ -25,7 +25,7 @@ URGENT_SECONDS = 0.1
 """How soon to poll again while a pull has not shown its image: its labels come a moment after its content."""
 URGENT_LIMIT_SECONDS = 2.0
 MIN_PAUSE_SECONDS = 0.05
-"""Events come in bursts: one poll serves all that come within this time after the last one."""
+"""Shortest pause between two polls: events come in bursts, and one poll serves a whole burst."""
 
 
 class Source(Protocol):
@@ -46,7 +46,7 @@ class Source(Protocol):
         ...
 
     def wait(self, seconds: float) -> bool:
-        """Sleep for so long or until woken; returns whether it was woken."""
+        """Sleep for so many seconds, or until woken; returns whether it was woken."""
         ...
 
     def wake(self) -> None:
@@ -65,8 +65,8 @@ class Intervals:
 class Poller:
     """Runs in a thread of its own until stopped; the view is replaced as a whole after each poll.
 
-    `intents` gives what the kubelet wants pulled, `fetched` what the folder of a remote snapshotter shows of layers by
-    digest; `write` gets the events of each poll, be it none.
+    `intents` gives the kubelet's intents, `fetched` what the folder of a remote snapshotter shows of layers, by digest.
+    `write` gets the events of each poll, even if there are none.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Poller:
             self._stopping.wait(max(earliest - self._clock.now().monotonic, 0.0))
 
     def stop(self) -> None:
-        """Let `run` return soon."""
+        """Make `run` return soon."""
         self._stopping.set()
         self._source.wake()
 

@@ -1,9 +1,9 @@
 """Adapter to the folder into which SOCI fetches layers: how many bytes of each are there.
 
 In parallel mode SOCI has a folder for each layer that it fetches, with a file that is named by the layer's digest. The
-file is as long as the layer at once, and sparse: its allocated blocks are what has come. Beside it is `fs`, into which
-the layer is unpacked, which is not read, and which is moved away in the end. A folder stays up to 10 s after its layer
-was unpacked or given up.
+file has the layer's length from the start and is sparse: its allocated blocks are what has come. Beside it is the
+folder `fs`, into which the layer is unpacked. It is not read here, and SOCI moves it away in the end. A layer's folder
+stays up to 10 s after the layer was unpacked or given up.
 """
 
 import errno
@@ -23,17 +23,17 @@ from pulltrace_exporter.model.observation import FetchedLayer
 log = logging.getLogger(__name__)
 
 MAX_LAYERS = 4096
-"""More folders than a node can fetch at once. The rest is left for when these are gone."""
+"""More layers than a node can fetch at once. Folders beyond this number are read when others are gone."""
 PREFIX = "sha256:"
 BLOCK_BYTES = 512
-"""The unit of a file's allocated blocks, whatever the file system's own blocks are."""
+"""The unit of `st_blocks`, however large the file system's own blocks are."""
 UNPACKED = "fs"
 MAX_PIECES = 4096
 """SOCI fetches a layer in pieces of some megabytes, several at once."""
 
 
 class UnpackFolder:
-    """Reads the folder anew each time. What vanishes meanwhile is passed over."""
+    """Reads the folder anew each time. Layers that vanish meanwhile are left out."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
@@ -41,7 +41,7 @@ class UnpackFolder:
         self._complaint = ""
 
     def layers(self) -> Mapping[str, tuple[FetchedLayer, ...]]:
-        """What is being fetched, or was a moment ago, by digest; nothing where the folder is off or absent."""
+        """The layers that are being fetched, or were a moment ago, by digest; empty if the folder is off or absent."""
         if self._folder is None:
             return {}
         try:
@@ -72,7 +72,7 @@ class UnpackFolder:
 
 
 class FolderReplacedError(OSError):
-    """The folder that is mounted was deleted, and what has its name now cannot be seen from here."""
+    """The folder that is mounted was deleted. A new one of the same name cannot be seen from here."""
 
 
 @dataclass(slots=True)
@@ -98,7 +98,7 @@ class _LayerFile:
 
 
 def _written(path: Path, size: int) -> int:
-    """How many bytes of a file are written: blocks that are only allocated count as a hole."""
+    """How many bytes of a file are written: blocks that are only allocated count as holes."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     written = offset = pieces = 0
     try:
@@ -115,7 +115,7 @@ def _written(path: Path, size: int) -> int:
 
 
 def _find(folder: Path) -> _LayerFile | None:
-    """The layer's file in its folder; None while there is none, and where the layer was unpacked before."""
+    """The layer's file in its folder; None while there is none, and when `fs` is gone because the layer is unpacked."""
     try:
         with os.scandir(folder) as entries:
             found = [each.name for each in islice(entries, 3)]

@@ -34,6 +34,7 @@ def main(argv: Sequence[str]) -> int:
         sys.stderr.write(f"error: {error.problem}\n" + (f"       {error.remedy}\n" if error.remedy else ""))
         return error.status
     except KeyboardInterrupt:
+        _ignore_further_interrupts()
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever reads has read enough; nothing more can be flushed.
@@ -62,7 +63,7 @@ def _watch(looker: Looker) -> int:
             going_on.watch(looker, screen)
     except KeyboardInterrupt:
         # The ordinary end of it.
-        return 0
+        _ignore_further_interrupts()
     return 0
 
 
@@ -80,6 +81,11 @@ def _wait(looker: Looker) -> int:
 def _write(text: str) -> None:
     sys.stdout.write(text)
     sys.stdout.flush()
+
+
+def _ignore_further_interrupts() -> None:
+    """A second Ctrl-C would only leave a traceback of Python's own end."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _ended(number: int, _: object) -> None:

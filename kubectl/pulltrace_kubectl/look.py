@@ -8,7 +8,7 @@ from pulltrace_kubectl.core.picture import Picture
 from pulltrace_kubectl.errors import ClientError, NotFound
 from pulltrace_kubectl.model.objects import Pod
 from pulltrace_kubectl.model.options import Options, View
-from pulltrace_kubectl.model.pulls import Answer, Report, Wait
+from pulltrace_kubectl.model.pulls import Answer, Report
 from pulltrace_kubectl.sources.port import Cluster, Programs, Told
 
 
@@ -141,8 +141,3 @@ class Looker:
 
 def _answer(told: Told) -> Answer:
     return told.answer or Answer()
-
-
-def waits_of(picture: Picture, pod: tuple[str, str]) -> list[Wait]:
-    """Those of one pod."""
-    return [wait for wait in picture.waits if (wait.namespace, wait.pod) == pod]

@@ -1,6 +1,9 @@
 """What both commands do alike: answer or serve, end on a signal, and return the exit status."""
 
+import contextlib
 import logging
+import os
+import select
 import signal
 import sys
 import threading
@@ -22,10 +25,33 @@ EXIT_FAULT: Final = 1
 EXIT_CONFIGURATION: Final = 2
 
 
-class Stop(threading.Event):
-    """Set when the program is to end, with this exit status."""
+class Stop:
+    """Set when the program is to end, with this exit status.
 
-    status = 0
+    It is a pipe, not a lock: Python writes to it when a signal comes, whichever thread receives it. A handler that
+    takes a lock can deadlock: the main thread, which it interrupts, may hold that lock.
+    """
+
+    def __init__(self) -> None:
+        self.status = 0
+        self._read_end, self._write_end = os.pipe()
+        os.set_blocking(self._write_end, False)
+
+    def set(self) -> None:
+        """Have the program end. Safe for use by several threads."""
+        with contextlib.suppress(BlockingIOError):  # full of earlier ones
+            os.write(self._write_end, b"\0")
+
+    def set_on(self, *numbers: signal.Signals) -> None:
+        """Be set by these signals from now on; for the main thread."""
+        signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in numbers:
+            signal.signal(number, lambda _number, _frame: None)
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it is set: returns once it is, or after this many seconds."""
+        ready, _, _ = select.select([self._read_end], [], [], seconds)
+        return bool(ready)
 
 
 def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
@@ -36,7 +62,8 @@ def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
     if text is not None:
         sys.stdout.write(text)
         return 0
-    stop = _stop_on_signals()
+    stop = Stop()
+    stop.set_on(signal.SIGTERM, signal.SIGINT)
     try:
         serve(stop)
     except ConfigError as error:
@@ -75,13 +102,6 @@ def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variabl
     logs.configure(level, log_format)
     for name in unknown_variables:
         log.warning("environment variable matches no flag", extra=logs.fields(variable=name))
-
-
-def _stop_on_signals() -> Stop:
-    stop = Stop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
-    return stop
 
 
 class WebConfigState:

@@ -47,7 +47,10 @@ class JsonObject:
         """The member, which must be there; raises JsonFault."""
         if key not in self._members:
             raise JsonFault(self._at(key), "is missing")
-        return _converted(self._members[key], kind, self._at(key))
+        try:
+            return kind(self._members[key])
+        except WrongValue as error:
+            raise JsonFault(self._at(key), str(error)) from error
 
     def find(self, key: str, kind: Kind[_T]) -> _T | None:
         """The member, or None where it is absent; raises JsonFault."""
@@ -55,16 +58,19 @@ class JsonObject:
 
     def each(self, key: str, kind: Kind[_T]) -> tuple[_T, ...]:
         """The elements of the array, none where it is absent; raises JsonFault."""
-        return tuple(_converted(value, kind, path) for path, value in self._elements(key))
+        elements, converted = self.find(key, _array) or [], list[_T]()
+        try:
+            for value in elements:
+                converted.append(kind(value))
+        except WrongValue as error:
+            raise JsonFault(f"{self._at(key)}[{len(converted)}]", str(error)) from error
+        return tuple(converted)
 
     def objects(self, key: str) -> Iterator["JsonObject"]:
         """The elements of an array of objects, none where it is absent; raises JsonFault."""
-        return (JsonObject(value, path) for path, value in self._elements(key))
-
-    def _elements(self, key: str) -> Iterator[tuple[str, object]]:
         path = self._at(key)
         for index, value in enumerate(self.find(key, _array) or ()):
-            yield f"{path}[{index}]", value
+            yield JsonObject(value, f"{path}[{index}]")
 
     def _at(self, key: str) -> str:
         return f"{self._path}.{key}" if self._path else key
@@ -102,13 +108,6 @@ def _array(value: object) -> list[object]:
     if not isinstance(value, list):
         raise WrongValue("is not an array")
     return value
-
-
-def _converted(value: object, kind: Kind[_T], path: str) -> _T:
-    try:
-        return kind(value)
-    except WrongValue as error:
-        raise JsonFault(path, str(error)) from error
 
 
 def _refuse(constant: str) -> NoReturn:

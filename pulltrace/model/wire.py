@@ -23,13 +23,13 @@ SCHEMA: Final = "pulltrace/v1"
 
 def encode(report: NodeReport, *, layers: bool = True) -> bytes:
     """The report as JSON, with or without the layers of each pull."""
-    age = partial(_age, report.now)
+    age = partial(age_of, report.now)
     document = {
         "schema": SCHEMA,
         "node": presentable(report.node),
         "version": report.version,
         "nodeNow": report.now,
-        "containerd": _known(
+        "containerd": known(
             up=report.daemon.up,
             version=presentable(report.daemon.version) or None,
             startedAgeSeconds=age(report.daemon.started_at),
@@ -91,7 +91,7 @@ def schema() -> Mapping[str, Any]:
 
 def pull_document(pull: Pull, now: NodeTime, *, layers: bool) -> dict[str, object]:
     """The JSON form of one pull at `now` on its node's clock; what is not known is left out."""
-    return _known(
+    return known(
         registry=presentable(pull.key.registry),
         repository=presentable(pull.key.repository),
         repositories=_texts(pull.repositories),
@@ -110,15 +110,15 @@ def pull_document(pull: Pull, now: NodeTime, *, layers: bool) -> dict[str, objec
         bytesPerSecond=pull.bytes_per_second,
         etaSeconds=pull.eta_seconds,
         startedAt=pull.started_at,
-        ageSeconds=_age(now, pull.started_at),
-        endedAgeSeconds=_age(now, pull.ended_at),
-        lastProgressAgeSeconds=_age(now, pull.last_progress_at),
+        ageSeconds=age_of(now, pull.started_at),
+        endedAgeSeconds=age_of(now, pull.ended_at),
+        lastProgressAgeSeconds=age_of(now, pull.last_progress_at),
         layers=[_layer(layer) for layer in pull.layers] if layers and pull.size is not None else None,
     )
 
 
 def _layer(layer: Layer) -> dict[str, object]:
-    return _known(
+    return known(
         index=layer.index,
         digest=presentable(layer.digest),
         mediaType=presentable(layer.media_type) or None,
@@ -129,7 +129,8 @@ def _layer(layer: Layer) -> dict[str, object]:
     )
 
 
-def _known(**fields: object) -> dict[str, object]:
+def known(**fields: object) -> dict[str, object]:
+    """The fields of a JSON object that are known."""
     return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -137,7 +138,7 @@ def _texts(texts: Iterable[str]) -> list[str]:
     return [presentable(one) for one in texts]
 
 
-def _age(now: float, instant: float | None) -> float | None:
+def age_of(now: float, instant: float | None) -> float | None:
     """Seconds since the instant, to the millisecond; 0 for one in the future, which a clock step leaves."""
     return None if instant is None else round(max(0.0, now - instant), 3)
 

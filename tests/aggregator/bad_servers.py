@@ -4,71 +4,51 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from rig.fake_exporters import RawServer, Talk, read_request
 from rig.images import OCI
 
 
 @contextmanager
-def listening(behave: Callable[[socket.socket], None] | None) -> Iterator[str]:
-    """Connections are taken and left alone where `behave` is None."""
-    with socket.create_server(("127.0.0.1", 0)) as server, ExitStack() as ends:
-        host, port = server.getsockname()
-        if behave is not None:
-            thread = threading.Thread(target=_serve, args=(server, behave), name="listener")
-            thread.start()
-            ends.callback(thread.join)
-            ends.callback(lambda: server.shutdown(socket.SHUT_RDWR))
-        yield f"{host}:{port}"
-
-
-def _serve(server: socket.socket, behave: Callable[[socket.socket], None]) -> None:
-    while True:
-        try:
-            connection, _ = server.accept()
-        except OSError:
-            return
-        connection.settimeout(10)
-        with connection, suppress(OSError):
-            behave(connection)
+def listening(talk: Talk | None) -> Iterator[str]:
+    """Connections are taken and left alone where `talk` is None."""
+    if talk is None:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            yield f"127.0.0.1:{server.getsockname()[1]}"
+    else:
+        with RawServer(talk).served() as raw:
+            yield f"127.0.0.1:{raw.port}"
 
 
 def hang_up(connection: socket.socket) -> None:
     """Take the request and close."""
-    _hear(connection)
-
-
-def _hear(connection: socket.socket) -> str:
-    """Read one request; its first line comes back."""
-    data = b""
-    while b"\r\n\r\n" not in data and (part := connection.recv(4096)):
-        data += part
-    return data.partition(b"\r\n")[0].decode()
+    read_request(connection)
 
 
 def reset(connection: socket.socket) -> None:
     """Take the request and answer with a TCP reset."""
-    _hear(connection)
+    read_request(connection)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def answer(connection: socket.socket, status: int, body: bytes, media_type: str = "application/json") -> None:
     """Take the request and answer it so."""
-    _hear(connection)
+    read_request(connection)
     connection.sendall(_head(status, len(body), media_type) + body)
 
 
 def half_an_answer(connection: socket.socket) -> None:
     """The beginning of a manifest that promises more."""
-    line = _hear(connection)
+    request = read_request(connection)
     body = b'{"schemaVersion":2'
     digest = f"Docker-Content-Digest: sha256:{'1' * 64}\r\n".encode()
     head = _head(200, 1000, OCI.manifest).replace(b"\r\n\r\n", b"\r\n" + digest + b"\r\n")
-    connection.sendall(head if line.startswith("HEAD") else head + body)
+    connection.sendall(head if request.startswith(b"HEAD") else head + body)
 
 
 def _head(status: int, length: int, media_type: str) -> bytes:

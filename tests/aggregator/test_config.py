@@ -10,8 +10,6 @@ from pulltrace_aggregator.sharding import Shard
 
 pytestmark = pytest.mark.unit
 
-REPOSITORY = Path(__file__).parents[2]
-
 
 SHARED = {"listen_address", "telemetry_path", "web_config_file", "log_level", "log_format"}
 """Tested for both programs in tests/pulltrace."""
@@ -29,87 +27,37 @@ def read(*argv: str, **environ: str) -> AggregatorConfig:
     return AggregatorConfig.from_argv(argv, environ)
 
 
+SETTINGS: list[tuple[str, object, object, tuple[str, ...]]] = [
+    ("kubeconfig", None, Path("/etc/kubeconfig"), ("--kubeconfig=/etc/kubeconfig",)),
+    ("kubernetes_context", "", "admin@prod", ("--kubernetes.context=admin@prod",)),
+    ("kubernetes_namespaces", (), ("team-a", "team-b"), ("--kubernetes.namespaces=team-a, team-b,team-a",)),
+    ("exporter_service", None, ServiceName("shop", "exporter"), ("--exporter.service=shop/exporter",)),
+    ("exporter_targets", (), (Target("n1", "http", "10.0.0.1", 10301), Target("n2", "https", "fd00::2", 10301)),
+     ("--exporter.target=n1=http://10.0.0.1:10301", "--exporter.target=n2=https://[fd00::2]:10301/")),
+    ("exporter_http_config_file", None, Path("http.yml"), ("--exporter.http-config.file=http.yml",)),
+    ("exporter_interval", 2.0, 0.5, ("--exporter.interval=500ms",)),
+    ("exporter_timeout", 3.0, 1.0, ("--exporter.timeout=1s",)),
+    ("exporter_max_requests_per_second", 200, 7, ("--exporter.max-requests-per-second=7",)),
+    ("stale_no_progress", 60.0, 1.0, ("--stale.no-progress=1s",)),
+    ("stale_unpack", 600.0, 2.0, ("--stale.unpack=2s",)),
+    ("stale_slow_eta", 3600.0, 3.0, ("--stale.slow-eta=3s",)),
+    ("stale_resolving", 30.0, 4.0, ("--stale.resolving=4s",)),
+    ("stale_exporter", 60.0, 5.0, ("--stale.exporter=5s",)),
+    ("stale_remote", 900.0, 9.0, ("--stale.remote=9s",)),
+    ("limit_repositories", 500, 8, ("--limit.repositories=8",)),
+    ("pod_linger", 120.0, 6.0, ("--pod.linger=6s",)),
+    ("shard", Shard(0, 1), Shard(2, 3), ("--shard=2/3",)),
+]  # fmt: skip
+"""Of each setting the default, another value, and the flags that give it."""
+
+
 def test_defaults() -> None:
-    assert settings(read()) == {
-        "kubeconfig": None,
-        "kubernetes_context": "",
-        "kubernetes_namespaces": (),
-        "exporter_service": None,
-        "exporter_targets": (),
-        "exporter_http_config_file": None,
-        "exporter_interval": 2.0,
-        "exporter_timeout": 3.0,
-        "exporter_max_requests_per_second": 200,
-        "stale_no_progress": 60.0,
-        "stale_unpack": 600.0,
-        "stale_slow_eta": 3600.0,
-        "stale_resolving": 30.0,
-        "stale_exporter": 60.0,
-        "stale_remote": 900.0,
-        "limit_repositories": 500,
-        "pod_linger": 120.0,
-        "shard": Shard(0, 1),
-    }
+    assert settings(read()) == {name: default for name, default, _, _ in SETTINGS}
 
 
 def test_every_flag_reaches_its_setting() -> None:
-    given = read(
-        "--kubeconfig=/etc/kubeconfig",
-        "--kubernetes.context=admin@prod",
-        "--kubernetes.namespaces=team-a, team-b,team-a",
-        "--exporter.service=monitoring/pulltrace-exporter",
-        "--exporter.target=node-1=http://10.0.0.1:10301",
-        "--exporter.target=node-2=https://[fd00::2]:10301/",
-        "--exporter.http-config.file=http.yml",
-        "--exporter.interval=500ms",
-        "--exporter.timeout=1s",
-        "--exporter.max-requests-per-second=7",
-        "--stale.no-progress=1s",
-        "--stale.unpack=2s",
-        "--stale.slow-eta=3s",
-        "--stale.resolving=4s",
-        "--stale.exporter=5s",
-        "--stale.remote=9s",
-        "--limit.repositories=8",
-        "--pod.linger=6s",
-        "--shard=2/3",
-    )
-    assert settings(given) == {
-        "kubeconfig": Path("/etc/kubeconfig"),
-        "kubernetes_context": "admin@prod",
-        "kubernetes_namespaces": ("team-a", "team-b"),
-        "exporter_service": ServiceName("monitoring", "pulltrace-exporter"),
-        "exporter_targets": (
-            Target("node-1", "http", "10.0.0.1", 10301),
-            Target("node-2", "https", "fd00::2", 10301),
-        ),
-        "exporter_http_config_file": Path("http.yml"),
-        "exporter_interval": 0.5,
-        "exporter_timeout": 1.0,
-        "exporter_max_requests_per_second": 7,
-        "stale_no_progress": 1.0,
-        "stale_unpack": 2.0,
-        "stale_slow_eta": 3.0,
-        "stale_resolving": 4.0,
-        "stale_exporter": 5.0,
-        "stale_remote": 9.0,
-        "limit_repositories": 8,
-        "pod_linger": 6.0,
-        "shard": Shard(2, 3),
-    }
-
-
-def test_variables_are_named_after_flags() -> None:
-    given = read(
-        PULLTRACE_EXPORTER_MAX_REQUESTS_PER_SECOND="9",
-        PULLTRACE_KUBERNETES_NAMESPACES="a,b",
-        PULLTRACE_EXPORTER_TARGET="x=http://x, y=http://y:1",
-        PULLTRACE_SHARD="1/2",
-    )
-    assert given.exporter_max_requests_per_second == 9
-    assert given.kubernetes_namespaces == ("a", "b")
-    assert [target.base_url for target in given.exporter_targets] == ["http://x", "http://y:1"]
-    assert given.shard == Shard(1, 2)
+    given = read(*(flag for *_, flags in SETTINGS for flag in flags))
+    assert settings(given) == {name: value for name, _, value, _ in SETTINGS}
 
 
 def test_stale_reasons_can_be_turned_off() -> None:
@@ -187,14 +135,3 @@ def test_a_node_has_one_target() -> None:
         "--exporter.target: node 'a' is given more than once",
         "--exporter.target: node 'b' is given more than once",
     )
-
-
-def test_all_wrong_values_are_named() -> None:
-    with pytest.raises(ConfigError) as caught:
-        read("--shard=1", "--zzz", "--exporter.target=x", PULLTRACE_LOG_LEVEL="loud")
-    assert str(caught.value).splitlines() == [
-        "unknown flag --zzz",
-        f"--exporter.target: 'x' {NO_TARGET}",
-        "--shard: '1' is not a shard: write it like 0/3, 1/3, 2/3",
-        "PULLTRACE_LOG_LEVEL: 'loud' is not one of debug, info, warn, error",
-    ]

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from pulltrace.clock import Instant
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler
 from pulltrace_aggregator.controller.reconciler import Reconciler
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.kube.reflector import Health, Stage, WatchState
 from pulltrace_aggregator.loop import MOST_AT_ONCE, Inbox, Loop, NodeRead
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceSeen
-from pulltrace_aggregator.model.exporter import NodeReading
+from pulltrace_aggregator.model.node import NodeReading
 from rig.simulated_cluster import START, Cluster
 from rig.web import wait_until
 
@@ -29,11 +30,12 @@ class StillClock:
 class Kubernetes:
     """No pod is there. Looks are answered once `together` of them are under way."""
 
-    server_ahead = None
-
     def __init__(self) -> None:
         self.together = threading.Barrier(1)
         self.health = Health((WatchState("pods", "pods"), WatchState("events Pulling", "events")))
+
+    def server_ahead(self, _now: Instant) -> float | None:
+        return None
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         self.together.wait(10)

@@ -76,8 +76,7 @@ def test_an_empty_cluster_has_no_made_up_samples() -> None:
     ]
 
 
-def test_an_idle_node_has_no_series_of_its_own() -> None:
-    cluster = Cluster()
+def test_an_idle_node_has_no_series_of_its_own(cluster: Cluster) -> None:
     cluster.node()
     cluster.node("gone").answers = False
     text = scrape(cluster.tick())
@@ -85,8 +84,7 @@ def test_an_idle_node_has_no_series_of_its_own() -> None:
     assert "node-1" not in text
 
 
-def test_the_series_of_a_waiting_image() -> None:
-    cluster = Cluster()
+def test_the_series_of_a_waiting_image(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.node().pull()
@@ -117,8 +115,7 @@ def test_the_series_of_a_waiting_image() -> None:
     ]
 
 
-def test_an_image_that_has_come_waits_for_nothing() -> None:
-    cluster = Cluster()
+def test_an_image_that_has_come_waits_for_nothing(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.node().pull()
@@ -132,8 +129,7 @@ def test_an_image_that_has_come_waits_for_nothing() -> None:
     assert values(text, "pulltrace_pod_pull_progress_ratio") == ["1"]
 
 
-def test_why_the_last_attempt_failed_while_it_pauses() -> None:
-    cluster = Cluster()
+def test_why_the_last_attempt_failed_while_it_pauses(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.failed("429 Too Many Requests")
@@ -155,8 +151,7 @@ def test_a_silent_node_has_no_present_rate() -> None:
     assert samples(text, "pulltrace_node_exporter_missing") == ['{node="node-3"} 1']
 
 
-def test_a_rollout_at_a_glance() -> None:
-    cluster = Cluster()
+def test_a_rollout_at_a_glance(cluster: Cluster) -> None:
     for number in range(6):
         cluster.node(f"node-{number}").pull()
     cluster.node("node-0").end()
@@ -178,8 +173,7 @@ def test_a_rollout_at_a_glance() -> None:
     }
 
 
-def test_no_label_holds_a_part_of_a_message() -> None:
-    cluster = Cluster()
+def test_no_label_holds_a_part_of_a_message(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.failed("secret-of-the-message 401 Unauthorized")
     pod.status("secret-of-the-reason", "secret-of-the-message")
@@ -187,8 +181,7 @@ def test_no_label_holds_a_part_of_a_message() -> None:
     assert "secret" not in scrape(cluster.tick())
 
 
-def test_the_text_of_labels_is_remembered_for_what_lives_only() -> None:
-    cluster = Cluster()
+def test_the_text_of_labels_is_remembered_for_what_lives_only(cluster: Cluster) -> None:
     scraper = Scraper(FAMILIES, PROCESS)
     pods = [cluster.pod(f"pod-{number}") for number in range(3)]
     for pod in pods:

@@ -12,11 +12,12 @@ from pulltrace_alerts.model import PLATFORM, Alert
 from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.table import alerts
 from rig import debian, needs
-from rig.alertmanager import Alertmanager, Notification, Webhook, alertmanager, scaled, webhook
+from rig.alertmanager import Alertmanager, Notification, Webhook, alertmanager, scaled
 from rig.processes import run
 
 CONFIG = Path(__file__).parents[2] / "alerts/alertmanager.yaml"
-SCALE = 60
+SCALE = 30
+"""The wait before a message must be longer than a busy Alertmanager takes to see what is fired together."""
 ALERTS = alerts(Settings())
 FOREIGN = {"KubeNodeNotReady", "KubeNodeUnreachable", "KubePodNotReady", "KubeContainerWaiting"}
 RECEIVERS = {"critical": "pager", "warning": "tickets", "info": "chat"}
@@ -25,7 +26,7 @@ BAD, GOOD = "slow.example", "good.example"
 
 @pytest.fixture
 def hook() -> Iterator[Webhook]:
-    with webhook() as running:
+    with Webhook() as running:
         yield running
 
 

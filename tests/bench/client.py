@@ -14,7 +14,7 @@ from typing import Final
 
 from bench.rows import Row, median_row
 from rig.client_world import NAMESPACE, PORT, SERVICE, Answering, World, aggregator, pull, wait, world
-from rig.kube import build, parts
+from rig.go_programs import build, parts
 
 CLIENT: Final = (sys.executable, "-m", "pulltrace_kubectl")
 TIMES: Final = 20

@@ -13,13 +13,12 @@ from typing import Final
 from bench.processes import Memory, Shares
 from bench.rows import Row, median_row
 from rig.aggregator import RunningAggregator
-from rig.fake_exporters import free_port
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake.store import Key
 from rig.many_exporters import addresses
 from rig.mini_cluster import ExporterNode, MiniCluster, mini_cluster
-from rig.processes import Process
+from rig.processes import Process, free_port
 from rig.web import get, wait_until
 
 TESTS: Final = Path(__file__).parents[1]

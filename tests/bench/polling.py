@@ -23,10 +23,9 @@ from pulltrace_aggregator.exporters.http_config import HttpAccess
 from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
-from rig.fake_exporters import free_port
 from rig.many_exporters import addresses
 from rig.pki import Authority
-from rig.processes import Process, run
+from rig.processes import Process, free_port, run
 from rig.web import wait_until
 
 WARM_UP_SECONDS, SECONDS, NODES = 8.0, 20.0, 1000

@@ -59,10 +59,11 @@ class Program:
         """The answer to one scrape on a connection of its own."""
         return get(self.port, "/metrics", accept_encoding=encoding)
 
-    def total(self, metric: str) -> float:
-        """The sum of all samples of a metric."""
+    def total(self, metric: str, label: str = "") -> float:
+        """The sum of all samples of a metric, or of those with a label, `name="value"`."""
         lines = self.scrape().body.decode().splitlines()
-        return sum(float(line.rpartition(" ")[2]) for line in lines if re.match(rf"{metric}(\{{| )", line))
+        own = (line for line in lines if re.match(rf"{metric}(\{{| )", line) and label in line)
+        return sum(float(line.rpartition(" ")[2]) for line in own)
 
     def _wait_for_port(self) -> int:
         found = self._process.wait_for(lambda: _SERVING.search(self._log.read_text()), "does not serve", _START_TIMEOUT)

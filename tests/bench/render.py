@@ -1,5 +1,10 @@
-"""How long a scrape of 5,000 layers takes to write, which are 20,000 samples of layers, and what polls feel of it."""
+"""How long a scrape takes to write.
 
+The exporter's has 5,000 layers, which are 20,000 samples; also what polls feel of it. The aggregator's has 5,000 nodes,
+and is measured in processor time, as it is made beside other threads.
+"""
+
+import gzip
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -8,13 +13,18 @@ from bench import nodes
 from bench.program import Program
 from bench.rows import Row, median_row
 from pulltrace.exposition import TextFormat, process_collectors
+from pulltrace_aggregator import metrics as aggregator
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from rig.images import MIB
 from rig.sample_views import NOW, view_of_layers
+from rig.simulated_cluster import IMAGE, Cluster
 
 PULLS, LAYERS_EACH, ROUNDS = 50, 100, 20
 SERVED_PULLS, SERVED_LAYERS_EACH, SERVED_ROUNDS = 10, 500, 10
 POLL_SECONDS = 10.0
+NODES, IMAGES = 5000, (IMAGE, "registry.example/team/next:1")
+"""Each node pulls the first, and a second pod there waits for the other one behind it."""
+CLUSTER_ROUNDS = 7
 TIMEOUT = 60.0
 TARGET = "at most 150"
 
@@ -22,6 +32,7 @@ TARGET = "at most 150"
 def measure() -> Iterator[Row]:
     yield from _rendered()
     yield from _served()
+    yield from _cluster()
 
 
 def _rendered() -> Iterator[Row]:
@@ -52,6 +63,32 @@ def _served() -> Iterator[Row]:
         finally:
             for pull in pulls:
                 pull.cancel()
+
+
+def _cluster() -> Iterator[Row]:
+    """Each node has been read anew since the scrape before, so that nothing that was written then still holds."""
+    cluster = Cluster()
+    for number in range(NODES):
+        for image in IMAGES:
+            cluster.pod(f"web-{number}-{len(cluster.pods)}", image, node=f"node-{number}").pulling()
+        cluster.node(f"node-{number}").pull(IMAGE)
+    cluster.listed()
+    scraper = aggregator.Scraper(aggregator.FAMILIES, aggregator.Process(), process_collectors())
+    rendering, packing, text = [], [], b""
+    for number in range(CLUSTER_ROUNDS + 1):
+        for node in cluster.nodes.values():
+            node.advance(ratio=(number + 1) / 10)
+        cluster.pass_time(1)
+        began = time.thread_time()
+        text = scraper.render(cluster.view, cluster.now.monotonic, TextFormat.PLAIN)
+        rendered = time.thread_time()
+        gzip.compress(text, 1)
+        rendering.append(1000 * (rendered - began))
+        packing.append(1000 * (time.thread_time() - rendered))
+    what = f"render: {NODES} nodes, {len(IMAGES) * NODES} waiting images"
+    how = f"processor time, {len(text) / 1e6:.1f} MB"
+    yield median_row(what, rendering[1:], "ms", "", how)
+    yield median_row(f"{what}: gzip", packing[1:], "ms", "", how)
 
 
 def _polls(program: Program, *, scraping: bool) -> Row:

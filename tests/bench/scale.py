@@ -6,16 +6,17 @@ Each is a section of its own. The aggregator is the program as installed; API se
 import math
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import linear_regression, median
+from statistics import linear_regression
 from typing import Final
 
 from bench import cluster
 from bench.processes import Memory, Shares
-from bench.rows import Row
+from bench.rows import Row, median_row
+from bench.scrapes import Scrapes
 from rig.aggregator import RunningAggregator
 from rig.kubernetes.fake.store import Key
 from rig.many_exporters import addresses
@@ -24,15 +25,19 @@ from rig.prometheus import prometheus
 
 SIZES: Final = (500, 1000, 2000, 5000, 10_000)
 """Nodes of a storm; each pulls an image, and another one waits behind it."""
+IN_PROMETHEUS: Final = (1000, 5000)
+ASKED: Final = 5000
 SERVICE: Final = "--exporter.service=shop/exporters"
 WARM_UP_SECONDS, SECONDS, SCRAPES = 20.0, 30.0, 5
+MORE_SCRAPES, PAUSE_SECONDS = 15, 1.0
+"""For the worst of them; processor time is taken before."""
 PATIENCE: Final = 300.0
 DEPLOY_NODES, DEPLOY_PODS = 800, 1000
 CALM_NODES, CALM_PODS = 1000, 20
 FAILING_NODES: Final = 1000
 DEAD: Final = 500
-SHARDS: Final = 4
-CHURN_PER_SECOND, CHURN_SECONDS, CHURN_LIFE = 50, 120, 500
+SHARDS, SHARDED_NODES = 4, 5000
+CHURN_PER_SECOND, CHURN_SECONDS, CHURN_LIFE = 50, 600, 500
 SCRAPE_CONFIG: Final = """\
 global: {{scrape_interval: 5s}}
 scrape_configs:
@@ -73,11 +78,24 @@ def storm() -> Iterator[Row]:
         with _storm(size) as (_, aggregator):
             found.append(_measured(f"storm: {size} nodes, {2 * size} waiting images", aggregator, size))
             yield from found[-1].rows()
-            if size == SIZES[1]:
-                yield from _in_prometheus("storm", aggregator)
-    for what in ("cpu", "memory", "scrape"):
-        exponent = _exponent([(each.nodes, getattr(each, what)) for each in found])
-        yield Row(f"storm: exponent of {what} over nodes", exponent, "", "", f"{SIZES[0]} to {SIZES[-1]} nodes")
+            if size in IN_PROMETHEUS:
+                yield from _in_prometheus(f"storm: {size} nodes", aggregator)
+    values: dict[str, Callable[[_Measured], float]] = {
+        "CPU": lambda each: each.cpu,
+        "memory": lambda each: each.memory,
+        "scrape, median": lambda each: each.scrapes.median,
+        "scrape, worst": lambda each: each.scrapes.worst,
+        "late during a scrape, worst": lambda each: each.scrapes.latest,
+    }
+    for what, value in values.items():
+        exponent = _exponent([(each.nodes, value(each)) for each in found])
+        yield Row(f"storm: exponent over nodes of {what}", exponent, "", "", f"{SIZES[0]} to {SIZES[-1]} nodes")
+
+
+def scrape() -> Iterator[Row]:
+    """A storm of the size for which a time is asked."""
+    with _storm(ASKED) as (_, aggregator):
+        yield from _measured(f"scrape: {ASKED} nodes, {2 * ASKED} waiting images", aggregator).rows()
 
 
 def churn() -> Iterator[Row]:
@@ -146,19 +164,22 @@ def dead() -> Iterator[Row]:
 
 def shards() -> Iterator[Row]:
     with _world() as opened, cluster.farm(opened.folder) as port, ExitStack() as ends:
-        nodes = list(addresses(FAILING_NODES))
+        nodes = list(addresses(SHARDED_NODES))
         cluster.fill_slices(opened, port, nodes)
-        for number in range(2 * FAILING_NODES):
+        for number in range(2 * SHARDED_NODES):
             cluster.put_pod(opened, f"web-{number}", nodes[number // 2], cluster.IMAGES[number % 2])
         replicas = [opened.aggregator(SERVICE, f"--shard={index}/{SHARDS}", interval="2s") for index in range(SHARDS)]
         whole = ends.enter_context(cluster.started(opened, SERVICE))
-        _wait_pods(whole, 2 * FAILING_NODES)
+        _wait_pods(whole, 2 * SHARDED_NODES)
         same = _agree(whole, replicas)
-        parts = [_shown(each) for each in replicas]
-        mean = 2 * FAILING_NODES / SHARDS
-        uneven = max(abs(len(part) / mean - 1) for part in parts)
-        how = f"{', '.join(str(len(part)) for part in parts)} images; together {'' if same else 'NOT '}what one exports"
-        yield Row(f"{SHARDS} shards of {FAILING_NODES} nodes: unevenness", 100 * uneven, "%", "<= 10", how)
+        images = [cluster.count(each, "pulltrace_pod_pull_info{") for each in replicas]
+        mean = 2 * SHARDED_NODES / SHARDS
+        uneven = max(abs(number / mean - 1) for number in images)
+        how = (
+            f"{', '.join(map(str, images))} images; together {'' if same else 'NOT '}what one exports,"
+            f" {len(_shown(whole))} series"
+        )
+        yield Row(f"{SHARDS} shards of {SHARDED_NODES} nodes: unevenness", 100 * uneven, "%", "<= 10", how)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +187,7 @@ class _Measured:
     name: str
     cpu: float
     memory: float
-    scrape: float
+    scrapes: Scrapes
     size: int
     requests: float
     nodes: int = 0
@@ -175,21 +196,26 @@ class _Measured:
         how = f"{self.requests:.0f} requests/s, a scrape every {SECONDS / SCRAPES:.0f} s"
         yield Row(f"{self.name}: CPU", self.cpu, "% of a core", "", how)
         yield Row(f"{self.name}: memory", self.memory, "MiB")
-        yield Row(f"{self.name}: scrape", self.scrape, "ms", "", f"gzip; {self.size / 1e6:.1f} MB of text")
+        size = f"gzip; {self.size / 1e6:.1f} MB of text"
+        yield median_row(f"{self.name}: scrape", self.scrapes.times, "ms", "", size)
+        yield median_row(f"{self.name}: late during a scrape", self.scrapes.late, "ms", "", "/-/healthy")
 
 
 def _measured(name: str, aggregator: RunningAggregator, nodes: int = 0) -> _Measured:
     time.sleep(WARM_UP_SECONDS)
     before, began, share = cluster.requests_of(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
-    times = []
+    scrapes = Scrapes()
     for _ in range(SCRAPES):
         time.sleep(SECONDS / SCRAPES)
-        times.append(cluster.scrape_seconds(aggregator))
+        scrapes.add(aggregator.port)
     taken, requests = share.taken()["it"], cluster.requests_of(aggregator) - before
     per_second = requests / (time.monotonic() - began)
+    for _ in range(MORE_SCRAPES):
+        time.sleep(PAUSE_SECONDS)
+        scrapes.add(aggregator.port)
     size = len(aggregator.get("/metrics").body)
     memory = Memory.of(aggregator.process.pid).resident
-    return _Measured(name, taken, memory, 1000 * median(times), size, per_second, nodes)
+    return _Measured(name, taken, memory, scrapes, size, per_second, nodes)
 
 
 def _in_prometheus(name: str, aggregator: RunningAggregator) -> Iterator[Row]:
@@ -231,6 +257,7 @@ def _storm(nodes: int) -> Iterator[tuple[MiniCluster, RunningAggregator]]:
         for number in range(2 * nodes):
             cluster.put_pod(opened, f"web-{number}", names[number // 2], cluster.IMAGES[number % 2])
         with _running(opened, 2 * nodes) as aggregator:
+            _wait_read(aggregator, nodes)
             yield opened, aggregator
 
 
@@ -238,24 +265,31 @@ def _wait_pods(aggregator: RunningAggregator, pods: int) -> None:
     cluster.wait(lambda: cluster.count(aggregator, "pulltrace_pod_pull_info{") == pods, PATIENCE)
 
 
+def _wait_read(aggregator: RunningAggregator, nodes: int) -> None:
+    """Until each exporter was asked: of many nodes that takes a while, and what is known grows with it."""
+    cluster.wait(lambda: f'pulltrace_aggregator_exporters{{state="ok"}} {nodes}\n' in aggregator.metrics(), PATIENCE)
+
+
 def _agree(whole: RunningAggregator, parts: Sequence[RunningAggregator]) -> bool:
     """Whether all parts come to show together what the whole shows, each once."""
 
     def same() -> bool:
-        shown = [_shown(each) for each in parts]
-        return frozenset[str]().union(*shown) == _shown(whole) and sum(map(len, shown)) == len(_shown(whole))
+        shown, all_of_it = [_shown(each) for each in parts], _shown(whole)
+        return frozenset[str]().union(*shown) == all_of_it and sum(map(len, shown)) == len(all_of_it)
 
     try:
-        cluster.wait(same, 60)
+        cluster.wait(same, PATIENCE)
     except TimeoutError:
         return False
     return True
 
 
 def _shown(aggregator: RunningAggregator) -> frozenset[str]:
-    """The images that pods wait for, as text of their series."""
+    """The series of pods and nodes."""
     lines = aggregator.metrics().splitlines()
-    return frozenset(line for line in lines if line.startswith("pulltrace_pod_pull_info{"))
+    return frozenset(
+        line.rpartition(" ")[0] for line in lines if line.startswith(("pulltrace_pod_", "pulltrace_node_"))
+    )
 
 
 def _remove(opened: MiniCluster, name: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from chain.panels import NEVER, Panels
 from rig import debian, needs
 from rig.alertmanager import Notification
-from rig.kubernetes import node
+from rig.kubernetes.real import single_node
 from rig.real_node_scenarios import real_node_scenarios
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -43,11 +43,11 @@ ELSEWHERE: Final[Mapping[str, str]] = {
 
 
 def test_alerts_of_a_real_node_name_the_pod(tmp_path: Path) -> None:
-    if reason := node.reason_missing():
+    if reason := single_node.reason_missing():
         needs.miss(reason)
     for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
         needs.program(package)
-    with node.RealNode() as real, real_node_scenarios(real, tmp_path) as day:
+    with single_node.RealNode() as real, real_node_scenarios(real, tmp_path) as day:
         pods = ({"namespace": day.out.namespace, "pod": name} for name in ("stalled", "behind", "missing"))
         panels = Panels({"node": ({"node": real.name},), "pod": tuple(pods)})
         look = partial(panels.ask, day.monitoring, again=True)

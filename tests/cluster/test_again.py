@@ -3,7 +3,10 @@
 import pytest
 
 from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
-from rig.kube.api import wait_for
+from rig.kubernetes.api import wait_for
+
+COLLECTING = {"imageMinimumGCAge": "1ns", "imageMaximumGCAge": "2ns"}
+"""So the kubelet removes each image that no container uses, when it starts and every five minutes."""
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
@@ -21,16 +24,17 @@ def test_a_present_image_is_pulled_again_without_a_byte(world: World) -> None:
     assert world.kubelet_pulls(node.name) == kubelet + 1
 
 
-def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
+def test_an_image_that_the_kubelet_collected_is_fetched_again(world: World) -> None:
     node, namespace, image = world.cluster.nodes[1], world.namespace(), world.image(3 * MIB)
     pod = world.pod(namespace, "first", image.reference(REGISTRY), nodeName=node.name)
     world.wait_running(namespace)
     wait_for(lambda: world.node_pull(node.name, image)["phase"] == "succeeded", "the first pull")
-    world.api.delete(pod)
+    world.api.delete(pod, None)
     wait_for(lambda: image.repository not in node.ctr("containers", "ls"), "the container and its layers gone")
-    names = node.ctr("images", "ls", "-q", f"target.digest=={image.root.digest}").split()
-    node.ctr("images", "rm", "--sync", *names)
-    sent, counted = world.sent(image), downloaded(world, node.name)
+    others = running(world, node.name)
+    with node.kubelet_with(**COLLECTING):
+        wait_for(lambda: image.repository not in node.ctr("images", "ls"), "the image collected")
+    sent, counted, pulls = world.sent(image), downloaded(world, node.name), succeeded(world, node.name)
     stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
     world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
     wait_for(lambda: world.node_pull(node.name, image)["phase"] == "downloading", "the second pull")
@@ -39,6 +43,10 @@ def test_an_image_that_was_removed_is_fetched_again(world: World) -> None:
     fetched = world.sent(image) - sent
     assert fetched > 3 * MIB
     wait_for(lambda: downloaded(world, node.name) - counted == fetched, "the bytes counted")
+    wait_for(lambda: succeeded(world, node.name) == pulls + 1, "the pull counted")
+    scraped = f'sum(pulltrace_downloaded_bytes_total{{node="{node.name}",registry="{REGISTRY}"}})'
+    wait_for(lambda: world.prometheus.value(scraped) == counted + fetched, "the same in Prometheus")
+    assert others <= running(world, node.name)
 
 
 def test_an_image_that_the_registry_refuses_is_a_matter_of_credentials(world: World) -> None:
@@ -63,6 +71,23 @@ def test_the_duration_is_the_kubelets_own(world: World) -> None:
         )
 
     assert wait_for(total, "the duration") == pytest.approx(pulled.took)
+
+
+def running(world: World, node: str) -> set[str]:
+    """Containers that run on a node; what the kubelet evicts or starts anew has another name."""
+    pods = world.api.items("/api/v1/pods", fieldSelector=f"spec.nodeName={node},status.phase=Running")
+    return {
+        each["containerID"]
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+        for each in pod["status"]["containerStatuses"]
+    }
+
+
+def succeeded(world: World, node: str) -> float:
+    return world.metric(
+        world.exporter(node), EXPORTER_PORT, "pulltrace_pulls_total", registry=REGISTRY, result="succeeded"
+    )
 
 
 def downloaded(world: World, node: str) -> float:

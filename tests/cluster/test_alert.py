@@ -4,9 +4,9 @@ from contextlib import suppress
 
 import pytest
 
-from cluster.world import AGGREGATOR_PORT, MIB, REGISTRY, World, samples
-from rig.kube import addresses as at
-from rig.kube.api import NotYet, wait_for
+from cluster.world import AGGREGATOR_PORT, MIB, REGISTRY, World
+from rig.kubernetes.api import NotYet, wait_for
+from rig.kubernetes.real import addresses as at
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
@@ -66,17 +66,13 @@ def test_each_of_seven_failures_at_once_is_told_to_the_receiver_by_its_own_pod_a
 def failures(world: World, namespace: str) -> set[tuple[str, str]]:
     """Pod and reason of each `pulltrace_pod_pull_failure` now."""
     (aggregator,) = world.stack.pods("aggregator")
-    text = world.stack.page(aggregator, AGGREGATOR_PORT, "/metrics").text
-    return {
-        (labels["pod"], labels["reason"])
-        for name, labels, value in samples(text)
-        if name == "pulltrace_pod_pull_failure" and labels["namespace"] == namespace and value == 1
-    }
+    found = world.scrape(aggregator, AGGREGATOR_PORT).find("pulltrace_pod_pull_failure", namespace=namespace)
+    return {(sample.labels["pod"], sample.labels["reason"]) for sample in found if sample.value == 1}
 
 
 def alerts(world: World, namespace: str) -> set[tuple[str, str, str]]:
     """Pod, reason and name of what the receiver was told of the namespace."""
-    labels = [alert["labels"] for alert in world.stack.receiver.alerts if alert["status"] == "firing"]
+    labels = [told.labels for told in world.stack.receiver.notifications if told.status == "firing"]
     return {
         (each.get("pod", ""), each.get("reason", ""), each["alertname"])
         for each in labels

@@ -8,8 +8,8 @@ import pytest
 
 from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
 from rig.images import Image
-from rig.kube.api import Object, wait_for
-from rig.kube.node import Node
+from rig.kubernetes.api import Object, wait_for
+from rig.kubernetes.real.cluster_node import Node
 from rig.pacing import Stall
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
@@ -78,7 +78,7 @@ def counted(world: World, node: Node) -> float:
 
 def test_a_pod_that_is_deleted_no_longer_waits_and_its_pull_goes_on(world: World) -> None:
     with halfway(world, 0) as half:
-        world.api.delete(half.pod)
+        world.api.delete(half.pod, None)
         wait_for(lambda: not world.pod_pulls(half.namespace), "no pod waits")
         half.stall.release()
         wait_for(lambda: half.pull()["phase"] == "succeeded", "the end of the pull")
@@ -87,7 +87,7 @@ def test_a_pod_that_is_deleted_no_longer_waits_and_its_pull_goes_on(world: World
 def test_an_exporter_that_is_replaced_goes_on_where_the_pull_is(world: World) -> None:
     with halfway(world, 1) as half:
         old = world.exporter(half.node.name)
-        world.api.delete(old)
+        world.api.delete(old, None)
         wait_for(lambda: world.exporter(half.node.name)["metadata"]["uid"] != old["metadata"]["uid"], "a new exporter")
         wait_for(lambda: half.pull().get("downloadedBytes", 0) >= HALF - MIB, "the bytes that were there")
         half.finish()
@@ -101,7 +101,7 @@ def test_an_exporter_that_is_replaced_goes_on_where_the_pull_is(world: World) ->
 def test_an_aggregator_that_is_replaced_knows_the_wait_at_once(world: World) -> None:
     with halfway(world, 1) as half:
         (old,) = world.stack.pods("aggregator")
-        world.api.delete(old)
+        world.api.delete(old, None)
         wait_for(
             lambda: [pod for pod in world.stack.pods("aggregator") if pod["metadata"]["uid"] != old["metadata"]["uid"]],
             "a new aggregator",

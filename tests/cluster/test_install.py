@@ -3,8 +3,8 @@
 import pytest
 
 from cluster.world import World
-from rig.kube.api import wait_for
-from rig.kube.stack import NAMESPACE
+from rig.kubernetes.api import wait_for
+from rig.kubernetes.real.monitored_cluster import NAMESPACE
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 

@@ -4,7 +4,7 @@ import pytest
 
 from cluster.world import MIB, REGISTRY, World
 from rig.images import Image
-from rig.kube.api import Object, wait_for
+from rig.kubernetes.api import Object, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 

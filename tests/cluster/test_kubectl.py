@@ -7,15 +7,14 @@ import pytest
 
 from cluster.world import MIB, REGISTRY, World
 from rig.images import Image
-from rig.kube.api import Object, wait_for
-from rig.kube.stack import NAMESPACE
+from rig.kubernetes.api import wait_for
+from rig.kubernetes.real.monitored_cluster import NAMESPACE
 from rig.processes import CommandFailed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 SERIAL = 0
 VIEWER, STRANGER = "ann", "bob"
-SECRET = "served"
 
 
 @pytest.fixture(scope="module")
@@ -74,34 +73,18 @@ def test_a_user_without_the_role_is_told_which_right_is_missing(viewed: World) -
 
 
 def test_both_shards_are_asked_over_tls(viewed: World) -> None:
-    namespace, pair = viewed.namespace(), certificate(viewed)
+    namespace = viewed.namespace()
     names = {f"pod/on-{node.name}": node.name for node in viewed.cluster.nodes}
-    try:
-        with viewed.values("tls.enabled=true", f"tls.existingSecret={SECRET}", "aggregator.shards=2"):
-            for name, node in names.items():
-                viewed.pod(namespace, name.removeprefix("pod/"), f"{REGISTRY}/team/nothing:v1", nodeName=node)
-            wait_for(
-                lambda: set(client(viewed, f"-n {namespace} -o name").split()) == set(names), "the pods of both shards"
-            )
-            for pod in viewed.stack.pods("aggregator"):
-                plain = f"/api/v1/namespaces/{NAMESPACE}/pods/http:{pod['metadata']['name']}:10302/proxy/v1/pulls"
-                with pytest.raises(CommandFailed):
-                    viewed.stack.shell(f"kubectl get --raw {plain}")
-    finally:
-        viewed.api.delete(pair)
-
-
-def certificate(world: World) -> Object:
-    """A Secret with a certificate that is good for both programs."""
-    authority = world.cluster.plane.authority
-    hosts = [f"pulltrace-{program}.{NAMESPACE}.svc" for program in ("exporter", "aggregator")]
-    pair = authority.issue(SECRET, "pulltrace", hosts=hosts)
-    files = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.file}
-    return world.api.create(
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": SECRET, "namespace": NAMESPACE},
-            "stringData": {name: path.read_text() for name, path in files.items()},
-        }
-    )
+    with (
+        viewed.certificate() as secret,
+        viewed.values("tls.enabled=true", f"tls.existingSecret={secret}", "aggregator.shards=2"),
+    ):
+        for name, node in names.items():
+            viewed.pod(namespace, name.removeprefix("pod/"), f"{REGISTRY}/team/nothing:v1", nodeName=node)
+        wait_for(
+            lambda: set(client(viewed, f"-n {namespace} -o name").split()) == set(names), "the pods of both shards"
+        )
+        for pod in viewed.stack.pods("aggregator"):
+            plain = f"/api/v1/namespaces/{NAMESPACE}/pods/http:{pod['metadata']['name']}:10302/proxy/v1/pulls"
+            with pytest.raises(CommandFailed):
+                viewed.stack.shell(f"kubectl get --raw {plain}")

@@ -4,10 +4,10 @@ import pytest
 
 from cluster.world import AGGREGATOR_PORT, MIB, REGISTRY, World
 from rig.images import Image
-from rig.kube.api import Object, wait_for
-from rig.kube.node import PAUSE_IMAGE, Node
-from rig.kube.stack import NAMESPACE
-from rig.kubernetes.runnable import runnable
+from rig.kubernetes.api import Object, wait_for
+from rig.kubernetes.real.cluster_node import PAUSE_IMAGE, Node
+from rig.kubernetes.real.monitored_cluster import NAMESPACE
+from rig.runnable import runnable
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
@@ -120,7 +120,7 @@ def test_a_node_whose_exporter_waits_for_its_own_image_is_in_line_and_not_blind(
             world.pod(namespace, "big", big.reference(REGISTRY), nodeName=node.name)
             world.wait_row(namespace, "big", phase="downloading")
             remove_image(node, exporter["spec"]["containers"][0]["image"])
-            world.api.delete(exporter)
+            world.api.delete(exporter, None)
 
             def next_one() -> Object:
                 rows = (each for each in world.pod_pulls(NAMESPACE) if each["node"] == node.name)

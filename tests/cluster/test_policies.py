@@ -5,8 +5,8 @@ import time
 import pytest
 
 from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, NAMESPACE, REGISTRY, World
-from rig.kube import policies
-from rig.kube.api import Object, wait_for
+from rig.kubernetes.api import Object, wait_for
+from rig.kubernetes.real import policies
 from rig.processes import CommandFailed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]

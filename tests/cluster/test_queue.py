@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.world import MIB, REGISTRY, World
-from rig.kube.api import wait_for
+from rig.kubernetes.api import wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
@@ -40,7 +40,7 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
 
         def told() -> set[tuple[str, str]]:
             pods = world.pod_pulls(namespace)
-            return {(pod["phase"], pod["behind"]) for pod in pods if pod["image"] in behind}
+            return {(pod["phase"], pod.get("behind", "")) for pod in pods if pod["image"] in behind}
 
         wait_for(lambda: told() == {("queued", first.reference(REGISTRY))}, "the pods told as queued")
     finally:

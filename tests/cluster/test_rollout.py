@@ -6,24 +6,16 @@ import pytest
 
 from cluster.world import EXPORTER_PORT, MIB, REGISTRY, World
 from rig.images import Image
-from rig.kube.api import Object, wait_for
+from rig.kubernetes import objects
+from rig.kubernetes.api import Object, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
 
 def daemon_set(namespace: str, image: str) -> Object:
-    labels = {"app": "rollout"}
-    container = {"name": "main", "image": image}
+    container = objects.container(image=image)
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0, "tolerations": [{"operator": "Exists"}]}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "rollout", "namespace": namespace},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": spec},
-        },
-    }
+    return objects.workload("DaemonSet", namespace, "rollout", {"app": "rollout"}, spec)
 
 
 def test_every_node_pulls_every_byte_once_and_all_sides_agree(world: World) -> None:

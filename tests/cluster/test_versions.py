@@ -3,10 +3,10 @@
 import pytest
 
 from cluster.world import MIB, REGISTRY, World
-from rig.kube import parts
-from rig.kube.api import wait_for
-from rig.kube.cluster import ClusterSettings
-from rig.kube.node import NodeSettings
+from rig.go_programs import parts
+from rig.kubernetes.api import wait_for
+from rig.kubernetes.real.cluster import ClusterSettings
+from rig.kubernetes.real.cluster_node import NodeSettings
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 

@@ -12,21 +12,22 @@ from typing import Any
 import requests
 
 from rig.images import Image
-from rig.kube import monitoring
-from rig.kube.api import NotYet, Object, wait_for
-from rig.kube.stack import NAMESPACE, Stack
-from rig.kubernetes.runnable import runnable
+from rig.kubernetes import objects
+from rig.kubernetes.api import NotYet, Object, wait_for
+from rig.kubernetes.real import prometheus_operator
+from rig.kubernetes.real.monitored_cluster import NAMESPACE, MonitoredCluster
+from rig.runnable import runnable
+from rig.scrape import Scrape
 
 REGISTRY = "registry.example"
 EXPORTER_PORT, AGGREGATOR_PORT = 10301, 10302
-SAMPLE = re.compile(r"^(?P<name>\w+)(?:\{(?P<labels>.*)\})? (?P<value>\S+)$")
-LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 PULLED = re.compile(
     r'Successfully pulled image "(?P<image>[^"]+)" in (?P<took>\S+) \((?P<waited>\S+) including waiting'
 )
 DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs)")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000001}
 MIB = 1024 * 1024
+AT_ONCE = {"terminationGracePeriodSeconds": 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Pulled:
 class World:
     """The cluster, and the tests' own namespaces in it."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: MonitoredCluster) -> None:
         self.stack = stack
         self.cluster = stack.cluster
         self.api = stack.cluster.api
@@ -53,7 +54,7 @@ class World:
     def namespace(self) -> str:
         """A new one, with nothing in it but its service account."""
         name = f"test-{next(self._numbers)}"
-        self.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        self.api.apply(objects.namespace(name))
         account = {
             "apiVersion": "v1",
             "kind": "ServiceAccount",
@@ -75,15 +76,9 @@ class World:
         self, namespace: str, name: str, image: str, labels: Mapping[str, str] | None = None, **spec: Any
     ) -> Object:
         """Create a pod of one container."""
-        container = {"name": "main", "image": image}
-        return self.api.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": {"name": name, "namespace": namespace, "labels": dict(labels or {})},
-                "spec": {"containers": [container], "terminationGracePeriodSeconds": 0, **spec},
-            }
-        )
+        made = objects.pod(namespace, name, objects.container(image=image), node="", **{**AT_ONCE, **spec})
+        made["metadata"]["labels"] = dict(labels or {})
+        return self.api.create(made)
 
     def wait_running(self, namespace: str, number: int = 1, timeout: float = 90) -> list[Object]:
         """The pods of the namespace once so many of them run."""
@@ -168,6 +163,21 @@ class World:
             self.stack.shell(f"helm rollback pulltrace {before} --namespace {NAMESPACE} --wait")
             self.stack.wait_installed()
 
+    @contextmanager
+    def certificate(self) -> Iterator[str]:
+        """The name of a Secret that is there meanwhile, with a certificate that is good for both programs."""
+        plane = self.cluster.plane
+        hosts = [f"pulltrace-{program}.{NAMESPACE}.svc" for program in ("exporter", "aggregator")]
+        pair = plane.issue("served", "pulltrace", hosts=hosts)
+        files = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": plane.ca_file}
+        data = {name: path.read_text() for name, path in files.items()}
+        metadata = {"name": "served", "namespace": NAMESPACE}
+        made = self.api.create({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": data})
+        try:
+            yield "served"
+        finally:
+            self.api.delete(made)
+
     def bind_viewer(self, user: str) -> None:
         """Give a user the chart's role for `kubectl pulltrace`."""
         group = "rbac.authorization.k8s.io"
@@ -196,22 +206,22 @@ class World:
 
     def kubelet_pulls(self, node: str) -> float:
         """How many pulls the kubelet's own metrics have counted."""
-        return sum(
-            value
-            for name, _, value in samples(self.api.text(f"/api/v1/nodes/{node}/proxy/metrics"))
-            if name == "kubelet_image_pull_duration_seconds_count"
-        )
+        told = Scrape.parse(self.api.text(f"/api/v1/nodes/{node}/proxy/metrics"))
+        return told.total("kubelet_image_pull_duration_seconds_count")
 
     def metric(self, pod: Object, port: int, name: str, **labels: str) -> float:
         """The sum of the samples of a program's metric that bear these labels."""
-        text = self.stack.page(pod, port, "/metrics").text
-        return sum(value for found, given, value in samples(text) if found == name and labels.items() <= given.items())
+        return self.scrape(pod, port).total(name, **labels)
+
+    def scrape(self, pod: Object, port: int) -> Scrape:
+        """What a program says at a scrape."""
+        return Scrape.parse(self.stack.page(pod, port, "/metrics").text)
 
 
 class Service:
     """A server of the monitoring namespace, asked over HTTP; the pod may be another one each time."""
 
-    def __init__(self, stack: Stack, kind: str, port: int) -> None:
+    def __init__(self, stack: MonitoredCluster, kind: str, port: int) -> None:
         self._stack = stack
         self._kind = kind
         self._port = port
@@ -219,8 +229,12 @@ class Service:
     @property
     def pod(self) -> Object:
         """Its pod."""
-        name = f"{self._kind}-{monitoring.RELEASE}-{self._kind}-0"
-        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "namespace": monitoring.NAMESPACE}}
+        name = f"{self._kind}-{prometheus_operator.RELEASE}-{self._kind}-0"
+        pod = {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": prometheus_operator.NAMESPACE},
+        }
         found: Object = wait_for(lambda: self._stack.cluster.api.find(pod), name)
         return found
 
@@ -242,13 +256,6 @@ class Service:
         except requests.RequestException:
             return None
         return float(found[0]["value"][1]) if found else None
-
-
-def samples(text: str) -> Iterator[tuple[str, Mapping[str, str], float]]:
-    """The samples of an exposition."""
-    for line in text.splitlines():
-        if match := SAMPLE.match(line):
-            yield match["name"], dict(LABEL.findall(match["labels"] or "")), float(match["value"])
 
 
 def seconds(text: str) -> float:

@@ -14,9 +14,10 @@ from rig import needs
 from rig.aggregator import RunningAggregator
 from rig.chart_values import VARIANTS, Values
 from rig.charts import new_helm, of_kind, pod_specs
-from rig.kubernetes import objects, real
+from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
+from rig.kubernetes.real import api_server
 from rig.scrape import Scrape
 from rig.web import wait_until
 
@@ -38,10 +39,10 @@ numbers = itertools.count()
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[real.RealCluster]:
-    if reason := real.reason_missing():
+def cluster() -> Iterator[api_server.ApiServer]:
+    if reason := api_server.reason_missing():
         needs.miss(reason)
-    with real.RealCluster() as running:
+    with api_server.ApiServer() as running:
         for name in (*TEAMS, *NAMED, "other"):
             running.api.create(objects.namespace(name))
         yield running
@@ -84,14 +85,14 @@ def said(program: RunningAggregator, words: str) -> bool:
 
 
 @pytest.mark.integration
-def test_the_api_server_accepts_what_is_rendered(cluster: real.RealCluster) -> None:
+def test_the_api_server_accepts_what_is_rendered(cluster: api_server.ApiServer) -> None:
     for name, values in VARIANTS.items():
         if name != "renamed":  # its namespace is its own
             install(cluster.api, f"v-{name}", values)
 
 
 @pytest.mark.integration
-def test_the_api_server_accepts_the_plain_manifests(cluster: real.RealCluster) -> None:
+def test_the_api_server_accepts_the_plain_manifests(cluster: api_server.ApiServer) -> None:
     (kustomization,) = rendering.objects((MANIFESTS / "kustomization.yaml").read_text())
     for name in kustomization["resources"]:
         for item in rendering.objects((MANIFESTS / name).read_text()):
@@ -100,7 +101,7 @@ def test_the_api_server_accepts_the_plain_manifests(cluster: real.RealCluster) -
 
 @pytest.mark.integration
 def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
-    cluster: real.RealCluster, tmp_path: Path
+    cluster: api_server.ApiServer, tmp_path: Path
 ) -> None:
     found = install(cluster.api, "whole", {})
     # This server has no EndpointSlices of version 1.
@@ -120,7 +121,7 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
         assert not said(program, "the right to ")
 
     (role,) = of_kind(found, "ClusterRole")
-    with closing(Api(cluster.url, token, cluster.ca_file)) as account:
+    with closing(Api(cluster.url, cluster.ca_file, token=token)) as account:
         # A node is read only when its exporter is missed.
         for resource, verb in (each for each in granted(role) if each[0] != "nodes"):
             cluster.api.patch(role, {"rules": without(role, resource, verb)})
@@ -174,7 +175,7 @@ def leaves_pending(api: Api, program: RunningAggregator) -> str:
 
 
 @pytest.mark.integration
-def test_with_namespaces_listed_roles_there_are_enough(cluster: real.RealCluster, tmp_path: Path) -> None:
+def test_with_namespaces_listed_roles_there_are_enough(cluster: api_server.ApiServer, tmp_path: Path) -> None:
     found = install(cluster.api, "namespaced", {"aggregator": {"namespaces": ["other"]}})
     assert not of_kind(found, "ClusterRole")
     config = tmp_path / "kubeconfig"

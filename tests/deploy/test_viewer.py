@@ -12,8 +12,9 @@ from rig import needs
 from rig.chart_values import Values
 from rig.charts import new_helm, of_kind, one
 from rig.client_world import NAMESPACE, SERVICE, Answering, World, aggregator, exporter, pull, wait, world
-from rig.kubernetes import objects, real
+from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule
+from rig.kubernetes.real import api_server
 
 LAYER = {"index": 0, "digest": "sha256:0", "sizeBytes": 9, "downloadedBytes": 3, "state": "downloading"}
 
@@ -105,9 +106,9 @@ def test_the_client_misses_each_of_them(cluster: World) -> None:
 
 @pytest.mark.integration
 def test_a_real_api_server_gives_these_rights_and_no_more() -> None:
-    if reason := real.reason_missing():
+    if reason := api_server.reason_missing():
         needs.miss(reason)
-    with real.RealCluster() as running:
+    with api_server.ApiServer() as running:
         running.api.create(objects.namespace(NAMESPACE))
         role = running.api.create(viewer())
         subject = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": "user"}
@@ -117,7 +118,7 @@ def test_a_real_api_server_gives_these_rights_and_no_more() -> None:
         reference = {"apiGroup": group, "kind": "ClusterRole", "name": role["metadata"]["name"]}
         binding = {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "user"}}
         running.api.create({**binding, "roleRef": reference, "subjects": [subject]})
-        user = Api(running.url, running.api.token(NAMESPACE, "user"), running.ca_file)
+        user = Api(running.url, running.ca_file, token=running.api.token(NAMESPACE, "user"))
         try:
             granted = [f"{SERVICE}:10302", f"https:{SERVICE}:10302"]
             assert all(may_proxy(user, "services", name) for name in granted)
@@ -135,5 +136,5 @@ def may_proxy(user: Api, resource: str, name: str) -> bool:
         "metadata": {},
         "spec": {"resourceAttributes": where},
     }
-    answer = user._call("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
+    answer = user._json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
     return bool(answer["status"]["allowed"])

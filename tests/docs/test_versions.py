@@ -7,7 +7,7 @@ import pytest
 
 from pulltrace_chart.places import CHART
 from rig.containerd import VERSIONS
-from rig.kube import parts
+from rig.go_programs import parts
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 TESTED = {

@@ -4,32 +4,23 @@ import fcntl
 import os
 import signal
 import socket
-import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rig.exporter import RunningExporter
 from rig.node_setup import node_setup
-from rig.running import ENVIRONMENT, EXPORTER
+from rig.running import EXPORTER, assert_refused, run_to_end
 from rig.standin import StandIn
 from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 
 
-def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*EXPORTER, *flags],
-        env={**os.environ, **ENVIRONMENT, **environ},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+run = partial(run_to_end, EXPORTER)
 
 
 @pytest.fixture
@@ -49,12 +40,7 @@ def test_help_names_every_flag_and_says_what_its_default_is() -> None:
 
 def test_everything_that_is_wrong_is_named_at_once() -> None:
     answer = run("--poll.intervall=1s", "--limit.pulls=none", "extra", PULLTRACE_LOG_LEVEL="loud")
-    assert (answer.returncode, answer.stdout) == (2, "")
-    lines = answer.stderr.splitlines()
-    assert len(lines) == 4
-    assert all(line.startswith("pulltrace-exporter: ") for line in lines)
-    for wrong in ("--poll.intervall", "--limit.pulls", "extra", "PULLTRACE_LOG_LEVEL"):
-        assert sum(wrong in line for line in lines) == 1, answer.stderr
+    assert_refused(answer, "pulltrace-exporter", ("--poll.intervall", "--limit.pulls", "extra", "PULLTRACE_LOG_LEVEL"))
 
 
 def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> None:
@@ -67,12 +53,7 @@ def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> N
         f"--containerd.allow-directory={tmp_path}",
         f"--web.config.file={web}",
     )
-    assert (answer.returncode, answer.stdout) == (2, "")
-    lines = answer.stderr.splitlines()
-    assert all(line.startswith("pulltrace-exporter: ") for line in lines)
-    for wrong in ("--poll.intervall", "is not a socket", "http_server_config", "ann"):
-        assert sum(wrong in line for line in lines) == 1, answer.stderr
-    assert len(lines) == 4
+    assert_refused(answer, "pulltrace-exporter", ("--poll.intervall", "is not a socket", "http_server_config", "ann"))
 
 
 def test_a_port_in_use_ends_the_program_with_one_line() -> None:
@@ -88,7 +69,7 @@ def test_a_port_in_use_ends_the_program_with_one_line() -> None:
 def test_a_signal_ends_it_within_two_seconds(node: StandIn, tmp_path: Path, number: signal.Signals) -> None:
     with RunningExporter(node.socket, tmp_path / "log") as exporter:
         exporter.wait_until(lambda scrape: scrape.up)
-        assert seconds_to_end(exporter, number) < 2
+        assert exporter.seconds_to_end(number) < 2
 
 
 def test_sigterm_ends_it_within_two_seconds_while_nobody_answers_or_listens(node: StandIn, tmp_path: Path) -> None:
@@ -103,13 +84,13 @@ def test_sigterm_ends_it_within_two_seconds_while_nobody_answers_or_listens(node
             half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
             asked = node.faults.count("Leases/List")
             wait_until(lambda: node.faults.count("Leases/List") > asked)
-            assert seconds_to_end(exporter, signal.SIGTERM) < 2
+            assert exporter.seconds_to_end() < 2
 
 
 def test_sigterm_ends_it_while_containerd_is_absent(tmp_path: Path) -> None:
     with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
         exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
-        assert seconds_to_end(exporter, signal.SIGTERM) < 2
+        assert exporter.seconds_to_end() < 2
 
 
 @contextmanager
@@ -149,7 +130,7 @@ def test_standard_output_that_takes_nothing_holds_up_neither_pulls_nor_the_end(
         exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
         last = setup.pulled(setup.push("last"))
         exporter.wait_until(lambda scrape: scrape.phase(last) == "succeeded")
-        assert seconds_to_end(exporter, signal.SIGTERM) < 2
+        assert exporter.seconds_to_end() < 2
 
 
 def test_a_misspelt_environment_variable_is_warned_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,10 +145,3 @@ def test_the_log_is_on_stderr_and_in_the_format_asked_for(tmp_path: Path) -> Non
         (serving,) = [line for line in exporter.logged() if line.get("msg") == "serving"]
     assert serving["level"] == "info"
     assert serving["port"] == exporter.port
-
-
-def seconds_to_end(exporter: RunningExporter, number: signal.Signals) -> float:
-    began = time.monotonic()
-    os.kill(exporter.process.pid, number)
-    assert exporter.process.wait(10) == 0, exporter.log.read_text()
-    return time.monotonic() - began

@@ -10,10 +10,13 @@ from faults.kinds import FAULTS
 from faults.run import faults
 from rig.containerd import VERSIONS
 
+REST = 2.0
+"""Seconds of rest after each round, in which both programs are watched."""
+
 
 def main() -> None:
     arguments = _parser().parse_args()
-    broken = faults(arguments.seed, arguments.steps, arguments.containerd, arguments.faults, _tell)
+    broken = faults(arguments.seed, arguments.steps, arguments.containerd, arguments.faults, _tell, REST)
     _tell(f"{arguments.steps} rounds with seed {arguments.seed}, {broken} of them broken")
     sys.exit(broken > 0)
 

@@ -10,13 +10,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from faults.looks import look
 from faults.world import Asked, World
-from rig.kubernetes.proxy import Proxy
+from rig import clock
+from rig.images import MIB
+from rig.tcp_proxy import Proxy
 from rig.web import wait_until
 
 MOMENT: Final = 1.5
 """Seconds that a pause or a silence lasts: nothing happens then that one could wait for."""
 PATIENCE: Final = 180.0
+LOST_ONE_OF: Final = 10
+LEAST_LOST: Final = 5
+STEP_SECONDS: Final = 3600
+AT_ONCE: Final = 3
+"""Layers that containerd fetches at a time, those that stand still included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +109,45 @@ def _refused(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextMa
     return _on_the_way(proxy, Proxy.refuse, Proxy.allow)
 
 
+def _lossy(port: Callable[[World], int]) -> Callable[..., AbstractContextManager[None]]:
+    """Packets are lost while pods come and go, until a few were, and then until all pulls have ended."""
+
+    @contextmanager
+    def during(world: World, asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+        with world.network.lossy(LOST_ONE_OF, port(world)) as lost:
+            deadline = time.monotonic() + PATIENCE
+            while lost() < LEAST_LOST and time.monotonic() < deadline:
+                world.pass_by(PATIENCE)
+            go_on()
+            wait_until(lambda: all(each.request.done for each in asked), PATIENCE)
+            assert lost() >= LEAST_LOST, f"{lost()} packets lost"
+            yield
+
+    return during
+
+
+def _stepped(seconds: int, node: bool) -> Callable[..., AbstractContextManager[None]]:
+    """The clock is stepped in the middle of the pulls, one more begins, and ends if it may, and it is stepped back.
+
+    A node has one clock: that of containerd, the exporter and the kubelet.
+    """
+
+    @contextmanager
+    def during(world: World, asked: list[Asked], _go_on: Callable[[], None]) -> Iterator[None]:
+        exporter, aggregator = world.exporter.process.pid, world.aggregator.process.pid
+        pids = (world.containerd.pid, exporter) if node else (aggregator,)
+        with clock.stepped(seconds, *pids):
+            look(world, asked)
+            asked.append(world.ask(world.push([MIB]), ahead=seconds * node))
+            if len(asked) <= AT_ONCE:  # else it waits for one of the others, and ends under the clock set right
+                wait_until(lambda: asked[-1].request.done, PATIENCE)
+            look(world, asked)
+        look(world, asked)
+        yield
+
+    return during
+
+
 def _kill_containerd(world: World) -> None:
     world.containerd.crash()
     world.containerd.start()
@@ -157,6 +204,20 @@ def _full_disk(world: World, asked: list[Asked], go_on: Callable[[], None]) -> I
 
 
 @contextmanager
+def _killed_registry(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+    """It starts again a moment later, where it was and with what it had."""
+    world.registry.crash()
+    world.to_registry.refuse()
+    try:
+        go_on()
+        time.sleep(MOMENT)
+        yield
+    finally:
+        world.registry.start()
+        world.to_registry.allow()
+
+
+@contextmanager
 def _silent_registry(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
     hang = world.registry.hang()
     try:
@@ -196,5 +257,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "registry's connections cut": Fault(_plain(lambda world: world.to_registry.cut()), arrives=False),
     "registry out of hearing": Fault(_frozen(lambda world: world.to_registry)),
     "registry silent": Fault(_silent_registry),
+    "registry killed": Fault(_killed_registry, arrives=False),
+    "exporter's packets lost": Fault(_lossy(lambda world: world.to_exporter.port)),
+    "API server's packets lost": Fault(_lossy(lambda world: world.to_cluster.port)),
+    "registry's packets lost": Fault(_lossy(lambda world: world.to_registry.port)),
+    "node's clock set forward": Fault(_stepped(STEP_SECONDS, node=True)),
+    "node's clock set back": Fault(_stepped(-STEP_SECONDS, node=True)),
+    "aggregator's clock set forward": Fault(_stepped(STEP_SECONDS, node=False)),
+    "aggregator's clock set back": Fault(_stepped(-STEP_SECONDS, node=False)),
     "certificates rotated": Fault(_plain(_rotate)),
 }

@@ -1,13 +1,15 @@
 """One round: pulls begin, a fault comes in the middle of them, and what must hold is checked when they are over."""
 
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from random import Random
 from typing import Final
 
-from bench.processes import Memory
+from prometheus_client.samples import Sample
+
+from bench.processes import Memory, Shares, descriptors
 from faults.kinds import FAULTS, PATIENCE, Fault
 from faults.world import Asked, World
 from rig.images import KIB, MIB
@@ -16,8 +18,11 @@ from rig.scrape import Scrape
 
 LONGEST: Final = 180.0
 INTERVAL: Final = 0.1
-MORE_DESCRIPTORS: Final = 12
+MORE_DESCRIPTORS: Final = 32
+"""The aggregator has up to 16 threads for rechecks of pods, each with a connection that stays."""
 MORE_MEMORY_MIB: Final = 25.0
+MORE_SHARE: Final = 20.0
+"""Per cent of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +35,13 @@ class Round:
     sent: int
     counted: float
     seconds: float
+    rest: float
+    """How many of the seconds passed from the end of the last pull until nothing was shown any more."""
 
     def __str__(self) -> str:
         results = f"{self.well} well, {self.badly} badly"
-        return f"{self.fault}: {results}; {self.sent} bytes sent, {self.counted:.0f} counted; {self.seconds:.1f} s"
+        seconds = f"{self.seconds:.1f} s, the last {self.rest:.1f} for all series to go"
+        return f"{self.fault}: {results}; {self.sent} bytes sent, {self.counted:.0f} counted; {seconds}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +86,9 @@ def play(world: World, name: str, random: Random) -> Round:
         go_on()
         well = sum(each.wait(PATIENCE) for each in asked)
         _end_pods(world, asked)
+    ended = time.monotonic()
     settle(world)
+    rest = time.monotonic() - ended
     after = Counts.of(world)
     for each in asked:
         each.remove(world.containerd)
@@ -90,6 +100,7 @@ def play(world: World, name: str, random: Random) -> Round:
         after.sent - before.sent,
         after.layers - before.layers * fault.lives,
         time.monotonic() - began,
+        rest,
     )
 
 
@@ -104,9 +115,8 @@ def _ask(world: World, random: Random, stalls: list[Stall]) -> Asked:
 
 def _told(world: World, asked: Asked, phase: str) -> None:
     """The aggregator says of the pod that its image is in this phase."""
-    name = asked.pod.item["metadata"]["name"]
     world.aggregator.wait(
-        lambda view: any(pod["pod"] == name and pod["phase"] == phase and "pull" in pod for pod in view["pods"]),
+        lambda view: any(pod["pod"] == asked.name and pod["phase"] == phase and "pull" in pod for pod in view["pods"]),
         PATIENCE,
     )
 
@@ -122,10 +132,17 @@ def _end_pods(world: World, asked: list[Asked]) -> None:
 
 
 def settle(world: World) -> None:
-    """Wait until no program shows anything of a pull or a wait, as after each round they must."""
+    """Wait until no program shows anything of a pull or a wait, and has no series of one, as after each round."""
     _until(lambda: _quiet(world.exporter.scrape()), lambda: f"{world.exporter.scrape().pulls} {world.exporter.tail()}")
     seen = world.aggregator.wait(lambda view: not view["pods"] and not view["pulls"], LONGEST)
     assert [node["state"] for node in seen["nodes"]] in ([], ["ok"]), seen["nodes"]
+    _until(lambda: not _passing(world), lambda: _passing(world))
+
+
+def _passing(world: World) -> list[Sample]:
+    """Samples about one pull or one pod."""
+    samples = itertools.chain(*world.exporter.scrape().series.values(), world.aggregator.samples())
+    return [sample for sample in samples if sample.labels.keys() & {"digest", "pod"}]
 
 
 def _quiet(scrape: Scrape) -> bool:
@@ -155,23 +172,27 @@ def _check(fault: Fault, before: Counts, after: Counts, well: int, badly: int) -
 
 @dataclass(frozen=True, slots=True)
 class Footprint:
-    """What a program holds when there is nothing to do."""
+    """What a program holds, and takes of a core, when there is nothing to do; the share is 0 where not measured."""
 
     memory: float
     descriptors: int
+    share: float
 
-    @classmethod
-    def of(cls, pid: int) -> "Footprint":
-        return cls(Memory.of(pid).resident, len(list(Path(f"/proc/{pid}/fd").iterdir())))
+    def __str__(self) -> str:
+        return f"{self.memory:.1f} MiB, {self.descriptors} descriptors, {self.share:.1f} % of a core"
 
     def check(self, later: "Footprint") -> None:
         assert later.descriptors <= self.descriptors + MORE_DESCRIPTORS, f"{self} -> {later}"
         assert later.memory <= self.memory + MORE_MEMORY_MIB, f"{self} -> {later}"
+        assert later.share <= self.share + MORE_SHARE, f"{self} -> {later}"
 
 
-def footprints(world: World) -> dict[str, Footprint]:
-    """Of both programs."""
-    return {
-        "exporter": Footprint.of(world.exporter.process.pid),
-        "aggregator": Footprint.of(world.aggregator.process.pid),
-    }
+def footprints(world: World, seconds: float) -> dict[str, Footprint]:
+    """Of both programs; shares are those of so many seconds, and not measured in none."""
+    pids = {"exporter": world.exporter.process.pid, "aggregator": world.aggregator.process.pid}
+    taken = dict.fromkeys(pids, 0.0)
+    if seconds:
+        shares = Shares(**pids)
+        time.sleep(seconds)
+        taken = shares.taken()
+    return {name: Footprint(Memory.of(pid).resident, descriptors(pid), taken[name]) for name, pid in pids.items()}

@@ -2,13 +2,13 @@
 
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
 from faults.kinds import FAULTS
-from faults.rounds import footprints, play
+from faults.rounds import Footprint, footprints, play
 from faults.world import World
 
 
@@ -22,26 +22,36 @@ def order(seed: int, steps: int, names: Sequence[str] = ()) -> list[str]:
     return found[:steps]
 
 
-def faults(seed: int, steps: int, label: str, names: Sequence[str], tell: Callable[[str], object]) -> int:
-    """Play them; returns in how many rounds something did not hold."""
+def faults(
+    seed: int, steps: int, label: str, names: Sequence[str], tell: Callable[[str], object], rest: float = 0.0
+) -> int:
+    """Play them; returns in how many rounds something did not hold.
+
+    After each round both programs are watched for `rest` seconds: what they take of a core must be little again.
+    """
     left, broken = order(seed, steps, names), 0
     number = 0
     while left:
         with world(label) as opened:
-            first = footprints(opened)
+            first = footprints(opened, rest)
+            tell(_told(first))
             while left:
                 name, number = left.pop(0), number + 1
                 try:
                     tell(f"{number} {play(opened, name, Random(f'{seed} {number}'))}")
+                    now = footprints(opened, rest)
+                    tell(_told(now))
+                    for program, before in first.items():
+                        before.check(now[program])
                 except (AssertionError, TimeoutError, OSError):
                     broken += 1
                     tell(f"{number} {name}: BROKEN\n{traceback.format_exc()}")
                     break
-            else:
-                for program, after in footprints(opened).items():
-                    tell(f"{program}: {first[program]} -> {after}")
-                    first[program].check(after)
     return broken
+
+
+def _told(held: Mapping[str, Footprint]) -> str:
+    return "   " + "; ".join(f"{program} {each}" for program, each in held.items())
 
 
 @contextmanager

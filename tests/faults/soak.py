@@ -4,21 +4,21 @@ Only faults that both programs survive, so that each is one process all the time
 """
 
 import argparse
+import contextlib
 import itertools
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from random import Random
 from statistics import linear_regression, median
 from typing import Final
 
-from bench.processes import Memory, cpu_seconds, threads
+from bench.processes import Memory, cpu_seconds, descriptors, threads
 from faults.kinds import FAULTS, Fault
 from faults.rounds import play
+from faults.run import world
 from faults.world import NODE, World
 from rig.prometheus import prometheus
 
@@ -39,8 +39,8 @@ WARM: Final = 6
 CALM: Final = 4
 """Rounds without a fault for each with one."""
 
-Sample = tuple[float, float, float, float]
-"""Seconds since the start, resident MiB, descriptors, processor seconds."""
+Sample = tuple[float, float, float, float, int, int]
+"""Seconds since the start, resident MiB, descriptors, processor seconds, sockets and threads."""
 
 
 class Sampler(threading.Thread):
@@ -57,8 +57,8 @@ class Sampler(threading.Thread):
         while not self._stopping.wait(SAMPLE_SECONDS):
             for name, pid in self._pids.items():
                 now = time.monotonic() - self._began
-                descriptors = len(list(Path(f"/proc/{pid}/fd").iterdir()))
-                self.samples[name].append((now, Memory.of(pid).resident, descriptors, cpu_seconds(pid)))
+                held = Memory.of(pid).resident, descriptors(pid), cpu_seconds(pid), _sockets(pid), threads(pid)
+                self.samples[name].append((now, *held))
 
     def stop(self) -> None:
         self._stopping.set()
@@ -83,7 +83,7 @@ def soak(world: World, seconds: float, seed: int) -> None:
         finally:
             sampler.stop()
         for name, samples in sampler.samples.items():
-            _tell(f"{name}: {_summary(samples)}, {threads(pids[name])} threads")
+            _tell(f"{name}: {_summary(samples)}")
         _tell(f"series in Prometheus' head: {series[0].value:.0f}")
 
 
@@ -109,16 +109,26 @@ def _pull(world: World, seconds: float, random: Random, survived: Sequence[str])
     _tell(f"{number - 1} rounds, {well} pulls well, {badly} badly, {broken} rounds broken")
 
 
+def _sockets(pid: int) -> int:
+    found = 0
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found += str(descriptor.readlink()).startswith("socket:")
+    return found
+
+
 def _summary(samples: Sequence[Sample]) -> str:
     late = samples[len(samples) // WARM :]
     hours = [sample[0] / 3600 for sample in late]
-    memory, descriptors = [sample[1] for sample in late], [sample[2] for sample in late]
+    memory, opened = [sample[1] for sample in late], [sample[2] for sample in late]
     share = 100 * (late[-1][3] - late[0][3]) / (late[-1][0] - late[0][0])
     return (
         f"memory {samples[0][1]:.1f} MiB at first, {memory[0]:.1f} after a sixth, {memory[-1]:.1f} at the end, "
         f"slope {linear_regression(hours, memory).slope:+.2f} MiB an hour; "
-        f"descriptors {median(descriptors):.0f}, at most {max(descriptors):.0f}, "
-        f"slope {linear_regression(hours, descriptors).slope:+.2f} an hour; {share:.2f} % of a core"
+        f"descriptors {median(opened):.0f}, at most {max(opened):.0f}, "
+        f"slope {linear_regression(hours, opened).slope:+.2f} an hour; {share:.2f} % of a core; "
+        f"sockets {samples[0][4]} at first, at most {max(sample[4] for sample in samples)}; "
+        f"threads {samples[0][5]} at first, at most {max(sample[5] for sample in samples)}"
     )
 
 
@@ -132,8 +142,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="ptw-", dir="/tmp") as name, ExitStack() as ends:
-        soak(World("2.1", Path(name), ends), 60 * arguments.minutes, arguments.seed)
+    with world("2.1") as opened:
+        soak(opened, 60 * arguments.minutes, arguments.seed)
 
 
 if __name__ == "__main__":

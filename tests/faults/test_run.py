@@ -3,17 +3,23 @@
 import pytest
 
 from faults.run import faults
-from rig import needs
-from rig.kubernetes import real
+from rig import clock, needs
+from rig.kubernetes.real import api_server
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
-CHOSEN = ("containerd killed", "registry's connections cut", "exporter paused", "API server killed")
+CHOSEN = (
+    "containerd killed",
+    "registry killed",
+    "exporter paused",
+    "node's clock set back",
+    "API server killed",
+)
 
 
 def test_what_must_hold_holds_after_each_fault() -> None:
     needs.containerd("2.1")
-    if reason := real.reason_missing():
+    if reason := api_server.reason_missing() or clock.reason_missing():
         needs.miss(reason)
     told: list[str] = []
     broken = faults(seed=1, steps=len(CHOSEN), label="2.1", names=CHOSEN, tell=told.append)

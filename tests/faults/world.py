@@ -3,6 +3,7 @@
 import itertools
 import os
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,22 +12,24 @@ from typing import Final
 from rig.aggregator import RunningAggregator
 from rig.containerd import RealContainerd
 from rig.exporter import RunningExporter
-from rig.fake_exporters import free_port
 from rig.images import Image, build
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ, Rule, kubeconfig
-from rig.kubernetes.pods import KubeletPod
-from rig.kubernetes.proxy import Proxy
-from rig.kubernetes.real import RealCluster
+from rig.kubernetes.kubelet_pod import KubeletPod
+from rig.kubernetes.real.api_server import ApiServer
 from rig.mounts import remove_tree
+from rig.network import own_network
 from rig.node import PullFailed, PullRequest
 from rig.pki import Authority
-from rig.processes import run
+from rig.processes import free_port, run
 from rig.registry import Registry
+from rig.tcp_proxy import Proxy
 
 NODE: Final = "node-1"
 NAMESPACE: Final = "faults"
 DISK: Final = "96m"
+REPOSITORIES: Final = 64
+"""More than a round has images: each repository has counters for as long as the programs run."""
 LINGER: Final = "3s"
 ABANDONED: Final = "10m"
 RIGHTS: Final = (Rule(READ, "pods"), Rule(READ, "events"), Rule(("get",), "nodes"))
@@ -43,13 +46,19 @@ class SecureExporter(RunningExporter):
 
 
 class Asked:
-    """An image that the node's kubelet wants for a pod, and the request for it."""
+    """An image that the node's kubelet wants for a pod, and the request for it; `since` is its monotonic time."""
 
-    def __init__(self, image: Image, pod: KubeletPod, request: PullRequest) -> None:
+    def __init__(self, image: Image, pod: KubeletPod, request: PullRequest, since: float) -> None:
         self.image = image
         self.pod = pod
         self.request = request
+        self.since = since
         self.failure: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The pod's."""
+        return str(self.pod.item["metadata"]["name"])
 
     def wait(self, timeout: float) -> bool:
         """Whether CRI has answered that the image is there."""
@@ -70,11 +79,12 @@ class World:
 
     def __init__(self, label: str, folder: Path, ends: ExitStack) -> None:
         self._folder, self._ends = folder, ends
+        self.network = ends.enter_context(own_network(folder))
         self._numbers = itertools.count()
         self.registry = ends.enter_context(Registry())
         self.to_registry = ends.enter_context(Proxy(("127.0.0.1", self.registry.port)))
         self.containerd = ends.enter_context(self._small_containerd(label))
-        self.cluster = ends.enter_context(RealCluster())
+        self.cluster = ends.enter_context(ApiServer())
         self.to_cluster = ends.enter_context(Proxy(("127.0.0.1", int(self.cluster.url.rpartition(":")[2]))))
         self.cluster.api.create(objects.namespace(NAMESPACE))
         self._exporter_port = free_port()
@@ -129,20 +139,32 @@ class World:
         self.aggregator.wait_ready(60)
 
     def push(self, sizes: Sequence[int]) -> Image:
-        """A new image with layers of these sizes, which no other has."""
-        image = self.registry.push(build(f"{NAMESPACE}/app-{next(self._numbers)}", sizes))
+        """A new image with layers of these sizes, which no other has; it may be a later one of a repository."""
+        image = self.registry.push(build(f"{NAMESPACE}/app-{next(self._numbers) % REPOSITORIES}", sizes))
         self.images.append(image)
         return image
 
-    def ask(self, image: Image) -> Asked:
-        """A pod wants it, and its kubelet begins to pull."""
+    def ask(self, image: Image, ahead: float = 0.0) -> Asked:
+        """A pod wants it, and its kubelet begins to pull. The kubelet's clock is so many seconds ahead."""
+        since = time.monotonic()
         reference = image.reference(f"127.0.0.1:{self.to_registry.port}")
         name = f"pod-{next(self._numbers)}"
         pod = objects.pod(NAMESPACE, name, objects.container("main", reference), node=NODE)
+        kubelet = KubeletPod(self.cluster.api, self.cluster.api.create(pod), ahead)
+        kubelet.waits()
+        kubelet.pulling()
+        return Asked(image, kubelet, self.containerd.pull(reference), since)
+
+    def pass_by(self, patience: float) -> None:
+        """A pod wants an image, the aggregator tells so, and the pod goes before anything of the image has come."""
+        name = f"pod-{next(self._numbers)}"
+        pod = objects.pod(NAMESPACE, name, objects.container("main", "registry.example/passing:1"), node=NODE)
         kubelet = KubeletPod(self.cluster.api, self.cluster.api.create(pod))
         kubelet.waits()
         kubelet.pulling()
-        return Asked(image, kubelet, self.containerd.pull(reference))
+        self.aggregator.wait(lambda view: name in {each["pod"] for each in view["pods"]}, patience)
+        kubelet.delete()
+        self.aggregator.wait(lambda view: name not in {each["pod"] for each in view["pods"]}, patience)
 
     @property
     def sent(self) -> int:

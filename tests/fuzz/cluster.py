@@ -13,7 +13,7 @@ from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
 from pulltrace_aggregator.loop import Published
 from pulltrace_aggregator.metrics import FAMILIES, Process, Scraper
 from pulltrace_aggregator.model.cluster import Observed
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.node import NodeReading, NodeState
 
 NODE: Final = "node-1"
 _SCRAPER: Final = Scraper(FAMILIES, Process())
@@ -28,10 +28,10 @@ class Core:
 
     def read(self, report: NodeReport) -> None:
         at = self.now.monotonic
-        self._reconciler.read(NodeReading(NODE, NodeState.OK, report, at, at), self.now)
+        self._reconciler.read(NodeReading(NODE, NodeState.OK, report, at, at))
 
     def lose_node(self) -> None:
-        self._reconciler.read(NodeReading(NODE, NodeState.UNREACHABLE), self.now)
+        self._reconciler.read(NodeReading(NODE, NodeState.UNKNOWN).failed(self.now.monotonic))
 
     def observe(self, seen: Observed) -> None:
         self._reconciler.observe(seen, self.now)

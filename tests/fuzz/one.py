@@ -7,6 +7,7 @@ libFuzzer ends the process: with status 0 where nothing was found, else the inpu
 
 import importlib
 import re
+import resource
 import sys
 import warnings
 from pathlib import Path
@@ -25,7 +26,12 @@ class TooMuchMemory(Exception):
 
 
 def check_memory() -> None:
-    """Raises TooMuchMemory. libFuzzer's own limit counts what the process that began this one once held."""
+    """Raises TooMuchMemory. libFuzzer's own limit counts what the process that began this one once held.
+
+    So does `getrusage`. It is asked first, because it costs a thirtieth of reading the file.
+    """
+    if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= MEMORY_MIB * 1024:
+        return
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if found and int(found[1]) > MEMORY_MIB * 1024:
         raise TooMuchMemory(f"{int(found[1]) // 1024} MiB")

@@ -8,7 +8,7 @@ import pytest
 
 from rig import needs
 from rig.client_world import World, world
-from rig.kube import parts
+from rig.go_programs import parts
 
 
 @pytest.fixture(params=["fake", *(f"kubectl-{minor}" for minor in parts.KUBERNETES)])

@@ -151,6 +151,20 @@ def test_a_watch_goes_on_through_silence_and_ends_with_status_0(serve: Serve) ->
         assert watch.wait(20) == 0
 
 
+def test_a_second_interrupt_leaves_no_traceback(serve: Serve) -> None:
+    """As when the terminal and whoever started the watch both send one: it comes while Python ends."""
+    again = "import atexit, os, signal; atexit.register(os.kill, os.getpid(), signal.SIGINT); "
+    program = f"{again}import sys; from pulltrace_kubectl.cli import main; sys.exit(main(['-w', '--url', sys.argv[1]]))"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, serve(SHOP).url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as watch:
+        assert watch.stdout
+        assert watch.stdout.readline().startswith("NAMESPACE")
+        watch.send_signal(signal.SIGINT)
+        _, complaint = watch.communicate(timeout=20)
+    assert (watch.returncode, complaint) == (0, "")
+
+
 def test_in_a_terminal_a_watch_is_redrawn_in_place_with_bars_and_leaves_the_cursor(serve: Serve) -> None:
     ours, side = os.openpty()
     command = [sys.executable, "-m", "pulltrace_kubectl", "-w", "--url", serve(SHOP).url]

@@ -2,11 +2,13 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from pulltrace_aggregator.api import json_v1
 from rig.running import AGGREGATOR, INTERVAL, Running
@@ -33,6 +35,11 @@ class RunningAggregator(Running):
 
     def metrics(self) -> str:
         return self.read("/metrics")
+
+    def samples(self) -> Iterator[Sample]:
+        """What /metrics says."""
+        for family in text_string_to_metric_families(self.metrics()):
+            yield from family.samples
 
     def wait(self, condition: Callable[[Document], object], timeout: float = 60, query: str = "") -> Document:
         """The first view of which the condition is true; fails with the last one after `timeout` seconds."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rig.chain import Chain
 from rig.images import MIB, sha256
-from rig.kubernetes.pods import KubeletPod
+from rig.kubernetes.kubelet_pod import KubeletPod
 from rig.monitoring import Monitoring
 from rig.node import PullFailed, PullRequest
 
@@ -100,8 +100,13 @@ class AlertScenarios:
             pod.runs()
         broken = self.chain.push("team/broken", [MIB])
         self.chain.registry.deny(broken.layers[0].digest, 403)
+        stall = self.chain.registry.stall(broken.config.digest)
+        pull = self.chain.pull("silent", f"crash.example/{broken.repository}:v1")
+        shown = f'pulltrace_pull_phase{{repository="{broken.repository}",phase="downloading"}}'
+        self.monitoring.until(lambda: self.monitoring.prometheus.query(shown))
+        stall.release()
         with contextlib.suppress(PullFailed):
-            self.chain.pull("silent", f"crash.example/{broken.repository}:v1").wait()
+            pull.wait()
 
     def _is(self, expr: str, value: float) -> bool:
         return [one.value for one in self.monitoring.prometheus.query(expr)] == [value]

@@ -10,16 +10,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, cast
 
-import requests
 import yaml
 
 from pulltrace.units import parse_duration
 from rig import needs
+from rig.closing import Closing
 from rig.debian import ALERTMANAGER
-from rig.fake_exporters import free_port
-from rig.processes import Process
+from rig.processes import Process, free_port
+from rig.prometheus import Daemon
 
-START_TIMEOUT = 90.0
 PAUSE = 0.05
 
 Labels = Mapping[str, str]
@@ -48,10 +47,10 @@ class Message:
     alerts: tuple[Notification, ...]
 
 
-class Webhook:
-    """Receives messages on 127.0.0.1. Made by `webhook`."""
+class Webhook(Closing):
+    """Receives messages on a free port of an address."""
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
         self.messages: list[Message] = []
         self.listeners: list[Callable[[Message], None]] = []
         self._changed = threading.Condition()
@@ -68,13 +67,10 @@ class Webhook:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer((address, 0), Handler)
+        self.url = f"http://{address}:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,))
         self._thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @property
     def notifications(self) -> list[Notification]:
@@ -82,7 +78,7 @@ class Webhook:
         with self._changed:
             return [alert for message in self.messages for alert in message.alerts]
 
-    def wait(self, condition: Callable[[list[Notification]], object], timeout: float = 30) -> list[Notification]:
+    def wait(self, condition: Callable[[list[Notification]], object], timeout: float = 60) -> list[Notification]:
         """All alerts as soon as the condition is true of them; fails with them after `timeout` seconds."""
         with self._changed:
             happened = self._changed.wait_for(lambda: condition(self.notifications), timeout)
@@ -112,14 +108,8 @@ class Webhook:
             listener(message)
 
 
-class Alertmanager:
+class Alertmanager(Daemon):
     """A running one. Made by `alertmanager`."""
-
-    def __init__(self, url: str, process: Process) -> None:
-        self.url = url
-        self._process = process
-        self._http = requests.Session()
-        self._http.trust_env = False
 
     def post(self, alerts: Iterable[Labels]) -> None:
         """Fire these alerts, as Prometheus does."""
@@ -133,29 +123,6 @@ class Alertmanager:
     def inhibited(self) -> set[str]:
         """Names of the alerts that others silence now."""
         return {one["labels"]["alertname"] for one in self.alerts() if one["status"]["inhibitedBy"]}
-
-    def wait_ready(self) -> None:
-        self._process.wait_for(self._ready, "does not get ready", START_TIMEOUT)
-
-    def stop(self) -> None:
-        self._http.close()
-        self._process.kill()
-
-    def _ready(self) -> bool:
-        try:
-            return self._http.get(f"{self.url}/-/ready", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
-
-
-@contextmanager
-def webhook() -> Iterator[Webhook]:
-    """A receiver until the end of the block."""
-    hook = Webhook()
-    try:
-        yield hook
-    finally:
-        hook.close()
 
 
 @contextmanager

@@ -13,11 +13,11 @@ from pathlib import Path
 from pulltrace.web import Request, Response
 from rig.aggregator import RunningAggregator
 from rig.exporter import RunningExporter
-from rig.fake_exporters import free_port
 from rig.images import Image, build
 from rig.mini_cluster import MiniCluster
 from rig.monitoring import STALE, Monitoring
 from rig.node import PullRequest
+from rig.processes import free_port
 from rig.registry import Registry
 from rig.standin import RegistrySource, StandIn
 from rig.web import serving

@@ -16,7 +16,7 @@ from rig.closing import Closing
 from rig.containerd_config import Folders, Settings, config, plain_http
 from rig.containerd_stubs import content_pb2_grpc, images_pb2_grpc, leases_pb2_grpc, version_pb2_grpc
 from rig.cri import runtime_pb2, runtime_pb2_grpc
-from rig.kube import build, parts
+from rig.go_programs import build, parts
 from rig.node import PullFailed
 from rig.processes import Process, run
 
@@ -251,7 +251,7 @@ class RealContainerd(Closing):
             return False
         return True
 
-    def _wait(self, condition: Callable[[], bool], complaint: str, timeout: float = 10) -> None:
+    def _wait(self, condition: Callable[[], bool], complaint: str, timeout: float = 60) -> None:
         if self._process is None:
             raise NodeFailed(f"{self.name} does not run")
         self._process.wait_for(condition, complaint, timeout, NodeFailed)

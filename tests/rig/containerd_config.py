@@ -122,6 +122,26 @@ VERSION_3 = Template("""
 """)
 
 
+RUNC = Template("""
+[plugins."io.containerd.cri.v1.images".pinned_images]
+  sandbox = "$sandbox"
+
+[plugins."io.containerd.cri.v1.runtime"]
+  restrict_oom_score_adj = true
+
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+    BinaryName = "$runc"
+    Root = "$state"
+""")
+
+
+def runs_pods(sandbox: str, runc: Path, state: Path) -> str:
+    """What a containerd 2.x needs besides to run pods: the image of their sandbox, runc, and a folder for its state."""
+    return RUNC.substitute(sandbox=sandbox, runc=runc, state=state)
+
+
 def config(label: str, folders: Folders, snapshotter: str, settings: Settings) -> str:
     """The text of config.toml for this minor version of containerd (`1.6`, `1.7`, `2.1`, …)."""
     major, minor = (int(part) for part in label.split("."))

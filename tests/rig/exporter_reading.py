@@ -16,6 +16,8 @@ from pulltrace_aggregator.sharding import Shard
 from rig.web import wait_until
 
 INTERVAL = 0.05
+PATIENT = 60.0
+"""Seconds for what comes to its end on a busy machine as well."""
 QUICK = Pace(interval=INTERVAL, per_second=1000, idle_interval=600.0, first_retry=0.2)
 
 
@@ -56,7 +58,7 @@ class Watched:
     def count(self, result: Result) -> int:
         return self.requests[result]
 
-    def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = 10.0) -> ExporterSeen:
+    def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = PATIENT) -> ExporterSeen:
         """The first state of the node that is as wanted."""
         found = wait_until(
             lambda: seen if (seen := self.exporters.get(node)) and met(seen) else None,
@@ -66,7 +68,7 @@ class Watched:
         assert found
         return found
 
-    def wait_for(self, result: Result, times: int = 1, seconds: float = 10.0) -> None:
+    def wait_for(self, result: Result, times: int = 1, seconds: float = PATIENT) -> None:
         """Wait until so many more requests have ended so."""
         wanted = self.count(result) + times
         wait_until(lambda: self.count(result) >= wanted, seconds)
@@ -78,7 +80,7 @@ def reading(
     wanted: Iterable[str] = ("n1",),
     config: Path | None = None,
     pace: Pace = QUICK,
-    timeout: float = 1.0,
+    timeout: float = PATIENT,
     shard: Shard | None = None,
 ) -> Iterator[Watched]:
     """A poller that reads these, `NODE=URL`, and whatever it is told of besides."""

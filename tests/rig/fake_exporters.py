@@ -54,10 +54,10 @@ class FakeExporter:
 
 
 Talk = Callable[[socket.socket], None]
-"""What a raw exporter does with a connection, which is closed after it."""
+"""What a raw server does with a connection, which is closed after it."""
 
 
-class RawExporter:
+class RawServer:
     """Accepts connections and has each served by `talk`, in a thread that ends with the test."""
 
     def __init__(self, talk: Talk) -> None:
@@ -73,7 +73,7 @@ class RawExporter:
         return f"http://127.0.0.1:{self.port}"
 
     @contextlib.contextmanager
-    def served(self) -> Iterator["RawExporter"]:
+    def served(self) -> Iterator["RawServer"]:
         accepting = threading.Thread(target=self._accept)
         accepting.start()
         try:
@@ -159,9 +159,3 @@ def dripping(data: bytes) -> Talk:
             time.sleep(0.05)
 
     return talk
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])

@@ -15,7 +15,7 @@ from rig.fake_exporters import FakeExporter
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
-from rig.kubernetes.pods import KubeletPod
+from rig.kubernetes.kubelet_pod import KubeletPod
 from rig.node_setup import NodeSetup, node_setup
 from rig.sample_views import a_report
 from rig.simulated_cluster import IMAGE, PullingNode

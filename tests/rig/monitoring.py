@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pulltrace_alerts.settings import Settings
 from rig import rendered
-from rig.alertmanager import Notification, alertmanager, scaled, webhook
+from rig.alertmanager import Notification, Webhook, alertmanager, scaled
 from rig.prometheus import prometheus
 
 CHECKOUT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ class Monitoring:
         self.aim()
         rules = folder / "rules.yaml"
         rules.write_text(rendered.rules(SETTINGS))
-        self.hook = ends.enter_context(webhook())
+        self.hook = ends.enter_context(Webhook())
         self.manager = ends.enter_context(
             alertmanager(scaled(CHECKOUT / "alerts/alertmanager.yaml", self.hook.url, SCALE))
         )

@@ -9,8 +9,8 @@ import pytest
 
 from rig import debian, npm
 from rig.containerd import available
-from rig.kube import build
-from rig.kube.parts import Part
+from rig.go_programs import build
+from rig.go_programs.parts import Part
 
 
 def containerd(label: str) -> None:

@@ -5,6 +5,7 @@ import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +16,13 @@ _DAY = dt.timedelta(days=1)
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
+class Files(NamedTuple):
+    """Where a certificate and its key are."""
+
+    certificate: Path
+    key: Path
+
+
 @dataclass(frozen=True, slots=True)
 class KeyPair:
     """A certificate and its private key, both PEM."""
@@ -22,12 +30,12 @@ class KeyPair:
     certificate: bytes
     key: bytes
 
-    def write(self, folder: Path, name: str) -> tuple[Path, Path]:
-        """Write `name.crt` and `name.key`; returns both paths."""
-        certificate, key = folder / f"{name}.crt", folder / f"{name}.key"
-        certificate.write_bytes(self.certificate)
-        key.write_bytes(self.key)
-        return certificate, key
+    def write(self, folder: Path, name: str) -> Files:
+        """Write `name.crt` and `name.key`."""
+        files = Files(folder / f"{name}.crt", folder / f"{name}.key")
+        files.certificate.write_bytes(self.certificate)
+        files.key.write_bytes(self.key)
+        return files
 
 
 class Authority:
@@ -99,6 +107,13 @@ def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) ->
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, encryption)
+
+
+def signing_key() -> bytes:
+    """A private key in the form in which an API server takes one for the tokens of service accounts."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.TraditionalOpenSSL
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
 
 
 def _name(common_name: str, groups: Iterable[str]) -> x509.Name:

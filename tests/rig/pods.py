@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from string import Template
 from typing import Any, Self
 
 from rig import debian
 from rig.containerd import RealContainerd
-from rig.containerd_config import Settings
+from rig.containerd_config import Settings, runs_pods
 from rig.cri import runtime_pb2 as cri
 from rig.cri.runtime_pb2_grpc import RuntimeServiceStub
 
@@ -16,27 +15,11 @@ TIMEOUT = 120.0
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where a pod finds its token and whom to trust (Kubernetes, "Accessing the Kubernetes API from a Pod")."""
 Object = dict[str, Any]
-RUNTIME = Template("""
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "$sandbox"
-
-[plugins."io.containerd.cri.v1.runtime"]
-  restrict_oom_score_adj = true
-  [plugins."io.containerd.cri.v1.runtime".containerd]
-    default_runtime_name = "runc"
-    [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-      runtime_type = "io.containerd.runc.v2"
-      [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-        BinaryName = "$runc"
-        Root = "$state"
-""")
 
 
 def settings(sandbox: str, folder: Path) -> Settings:
     """Settings of a containerd 2.x that runs pods. `sandbox` is a reference, `folder` holds runc's state."""
-    return Settings(
-        extra=RUNTIME.substitute(sandbox=sandbox, runc=debian.unpacked(debian.RUNC) / debian.RUNC.program, state=folder)
-    )
+    return Settings(extra=runs_pods(sandbox, debian.unpacked(debian.RUNC) / debian.RUNC.program, folder))
 
 
 class Unsupported(Exception):

@@ -3,18 +3,24 @@
 They end as well when whoever started them is killed or hung up: see `rig.watchdog`.
 """
 
+import contextlib
 import os
+import random
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from rig import watchdog
 
 T = TypeVar("T")
 INTERVAL = 0.05
+ABORT_TIMEOUT = 5.0
+PORTS: Final = range(12_000, 30_000)
+"""The kernel gives none of these to a connection, or to somebody who asks for any port."""
 
 
 class CommandFailed(Exception):
@@ -74,11 +80,12 @@ class Process:
         return answer
 
     def wait(self, timeout: float = 30) -> int:
-        """Return its exit status; raises CommandFailed after `timeout` seconds."""
+        """Return its exit status. Ends it after `timeout` seconds and raises CommandFailed."""
         try:
             return self._ended(timeout)
         except subprocess.TimeoutExpired as error:
-            raise CommandFailed(f"{self.name} still runs after {timeout} s: {self.tail()}") from error
+            self._abort()
+            raise CommandFailed(f"{self.name} still ran after {timeout} s: {self.tail()}") from error
 
     def kill(self) -> None:
         """End it at once and wait for that. May be called twice."""
@@ -91,15 +98,22 @@ class Process:
         try:
             return self._ended(timeout)
         except subprocess.TimeoutExpired:
-            self.kill()
+            self._abort()
             raise CommandFailed(f"{self.name} ignored SIGTERM for {timeout} s: {self.tail()}") from None
+
+    def _abort(self) -> None:
+        """End it so that it can write first where each of its threads is, as Go and Python do."""
+        self._popen.send_signal(signal.SIGABRT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._ended(ABORT_TIMEOUT)
+        self.kill()
 
     def _ended(self, timeout: float | None) -> int:
         status = self._popen.wait(timeout)
         watchdog.forget(self._popen.pid)
         return status
 
-    def tail(self, size: int = 4000) -> str:
+    def tail(self, size: int = 16_000) -> str:
         """The last of what it wrote."""
         return self._log.read_bytes()[-size:].decode(errors="replace")
 
@@ -115,3 +129,12 @@ def run(command: Sequence[str | Path], *, timeout: float = 60, cwd: Path | None 
         complaint = (result.stderr or result.stdout).strip()[-2000:]
         raise CommandFailed(f"{' '.join(words)}: status {result.returncode}: {complaint}")
     return result.stdout
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on, nor is likely to before a program is started on it."""
+    # Not the shared generator: hypothesis gives it the same seed in each process.
+    for port in random.SystemRandom().sample(PORTS, 100):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise OSError(f"no free port among 100 of {PORTS}")

@@ -6,16 +6,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import requests
 
 from rig import needs
 from rig.debian import PROMETHEUS, PROMETHEUS_OLD, PROMTOOL, PROMTOOL_OLD, Package
-from rig.fake_exporters import free_port
-from rig.processes import Process, run
+from rig.processes import Process, free_port, run
 
-READY_TIMEOUT = 60.0
+READY_TIMEOUT = 90.0
 QUIET = "global: {scrape_interval: 1h}\n"
 
 Labels = Mapping[str, str]
@@ -51,8 +50,8 @@ OLD = Release(PROMETHEUS_OLD, PROMTOOL_OLD)
 RELEASES = {"3.5": NEW, "2.42": OLD}
 
 
-class Prometheus:
-    """A running one. Made by `prometheus`."""
+class Daemon:
+    """A running server of the Prometheus project, and a connection to it."""
 
     def __init__(self, url: str, process: Process) -> None:
         self.url = url
@@ -63,6 +62,25 @@ class Prometheus:
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def wait_ready(self) -> None:
+        """Return when it answers questions."""
+        self._process.wait_for(self._ready, "does not get ready", READY_TIMEOUT)
+
+    def stop(self) -> None:
+        """End it."""
+        self._http.close()
+        self._process.kill()
+
+    def _ready(self) -> bool:
+        try:
+            return self._http.get(f"{self.url}/-/ready", timeout=5).status_code == 200
+        except requests.RequestException:
+            return False
+
+
+class Prometheus(Daemon):
+    """A running one. Made by `prometheus`."""
 
     def query(self, expr: str, at: float | None = None) -> list[Series]:
         """What the expression is at a moment, now by default; raises QueryFailed."""
@@ -91,22 +109,6 @@ class Prometheus:
     def reload(self) -> None:
         """Read configuration and rules again."""
         self._http.post(f"{self.url}/-/reload", timeout=30).raise_for_status()
-
-    def stop(self) -> None:
-        """End it."""
-        self._http.close()
-        self._process.kill()
-
-    def wait_until_ready(self) -> Self:
-        """Wait until it answers questions."""
-        self._process.wait_for(self._ready, "does not get ready", READY_TIMEOUT)
-        return self
-
-    def _ready(self) -> bool:
-        try:
-            return self._http.get(f"{self.url}/-/ready", timeout=5).status_code == 200
-        except requests.RequestException:
-            return False
 
     def _ask(self, path: str, asked: Mapping[str, str]) -> Any:
         answer = self._http.get(self.url + path, params=dict(asked), timeout=60).json()
@@ -145,7 +147,8 @@ def prometheus(
         ]
         running = Prometheus(f"http://127.0.0.1:{port}", Process(command, folder / "log"))
         try:
-            yield running.wait_until_ready()
+            running.wait_ready()
+            yield running
         finally:
             running.stop()
     finally:

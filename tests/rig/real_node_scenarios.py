@@ -7,8 +7,8 @@ from pathlib import Path
 
 from rig.aggregator import RunningAggregator
 from rig.images import MIB
-from rig.kubernetes.node import RealNode
-from rig.kubernetes.real_node_setup import RealNodeSetup, real_node_setup
+from rig.kubernetes.real.node_setup import RealNodeSetup, real_node_setup
+from rig.kubernetes.real.single_node import RealNode
 from rig.monitoring import STALE, Monitoring
 
 

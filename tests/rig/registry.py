@@ -50,13 +50,13 @@ class Registry(Closing):
         self._passwords: dict[str, str] = {}
         self._hangs: list[tuple[str | None, Hang]] = []
         self._closed = False
-        self._server = RegistryServer(self)
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,), name="registry")
-        self._thread.start()
+        self._runs = False
+        self._port = 0
+        self.start()
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._port
 
     @property
     def host(self) -> str:
@@ -129,16 +129,29 @@ class Registry(Closing):
             if not self.pacer.changed.wait_for(lambda: any(text in each.path for each in self.requests), timeout):
                 raise TimeoutError(f"no request for {text} in {timeout} s")
 
-    def close(self) -> None:
-        """End every transfer and connection, and join the threads. May be called twice."""
-        if self._closed:
+    def crash(self) -> None:
+        """End as a process that is killed, until `start`: what was sent arrives, then each connection ends."""
+        if not self._runs:
             return
-        self._closed = True
-        self.pacer.close()
+        self._runs = False
         self._server.shutdown()
         self._thread.join()
         self._server.end_connections()
         self._server.server_close()
+
+    def start(self) -> None:
+        """Serve again where it did, as after a restart: what was pushed is there, as are marks and counts."""
+        self._server = RegistryServer(self, self._port)
+        self._port = int(self._server.server_address[1])
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,), name="registry")
+        self._thread.start()
+        self._runs = True
+
+    def close(self) -> None:
+        """End every transfer and connection, and join the threads. May be called twice."""
+        self._closed = True
+        self.pacer.close()
+        self.crash()
 
     def note_request(self, request: Request) -> None:
         with self.pacer.changed:

@@ -86,16 +86,16 @@ class Keeper(Protocol):
 
 
 class RegistryServer(ThreadingHTTPServer):
-    """Listens on a free port of 127.0.0.1; a thread for each connection, all joined when it is closed."""
+    """Listens on a port of 127.0.0.1, 0 for a free one; a thread for each connection, all joined when it is closed."""
 
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, keeper: Keeper) -> None:
+    def __init__(self, keeper: Keeper, port: int = 0) -> None:
         self.keeper = keeper
         self._connections: set[socket.socket] = set()
         self._connections_lock = threading.Lock()
-        super().__init__(("127.0.0.1", 0), _Handler)
+        super().__init__(("127.0.0.1", port), _Handler)
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

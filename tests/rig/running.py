@@ -4,7 +4,9 @@ import json
 import os
 import signal
 import ssl
+import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,10 +18,26 @@ from rig.web import Answer, get
 
 INTERVAL = 0.05
 START_TIMEOUT = 90.0
-# A current folder that is a checkout must not get in the way of the package that is installed.
-ENVIRONMENT = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1"}
+# A current folder that is a checkout must not get in the way of the package that is installed. What a program that
+# crashes, or does not end, was doing is in its log.
+ENVIRONMENT = {"PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1"}
 EXPORTER = (sys.executable, "-m", "pulltrace_exporter")
 AGGREGATOR = (sys.executable, "-m", "pulltrace_aggregator")
+
+
+def run_to_end(command: Sequence[str], *flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run a program with flags that it answers, or refuses, at once."""
+    environment = {**os.environ, **ENVIRONMENT, "KUBECONFIG": "", "HOME": "/nonexistent", **environ}
+    return subprocess.run([*command, *flags], env=environment, capture_output=True, text=True, timeout=90, check=False)
+
+
+def assert_refused(answer: subprocess.CompletedProcess[str], program: str, wrong: Sequence[str]) -> None:
+    """It ended with one line for each of these, and no other."""
+    assert (answer.returncode, answer.stdout) == (2, "")
+    lines = answer.stderr.splitlines()
+    assert all(line.startswith(f"{program}: ") for line in lines)
+    assert [sum(part in line for line in lines) for part in wrong] == [1] * len(wrong), answer.stderr
+    assert len(lines) == len(wrong)
 
 
 class Running(Closing):
@@ -78,6 +96,14 @@ class Running(Closing):
             yield
         finally:
             os.kill(self.process.pid, signal.SIGCONT)
+
+    def seconds_to_end(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """How long it takes to end in order after this signal."""
+        began = time.monotonic()
+        os.kill(self.process.pid, number)
+        status = self.process.wait(10)
+        assert status == 0, f"ended with {status}: {self.tail()}"
+        return time.monotonic() - began
 
     def kill(self) -> None:
         """End it as a node's crash does."""

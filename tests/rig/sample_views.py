@@ -27,9 +27,10 @@ class FixedClock:
 
     def __init__(self, wall: float = NOW) -> None:
         self.wall = wall
+        self.monotonic = 0.0
 
     def now(self) -> Instant:
-        return Instant(self.wall, Monotonic(0.0))
+        return Instant(self.wall, Monotonic(self.monotonic))
 
 
 def a_layer(index: int = 0, **changes: Any) -> Layer:

@@ -24,9 +24,9 @@ from pulltrace_aggregator.model.cluster import (
     PodSeen,
     RunState,
 )
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.node import NodePull, NodeReading, NodeState, NodeStatus
 from pulltrace_aggregator.model.states import ContainerType
-from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.model.view import PodPull, View
 from rig.images import digest
 
 START = Instant(1_700_000_000.0, Monotonic(5000.0))
@@ -136,9 +136,9 @@ class SimulatedNode(PullingNode):
         report = self.report()
         last = self.last
         if not self.answers:
-            last = replace(last or NodeReading(self.name, NodeState.UNKNOWN), state=NodeState.UNREACHABLE)
+            last = (last or NodeReading(self.name, NodeState.UNKNOWN)).failed(at)
         elif last and last.report and replace(last.report, now=report.now) == report:
-            last = replace(last, state=NodeState.OK, answered_at=at)
+            last = replace(last, state=NodeState.OK, answered_at=at, failing_since=None)
         else:
             last = NodeReading(self.name, NodeState.OK, report, at, at)
         self.last = last
@@ -395,7 +395,7 @@ class Cluster:
     def tick(self, *, read: Iterable[str] | None = None, answer: bool = True) -> View:
         """Read the nodes, all unless it is said which, and look; `answer` rechecks as the API would."""
         for name in self.nodes if read is None else read:
-            self.core.read(self.nodes[name].reading(), self.now)
+            self.core.read(self.nodes[name].reading())
         self.turn = self.core.tick(self.now)
         if answer and self.turn.rechecks:
             self.look()

@@ -13,8 +13,8 @@ from typing import Any, Literal, Self
 from rig import mounts
 from rig.containerd import INTERVAL, START_TIMEOUT, NodeFailed, RealContainerd
 from rig.containerd_config import Folders, Settings
+from rig.go_programs import build, parts
 from rig.images import Blob, Image, write_archive
-from rig.kube import build, parts
 from rig.processes import Process, run
 
 LABEL = "2.4"

@@ -14,7 +14,7 @@ from rig import debian
 from rig.alert_scenarios import run_alert_scenarios
 from rig.alertmanager import Message
 from rig.chain import Chain, chain
-from rig.kubernetes import node
+from rig.kubernetes.real import single_node
 from rig.monitoring import Monitoring
 from rig.real_node_scenarios import RealNodeScenarios, real_node_scenarios
 
@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def _run() -> None:
-    reason = node.reason_missing()
+    reason = single_node.reason_missing()
     if reason:
         say(f"No real node here ({reason}): stand-ins take its place.")
         while True:
@@ -50,7 +50,7 @@ def _run() -> None:
                 run_alert_scenarios(running, _introduce_chain)
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="stack-")))
-        day = ends.enter_context(real_node_scenarios(ends.enter_context(node.RealNode()), folder))
+        day = ends.enter_context(real_node_scenarios(ends.enter_context(single_node.RealNode()), folder))
         _introduce_day(day)
         while True:
             day.missing_image()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.kube import lock
+from rig.kubernetes.real import cluster_lock
 
 pytestmark = pytest.mark.unit
 
@@ -13,11 +13,11 @@ pytestmark = pytest.mark.unit
 def test_the_next_cluster_waits_for_the_last_copy_and_is_told_who_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lock, "PATH", tmp_path / "lock")
-    first = lock.take()
+    monkeypatch.setattr(cluster_lock, "PATH", tmp_path / "lock")
+    first = cluster_lock.take()
     copy = os.dup(first)
     os.close(first)
-    with pytest.raises(lock.ClusterRunning, match=f"process {os.getpid()} has run a cluster"):
-        lock.take(timeout=0)
+    with pytest.raises(cluster_lock.ClusterRunning, match=f"process {os.getpid()} has run a cluster"):
+        cluster_lock.take(timeout=0)
     os.close(copy)
-    os.close(lock.take(timeout=0))
+    os.close(cluster_lock.take(timeout=0))

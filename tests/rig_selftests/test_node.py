@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from rig import needs
-from rig.kubernetes import enclosure, node, objects, runnable
-from rig.kubernetes.enclosure import Enclosure
-from rig.kubernetes.node import RealNode
-from rig.kubernetes.real import ClusterFailed
+from rig import needs, runnable
+from rig.kubernetes import objects
+from rig.kubernetes.real import mount_namespace, single_node
+from rig.kubernetes.real.daemons import ClusterFailed
+from rig.kubernetes.real.mount_namespace import MountNamespace
+from rig.kubernetes.real.single_node import RealNode
 from rig.processes import Process
 from rig.web import wait_until
 
@@ -24,7 +25,7 @@ OUTSIDE = ("/var/log/pods", "/var/log/containers", "/var/lib/kubelet", "/usr/lib
 
 @pytest.fixture(autouse=True)
 def _possible() -> None:
-    if reason := node.reason_missing():
+    if reason := single_node.reason_missing():
         needs.miss(reason)
 
 
@@ -39,7 +40,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def machine() -> dict[str, object]:
     """What a kubelet would change of it."""
-    parameters = {name: Path("/proc/sys", name).read_text() for name in enclosure.PARAMETERS}
+    parameters = {name: Path("/proc/sys", name).read_text() for name in mount_namespace.PARAMETERS}
     return {**parameters, **{path: sorted(Path(path).glob("*")) for path in OUTSIDE}}
 
 
@@ -61,7 +62,7 @@ def commands() -> Iterator[str]:
 def test_a_pod_runs_and_nothing_of_it_outlives_the_node() -> None:
     before = machine()
     with RealNode() as running:
-        folder = running.enclosure.folder
+        folder = running.mounts.folder
         image = running.registry.push(runnable.runnable("team/app"))
         pod = running.pod("default", "app", objects.container(image=image.reference(running.registry.host)))
         wait_until(lambda: running.refreshed(pod)["status"]["phase"] == "Running", 60)
@@ -88,9 +89,9 @@ def test_what_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> No
     assert not [folder for folder in made if folder.exists() or remains(folder)]
 
 
-def test_an_enclosure_ends_what_runs_in_it_and_hides_what_it_writes(folder: Path) -> None:
+def test_a_mount_namespace_ends_what_runs_in_it_and_hides_what_it_writes(folder: Path) -> None:
     before = machine()
-    with Enclosure(folder) as opened:
+    with MountNamespace(folder) as opened:
         script = f"touch /var/log/mine; echo 7 > /proc/sys/kernel/panic; : {folder}/; while :; do sleep 1000; done"
         inside = Process(["sh", "-c", script], folder / "inside.log", within=opened.within)
         wait_until((folder / "log/mine").exists)

@@ -83,3 +83,19 @@ def test_a_client_that_leaves_a_stalled_blob_is_not_counted_further(
     stall.release()
     assert blob(registry, image, 1).ok
     assert registry.sent(digest) == 100
+
+
+def test_after_a_crash_it_has_what_was_pushed(registry: Registry, image: Image, pool: ThreadPoolExecutor) -> None:
+    stall = registry.stall(image.layers[0].digest, 5000)
+    held = pool.submit(blob, registry, image)
+    stall.wait_held()
+    host = registry.host
+    registry.crash()
+    with pytest.raises(requests.RequestException):
+        held.result(20)
+    with pytest.raises(requests.ConnectionError):
+        blob(registry, image, 1)
+    registry.start()
+    assert registry.host == host
+    assert blob(registry, image, 1).content == image.layers[1].data
+    assert registry.sent(image.layers[0].digest) == 5000

@@ -5,7 +5,8 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pulltrace_aggregator.errors import AggregatorError
-from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.model.node import NodePull, NodeStatus
+from pulltrace_aggregator.model.view import PodPull, View
 
 Query = Mapping[str, tuple[str, ...]]
 T = TypeVar("T")
@@ -50,7 +51,7 @@ FILTERS: Final = tuple(dict.fromkeys((*_POD, *_PULL, *_NODE)))
 def filtered(view: View, query: Query) -> View:
     """The view with those entries of each list that have, for every parameter, one of its values.
 
-    What a list's entries do not have they cannot match: `namespace=a` leaves no node. Raises UnknownFilter.
+    Entries without such a field never match: `namespace=a` leaves no node. Raises UnknownFilter.
     """
     unknown = sorted(set(query).difference(FILTERS))
     if unknown:

@@ -11,10 +11,11 @@ from typing import Any
 
 from pulltrace import __version__
 from pulltrace.clock import NodeTime
-from pulltrace.model.wire import SCHEMA, pull_document
+from pulltrace.model.wire import SCHEMA, age_of, known, pull_document
 from pulltrace.text import presentable
+from pulltrace_aggregator.model.node import NodePull, NodeStatus
 from pulltrace_aggregator.model.states import PodPhase
-from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.model.view import PodPull, View
 
 
 def encode(view: View, now: float) -> bytes:
@@ -32,8 +33,8 @@ def encode(view: View, now: float) -> bytes:
 def etag(view: View) -> str:
     """The entity tag of `encode`'s answer: the same as long as nothing but time has passed.
 
-    It covers instants, which stand still, where the answer has ages, which do not; when a node answered last is left
-    out. Weak, as two answers with the same tag differ in their ages.
+    It covers the instants, which stay the same, and not the ages in the answer, which grow. The time of a node's last
+    answer is left out. The tag is weak, because two answers with the same tag differ in their ages.
     """
     nodes = [(entry.node, entry.state, entry.answered_at is None, entry.queued) for entry in view.nodes]
     state = repr((view.pods, view.pulls, nodes))
@@ -49,7 +50,7 @@ def schema() -> Mapping[str, Any]:
 
 def _pod(entry: PodPull, now: float) -> dict[str, object]:
     labels = entry.labels
-    return _known(
+    return known(
         namespace=presentable(labels.namespace),
         pod=presentable(labels.pod),
         uid=presentable(entry.uid),
@@ -58,7 +59,7 @@ def _pod(entry: PodPull, now: float) -> dict[str, object]:
         node=presentable(labels.node),
         image=presentable(labels.image),
         phase=entry.phase,
-        waitingSeconds=None if entry.phase is PodPhase.PULLED else _age(now, entry.since),
+        waitingSeconds=None if entry.phase is PodPhase.PULLED else age_of(now, entry.since),
         match=entry.match,
         blockedBy=entry.cause,
         failureReason=entry.failure,
@@ -79,17 +80,9 @@ def _pull(entry: NodePull, now: float) -> dict[str, object]:
 
 
 def _node(entry: NodeStatus, now: float) -> dict[str, object]:
-    return _known(
+    return known(
         node=presentable(entry.node),
         state=entry.state,
-        lastAnswerAgeSeconds=None if entry.answered_at is None else _age(now, entry.answered_at),
+        lastAnswerAgeSeconds=age_of(now, entry.answered_at),
         queuedImages=None if entry.answered_at is None else entry.queued,
     )
-
-
-def _known(**fields: object) -> dict[str, object]:
-    return {name: value for name, value in fields.items() if value is not None}
-
-
-def _age(now: float, instant: float) -> float:
-    return round(max(0.0, now - instant), 3)

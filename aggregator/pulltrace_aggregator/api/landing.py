@@ -8,9 +8,9 @@ from pulltrace import __version__
 from pulltrace.web import Response
 from pulltrace.web.landing import MOST_ROWS, duration_text, html_text, landing_response, size_text, table
 from pulltrace_aggregator.loop import Published
-from pulltrace_aggregator.model.exporter import NodeState
+from pulltrace_aggregator.model.node import NodePull, NodeState
 from pulltrace_aggregator.model.states import Cause, PodPhase
-from pulltrace_aggregator.model.view import NodePull, PodImage, PodPull, View
+from pulltrace_aggregator.model.view import PodImage, PodPull, View
 
 _HEADINGS: Final = ("Pod", "Image", "Node", "Phase", "Progress", "Rate", "Left", "Blocked by", "Waiting")
 _HARMLESS: Final = (None, Cause.PROGRESSING, Cause.QUEUE, Cause.SHARED_LAYER)

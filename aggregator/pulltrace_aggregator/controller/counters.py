@@ -1,18 +1,24 @@
-"""The counters: what happened since the aggregator's start, with a bound on the labels that pods can make up."""
+"""The counters: what happened since the aggregator's start, each time once, with bounded labels. Pure.
 
-from collections import Counter
-from collections.abc import Callable
+An exporter is read again and again, may be restarted in mid-pull, and may be out of reach when a pull ends. So the
+pulls of each node are remembered. All counts of pulls are lower bounds: what happened between an aggregator's end and
+the next one's first reading is left out.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
-from pulltrace.clock import Monotonic
+from pulltrace.clock import Monotonic, NodeTime
 from pulltrace.model.histogram import Histogram
-from pulltrace.model.pull import ENDS, ImageKey
+from pulltrace.model.pull import ENDS, ImageKey, Phase, Pull
 from pulltrace.model.reference import image_name
-from pulltrace_aggregator.diagnosis.pull_history import PullChange
 from pulltrace_aggregator.kubelet.event_counts import EventCounter, UnnamedFailures
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
+from pulltrace_aggregator.model.node import NodePull, NodeReading
 from pulltrace_aggregator.model.states import StaleReason
 from pulltrace_aggregator.model.view import (
     FailureLabels,
@@ -28,18 +34,25 @@ OTHER: Final = "other"
 MOST_REGISTRIES: Final = 200
 DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
 """Seconds, the same as the exporter's."""
+SAME_START_SECONDS: Final = 2.0
+"""Instants that are no further apart are one start, reported twice."""
+MOST_UNREPORTED: Final = 20
+"""Pulls of a node that are remembered though its exporter, just restarted perhaps, reports them no more."""
+MOST_FORGOTTEN: Final = 1000
+"""Nodes without an exporter whose pulls are remembered: it may be about to come back."""
 
 
 class Counters:
     """Mutable inside the reconciler; `totals()` gives an immutable copy."""
 
-    def __init__(self, repositories: int) -> None:
-        """At most `repositories` have counters of their own."""
+    def __init__(self, repositories: int, started: Monotonic) -> None:
+        """At most `repositories` have counters of their own. `started` is when the aggregator was."""
         self._most_repositories = repositories
         self._repositories: set[Repository] = set()
         self._image_bytes: Counter[Repository] = Counter()
         self._image_pulls: Counter[PullResult] = Counter()
         self._waits: dict[str, Histogram] = {}
+        self._history = PullHistory(started)
         self._events = EventCounter()
         self._unnamed = UnnamedFailures()
         self._registries: set[str] = set()
@@ -69,15 +82,21 @@ class Counters:
         for event, times, image in self._unnamed.named(namespace, pod, image_of):
             self._failed(event, times, image)
 
-    def add_pull_change(self, change: PullChange) -> None:
-        """Count what became of a pull on a node."""
-        if change.stale is not None:
-            self._stale[change.stale.value] += 1
-            return
-        repository = self._repository(change.key)
-        self._image_bytes[repository] += change.fetched
-        for result in ENDS:
-            self._image_pulls[PullResult(*repository, result.value)] += result is change.result
+    def add_pulls(self, reading: NodeReading, pulls: Iterable[NodePull]) -> None:
+        """Count what is new of the `pulls` that are shown of a node."""
+        for entry, attempt in self._history.update(reading, pulls):
+            fetched, result = attempt.fetch(entry.pull), attempt.end(entry.pull.phase)
+            if fetched or result:
+                repository = self._repository(entry.key)
+                self._image_bytes[repository] += fetched
+                for end in ENDS:
+                    self._image_pulls[PullResult(*repository, end.value)] += end is result
+            if entry.stale is not None and attempt.add_reason(entry.stale):
+                self._stale[entry.stale.value] += 1
+
+    def forget_pulls(self, node: str) -> None:
+        """The node has no exporter any more."""
+        self._history.forget(node)
 
     def wait_ended(self, namespace: str, wait: ImageWait, ended_at: Monotonic) -> None:
         """Count a wait that ended well, and its stages where they are known."""
@@ -136,3 +155,124 @@ def _registry_of(image: str) -> str:
     """The registry that a reference names; empty for a text that is none."""
     name = image_name(image)
     return name.registry if name else ""
+
+
+# What became of each pull
+
+
+@dataclass(slots=True)
+class _Attempt:
+    """One pull from its start to its end.
+
+    `started_at` is what the node reported last; it and `began_at` are None while the start is not known. `whole` means
+    that it cannot have been counted before. `present` is the most that was on the node, None while unknown, and
+    `resumed` what an attempt before it may have left there.
+    """
+
+    started_at: NodeTime | None
+    began_at: Monotonic | None
+    seen_at: Monotonic
+    whole: bool
+    resumed: int = 0
+    present: int | None = None
+    result: Phase | None = None
+    reasons: set[StaleReason] = field(default_factory=set)
+
+    def fetch(self, pull: Pull) -> int:
+        """The bytes that were fetched since the last time."""
+        if pull.downloaded is None:
+            return 0
+        # After its restart an exporter takes for cached what it does not know to have been fetched.
+        present, before = (pull.cached or 0) + pull.downloaded, self.present
+        self.present = max(present, before or 0)
+        if before is None:
+            return max(0, pull.downloaded - self.resumed) if self.whole else 0
+        return min(max(0, present - before), pull.downloaded)
+
+    def end(self, phase: Phase) -> Phase | None:
+        """The result, once."""
+        news = phase if phase.ended and self.result is None else None
+        self.result = self.result or news
+        return news
+
+    def add_reason(self, reason: StaleReason) -> bool:
+        """Whether it became stale for this reason since the last time."""
+        news = reason not in self.reasons
+        self.reasons.add(reason)
+        return news
+
+
+class PullHistory:
+    """Remembers the pulls of all nodes, so that bytes, result and stale reasons of each are counted once."""
+
+    def __init__(self, started: Monotonic) -> None:
+        self._started = started
+        self._nodes: dict[str, dict[ImageKey, _Attempt]] = {}
+        self._forgotten: OrderedDict[str, dict[ImageKey, _Attempt]] = OrderedDict()
+
+    def forget(self, node: str) -> None:
+        """The node has no exporter any more."""
+        if (attempts := self._nodes.pop(node, None)) is not None:
+            self._forgotten[node] = attempts
+            if len(self._forgotten) > MOST_FORGOTTEN:
+                self._forgotten.popitem(last=False)
+
+    def update(self, reading: NodeReading, pulls: Iterable[NodePull]) -> list[tuple[NodePull, _Attempt]]:
+        """The attempt of each of the `pulls` that are shown of a node."""
+        if reading.answered_at is None:
+            return []
+        before = self._nodes.get(reading.node, self._forgotten.pop(reading.node, None))
+        attempts, first, shown = dict(before or {}), before is None, list[tuple[NodePull, _Attempt]]()
+        for entry in pulls:
+            known = attempts.pop(entry.key, None)
+            attempt = attempts[entry.key] = self._attempt(entry, known, reading.answered_at, first=first)
+            shown.append((entry, attempt))
+        if reading.reported.daemon.up or attempts:
+            # An exporter that has not read containerd yet does not know its pulls.
+            self._nodes[reading.node] = _latest(attempts, {pull.key for pull in reading.reported.pulls})
+        return shown
+
+    def _attempt(self, entry: NodePull, known: _Attempt | None, answered_at: Monotonic, *, first: bool) -> _Attempt:
+        pull, began_at = entry.pull, entry.began_at
+        if known is not None and not (known.result and entry.running) and not _is_later(entry, known):
+            known.seen_at = answered_at
+            known.started_at = known.started_at if pull.started_at is None else pull.started_at
+            known.began_at = began_at if known.began_at is None else known.began_at
+            return known
+        attempt = _Attempt(pull.started_at, began_at, answered_at, whole=not first)
+        if first:
+            attempt.whole = began_at is not None and began_at >= self._started
+            if not attempt.whole:
+                # One that began before we did may have been counted, and so may its end and its stale reason.
+                attempt.result = pull.phase if pull.phase.ended else None
+                attempt.reasons.update(() if entry.stale is None else (entry.stale,))
+        elif known is not None and known.result is not Phase.SUCCEEDED:
+            attempt.resumed = known.present or 0
+        return attempt
+
+
+def _latest(attempts: dict[ImageKey, _Attempt], reported: set[ImageKey]) -> dict[ImageKey, _Attempt]:
+    """The attempts that are reported, and the last ones of the others."""
+    gone = [key for key in attempts if key not in reported]
+    for key in gone[:-MOST_UNREPORTED]:
+        del attempts[key]
+    return attempts
+
+
+def _is_later(entry: NodePull, known: _Attempt) -> bool:
+    """Whether a pull began after a known one of its image.
+
+    A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
+    start on without end, but not past the answer before, in which the pull was there already. Without an age there is
+    no start. An orphan is reported as long as its lease is there, and no pull of its image runs in between.
+    """
+    if known.result is Phase.ORPHANED and entry.pull.phase is Phase.ORPHANED:
+        return False
+    started_at, began_at = entry.pull.started_at, entry.began_at
+    if started_at is None or began_at is None or known.started_at is None or known.began_at is None:
+        return False
+    return (
+        abs(started_at - known.started_at) > SAME_START_SECONDS
+        and began_at > known.began_at + SAME_START_SECONDS
+        and began_at > known.seen_at - SAME_START_SECONDS
+    )

@@ -7,9 +7,7 @@ from typing import Final
 from pulltrace.clock import FOREVER, Deadlines, Monotonic
 from pulltrace.model.reference import canonical_reference, image_name
 from pulltrace_aggregator.controller.counters import Counters
-from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, diagnose
-from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
-from pulltrace_aggregator.diagnosis.pull_history import PullHistory
+from pulltrace_aggregator.diagnosis.blocked_by import FAILING, Facts, PeerRates, diagnose
 from pulltrace_aggregator.diagnosis.staleness import (
     SlowDownloads,
     StaleLimits,
@@ -21,14 +19,14 @@ from pulltrace_aggregator.diagnosis.staleness import (
 )
 from pulltrace_aggregator.join.correlate import TagDigests
 from pulltrace_aggregator.join.wait_phases import JoinedWait, NodeNow, PullQueue, advance_waits
-from pulltrace_aggregator.model.exporter import NodeReading
+from pulltrace_aggregator.model.node import NodePull, NodeReading, NodeStatus
 from pulltrace_aggregator.model.states import PodPhase
-from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodImage, PodPull
+from pulltrace_aggregator.model.view import PodImage, PodPull
 from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 EVENT_SECONDS: Final = 3.0
-"""How long the event `Pulled` with the durations may come after the container that it was for has started."""
+"""How long after the start of a container the event `Pulled` with its durations may come."""
 FIRST_SECONDS: Final = 4.0
 """A download is not compared with others before this age: the rate of its first moments means nothing."""
 
@@ -57,26 +55,25 @@ class NodeReconciler:
         self._limits = limits
         self._linger = linger
         self._started = started
-        self._history = PullHistory(started)
         self._slow = SlowDownloads()
         self._digests = TagDigests()
         self._rates = PeerRates()
 
     def compare(self, reading: NodeReading, now: Monotonic) -> None:
         """Learn from a node what the others are compared with. Called for all nodes before any is reconciled."""
-        self._digests.update(reading.node, reading.pulls)
+        self._digests.update(reading.node, reading.reported.pulls)
         silent = is_silent(reading, now, self._limits, Deadlines(now))
-        self._rates.update(reading.node, () if silent else reading.pulls)
+        self._rates.update(reading.node, () if silent else reading.reported.pulls)
 
     def forget(self, node: str) -> None:
         """The node is no longer known."""
         self._digests.update(node, ())
         self._rates.update(node, ())
-        self._history.forget(node)
+        self._counters.forget_pulls(node)
         self._slow.forget(node)
 
     def count(self, namespace: str, wait: ImageWait) -> None:
-        """Count a wait that ended well, once; not one from before the aggregator, whose start is unknown."""
+        """Count a wait that ended well, once. One from before the aggregator is left out: its start is unknown."""
         if wait.ended_at is not None and not wait.counted and wait.since >= self._started:
             self._counters.wait_ended(namespace, wait, wait.ended_at)
         wait.counted = True
@@ -104,7 +101,7 @@ class NodeReconciler:
             rows,
             pulls,
             next_at=deadlines.next_at,
-            # Also while the only pull known has ended: the exporter's answer shows when it goes.
+            # A pull that has ended counts too: the exporter's answers show when it goes.
             busy=bool(pulls) or status.active or any(record.may_wait for record in records),
             layers=any(row.pull is not None and needs_layers(row.pull.pull, pulls) for row in rows),
         )
@@ -119,8 +116,7 @@ class NodeReconciler:
     def _pulls(self, reading: NodeReading, deadlines: Deadlines, *, silent: bool) -> tuple[NodePull, ...]:
         pulls = node_pulls(reading, self._limits, deadlines, silent=silent)
         pulls = self._slow.without_brief(reading.node, pulls, deadlines)
-        for change in self._history.update(reading, pulls):
-            self._counters.add_pull_change(change)
+        self._counters.add_pulls(reading, pulls)
         return pulls
 
     def _advance(self, records: Sequence[PodRecord], node: NodeNow) -> tuple[list[JoinedWait], PullQueue]:
@@ -170,7 +166,7 @@ class NodeReconciler:
             phase=entry.phase,
             failure=entry.container.failure,
             silent=node.silent and not node.coming,
-            runtime_up=node.reading.runtime_up,
+            runtime_up=node.reading.reported.daemon.up,
             stale=matched.stale if matched else None,
             # The first in line are those whose registry has not answered for too long.
             unresolved=canonical_reference(entry.container.image) in queue.resolving[:unanswered],
@@ -209,7 +205,7 @@ def _status(node: NodeNow, queue: PullQueue, rows: Sequence[PodPull], unanswered
         state=node.reading.state,
         answered_at=node.reading.answered_at,
         queued=len(queue.queued),
-        resolving=len(node.reading.resolving),
+        resolving=len(node.reading.reported.resolving),
         resolving_stale=unanswered,
         running=sum(entry.running for entry in node.pulls),
         waiting=waiting,

@@ -1,6 +1,6 @@
 """The aggregator's state machine: observations of the cluster and readings of nodes in, views out. It does no I/O.
 
-What comes in is stored at once; a tick then reconciles the nodes of which anything is new, or a deadline has passed.
+What comes in is stored at once. A tick then reconciles the nodes with news, and those whose deadline has passed.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,8 +12,8 @@ from pulltrace_aggregator.controller.counters import Counters
 from pulltrace_aggregator.controller.node_reconciler import NodeReconciler, NodeView
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.cluster import EventSeen, NodeSeen, Observed, PodSeen
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
-from pulltrace_aggregator.model.view import NodePull, NodeStatus, PodPull, View
+from pulltrace_aggregator.model.node import NodePull, NodeReading, NodeState, NodeStatus
+from pulltrace_aggregator.model.view import PodPull, View
 from pulltrace_aggregator.pods.store import PodStore, Recheck
 
 NODE_RETRY_SECONDS: Final = 60.0
@@ -24,7 +24,7 @@ NODE_RETRY_SECONDS: Final = 60.0
 class Limits:
     """What the flags set: when pulls are stale, and how many seconds an image that has come stays.
 
-    So many `repositories` have counters of their own.
+    At most `repositories` have counters of their own.
     """
 
     stale: StaleLimits = field(default_factory=StaleLimits)
@@ -36,10 +36,10 @@ class Limits:
 class TickResult:
     """What a tick gives: the view, and what others are to do.
 
-    `rechecks` are pods and `node_reads` nodes to be read from the API now; each is asked for once, and again after a
-    while without an answer. `busy`
-    are the nodes to be asked often: a pull is known there, running or ended, or something is waited for, or may be. Of
-    `layers`, some of these, the layers matter. `faults` are internal errors: these nodes are shown as they were before.
+    `rechecks` are pods and `node_reads` nodes to be read from the API now. Each is named once, and again if no answer
+    comes for a while. `busy` are the nodes to be asked often: a pull is known there, running or ended, or a pod waits
+    for an image, or may wait. `layers` are those of the busy nodes whose layers matter. `faults` are internal errors;
+    the nodes in them are shown as they were before.
     """
 
     view: View
@@ -65,7 +65,7 @@ class Reconciler:
     ) -> None:
         limits = limits or Limits()
         self._owns = owns
-        self._counters = Counters(limits.repositories)
+        self._counters = Counters(limits.repositories, started.monotonic)
         self._pods = PodStore(owns, exporter)
         self._nodes = NodeReconciler(self._counters, limits.stale, limits.pod_linger, started.monotonic)
         self._readings: dict[str, NodeReading] = {}
@@ -94,12 +94,12 @@ class Reconciler:
         self._expected[name] = found is None or found.can_have_exporter
         self._changed.add(name)
 
-    def read(self, reading: NodeReading, now: Instant) -> None:
-        """Take in how a node's exporter was read at `now`; an answer that nothing has changed costs nothing."""
+    def read(self, reading: NodeReading) -> None:
+        """Take in how a node's exporter was read. An answer that changes nothing costs nothing."""
         if not self._owns(reading.node):
             return
         before = self._readings.get(reading.node)
-        reading = self._readings[reading.node] = reading.after(before, now.monotonic)
+        reading = self._readings[reading.node] = reading.after(before)
         if before is None or before.report is not reading.report or before.state is not reading.state:
             self._changed.add(reading.node)
         elif reading.node in self._views:
@@ -117,8 +117,8 @@ class Reconciler:
         """Bring everything up to `now`."""
         rechecks = self._pods.rechecks(now.monotonic)
         faults = tuple(self._reconcile(self._due(now.monotonic), now.monotonic))
-        for finished in self._pods.pop_finished():
-            self._nodes.count(finished.namespace, finished.wait)
+        for namespace, wait in self._pods.pop_finished():
+            self._nodes.count(namespace, wait)
         return TickResult(
             self._view(),
             rechecks,

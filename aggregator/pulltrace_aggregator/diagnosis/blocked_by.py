@@ -1,14 +1,19 @@
 """What blocks a waiting image: the table of rules, of which the first that holds gives the cause. Pure.
 
+A download is slow against those of other nodes; `PeerRates` compares them.
+
 Run as a module it writes the reference page.
 """
 
 import sys
-from collections.abc import Callable
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from textwrap import fill
 from typing import Final
 
+from pulltrace.model.pull import Phase, Pull
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 
 SLOW_SHARE: Final = 0.25
@@ -191,11 +196,76 @@ RULES: Final = (
 
 def diagnose(facts: Facts) -> Cause:
     """The one cause."""
-    for rule in RULES:
-        if rule.holds(facts):
-            return rule.cause
-    return Cause.PROGRESSING
+    return next(rule.cause for rule in RULES if rule.holds(facts))
 
+
+# How fast others download
+
+Group = tuple[str, str]
+"""`digest` or `registry`, and which one."""
+
+
+class PeerRates:
+    """The present download rates of all nodes, in bytes per second."""
+
+    def __init__(self) -> None:
+        self._rates: dict[Group, dict[str, float]] = {}
+        self._groups: dict[str, tuple[Group, ...]] = {}
+        self._sorted: dict[Group, list[float]] = {}
+
+    def update(self, node: str, pulls: Iterable[Pull]) -> None:
+        """Replace what is known of a node; without pulls it is no peer any more."""
+        for group in self._groups.pop(node, ()):
+            rates = self._rates[group]
+            del rates[node]
+            self._sorted.pop(group, None)
+            if not rates:
+                del self._rates[group]
+        sums: defaultdict[Group, float] = defaultdict(float)
+        for pull in pulls:
+            if pull.phase is Phase.DOWNLOADING and pull.bytes_per_second is not None:
+                for group in _groups_of(pull):
+                    sums[group] += pull.bytes_per_second
+        for group, rate in sums.items():
+            self._rates.setdefault(group, {})[node] = rate
+            self._sorted.pop(group, None)
+        if sums:
+            self._groups[node] = tuple(sums)
+
+    def share(self, node: str, pull: Pull) -> float | None:
+        """The node's rate as a part of the median of the others; None when there is no node to compare with.
+
+        The nodes that pull the same digest are the others, or where there are none those that pull from its registry.
+        """
+        for group in _groups_of(pull):
+            own = self._rates[group].get(node) if group in self._rates else None
+            median = None if own is None else self._median_of_others(group, own)
+            if own is not None and median is not None:
+                return own / median if median else None
+        return None
+
+    def _median_of_others(self, group: Group, own: float) -> float | None:
+        rates = self._sorted.get(group)
+        if rates is None:
+            rates = self._sorted[group] = sorted(self._rates[group].values())
+        return _median_without(rates, bisect_left(rates, own))
+
+
+def _groups_of(pull: Pull) -> tuple[Group, Group]:
+    """The closest peers first."""
+    return ("digest", pull.key.digest), ("registry", pull.key.registry.lower())
+
+
+def _median_without(rates: Sequence[float], left_out: int) -> float | None:
+    """The median of sorted rates but one."""
+    count = len(rates) - 1
+    if count < 1:
+        return None
+    lower, upper = (count - 1) // 2, count // 2
+    return (rates[lower + (lower >= left_out)] + rates[upper + (upper >= left_out)]) / 2
+
+
+# The reference page
 
 WIDTH: Final = 120
 

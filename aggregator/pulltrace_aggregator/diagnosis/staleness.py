@@ -6,9 +6,8 @@ from typing import Final
 
 from pulltrace.clock import Deadlines, Monotonic
 from pulltrace.model.pull import ImageKey, Layer, LayerState, Phase, Pull
-from pulltrace_aggregator.model.exporter import SOON_SECONDS, NodeReading, NodeState
+from pulltrace_aggregator.model.node import SOON_SECONDS, NodePull, NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
-from pulltrace_aggregator.model.view import NodePull
 
 DEFAULT_SILENCE: Final = 60.0
 EXPORTERS_LINGER: Final = 120.0
@@ -16,6 +15,7 @@ EXPORTERS_LINGER: Final = 120.0
 SLOW_SECONDS: Final = 4.0
 """How long a download that has just begun must be slow: its first rates say nothing."""
 FIRST_MOMENTS: Final = 60.0
+"""A download that is older than this is called slow at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def resolving_stale(reading: NodeReading, limits: StaleLimits, deadlines: Deadli
         return 0
     # What has come since an exporter's last answer is not known.
     known_until = deadlines.now if reading.state is NodeState.OK else reading.answered_at
-    due = [reading.to_monotonic(start) + limits.resolving for start in reading.resolving]
+    due = [reading.to_monotonic(start) + limits.resolving for start in reading.reported.resolving]
     return sum(deadlines.reached(instant, known_until) for instant in due)
 
 
@@ -59,10 +59,6 @@ def stale_reason(pull: Pull, reading: NodeReading, limits: StaleLimits, deadline
         if holds(pull, reading, limits, deadlines):
             return reason
     return None
-
-
-def _is_orphaned(pull: Pull, _: NodeReading, __: StaleLimits, ___: Deadlines) -> bool:
-    return pull.phase is Phase.ORPHANED
 
 
 def _is_unreachable(pull: Pull, reading: NodeReading, limits: StaleLimits, deadlines: Deadlines) -> bool:
@@ -99,7 +95,7 @@ def _is_slow(pull: Pull, _: NodeReading, limits: StaleLimits, __: Deadlines) -> 
 
 _Rule = Callable[[Pull, NodeReading, StaleLimits, Deadlines], bool]
 _RULES: Final[tuple[tuple[StaleReason, _Rule], ...]] = (
-    (StaleReason.ORPHANED, _is_orphaned),
+    (StaleReason.ORPHANED, lambda pull, *_: pull.phase is Phase.ORPHANED),
     (StaleReason.EXPORTER_UNREACHABLE, _is_unreachable),
     (StaleReason.NO_PROGRESS, _stands_still(_downloads, lambda limits: limits.no_progress)),
     (
@@ -118,7 +114,7 @@ def node_pulls(
     reading: NodeReading, limits: StaleLimits, deadlines: Deadlines, *, silent: bool
 ) -> tuple[NodePull, ...]:
     """The pulls of a node, each key once."""
-    shown = {pull.key: pull for pull in reversed(reading.pulls) if not _is_past(pull, reading, deadlines)}
+    shown = {pull.key: pull for pull in reversed(reading.reported.pulls) if not _is_past(pull, reading, deadlines)}
     return tuple(
         NodePull(
             reading.node,
@@ -126,7 +122,7 @@ def node_pulls(
             stale_reason(pull, reading, limits, deadlines),
             reading.ahead,
             answering=not silent,
-            timed=reading.timed,
+            timed=reading.reported.timed,
         )
         for pull in reversed(shown.values())
     )
@@ -180,7 +176,8 @@ class SlowDownloads:
         """The pulls of a node, without the reason `slow` where it has held for a moment only."""
         before, since, kept = self._since.pop(node, {}), dict[ImageKey, Monotonic](), []
         for entry in pulls:
-            if entry.stale is StaleReason.SLOW and not _is_past_beginning(entry, deadlines.now):
+            established = entry.began_at is not None and deadlines.now - entry.began_at >= FIRST_MOMENTS
+            if entry.stale is StaleReason.SLOW and not established:
                 since[entry.key] = before.get(entry.key, deadlines.now)
                 if not deadlines.reached(since[entry.key] + SLOW_SECONDS):
                     kept.append(replace(entry, stale=None))
@@ -189,7 +186,3 @@ class SlowDownloads:
         if since:
             self._since[node] = since
         return tuple(kept)
-
-
-def _is_past_beginning(entry: NodePull, now: Monotonic) -> bool:
-    return entry.began_at is not None and now - entry.began_at >= FIRST_MOMENTS

@@ -80,7 +80,7 @@ class ExporterClient:
         return session
 
     def _put_back(self, target: Target, connection: Connection, session: HttpSession, *, keep: bool) -> None:
-        """Keep it if there is room. None is closed for it: with all nodes polled in turn, none would be reused."""
+        """Keep it if there is room. No other is closed for it: with all nodes polled in turn, none would be reused."""
         fresh = session.generation == self._generation
         if keep and fresh and connection.reusable and len(self._kept) < MOST_KEPT[target.scheme]:
             connection.idle_since = self._clock.now().monotonic

@@ -58,7 +58,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The target of each node. `rivals` has the base URLs that were passed over where more than one was as good."""
+    """The target of each node. `rivals` are the base URLs of other exporters of a node that were as good."""
 
     targets: Mapping[str, Target]
     rivals: Mapping[str, tuple[str, ...]]
@@ -101,22 +101,16 @@ class Discovery:
         return found
 
     def _choose(self, node: str, endpoints: Iterable[Endpoint], scheme: str) -> tuple[Target, list[Target]]:
-        """A ready one, IPv4 before IPv6, the present one before others that are as good."""
-        ranked = sorted((_rank(endpoint), _target(endpoint, scheme)) for endpoint in endpoints)
+        """The best endpoint: ready ones first, then IPv4. Of several that are as good, the present one stays."""
+        ranked = sorted(
+            ((not end.ready, ":" in end.address), Target(end.node, scheme, end.address, end.port)) for end in endpoints
+        )
         best = [target for rank, target in ranked if rank == ranked[0][0]]
         if node in self._given:
             return self._given[node], [target for target in best if target != self._given[node]]
         kept = self._chosen.get(node)
         winner = kept if kept in best else best[0]
         return winner, [target for target in best if target != winner]
-
-
-def _rank(endpoint: Endpoint) -> tuple[bool, bool]:
-    return not endpoint.ready, ":" in endpoint.address
-
-
-def _target(endpoint: Endpoint, scheme: str) -> Target:
-    return Target(endpoint.node, scheme, endpoint.address, endpoint.port)
 
 
 def _check(text: str, parts: SplitResult) -> None:

@@ -31,11 +31,7 @@ class Result(StrEnum):
     """An internal error."""
 
 
-class ExporterError(AggregatorError):
-    """Root of this adapter's errors."""
-
-
-class AskError(ExporterError):
+class AskError(AggregatorError):
     """A request to an exporter failed. `result` is the label it is counted under; the message is one short line."""
 
     def __init__(self, result: Result, detail: object) -> None:
@@ -43,5 +39,5 @@ class AskError(ExporterError):
         super().__init__(one_line(detail, LONGEST_DETAIL))
 
 
-class ConnectionStale(ExporterError):
+class ConnectionStale(AggregatorError):
     """A kept connection had ended before the answer began. The exporter may be well: ask again."""

@@ -75,11 +75,11 @@ class HttpAccess:
 
     @property
     def last_reload_successful(self) -> bool:
-        """Whether the last reading of a changed file, if there was one, could be put in force."""
+        """Whether the last reload succeeded; True before the first."""
         return self._file is None or self._file.last_reload_successful
 
     def current(self) -> HttpSession:
-        """The session in force; to be asked for with each request."""
+        """The session in force. Call it for each request."""
         if self._file and (config := self._file.current()) is not self._config:
             self._config, self._context = config, config.context
             self._session = _session(self._session.generation + 1, config)
@@ -96,7 +96,7 @@ def load(path: Path) -> HttpConfig:
     """Read the file and those that it names.
 
     Raises:
-        ConfigError: With all that is wrong, no secret among it.
+        ConfigError: Something is wrong; it names everything, and no secret.
     """
     file = ConfigFile(path)
     top = file.top(_KEYS)

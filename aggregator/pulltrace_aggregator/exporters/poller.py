@@ -37,7 +37,7 @@ _RESOLVER_THREADS: Final = 2
 
 
 class Poller:
-    """For use within one event loop, but for `states` and `requests`, which other threads may read."""
+    """For use within one event loop; other threads may read `states` and `requests`."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class PollerThread:
         """`timeout` is for a whole request, in seconds. From here on `discovery` and `access` are this thread's."""
         self._poller = Poller(discovery, access, pace or Pace(), timeout, clock, receiver)
         self._loop = asyncio.new_event_loop()
-        # For names of hosts, which addresses do without. `close` does not wait for a name server that is silent.
+        # For host names; addresses need none. `close` does not wait for a name server that is silent.
         self._loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, "exporter names"))
         self._thread = threading.Thread(target=self._run, name="exporters")
 

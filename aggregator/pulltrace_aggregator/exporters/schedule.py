@@ -48,7 +48,7 @@ class _Node:
     ticket: int = 0
     under_way: bool = False
     doubtful: bool = False
-    """Whether it was in doubt when the request under way began."""
+    """Whether it had failed when the request under way began."""
 
 
 class _Queue:
@@ -90,7 +90,7 @@ class Budget:
 
 
 class Schedule:
-    """Says whom to ask next, and keeps to the budget: when there is too much to ask, all intervals stretch alike."""
+    """Chooses the node to ask next, within the budget. If there is too much to ask, all intervals grow alike."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -104,7 +104,7 @@ class Schedule:
         self._doubtful = 0
 
     def add(self, name: str, now: Monotonic, *, pulling: bool = False) -> None:
-        """Ask a node that is new, or is somewhere else now, as soon as may be."""
+        """Ask a node that is new, or has a new address, as soon as possible."""
         self.remove(name)
         phase = crc32(name.encode("utf-8", "surrogatepass")) / 2**32
         self._nodes[name] = node = _Node(name, phase, pulling)
@@ -118,7 +118,7 @@ class Schedule:
             node.ticket = 0
 
     def want(self, names: Iterable[str], now: Monotonic) -> None:
-        """Take these as the nodes where a pod waits; those that are not known count when they come."""
+        """Take these as the nodes where a pod waits. One that is not known yet counts once it is added."""
         wanted = frozenset(names)
         changed, self._wanted = wanted ^ self._wanted, wanted
         for name in changed:
@@ -144,7 +144,7 @@ class Schedule:
         return node.name
 
     def next_turn(self) -> Monotonic:
-        """When `begin_next` may next give a node if nothing happens before; infinite if it will not."""
+        """When `begin_next` can next give a node if nothing else happens; infinite if never."""
         if self._under_way >= self._pace.at_once:
             return FOREVER
         due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=FOREVER)
@@ -213,6 +213,6 @@ class Schedule:
 
 
 def _next_multiple(now: Monotonic, interval: float, phase: float) -> float:
-    """The node's own next moment: they lie an interval apart, and not at once after the present one."""
+    """The node's next turn. Its turns are an interval apart, and the next one is not right after now."""
     offset = phase * interval
     return ceil((now + interval / 10 - offset) / interval) * interval + offset

@@ -8,7 +8,7 @@ from pulltrace.clock import Monotonic
 from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.exporters.errors import AskError, Result
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.node import NodeReading, NodeState
 
 KEPT_SECONDS: Final = 600.0
 """How long a node is remembered that has left discovery with a pull under way: the node may be what went wrong."""
@@ -19,16 +19,15 @@ LEFT: Final = "the node is no longer among the exporters' endpoints"
 class ExporterSeen:
     """The exporter of one node as it is now.
 
-    `error` and `detail` tell of the last request, None and empty when it went well; `failing_since` is when the first
-    one after the last good one failed. `left` means that discovery no longer knows the node, which is kept since a pull
-    of it is known. `claims` is what the exporter calls its node where that is another name: of no consequence.
+    `error` and `detail` tell of the last request, None and empty when it went well. `left` means that discovery no
+    longer knows the node, which is kept because a pull of it is known. `claims` is the name that the exporter gives its
+    node, if that is another one; the node keeps the name under which it is asked.
     """
 
     reading: NodeReading
     base_url: str
     error: Result | None = None
     detail: str = ""
-    failing_since: Monotonic | None = None
     left: bool = False
     claims: str = ""
 
@@ -130,29 +129,21 @@ class ExporterStates:
     def unchanged(self, node: str, now: Monotonic) -> ExporterSeen:
         """Nothing but time has passed since the last report."""
         entry = self._entries[node]
-        reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now)
+        reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now, failing_since=None)
         return self._answered(node, reading, entry.seen.claims, entry.etag)
 
     def failed(self, node: str, error: AskError, now: Monotonic) -> ExporterSeen:
         """A request failed. The last report stays."""
         seen = self._entries[node].seen
-        return self._see(
-            node,
-            replace(
-                seen,
-                reading=replace(seen.reading, state=NodeState.UNREACHABLE),
-                error=error.result,
-                detail=str(error),
-                failing_since=now if seen.failing_since is None else seen.failing_since,
-            ),
-        )
+        seen = replace(seen, reading=seen.reading.failed(now), error=error.result, detail=str(error))
+        self._entries[node] = replace(self._entries[node], seen=seen)
+        return seen
 
     def _place(self, target: Target) -> ExporterSeen:
         """A node is new, has come back, or has moved. A tag is no longer good: this is another process."""
         known = self._entries.get(target.node)
         reading = known.seen.reading if known else NodeReading(target.node, NodeState.UNKNOWN)
-        since = known.seen.failing_since if known else None
-        seen = ExporterSeen(reading, target.base_url, failing_since=since)
+        seen = ExporterSeen(reading, target.base_url)
         self._entries[target.node] = _Entry(seen, target)
         return seen
 
@@ -162,9 +153,7 @@ class ExporterStates:
         if not seen.pulling:
             del self._entries[node]
             return ExporterGone(node)
-        since = now if seen.failing_since is None else seen.failing_since
-        reading = replace(seen.reading, state=NodeState.UNREACHABLE)
-        seen = replace(seen, reading=reading, detail=LEFT, failing_since=since, left=True)
+        seen = replace(seen, reading=seen.reading.failed(now), detail=LEFT, left=True)
         self._entries[node] = replace(entry, seen=seen, left_at=now)
         return seen
 
@@ -172,8 +161,4 @@ class ExporterStates:
         entry = self._entries[node]
         seen = ExporterSeen(reading, entry.seen.base_url, claims=claims)
         self._entries[node] = replace(entry, seen=seen, etag=etag)
-        return seen
-
-    def _see(self, node: str, seen: ExporterSeen) -> ExporterSeen:
-        self._entries[node] = replace(self._entries[node], seen=seen)
         return seen

@@ -9,8 +9,8 @@ from typing import Final
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase, Pull
 from pulltrace.model.reference import ImageName, image_name
+from pulltrace_aggregator.model.node import NodePull
 from pulltrace_aggregator.model.states import MatchKind
-from pulltrace_aggregator.model.view import NodePull
 
 KnownDigest = Callable[[ImageName], str | None]
 """Gives the digest that a reference led to elsewhere."""
@@ -51,7 +51,7 @@ UNMATCHED: Final = Match(MatchKind.NONE)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """All claims of one image, however it is written: one request, since pulls cannot be distinguished further."""
+    """All claims of one image, in all its spellings. They are one request: no pull shows which of them it serves."""
 
     name: ImageName
     requested_at: NodeTime | None
@@ -60,7 +60,7 @@ class _Request:
 
     @property
     def order(self) -> tuple[bool, bool, float, float, str]:
-        """The kubelet serves in order; who is not known to ask now comes last."""
+        """The kubelet serves in order. A request of which no present attempt is known comes last."""
         return not self.urgent, self.requested_at is None, self.requested_at or 0.0, self.since, self.name.canonical
 
 
@@ -204,7 +204,7 @@ def _candidates(name: ImageName, pulls: Iterable[NodePull]) -> list[NodePull]:
 
 
 def _is_for_other_tag(name: ImageName, entry: NodePull) -> bool:
-    """Whether the exporter knows the tags of this repository that were asked for, and this is not one of them."""
+    """Whether the exporter knows which tags of this repository were asked for. An exact match was looked for before."""
     return any((tagged.host, tagged.repository) == (name.host, name.repository) for tagged in _tagged(entry))
 
 
@@ -228,12 +228,12 @@ def _ended_within(claim: Claim, entry: NodePull) -> bool:
     if requested_at is None:
         return _end(entry) >= claim.since - TOLERATED_SECONDS
     if entry.pull.phase is not Phase.SUCCEEDED and started_at is not None and started_at < requested_at:
-        return False  # somebody else's attempt: this one is still in line
+        return False  # the attempt of another pod: this claim still waits in line
     return _end(entry) >= requested_at
 
 
 def _end(entry: NodePull) -> float:
-    """When it ended at the earliest; for ever ago when that is not known."""
+    """The earliest time at which it can have ended; minus infinity when that is not known."""
     return next((at for at in (entry.pull.ended_at, entry.pull.started_at) if at is not None), float("-inf"))
 
 

@@ -9,16 +9,16 @@ from pulltrace.model.pull import ImageKey, Phase
 from pulltrace.model.reference import canonical_reference, same_image
 from pulltrace_aggregator.join.correlate import Claim, KnownDigest, Match, correlate
 from pulltrace_aggregator.kubelet.container_status import ImageStatus
-from pulltrace_aggregator.model.exporter import NodeReading
+from pulltrace_aggregator.model.node import NodePull, NodeReading
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
-from pulltrace_aggregator.model.view import NodePull
-from pulltrace_aggregator.pods.image_wait import ContainerImage, ImageWait
+from pulltrace_aggregator.pods.container_image import ContainerImage
+from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 ANSWER_SECONDS: Final = 5.0
-"""A node that shows nothing this long after the kubelet's request does not work on it."""
+"""If a node shows nothing for this long after the kubelet's request, that attempt is over."""
 EVENT_SECONDS: Final = 5.0
-"""How long after the failure of a pull the kubelet's events have surely named its pod."""
+"""By this time after the failure of a pull, the kubelet's events have named its pod."""
 
 _RUNNING: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
 _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
@@ -56,12 +56,13 @@ class PullQueue:
             start = claim.since if claim.requested_at is None else claim.requested_at
             since[image] = min(start, since.get(image, start))
         in_order = sorted(since, key=lambda image: (since[image], image))
-        unidentified, unresolved = node.reading.unidentified, len(node.reading.resolving)
-        served = [image for image in in_order if image not in node.intents][: unidentified + unresolved]
+        report = node.reading.reported
+        begun = report.unidentified + len(report.resolving)
+        served = [image for image in in_order if image not in node.intents][:begun]
         return cls(
             head=_head(node.pulls, served, images),
-            fetching=tuple(served[:unidentified]),
-            resolving=tuple(served[unidentified:]),
+            fetching=tuple(served[: report.unidentified]),
+            resolving=tuple(served[report.unidentified :]),
             queued=frozenset(in_order).union(node.intents).difference(served),
         )
 
@@ -104,16 +105,16 @@ class NodeNow:
     intents: Mapping[str, NodeTime] = field(init=False)
 
     def __post_init__(self) -> None:
-        intents = {canonical_reference(image.reference): image.since for image in self.reading.queued}
+        intents = {canonical_reference(image.reference): image.since for image in self.reading.reported.queued}
         object.__setattr__(self, "intents", intents)
 
     @property
     def is_idle(self) -> bool:
         """Whether its exporter and containerd work, and show nothing that goes on."""
-        reading = self.reading
-        named = reading.queued or any(entry.running for entry in self.pulls)
-        busy = named or reading.resolving or reading.unidentified
-        return reading.report is not None and reading.runtime_up and not busy
+        report = self.reading.report
+        if report is None or not report.daemon.up or any(entry.running for entry in self.pulls):
+            return False
+        return not (report.queued or report.resolving or report.unidentified)
 
 
 def advance_waits(
@@ -144,7 +145,7 @@ def _claim(record: PodRecord, container: ContainerImage, node: NodeNow) -> Claim
         return None
     intent = node.intents.get(canonical_reference(container.image))
     # The kubelet's stamps say nothing on a clock that is not the node's.
-    requested_at = container.requested_at if node.reading.timed else None
+    requested_at = container.requested_at if node.reading.reported.timed else None
     return Claim(
         key=(record.uid, container.key),
         image=container.image,
@@ -205,7 +206,7 @@ def _is_evident(record: PodRecord, container: ContainerImage, match: Match, node
 
 
 def _evident_until(entry: NodePull, reading: NodeReading) -> Monotonic:
-    """Until when a pull alone is evidence: a failed one says nothing about pods that have not asked."""
+    """Until when a pull alone is evidence. A failed pull is none for a pod that has not asked."""
     return Monotonic(reading.ended_at(entry.pull) + EVENT_SECONDS) if entry.pull.phase in _IN_VAIN else FOREVER
 
 
@@ -270,8 +271,8 @@ def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
 
 
 def _is_known(entry: JoinedWait, node: NodeNow) -> bool:
-    """Whether it is known what the node does for this one."""
+    """Whether it is known what the node does for this wait."""
     reading = node.reading
-    if reading.report is None or reading.answered_at is None or not reading.runtime_up:
+    if reading.report is None or reading.answered_at is None or not reading.report.daemon.up:
         return False
     return not node.silent or entry.wait.since <= reading.answered_at

@@ -2,8 +2,8 @@
 
 The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. A token of a service
 account is read again every minute. Everything else that can change (a token file that a kubeconfig names, a plugin's
-credentials, the kubeconfig itself) is read again when the server answers 401, which costs one request per rotation, and
-when it refuses something to us who have no credentials: a token file may have been empty when it was read.
+credentials, the kubeconfig itself) is read again when the server answers 401. That costs one request per rotation. It
+is also read again when the server refuses a request without credentials: a token file may have been empty before.
 """
 
 import os

@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 from urllib3.response import BaseHTTPResponse
 
 from pulltrace import __version__
-from pulltrace.clock import Clock
+from pulltrace.clock import Clock, Instant
 from pulltrace.text import one_line
 from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.access import ApiAccess, ApiSession
@@ -57,19 +57,19 @@ class Timing:
     whole_answer: float = 60.0
     """For an answer that is no watch."""
     watch: float = 150.0
-    """How long a watch is asked to last, a quarter more or less so that not all end at once."""
+    """The requested length of a watch. Each is up to a quarter longer or shorter, so that not all end at once."""
     long_watch: float = 1200.0
-    """The same for what has no bookmarks: a quiet watch has to be listed anew when it has ended."""
+    """The same for a resource without bookmarks, which may have to be listed again after a quiet watch."""
     grace: float = 10.0
     """How long after its requested end a watch counts as silent."""
     at_once: float = 1.0
-    """A watch that ends sooner was not let last."""
+    """A watch that ends sooner than this has failed."""
     first_pause: float = 0.5
     longest_pause: float = 10.0
     refused_pause: float = 60.0
     """The longest pause after answers that mostly only a person can change: a missing right, a missing API."""
     longest_asked_pause: float = 120.0
-    """The most that a Retry-After is followed."""
+    """The longest pause that a Retry-After can ask for."""
 
 
 class ApiClient:
@@ -79,15 +79,15 @@ class ApiClient:
         self._access = access
         self._timing = timing
         self._clock = clock
-        self._server_ahead: float | None = None
+        self._server_offset: float | None = None
 
-    @property
-    def server_ahead(self) -> float | None:
-        """Seconds by which the API server's clock is ahead of ours, to about one second; None before an answer.
+    def server_ahead(self, now: Instant) -> float | None:
+        """Seconds by which the API server's clock is ahead of ours at `now`, to about one; None before an answer.
 
-        Stamps of the API server become ages with it, whatever the two clocks show.
+        Stamps of the API server become ages with it, whatever the two clocks show. It is kept against the monotonic
+        clock: when our wall clock is stepped, it is right at once and not with the next answer.
         """
-        return self._server_ahead
+        return None if self._server_offset is None else self._server_offset + now.monotonic - now.wall
 
     def get(self, request: Request) -> decode.Object:
         """The JSON object of an answer; raises KubernetesError."""
@@ -157,7 +157,7 @@ class ApiClient:
 
     @contextmanager
     def _reading(self, right: Right, response: BaseHTTPResponse, *, watching: bool = False) -> Iterator[None]:
-        """Ends the response at the end, however it comes: one that is not at its end cannot be used again."""
+        """Ends the response in every case. A connection whose answer was not read to its end cannot be used again."""
         try:
             yield
         except ReadTimeoutError as error:
@@ -188,7 +188,7 @@ class ApiClient:
             theirs = parsedate_to_datetime(response.headers.get("Date", ""))
         except ValueError:
             return
-        self._server_ahead = theirs.timestamp() - self._clock.now().wall
+        self._server_offset = theirs.timestamp() - self._clock.now().monotonic
 
 
 def _is_refused(status: int, session: ApiSession) -> bool:

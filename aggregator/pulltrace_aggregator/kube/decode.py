@@ -59,8 +59,8 @@ def pod(item: Object) -> PodSeen | None:
         namespace=known.namespace,
         name=known.name,
         uid=known.uid,
-        node=_shared(_object(item, "spec"), "nodeName"),
-        phase=_shared(_object(item, "status"), "phase"),
+        node=_shared(member(item, "spec"), "nodeName"),
+        phase=_shared(member(item, "status"), "phase"),
         created_at=_created_at(item),
         terminating=known.terminating,
         uses=(*_containers(item), *_volumes(item)),
@@ -74,9 +74,9 @@ def node(item: Object) -> NodeSeen | None:
     identity = _identity(item)
     if not identity:
         return None
-    info = _object(_object(item, "status"), "nodeInfo")
-    labels = _object(_object(item, "metadata"), "labels")
-    taints = [(_text(taint, "key"), _text(taint, "value")) for taint in _objects(_object(item, "spec"), "taints")]
+    info = member(member(item, "status"), "nodeInfo")
+    labels = member(member(item, "metadata"), "labels")
+    taints = [(_text(taint, "key"), _text(taint, "value")) for taint in members(member(item, "spec"), "taints")]
     return NodeSeen(
         name=identity[1],
         operating_system=_text(info, "operatingSystem"),
@@ -93,19 +93,19 @@ def pod_gone(item: Object) -> PodGone | None:
     identity = _identity(item)
     if not identity or not identity[2]:
         return None
-    terminating = bool(_text(_object(item, "metadata"), "deletionTimestamp"))
-    static_uid = _text(_object(_object(item, "metadata"), "annotations"), MIRROR_ANNOTATION)
+    terminating = bool(_text(member(item, "metadata"), "deletionTimestamp"))
+    static_uid = _text(member(member(item, "metadata"), "annotations"), MIRROR_ANNOTATION)
     return PodGone(*identity, terminating, static_uid)
 
 
 def event(item: Object, change: Change) -> EventSeen | None:
     """A core/v1 Event of a kubelet about a pod; None for those of anybody else."""
-    known, about, source = event_gone(item), _object(item, "involvedObject"), _object(item, "source")
+    known, about, source = event_gone(item), member(item, "involvedObject"), member(item, "source")
     # Newer client libraries fill both pairs of fields, others one of the two.
     senders = {_text(source, "component"), _text(item, "reportingComponent")}
     if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
-    series, reason = _object(item, "series"), _shared(item, "reason")
+    series, reason = member(item, "series"), _shared(item, "reason")
     created_at, event_time = _created_at(item), _time(item, "eventTime")
     return EventSeen(
         namespace=known.namespace,
@@ -125,6 +125,12 @@ def event(item: Object, change: Change) -> EventSeen | None:
     )
 
 
+def event_of_reason(reason: str, item: Object, change: Change) -> EventSeen | None:
+    """An event with this reason. A server that knows no selectors sends those of all reasons."""
+    seen = event(item, change)
+    return seen if seen is not None and seen.reason == reason else None
+
+
 def event_gone(item: Object) -> EventGone | None:
     """An Event that the server has dropped."""
     identity = _identity(item)
@@ -139,9 +145,10 @@ def endpoint_slice(item: Object) -> SliceSeen | None:
     return SliceSeen(gone.namespace, gone.name, gone.uid, tuple(_endpoints(item)))
 
 
-def service_of(item: Object) -> str:
-    """The Service of an EndpointSlice, empty where it names none."""
-    return _text(_object(_object(item, "metadata"), "labels"), SERVICE_LABEL)
+def slice_of_service(service: str, item: Object) -> SliceSeen | None:
+    """A slice of this Service. A server that knows no selectors sends those of all Services."""
+    named = _text(member(member(item, "metadata"), "labels"), SERVICE_LABEL)
+    return endpoint_slice(item) if named in ("", service) else None
 
 
 def endpoint_slice_gone(item: Object) -> SliceGone | None:
@@ -152,29 +159,29 @@ def endpoint_slice_gone(item: Object) -> SliceGone | None:
 
 def _identity(item: Object) -> tuple[str, str, str] | None:
     """Namespace, name and uid, which may be empty."""
-    meta = _object(item, "metadata")
+    meta = member(item, "metadata")
     name = _text(meta, "name")
     return (_shared(meta, "namespace"), name, _text(meta, "uid")) if name else None
 
 
 def _containers(item: Object) -> Iterator[ImageUse]:
-    spec, status = _object(item, "spec"), _object(item, "status")
+    spec, status = member(item, "spec"), member(item, "status")
     for kind, wanted, reported in _CONTAINERS:
-        statuses = {_text(each, "name"): each for each in _objects(status, reported)}
-        for container in _objects(spec, wanted):
+        statuses = {_text(each, "name"): each for each in members(status, reported)}
+        for container in members(spec, wanted):
             if image := _text(container, "image"):
                 yield _use(kind, container, image, statuses.get(_text(container, "name"), {}))
 
 
 def _daemonset(item: Object) -> str:
-    owners = _objects(_object(item, "metadata"), "ownerReferences")
+    owners = members(member(item, "metadata"), "ownerReferences")
     return next((_shared(each, "name") for each in owners if _text(each, "kind") == DAEMON_SET), "")
 
 
 def _use(kind: ContainerType, container: Object, image: str, status: Object) -> ImageUse:
-    states = _object(status, "state")
+    states = member(status, "state")
     state = next((each for each in _STATES if each in states), RunState.UNKNOWN)
-    waiting = _object(states, RunState.WAITING)
+    waiting = member(states, RunState.WAITING)
     return ImageUse(
         user=ImageUser(kind, _shared(container, "name")),
         image=sys.intern(image),
@@ -186,8 +193,8 @@ def _use(kind: ContainerType, container: Object, image: str, status: Object) -> 
 
 
 def _volumes(item: Object) -> Iterator[ImageUse]:
-    for volume in _objects(_object(item, "spec"), "volumes"):
-        if reference := _text(_object(volume, "image"), "reference"):
+    for volume in members(member(item, "spec"), "volumes"):
+        if reference := _text(member(volume, "image"), "reference"):
             yield ImageUse(ImageUser(ContainerType.VOLUME, _shared(volume, "name")), sys.intern(reference))
 
 
@@ -195,28 +202,30 @@ def _endpoints(item: Object) -> Iterator[Endpoint]:
     port = _metrics_port(item)
     if not 0 < port <= HIGHEST_PORT:
         return
-    for endpoint in _objects(item, "endpoints"):
+    for endpoint in members(item, "endpoints"):
         addresses, node = endpoint.get("addresses"), _shared(endpoint, "nodeName")
         # All addresses of an endpoint are the same thing, and consumers are to take the first.
         first = addresses[0] if isinstance(addresses, list) and addresses else None
         if node and isinstance(first, str) and first:
             # No condition at all is to be understood as ready.
-            ready = _object(endpoint, "conditions").get("ready") is not False
+            ready = member(endpoint, "conditions").get("ready") is not False
             yield Endpoint(node, first, port, ready)
 
 
 def _metrics_port(item: Object) -> int:
     """The port of that name; the only one needs no name."""
-    ports = {_text(each, "name"): _count(each, "port") for each in _objects(item, "ports")}
+    ports = {_text(each, "name"): _count(each, "port") for each in members(item, "ports")}
     return ports.get(METRICS_PORT) or (ports.get("", 0) if len(ports) == 1 else 0)
 
 
-def _object(value: Object, key: str) -> Object:
+def member(value: Object, key: str) -> Object:
+    """An object in an object; an empty one for anything else."""
     found = value.get(key)
     return found if isinstance(found, dict) else {}
 
 
-def _objects(value: Object, key: str) -> Iterator[Object]:
+def members(value: Object, key: str) -> Iterator[Object]:
+    """The objects of a list in an object; what else is in it is left out."""
     found = value.get(key)
     return (each for each in found if isinstance(each, dict)) if isinstance(found, list) else iter(())
 
@@ -252,7 +261,7 @@ def _time(value: Object, key: str) -> float | None:
 
 
 def _created_at(item: Object) -> ServerTime | None:
-    stamp = _time(_object(item, "metadata"), "creationTimestamp")
+    stamp = _time(member(item, "metadata"), "creationTimestamp")
     return None if stamp is None else ServerTime(stamp)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
 from pulltrace_aggregator.kube.client import ApiClient, Timing
-from pulltrace_aggregator.kube.decode import Object
+from pulltrace_aggregator.kube.decode import Object, member, members
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, error_event, parsed
 from pulltrace_aggregator.kube.resources import Request, Selection
 from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver, Seen
@@ -75,7 +75,7 @@ class ListWatch:
         try:
             for page in self._pages():
                 version = version or _version(page)
-                for item in _items(page):
+                for item in members(page, "items"):
                     self._report(self._selection.seen(item, Change.LISTED))
         except BaseException:
             # What the rest of the list would have shown still exists.
@@ -94,7 +94,7 @@ class ListWatch:
             if not isinstance(page.get("items", ""), list | None):
                 raise InvalidAnswer(f"{request.right}: the answer is not a list")
             yield page
-            continuation = _meta(page).get("continue") or ""
+            continuation = member(page, "metadata").get("continue") or ""
             if not isinstance(continuation, str):
                 raise InvalidAnswer(f"{request.right}: the list's continuation is not text")
             if not continuation:
@@ -145,15 +145,5 @@ def _key(one: Seen | Gone) -> str:
 
 
 def _version(item: Object) -> str:
-    version = _meta(item).get("resourceVersion")
+    version = member(item, "metadata").get("resourceVersion")
     return version if isinstance(version, str) else ""
-
-
-def _meta(item: Object) -> Object:
-    meta = item.get("metadata")
-    return meta if isinstance(meta, dict) else {}
-
-
-def _items(page: Object) -> Iterator[Object]:
-    items = page.get("items")
-    return (item for item in items if isinstance(item, dict)) if isinstance(items, list) else iter(())

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 
-from pulltrace.clock import Clock, Monotonic
+from pulltrace.clock import Clock, Instant, Monotonic
 from pulltrace.logs import fields
 from pulltrace_aggregator.kube.access import ApiAccess
 from pulltrace_aggregator.kube.client import ApiClient, Timing
@@ -80,6 +80,7 @@ class Reflector:
         self._jitter = jitter
         self._failures = 0
         self._expired = False
+        self._accepted_at = clock.now().monotonic
         self._state = WatchState(selection.name, selection.resource)
 
     @property
@@ -109,7 +110,8 @@ class Reflector:
             )
             self._following.forget()
             return self._failed(InternalError(f"{self._state.name}: {type(error).__name__}"), began)
-        if self._lasted(began) < self._timing.at_once:
+        # From its acceptance: a list before it, or a server that took long to answer, does not make it last longer.
+        if self._lasted(self._accepted_at) < self._timing.at_once:
             return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
         self._failures, self._expired = 0, False
         return 0.0
@@ -120,6 +122,7 @@ class Reflector:
 
     def watching(self) -> None:
         """The server has accepted the watch."""
+        self._accepted_at = self._clock.now().monotonic
         self._problems.works(self._state.name, watch=self._state.name)
         self._state = replace(self._state, stage=Stage.WATCHING, problem="")
 
@@ -230,10 +233,9 @@ class Cluster:
         """The present health."""
         return Health(tuple(each.state for each in self._reflectors))
 
-    @property
-    def server_ahead(self) -> float | None:
-        """Seconds by which the API server's clock is ahead of ours; None before its first answer."""
-        return self._client.server_ahead
+    def server_ahead(self, now: Instant) -> float | None:
+        """Seconds by which the API server's clock is ahead of ours at `now`; None before its first answer."""
+        return self._client.server_ahead(now)
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         """A pod whatever its phase, None where there is none; raises KubernetesError. Takes a request's time."""

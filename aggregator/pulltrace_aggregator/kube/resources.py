@@ -51,15 +51,15 @@ class Selection:
     """
 
     resource: str
-    group: str
     namespace: str
-    detail: str
-    field_selector: str
-    label_selector: str
-    remembered: bool
-    bookmarked: bool
     seen: Callable[[decode.Object, Change], Seen | None]
     gone: Callable[[decode.Object], Gone | None]
+    group: str = ""
+    detail: str = ""
+    field_selector: str = ""
+    label_selector: str = ""
+    remembered: bool = True
+    bookmarked: bool = True
 
     @property
     def name(self) -> str:
@@ -110,13 +110,8 @@ def waiting_pods(namespace: str = ALL_NAMESPACES) -> Selection:
     """Pods that have a node and are in the phase Pending."""
     return Selection(
         resource="pods",
-        group="",
         namespace=namespace,
-        detail="",
         field_selector=WAITING_PODS,
-        label_selector="",
-        remembered=True,
-        bookmarked=True,
         seen=lambda item, _: decode.pod(item),
         gone=decode.pod_gone,
     )
@@ -126,14 +121,12 @@ def kubelet_events(namespace: str, reason: str) -> Selection:
     """Events about pods with one reason. They are not remembered: a large cluster has very many."""
     return Selection(
         resource="events",
-        group="",
         namespace=namespace,
         detail=reason,
         field_selector=f"involvedObject.kind=Pod,reason={reason}",
-        label_selector="",
         remembered=False,
         bookmarked=False,
-        seen=partial(_of_reason, reason),
+        seen=partial(decode.event_of_reason, reason),
         gone=decode.event_gone,
     )
 
@@ -144,12 +137,8 @@ def exporter_slices(namespace: str, service: str) -> Selection:
         resource="endpointslices",
         group="discovery.k8s.io",
         namespace=namespace,
-        detail="",
-        field_selector="",
         label_selector=f"{decode.SERVICE_LABEL}={service}",
-        remembered=True,
-        bookmarked=True,
-        seen=partial(_of_service, service),
+        seen=lambda item, _: decode.slice_of_service(service, item),
         gone=decode.endpoint_slice_gone,
     )
 
@@ -164,18 +153,6 @@ def one_node(name: str) -> Request:
     """A node."""
     right = Right("get", "nodes", "", ALL_NAMESPACES)
     return Request(right, f"{_path(right)}/{quote(name, safe='')}")
-
-
-# Servers that do not know selectors send everything.
-
-
-def _of_reason(reason: str, item: decode.Object, change: Change) -> Seen | None:
-    seen = decode.event(item, change)
-    return seen if seen is not None and seen.reason == reason else None
-
-
-def _of_service(service: str, item: decode.Object, _: Change) -> Seen | None:
-    return decode.endpoint_slice(item) if decode.service_of(item) in ("", service) else None
 
 
 def _path(right: Right) -> str:

@@ -1,9 +1,9 @@
 """Why a pull failed, by the words of kubelet, runtime and registry: one ordered table of rules.
 
 The words are part of no contract. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
-Windows, and the larger registries; `tests/aggregator/data` has them with their sources. A rule has the form of a text
-where there is one: whatever address, number or system error stands in it. What no rule knows is `other`. Nothing of a
-text goes into the answer.
+Windows, and the larger registries; `tests/aggregator/data` has them with their sources. Where a text has a fixed form,
+the rule has that form, and takes any address, number or system error in it. A text that no rule knows is `other`.
+Nothing of a text goes into the answer.
 """
 
 import re
@@ -15,7 +15,7 @@ from pulltrace_aggregator.model.states import FailureReason
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Any of the patterns in the text, letters of either case, gives the reason, unless an earlier rule did."""
+    """A text that holds one of the patterns, in letters of either case, has this reason. The first such rule counts."""
 
     reason: FailureReason
     why: str

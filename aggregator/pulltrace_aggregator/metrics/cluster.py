@@ -79,7 +79,7 @@ CLUSTER: Final = Section(
         labelled(
             "pulltrace_node_queued_images",
             MetricType.GAUGE,
-            "Images in the kubelet's line that are not pulled yet; absent for a node where nothing goes on.",
+            "Images in the kubelet's queue whose pull has not begun; absent for a node without pulls.",
             ("node",),
             _queued,
         ),
@@ -104,13 +104,14 @@ CLUSTER: Final = Section(
         ),
         histograms(
             "pulltrace_pod_pull_stage_seconds",
-            "Where the time of an image wait that ended well went: queue, resolve, download, unpack, backoff.",
+            "Time of image waits that ended with the image on the node, by stage: queue, resolve, download, unpack,"
+            " backoff.",
             ("namespace", "stage"),
             lambda scrape: scrape.view.totals.stages.items(),
         ),
         histograms(
             "pulltrace_pod_pull_wait_seconds",
-            "Image waits that ended well, from the first evidence to the image being there.",
+            "Time of image waits that ended with the image on the node, from the first sign of the wait.",
             ("namespace",),
             lambda scrape: (((namespace,), wait) for namespace, wait in scrape.view.totals.waits.items()),
         ),

@@ -5,8 +5,8 @@ from typing import Final
 
 from pulltrace.exposition import Family, Metric, MetricType, Sample, Section
 from pulltrace_aggregator.metrics.scrape import INFO_LABELS, POD_LABELS, Scrape
+from pulltrace_aggregator.model.node import NodePull
 from pulltrace_aggregator.model.states import Cause, PodPhase
-from pulltrace_aggregator.model.view import NodePull
 
 _PHASES: Final = {phase: f',phase="{phase}"}}' for phase in PodPhase}
 _CAUSES: Final = {cause: f',cause="{cause}"}}' for cause in Cause}
@@ -94,7 +94,7 @@ PODS: Final = Section(
         ),
         _of_pull(
             "pulltrace_pod_pull_bytes_per_second",
-            "Present rate of the matched pull's download; absent while unknown and once it has ended.",
+            "Current download rate of the matched pull; absent while unknown and after the pull's end.",
             lambda entry: entry.bytes_per_second,
         ),
         _of_pull(

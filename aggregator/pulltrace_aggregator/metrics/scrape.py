@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry
 
 from pulltrace import __version__
 from pulltrace.exposition import Exposition, Family, Faults, TextFormat, label_text
-from pulltrace_aggregator.model.view import NodePull, PodImage, PodPull, View
+from pulltrace_aggregator.model.node import NodePull
+from pulltrace_aggregator.model.view import PodImage, PodPull, View
 
 POD_LABELS: Final = PodImage._fields
 PULL_LABELS: Final = ("registry", "repository", "digest")

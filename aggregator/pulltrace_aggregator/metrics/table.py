@@ -9,7 +9,7 @@ from pulltrace.exposition.families import LabelValues, labelled, single
 from pulltrace_aggregator.metrics.cluster import CLUSTER
 from pulltrace_aggregator.metrics.pods import PODS
 from pulltrace_aggregator.metrics.scrape import Scrape
-from pulltrace_aggregator.model.exporter import NodeState
+from pulltrace_aggregator.model.node import NodeState
 
 
 def _as_number(known: bool | None) -> int | None:
@@ -28,27 +28,27 @@ AGGREGATOR: Final = Section(
         single(
             "pulltrace_aggregator_kubernetes_up",
             MetricType.GAUGE,
-            "Whether everything that is to be listed and watched of Kubernetes is, 1 or 0.",
+            "Whether all needed Kubernetes resources are listed and watched, 1 or 0.",
             lambda scrape: _as_number(scrape.process.kubernetes_up()),
         ),
         labelled(
             "pulltrace_aggregator_watch_restarts_total",
             MetricType.COUNTER,
-            "Watches that ended before their time, by resource and reason.",
+            "Watches that the API server ended early or that failed, by resource and reason.",
             ("resource", "reason"),
             lambda scrape: scrape.process.watch_restarts().items(),
         ),
         labelled(
             "pulltrace_aggregator_exporters",
             MetricType.GAUGE,
-            "Nodes by how the last question to their exporter went: ok or unreachable.",
+            "Nodes by the result of the last request to their exporter: ok or unreachable.",
             ("state",),
             _exporters,
         ),
         labelled(
             "pulltrace_aggregator_exporter_requests_total",
             MetricType.COUNTER,
-            "Questions to exporters by result.",
+            "Requests to exporters by result.",
             ("result",),
             lambda scrape: (((result,), count) for result, count in scrape.process.exporter_requests().items()),
         ),

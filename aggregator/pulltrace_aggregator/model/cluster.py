@@ -67,7 +67,7 @@ class PodSeen:
 
     @property
     def gone(self) -> "PodGone":
-        """What is to be said when it is found to be no longer there."""
+        """What is reported when it is there no longer."""
         return PodGone(self.namespace, self.name, self.uid, self.terminating, self.static_uid)
 
     @property
@@ -80,9 +80,9 @@ class PodSeen:
 class PodGone:
     """A pod is no longer among those that are watched: it left the phase Pending, or it is deleted.
 
-    A watch does not tell which; `terminating` means that its deletion had been asked for. The API server marks every
-    pod so before it deletes it, at once or not, so that one which leaves without the mark began to run or ended; but
-    a mark may be missed while the connection is down. `Cluster.pod` tells for certain.
+    A watch does not tell which. `terminating` means that its deletion had been asked for: the API server marks each pod
+    so before it deletes it. A pod that leaves without the mark began to run, or ended. A mark may be missed while the
+    connection is down; `Cluster.pod` tells for certain.
     """
 
     namespace: str
@@ -98,7 +98,7 @@ class PodGone:
 
 
 class Change(StrEnum):
-    """How an event came. A listed one may have happened, and may have been seen, at any time before."""
+    """How an event came. One that a list shows may have happened at any time before, and may have come before."""
 
     LISTED = "listed"
     ADDED = "added"
@@ -132,7 +132,7 @@ class EventSeen:
 
     @property
     def gone(self) -> "EventGone":
-        """What is to be said when it is found to be no longer there."""
+        """What is reported when it is there no longer."""
         return EventGone(self.namespace, self.name, self.uid)
 
 
@@ -184,7 +184,7 @@ class SliceSeen:
 
     @property
     def gone(self) -> "SliceGone":
-        """What is to be said when it is found to be no longer there."""
+        """What is reported when it is there no longer."""
         return SliceGone(self.namespace, self.name, self.uid)
 
 
@@ -199,7 +199,7 @@ class SliceGone:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A list is complete: what came since the last such mark of the same selection is all there is.
+    """A list is complete: all objects of the selection have come since its last such mark.
 
     Pods and slices that are missing from it were reported gone before this mark; events were not. `namespace` is
     empty for all namespaces, `detail` the reason for events.
@@ -219,7 +219,7 @@ T = TypeVar("T", contravariant=True)
 
 
 class Receiver(Protocol[T]):
-    """Takes what an adapter tells. Called from the adapter's threads, which wait for it: it only hands on."""
+    """Takes what an adapter observes. The adapter's threads call it and wait, so it returns at once."""
 
     def receive(self, observed: T, /) -> None:
         """Take one observation; those of one selection or node come in order."""

@@ -6,50 +6,8 @@ from typing import NamedTuple
 
 from pulltrace.clock import Monotonic
 from pulltrace.model.histogram import Histogram
-from pulltrace.model.pull import ImageKey, Pull
-from pulltrace_aggregator.model.exporter import NodeState
-from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, MatchKind, PodPhase, StaleReason
-
-
-@dataclass(frozen=True, slots=True)
-class NodePull:
-    """A pull of a node. `ahead` is what its clock shows more than our monotonic one.
-
-    `answering` is False when the node has been silent for too long, so that no present rate is known; `timed` is False
-    when the node does not report its time, so that its instants are good for ages only.
-    """
-
-    node: str
-    pull: Pull
-    stale: StaleReason | None
-    ahead: float
-    answering: bool = True
-    timed: bool = True
-
-    @property
-    def key(self) -> ImageKey:
-        """What tells it from all other pulls of the node."""
-        return self.pull.key
-
-    @property
-    def running(self) -> bool:
-        """Whether it has not ended."""
-        return not self.pull.phase.ended
-
-    @property
-    def began_at(self) -> Monotonic | None:
-        """When it began, None while that is not known."""
-        return None if self.pull.started_at is None else Monotonic(self.pull.started_at - self.ahead)
-
-    @property
-    def bytes_per_second(self) -> float | None:
-        """The present rate of the download; None once the pull has ended and while it is not known."""
-        return self.pull.bytes_per_second if self.answering and self.running else None
-
-    @property
-    def eta_seconds(self) -> float | None:
-        """Time until all bytes are there at the present rate; None without one."""
-        return None if self.bytes_per_second is None else self.pull.eta_seconds
+from pulltrace_aggregator.model.node import NodePull, NodeStatus
+from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, MatchKind, PodPhase
 
 
 class PodImage(NamedTuple):
@@ -84,29 +42,6 @@ class PodPull:
     failure: FailureReason | None = None
     behind: str = ""
     pull: NodePull | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NodeStatus:
-    """One node. `queued` counts the images in line, `resolving` those without an answer from their registry.
-
-    `missing` means that a pod waits for an image there and no exporter answers.
-    """
-
-    node: str
-    state: NodeState
-    answered_at: Monotonic | None = None
-    queued: int = 0
-    resolving: int = 0
-    resolving_stale: int = 0
-    running: int = 0
-    waiting: int = 0
-    missing: bool = False
-
-    @property
-    def active(self) -> bool:
-        """Whether anything is pulled or waited for there."""
-        return bool(self.running or self.resolving or self.waiting or self.queued)
 
 
 class NamespaceRegistry(NamedTuple):

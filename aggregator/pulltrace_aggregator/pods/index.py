@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -14,25 +13,17 @@ MOST_DELETED: Final = 10_000
 _NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedWait:
-    """A wait that ended well, of a pod that went before it was counted."""
-
-    namespace: str
-    wait: ImageWait
-
-
 class PodIndex:
     """All pods that are remembered; the uids are those that events bear.
 
     `unwatched` are those of which no watch tells. `changed` are the nodes of which anything is new, `finished` the
-    waits that ended well of pods that have gone: the reader of these two empties them.
+    waits that ended well, with the namespace, of pods that have gone: the reader of these two empties them.
     """
 
     def __init__(self) -> None:
         self.unwatched: dict[str, PodRecord] = {}
         self.changed: set[str] = set()
-        self.finished: list[FinishedWait] = []
+        self.finished: list[tuple[str, ImageWait]] = []
         self._pods: dict[str, PodRecord] = {}
         self._uids: dict[tuple[str, str], str] = {}
         self._nodes: dict[str, dict[str, PodRecord]] = {}
@@ -89,7 +80,7 @@ class PodIndex:
 
     def forget(self, record: PodRecord) -> None:
         """The pod is of no interest any more; it may be again."""
-        self.finished += [FinishedWait(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
+        self.finished += [(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
         self._pods.pop(record.uid, None)
         self.unwatched.pop(record.uid, None)
         if self._uids.get((record.namespace, record.name)) == record.uid:

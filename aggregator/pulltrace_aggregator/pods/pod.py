@@ -10,8 +10,8 @@ from pulltrace_aggregator.kubelet.container_status import ImageStatus, reached, 
 from pulltrace_aggregator.model.cluster import SANDBOX, EventSeen, ImageUse, ImageUser, PodSeen
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind, same_error
 from pulltrace_aggregator.model.states import ContainerType
-from pulltrace_aggregator.pods.image_wait import ContainerImage, ContainerKey, ImageWait
-from pulltrace_aggregator.pods.pull_events import PullEvent
+from pulltrace_aggregator.pods.container_image import ContainerImage, ContainerKey, PullEvent
+from pulltrace_aggregator.pods.image_wait import ImageWait
 
 _SANDBOX: Final[ContainerKey] = (SANDBOX.type, SANDBOX.name, "")
 

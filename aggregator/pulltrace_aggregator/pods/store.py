@@ -13,7 +13,8 @@ from typing import Final
 from pulltrace.clock import FOREVER, NEVER, Moment, Monotonic
 from pulltrace_aggregator.model.cluster import Change, EventSeen, Listed, Observed, PodGone, PodSeen
 from pulltrace_aggregator.model.image_message import Kind
-from pulltrace_aggregator.pods.index import FinishedWait, PodIndex
+from pulltrace_aggregator.pods.image_wait import ImageWait
+from pulltrace_aggregator.pods.index import PodIndex
 from pulltrace_aggregator.pods.pod import PodRecord
 
 RECHECK_SECONDS: Final = 600.0
@@ -27,9 +28,9 @@ PATIENCE_SECONDS: Final = 30.0
 DOUBT_SECONDS: Final = 120.0
 """How long a pod is remembered without confirmation that it is still there."""
 LINGER_RECHECK_SECONDS: Final = 3.0
-"""How often a pod is rechecked that runs by now and whose image is still shown: no watch shows its deletion."""
+"""How often a running pod is rechecked while its image is still shown: no watch shows its deletion."""
 LINGER_RECHECKS_PER_SECOND: Final = 5.0
-"""For all such pods together: if there are very many, a deleted one may be shown until the linger's end."""
+"""The limit for all such pods together. If there are very many, a deleted one may be shown until its linger ends."""
 RECHECKS_AT_ONCE: Final = 50
 MOST_UNWATCHED: Final = 20_000
 
@@ -76,8 +77,8 @@ class PodStore:
         changed, self._pods.changed = self._pods.changed, set()
         return changed
 
-    def pop_finished(self) -> list[FinishedWait]:
-        """Waits that ended well and whose pods have gone, since the last time."""
+    def pop_finished(self) -> list[tuple[str, ImageWait]]:
+        """Waits that ended well and whose pods have gone, with the namespace, since the last time."""
         finished, self._pods.finished = self._pods.finished, []
         return finished
 
@@ -233,7 +234,7 @@ class PodStore:
         if not just_left:
             for container in record.containers.values():
                 if container.wait in open_before and container.wait.ended_at is not None:
-                    container.wait = None  # whenever it came to its end, it was not now
+                    container.wait = None  # it ended before, and nobody knows when
 
     def _is_done(self, record: PodRecord, now: Monotonic) -> bool:
         """Whether a pod that is not watched can be forgotten."""

@@ -1,11 +1,11 @@
-"""What the exporter serves: a request, the present view and the clock in, an answer out."""
+"""The pages that the exporter serves: they make an answer from a request, the present view and the clock."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from pulltrace import __version__
-from pulltrace.clock import Clock, NodeTime
+from pulltrace.clock import Clock
 from pulltrace.exposition import TextFormat
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
@@ -33,10 +33,11 @@ class ExporterPages(Pages):
 
     def scrape(self, form: TextFormat) -> bytes:
         """All metrics as text."""
-        return self.scraper.render(self.view(), self.clock.now().wall, form)
+        view = self.view()
+        return self.scraper.render(view, view.node_time(self.clock.now()), form)
 
     def pulls(self, request: Request) -> Response:
-        """The node's report as JSON; 304 when nothing but time has passed since the client's last."""
+        """The node's report as JSON; 304 when only time has passed since the client's last one."""
         problem = _query_problem(request.query)
         if problem:
             return text_response(400, problem)
@@ -45,11 +46,11 @@ class ExporterPages(Pages):
         return tagged_json(request, wire.etag(report, layers=layers), lambda: wire.encode(report, layers=layers))
 
     def unready(self) -> str:
-        """Reading containerd was not attempted yet. Whether it succeeds is for the metrics to tell."""
+        """The exporter is ready once it has tried to read containerd. Metrics tell whether that succeeded."""
         return "containerd has not been read yet" if self.view().polls.last_at is None else ""
 
     def landing(self, _: Request) -> Response:
-        """What goes on now, for people."""
+        """The node's pulls as a page for people."""
         view = self.view()
         read = view.polls.last_at is not None
         return landing_page(self._report(view), self.telemetry_path, PULLS_PATH, read=read)
@@ -59,7 +60,7 @@ class ExporterPages(Pages):
         return NodeReport(
             node=self.node,
             version=__version__,
-            now=NodeTime(self.clock.now().wall),
+            now=view.node_time(self.clock.now()),
             daemon=view.daemon,
             resolving=view.resolving,
             queued=view.queued,

@@ -1,12 +1,12 @@
 """Calls to containerd as plain functions: messages in, values out, every failure a `ContainerdError`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 from google.protobuf.empty_pb2 import Empty
-from google.protobuf.timestamp_pb2 import Timestamp
+from google.protobuf.message import DecodeError
 
 from pulltrace.clock import NodeTime
 from pulltrace_exporter.containerd.api import (
@@ -20,19 +20,22 @@ from pulltrace_exporter.containerd.api import (
     version_pb2,
 )
 from pulltrace_exporter.containerd.grpc_client.channel import CallFailed, Channel, Message, Metadata, Method
+from pulltrace_exporter.containerd.messages import (
+    IngestReader,
+    Resources,
+    blob_info,
+    image_records,
+    seconds,
+    sort_resources,
+)
 from pulltrace_exporter.containerd.quirks import (
-    CHILD_LABEL,
-    EXTRACT_PREFIX,
     LAZY_LABELS,
     LOCAL_SNAPSHOTTERS,
     PULL_LEASE_FILTER,
-    SNAPSHOT_LABEL,
-    SNAPSHOTS_RESOURCE,
     SNAPSHOTTER_PLUGINS,
-    SOURCE_LABEL,
 )
 from pulltrace_exporter.errors import ContainerdError
-from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Snapshots, SnapshotStat
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, SnapshotStat
 
 CALL_TIMEOUT_SECONDS = 5.0
 
@@ -52,20 +55,9 @@ METHODS: Final[tuple[Method[Any], ...]] = (
     *(VERSION, LIST_LEASES, LIST_RESOURCES, LIST_STATUSES, INFO, READ),
     *(STAT_SNAPSHOT, LIST_IMAGES, LIST_NAMESPACES, LIST_PLUGINS, SUBSCRIBE),
 )
-"""All that are ever called, and none of them writes."""
+"""All methods that are ever called. None of them writes."""
 
 Answer = TypeVar("Answer", bound=Message)
-
-
-class Resources:
-    """What belongs to a lease: digests in the store, digests being downloaded, snapshots by snapshotter."""
-
-    __slots__ = ("contents", "ingests", "snapshots")
-
-    def __init__(self, contents: frozenset[str], ingests: frozenset[str], snapshots: dict[str, Snapshots]) -> None:
-        self.contents = contents
-        self.ingests = ingests
-        self.snapshots = snapshots
 
 
 class Client:
@@ -79,6 +71,7 @@ class Client:
         self._channel = Channel(socket)
         self._metadata = _metadata(namespace)
         self._namespace = namespace
+        self._ingests = IngestReader()
 
     def __enter__(self) -> Self:
         return self
@@ -89,15 +82,15 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """End the connection. Not while another thread makes a call."""
+        """End the connection. Must not be called while another thread makes a call."""
         self._channel.close()
 
     def cancel(self) -> None:
-        """Let the call that another thread makes fail at once, and every later one."""
+        """Make the call of another thread fail at once, and every later call."""
         self._channel.interrupt()
 
     def version(self) -> str:
-        """The version as containerd says it; empty when it does not."""
+        """The version that containerd reports; empty when it reports none."""
         answer = self._find(VERSION, Empty(), absent=("UNIMPLEMENTED",))
         return "" if answer is None else str(answer.version)
 
@@ -118,27 +111,25 @@ class Client:
         """What belongs to a lease; None when it is gone."""
         request = leases_pb2.ListResourcesRequest(id=lease)
         answer = self._find(LIST_RESOURCES, request)
-        return None if answer is None else _sort_resources(answer.resources)
+        return None if answer is None else sort_resources(answer.resources)
 
     def ingests(self) -> dict[str, Ingest]:
-        """All blobs being written, by digest. Opens files: ask only while there is a pull."""
+        """All blobs being written, by digest. containerd opens files for it: call it only while there is a pull."""
         answer = self._call(LIST_STATUSES, content_pb2.ListStatusesRequest())
-        ingests = {}
-        for status in answer.statuses:
-            digest = digest_of_ref(status.ref)
-            if digest:
-                ingests[digest] = Ingest(digest, status.offset, seconds(status.started_at), seconds(status.updated_at))
-        return ingests
+        try:
+            return self._ingests.by_digest(answer)
+        except DecodeError as error:
+            raise _translate(LIST_STATUSES, CallFailed("INTERNAL", "a status cannot be read")) from error
 
     def content(self, digest: str) -> BlobInfo | None:
         """A blob of the store; None when it is not there."""
         answer = self._find(INFO, content_pb2.InfoRequest(digest=digest))
-        return None if answer is None else _content(digest, answer.info)
+        return None if answer is None else blob_info(digest, answer.info)
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
         """Blobs of the store, None for each that is not there; of another namespace's store when one is given.
 
-        They are asked for together, which costs both sides a third of what one after another does.
+        The requests are sent together, which costs both sides a third of what single calls do.
         """
         metadata = _metadata(namespace) if namespace else self._metadata
         requests = [content_pb2.InfoRequest(digest=digest) for digest in digests]
@@ -149,7 +140,7 @@ class Client:
         return {digest: _info(digest, answer) for digest, answer in zip(digests, answers, strict=True)}
 
     def other_namespaces(self) -> list[str]:
-        """The namespaces of this containerd but for the one that is read; none when it does not tell."""
+        """The namespaces of this containerd except the one that is read; none when it does not tell."""
         request = namespaces_pb2.ListNamespacesRequest()
         answer = self._find(LIST_NAMESPACES, request, absent=("UNIMPLEMENTED",))
         names = [] if answer is None else [namespace.name for namespace in answer.namespaces]
@@ -169,7 +160,7 @@ class Client:
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
         """Whether the snapshot of a chain ID is committed in a snapshotter, and since when.
 
-        A snapshotter that is a program of its own may be down: then nobody knows, and it counts as not committed.
+        A snapshotter that is a program of its own may be down. Then the snapshot counts as not committed.
         """
         request = snapshots_pb2.StatSnapshotRequest(snapshotter=snapshotter, key=chain_id)
         local = snapshotter in LOCAL_SNAPSHOTTERS
@@ -191,13 +182,12 @@ class Client:
         return next(iter(self._images_where(f'name=="{quoted}"')), None)
 
     def images_since(self, moment: float) -> list[ImageRecord]:
-        """The image records written since a moment, Unix time. Reads all there are: ask seldom."""
+        """The image records written since a moment, Unix time. Reads all records, so call it seldom."""
         return [record for record in self._images_where() if record.updated_at >= moment]
 
     def _images_where(self, *conditions: str) -> tuple[ImageRecord, ...]:
         request = images_pb2.ListImagesRequest(filters=conditions)
-        answer = self._call(LIST_IMAGES, request)
-        return tuple(ImageRecord(image.name, seconds(image.updated_at), image.target.digest) for image in answer.images)
+        return image_records(self._call(LIST_IMAGES, request))
 
     def subscribe(self, filters: Iterable[str]) -> "Subscription":
         """The events of this namespace that pass one of the filters, on a connection of their own."""
@@ -239,19 +229,25 @@ class Subscription:
             self._channel.close()
 
     def cancel(self) -> None:
-        """End it; whoever iterates it is told at once."""
+        """End the stream; the thread that iterates it gets an error at once."""
         self._channel.interrupt()
 
 
-def digest_of_ref(ref: str) -> str:
-    """The digest in an ingest's ref (`layer-sha256:…`, `manifest-sha256:…`); empty for a ref of another kind."""
-    _, separator, digest = ref.partition("-")
-    return digest if separator and ":" in digest else ""
+def blobs_of_other_namespaces(
+    client: Client, found: Mapping[str, BlobInfo | None], created_at: float
+) -> dict[str, BlobInfo]:
+    """The blobs that this namespace did not have before `created_at` (Unix time), but another one did.
 
-
-def seconds(timestamp: Timestamp) -> NodeTime:
-    """Unix time."""
-    return NodeTime(timestamp.seconds + timestamp.nanos / 1e9)
+    containerd adds such a blob to this namespace at once, without fetching it.
+    """
+    wanted = [digest for digest, blob in found.items() if blob is None or blob.created_at >= created_at]
+    elsewhere = (client.contents(wanted, namespace) for namespace in (client.other_namespaces() if wanted else ()))
+    return {
+        digest: blob
+        for blobs in elsewhere
+        for digest, blob in blobs.items()
+        if blob is not None and blob.created_at < created_at
+    }
 
 
 def _metadata(namespace: str) -> Metadata:
@@ -263,49 +259,7 @@ def _info(digest: str, answer: content_pb2.InfoResponse | CallFailed) -> BlobInf
         if answer.code == "NOT_FOUND":
             return None
         raise _translate(INFO, answer) from answer
-    return _content(digest, answer.info)
-
-
-def _content(digest: str, info: content_pb2.Info) -> BlobInfo:
-    """The blob that was asked for, whatever digest the answer has."""
-    return BlobInfo(
-        digest,
-        info.size,
-        seconds(info.created_at),
-        tuple(_sources(info.labels)),
-        frozenset(value for name, value in info.labels.items() if name.startswith(CHILD_LABEL)),
-        min((name.removeprefix(SNAPSHOT_LABEL) for name in info.labels if name.startswith(SNAPSHOT_LABEL)), default=""),
-    )
-
-
-def _sort_resources(resources: Iterable[leases_pb2.Resource]) -> Resources:
-    contents, ingests = set(), set()
-    committed: dict[str, set[str]] = {}
-    extracting: dict[str, set[str]] = {}
-    for resource in resources:
-        kind, name = resource.type, resource.id  # each look at a field makes a new text
-        if kind == "content":
-            contents.add(name)
-        elif kind == "ingests":
-            ingests.add(digest_of_ref(name))
-        elif kind.startswith(SNAPSHOTS_RESOURCE):
-            chains = extracting if name.startswith(EXTRACT_PREFIX) else committed
-            chains.setdefault(kind, set()).add(name.rpartition(" ")[2])
-    snapshots = {
-        kind.removeprefix(SNAPSHOTS_RESOURCE): Snapshots(
-            frozenset(committed.get(kind, ())), frozenset(extracting.get(kind, ()))
-        )
-        for kind in committed.keys() | extracting.keys()
-    }
-    return Resources(frozenset(contents), frozenset(ingests - {""}), snapshots)
-
-
-def _sources(labels: Any) -> Iterable[tuple[str, str]]:
-    """The (registry host, repository) pairs of a blob's source labels, each label a comma-separated list."""
-    for name in sorted(labels):
-        if name.startswith(SOURCE_LABEL):
-            host = name.removeprefix(SOURCE_LABEL)
-            yield from ((host, repository) for repository in labels[name].split(",") if repository)
+    return blob_info(digest, answer.info)
 
 
 def _translate(method: Method[Answer], failed: CallFailed) -> ContainerdError:

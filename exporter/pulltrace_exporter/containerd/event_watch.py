@@ -1,4 +1,4 @@
-"""containerd's events as an alarm clock. What happened is read from the services: events get lost."""
+"""Wakes the poller when containerd sends an event. Events get lost, so polls read what has happened."""
 
 import logging
 import threading
@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable
 from google.protobuf.message import DecodeError
 
 from pulltrace_exporter.containerd.api import events_pb2, payloads_pb2
-from pulltrace_exporter.containerd.client import Client, seconds
+from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
+from pulltrace_exporter.containerd.messages import seconds
 from pulltrace_exporter.containerd.quirks import MANAGED_LABEL
 from pulltrace_exporter.errors import ContainerdError
 
@@ -26,9 +27,9 @@ LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 LATE_SECONDS = 0.2
 """How long an event may be on its way when what it tells of can be read already."""
 MAX_WRITES = 4000
-"""Of a look that took long; each pull makes three."""
+"""Of one poll that took long. Each pull makes three."""
 MAX_TOLD = 500
-"""What was told is remembered for a moment: while the subscription is changed, two of them hear the same."""
+"""The last writes are remembered: while the subscription changes, two listeners hear the same event."""
 
 
 class EventWatch:
@@ -60,19 +61,19 @@ class EventWatch:
         return new
 
     def adapt(self, *, busy: bool) -> None:
-        """Listen for less while a pull goes on, because then looks come often anyway.
+        """Listen for less while a pull runs, because polls come often then.
 
-        A pull of sixty layers makes some two hundred events, and hearing them costs more than the looks do.
+        A pull of sixty layers makes some two hundred events. To hear them costs more than the polls do.
         """
         self._close_former()
         if busy == self._busy:
             return
-        # Both listen until the next look: what is written in between would else be heard by neither.
+        # Both listen until the next poll. Otherwise neither would hear what is written in between.
         self._former, signs = self._listener, LOWEST_LAYERS if busy else FIRST_SIGNS
         self._listener = _Listener(self._client, (*WRITTEN_IMAGES, *signs), self._hear)
         self._busy = busy
         if not busy:
-            self._ring()  # for a pull that began after the last look and before containerd knew of the listener
+            self._ring()  # for a pull that began after the last poll and before containerd knew of the listener
 
     def close(self) -> None:
         """Stop listening; returns when the threads have ended."""
@@ -116,7 +117,7 @@ class _Listener:
         except ContainerdError as error:
             log.debug("containerd's event stream ended: %s", error.code)
             if not self._closing:
-                self._hear(None)  # the look that follows finds out why
+                self._hear(None)  # the next poll finds out why
 
 
 def image_write(envelope: events_pb2.Envelope) -> ImageWrite | None:

@@ -1,4 +1,4 @@
-"""Whether a lease can hold something else than when it was read, as far as the list of all ingests tells."""
+"""Decides from the list of all ingests whether a lease may have changed since it was read."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -26,6 +26,10 @@ class LeaseChanges:
         """The lease was read while these blobs of its image were being written."""
         self._writing = writing
         self._skipped = 0
+
+    def expect(self) -> None:
+        """Something may have changed that the list of ingests does not tell."""
+        self._skipped = MAX_SKIPPED
 
     def are_possible(self, writing: frozenset[str], layers: Iterable[HeldLayer]) -> bool:
         """Whether to read it again, now that these blobs are being written.

@@ -1,25 +1,26 @@
-"""Reading one lease: what it holds, and once per image what the node had of it before."""
+"""Reading one lease: what it holds, and once for each image what the node already had of it."""
 
 from collections.abc import Iterable, Iterator
 
 from pulltrace.clock import NodeTime
-from pulltrace_exporter.containerd.client import Client, Resources
+from pulltrace_exporter.containerd.client import Client, blobs_of_other_namespaces
+from pulltrace_exporter.containerd.found_snapshots import FoundSnapshots, UnpackedImage
 from pulltrace_exporter.containerd.lease_changes import HeldLayer, LeaseChanges
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
+from pulltrace_exporter.containerd.messages import Resources
 from pulltrace_exporter.containerd.quirks import (
-    LOCAL_SNAPSHOTTERS,
     converts_schema_1,
     is_converted,
     refuses_to_unpack,
 )
-from pulltrace_exporter.model.image import Document, Index, Manifest, chain_ids
-from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots, SnapshotStat
+from pulltrace_exporter.model.image import Descriptor, Document, Index, Manifest, chain_ids
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
 
 MAX_UNKNOWN = 32
-"""Contents of one lease that nothing explains yet, looked at again in one poll. An import holds many."""
+"""How many unknown contents of one lease are read in one poll. An import holds many."""
 
-LONGEST_BLINK_SECONDS = 60.0
-"""Two looks at a running pull are no further apart: so long ago, at most, a clock that was found set back was."""
+LONGEST_GAP_SECONDS = 60.0
+"""Longest time between two polls of a pull. So a step of the clock that a poll notices is not longer ago."""
 
 
 class LeaseReader:
@@ -31,9 +32,11 @@ class LeaseReader:
         self.settled = False
         self.seen_at = created_at
         self.since = created_at
-        """Its beginning by the clock as it is now, which may have been set back since `created_at` was written."""
+        """Its start on the present clock, which may have been stepped back since `created_at` was written."""
         self.vanished = False
         self.unpacked: bool | None = None
+        self.removed: frozenset[str] = frozenset()
+        """Contents that were deleted once the lease was gone. One may be there again, for a later pull."""
         self.documents: dict[str, Document] = {}
         self.diff_ids: dict[str, tuple[str, ...]] = {}
         self._library = documents
@@ -41,8 +44,7 @@ class LeaseReader:
         self._ingests: frozenset[str] = frozenset()
         self._snapshots: dict[str, Snapshots] = {}
         self._found_blobs: dict[str, BlobInfo | None] = {}
-        self._found_snapshots: dict[str, SnapshotStat] = {}
-        self._stat_done: set[tuple[str, str]] = set()
+        self._found_snapshots = FoundSnapshots()
         self._parts: set[str] = set()
         self._chains: dict[str, tuple[str, ...]] = {}
         self._changes = LeaseChanges()
@@ -56,6 +58,11 @@ class LeaseReader:
         return not self._contents and not self._snapshots
 
     @property
+    def rootless(self) -> bool:
+        """Whether it holds layers of a schema 1 image. containerd 1.x makes the manifest of such an image last."""
+        return self._fetched and bool(self._contents) and not self.roots
+
+    @property
     def roots(self) -> list[str]:
         """Indexes and manifests that no other of this lease names: the root is one of them."""
         named = {reference.digest for document in self.documents.values() for reference in document.references}
@@ -67,19 +74,19 @@ class LeaseReader:
 
     @property
     def unnamed_roots(self) -> list[str]:
-        """Roots of a pull that only its image record names."""
+        """Roots without a source label, so that only an image record tells which image they are."""
         roots = ((root, self._contents[root]) for root in self.roots) if self._fetched else ()
         return [root for root, info in roots if info is not None and not info.sources]
 
     def see(self, now: float) -> None:
-        """It was there at `now`, Unix time."""
+        """Record that it was there at `now`, Unix time."""
         self.seen_at = now
         if now < self.since:
-            self.since = now - LONGEST_BLINK_SECONDS
+            self.since = now - LONGEST_GAP_SECONDS
 
     def has_written(self, record: ImageRecord, now: float) -> bool:
-        """Whether a record was written since it began, as the clock tells at `now`, Unix time."""
-        if record.updated_at > now:  # before the clock was set back, and so was what it is compared with
+        """Whether a record was written since the lease began, by the clock at `now`, Unix time."""
+        if record.updated_at > now:  # written before the clock was stepped back, as `created_at` was
             return record.updated_at >= self.created_at
         return self.since > now or record.updated_at >= self.since
 
@@ -92,20 +99,24 @@ class LeaseReader:
             self._ingests,
             self._snapshots,
             self._found_blobs,
-            self._found_snapshots,
+            self._found_snapshots.by_chain_id,
             self.unpacked,
             self._fetched,
         )
 
+    def expect_change(self) -> None:
+        """The connection was lost: have the lease read anew at the next poll, as changes meanwhile were not seen."""
+        self._changes.expect()
+
     def may_have_changed(self, ingests: dict[str, Ingest]) -> bool:
-        """Whether to ask what the lease holds, by the blobs that are being written at all now."""
+        """Whether to ask what the lease holds. `ingests` are all blobs that are being written now."""
         known = self.settled and not self.vanished and bool(self._chains)
         return not known or self._changes.are_possible(self._own(ingests), self._layers())
 
     def read(
         self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str, version: str
     ) -> None:
-        """Take in what belongs to the lease now. `snapshotter` is the one to ask while the lease names none."""
+        """Record what belongs to the lease now. `snapshotter` is the one to ask while the lease names none."""
         self._fetched |= bool(resources.ingests) and converts_schema_1(version)
         self._ingests = resources.ingests
         self._snapshots = resources.snapshots
@@ -114,46 +125,47 @@ class LeaseReader:
             del self._contents[digest]
         for digest in resources.contents & self._parts:
             self._contents[digest] = None
-        self._describe(client, sorted(resources.contents - self._parts), MAX_UNKNOWN)
+        self._take(client.contents(self._changing(sorted(resources.contents - self._parts))[:MAX_UNKNOWN]))
         self._read_documents(client, ingests)
         self._fetched |= self._is_converted(version)
-        if self._stat_snapshots(client, snapshotter):
-            # Else a layer that came and was unpacked since its lease was read would seem to have been here before.
+        if self._found_snapshots.stat(client, self._unpacked_images(snapshotter)):
+            # Otherwise a layer that was fetched since the lease was read would look cached.
             self._look_for_parts(client)
-            self._date_discarded(client)
-        self._stat_remote_snapshots(client)
+            self._found_snapshots.date(client, self._discarded())
+        self._found_snapshots.stat_remote(client, self._snapshots)
         self.settled = self._is_settled()
         self._changes.was_read(self._own(ingests))
 
     def look_back(self, client: Client) -> None:
-        """Look once more, when the lease is gone, at what can have got its labels since the last poll."""
+        """When the lease is gone, look once more at contents that may have got their labels since the last poll."""
         self.settled = False
-        self._describe(client, list(self._contents.keys() - self._parts), len(self._contents))
+        found = client.contents(self._changing(self._contents.keys() - self._parts))
+        self.removed = frozenset(digest for digest, content in found.items() if self._is_removed(digest, content))
+        self._take({digest: content for digest, content in found.items() if digest not in self.removed})
 
     def close(
-        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, version: str, *, written: bool
+        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, version: str, written_at: float | None
     ) -> None:
-        """Read once more when the lease is gone: what came since the last poll is only known by looking for it.
+        """Read once more when the lease is gone: content that came since the last poll has to be looked up.
 
-        `version` is containerd's, `written` whether the pull has written its image's record.
+        `version` is containerd's. `written_at` is when the pull wrote its image's record, None when it wrote none.
         """
         self._read_documents(client, ingests)
-        if written and not any(isinstance(document, Manifest) for document in self.documents.values()):
+        if written_at is not None and not any(isinstance(document, Manifest) for document in self.documents.values()):
             self._descend(client)
             self._read_documents(client, ingests)
         self._fetched |= self._is_converted(version)
         self._look_for_parts(client)
-        self._stat_done.clear()
         self._read_configs(client)
-        # Only now do they name the snapshotter, if the image was unpacked.
+        # Only now do the configs name the snapshotter, if the image was unpacked.
         self._configs = client.contents(list(self.diff_ids))
-        self._stat_snapshots(client, snapshotter)
-        self._date_discarded(client)
-        if written:
-            self.unpacked = self._is_unpacked(version)
+        self._found_snapshots.stat(client, self._unpacked_images(snapshotter), again=True)
+        self._found_snapshots.date(client, self._discarded())
+        if written_at is not None:
+            self.unpacked = self._is_unpacked(version, written_at)
 
     def adopt(self, root: BlobInfo) -> None:
-        """Take a root for what the lease held, though nobody saw it there."""
+        """Record a root as content of the lease, though no poll saw it there."""
         self._contents[root.digest] = root
         self._fetched |= not root.sources
 
@@ -166,51 +178,59 @@ class LeaseReader:
         version: str,
         before: float,
     ) -> None:
-        """Read what a pull of `root` held that ended at the lease's supposed start, unseen.
+        """Read what an unseen pull of `root` held. `created_at` is its end before this call, its likely start after.
 
-        `before` is a moment (Unix time) at which it had not begun: what is older did not come with it.
+        `before` is a moment (Unix time) at which the pull had not begun: older content did not come with it.
         """
         end, self.created_at = self.created_at, before
         self.adopt(root)
-        self.close(client, ingests, snapshotter, version, written=True)
+        self.close(client, ingests, snapshotter, version, end)
         if root.sources and before < root.created_at <= end:
-            # The root comes first: what is older was there, though another pull brought it since `before`.
+            # The root comes first. Older content was there already, even if another pull brought it after `before`.
             self.created_at = root.created_at
             return
         described = (*self._contents.values(), *self._found_blobs.values())
         times = [content.created_at for content in described if content is not None]
-        # What is younger than the record came for another pull.
+        # Content that is younger than the record came for another pull.
         self.created_at = min((time for time in times if before < time <= end), default=end)
 
     def _own(self, ingests: dict[str, Ingest]) -> frozenset[str]:
-        return frozenset(digest for digest in ingests if digest in self._parts or digest in self._ingests)
+        return frozenset(ingests.keys() & (self._parts | self._ingests))
+
+    def _images(self) -> Iterator[tuple[Manifest, Descriptor]]:
+        """The manifests that have a config, each with its config."""
+        for manifest in self.documents.values():
+            if isinstance(manifest, Manifest) and manifest.config is not None:
+                yield manifest, manifest.config
 
     def _layers(self) -> Iterator[HeldLayer]:
-        committed = {chain_id for chain_id, stat in self._found_snapshots.items() if stat.created_at is not None}
+        committed = {
+            chain_id for chain_id, stat in self._found_snapshots.by_chain_id.items() if stat.created_at is not None
+        }
         committed.update(*(held.committed for held in self._snapshots.values()))
         extracting = frozenset[str]().union(*(held.extracting for held in self._snapshots.values()))
-        for manifest in self.documents.values():
-            if not isinstance(manifest, Manifest) or manifest.config is None:
-                continue
-            for layer, chain_id in zip(manifest.layers, self._chains.get(manifest.config.digest, ()), strict=False):
+        for manifest, config in self._images():
+            for layer, chain_id in zip(manifest.layers, self._chains.get(config.digest, ()), strict=False):
                 complete = layer.digest in self._contents or self._found_blobs.get(layer.digest) is not None
                 yield HeldLayer(complete, chain_id in committed, chain_id in extracting)
 
-    def _describe(self, client: Client, digests: Iterable[str], most: int) -> None:
-        """Look at contents whose labels can still change, at `most` so many of them."""
-        changing = [digest for digest in digests if not self._is_final(digest)]
-        changing.sort(key=self._contents.__contains__)  # those never described first, so that none waits for ever
-        self._take(client.contents(changing[:most]))
+    def _changing(self, digests: Iterable[str]) -> list[str]:
+        """The contents whose labels can still change, those never described first, so that none waits for ever."""
+        return sorted((each for each in digests if not self._is_final(each)), key=self._contents.__contains__)
+
+    def _is_removed(self, digest: str, content: BlobInfo | None) -> bool:
+        known = self._contents[digest]
+        return content is None or (known is not None and known.created_at != content.created_at)
 
     def _take(self, found: dict[str, BlobInfo | None]) -> None:
         self._contents.update({digest: content for digest, content in found.items() if content is not None})
 
     def _is_final(self, digest: str) -> bool:
-        """Whether all is known of an index or a manifest: a root's labels can change until the lease is settled."""
+        """Whether a document's labels are final: a root's labels can change until the lease is settled."""
         return digest in self.documents and (self.settled or digest not in self.roots)
 
     def _is_settled(self) -> bool:
-        """Whether the root's labels are final: containerd goes on to what the root names only after that."""
+        """Whether the root's labels are final: containerd fetches what the root names only after that."""
         roots = [self._contents[digest] for digest in self.roots]
         passed = len(self._contents) > 1 or bool(self._ingests) or bool(self._snapshots)
         return passed and any(root is not None and root.sources and root.children for root in roots)
@@ -232,32 +252,16 @@ class LeaseReader:
         self._read_configs(client)
 
     def _stat_blobs(self, client: Client, manifest: Manifest, ingests: dict[str, Ingest]) -> None:
-        """Look once for each blob that a manifest names: what is there was there before, or came just now."""
+        """Look once for each blob that a manifest names: one that is found was there before, or came just now."""
         parts = dict.fromkeys(reference.digest for reference in manifest.references)
         self._parts.update(parts)
         new = [digest for digest in parts if digest not in self._found_blobs]
         found = client.contents([digest for digest in new if digest not in ingests])
-        self._found_blobs |= dict.fromkeys(new) | found | self._shared(client, found)
-
-    def _shared(self, client: Client, found: dict[str, BlobInfo | None]) -> dict[str, BlobInfo]:
-        """Blobs that another namespace had before: containerd commits them here, as of now, and fetches nothing."""
-        unexplained = [
-            digest for digest, content in found.items() if content is None or content.created_at >= self.created_at
-        ]
-        elsewhere = (
-            client.contents(unexplained, namespace) for namespace in (client.other_namespaces() if unexplained else ())
-        )
-        return {
-            digest: content
-            for contents in elsewhere
-            for digest, content in contents.items()
-            if content is not None and content.created_at < self.created_at
-        }
+        self._found_blobs |= dict.fromkeys(new) | found | blobs_of_other_namespaces(client, found, self.created_at)
 
     def _read_configs(self, client: Client) -> None:
-        for manifest in self.documents.values():
-            config = manifest.config if isinstance(manifest, Manifest) else None
-            if config is None or config.digest in self.diff_ids:
+        for _, config in self._images():
+            if config.digest in self.diff_ids:
                 continue
             if config.digest in self._contents or self._found_blobs.get(config.digest) is not None:
                 diff_ids = self._library.diff_ids(client, config.digest, config.size)
@@ -266,34 +270,20 @@ class LeaseReader:
                     self._chains[config.digest] = chain_ids(diff_ids)
 
     def _look_for_parts(self, client: Client) -> None:
-        """Look again for what was not there when the manifest was first read."""
+        """Look again for blobs that were not there when the manifest was first read."""
         absent = (digest for digest in self._parts if self._found_blobs.get(digest) is None)
         self._take(client.contents([digest for digest in absent if digest not in self._contents]))
 
-    def _date_discarded(self, client: Client) -> None:
-        """Ask for each snapshot whose layer is not in the store: one made just now had its layer fetched first."""
-        for manifest in self.documents.values():
-            if not isinstance(manifest, Manifest) or manifest.config is None:
-                continue
-            chain = self._chains.get(manifest.config.digest, ())
-            for layer, chain_id in zip(manifest.layers, chain, strict=False):
-                known = self._found_snapshots.get(chain_id)
-                if known is None or not known.local:
-                    continue
-                if layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
-                    self._found_snapshots[chain_id] = client.snapshot(known.snapshotter, chain_id)
+    def _is_unpacked(self, version: str, written_at: float) -> bool | None:
+        """Whether the image is unpacked: its config then names the snapshotter. None if it cannot be told.
 
-    def _is_unpacked(self, version: str) -> bool | None:
-        """Whether the image is unpacked: its config names the snapshotter from then on.
-
-        A client writes the record first. Whoever only fetches, unpacks nothing and makes no snapshot either.
+        A client writes the record before it unpacks. A client that only fetches makes no snapshot. A config that is
+        younger than the record came with a later pull, after the image was removed, so it tells nothing.
         """
         found = []
-        for manifest in self.documents.values():
-            if not isinstance(manifest, Manifest) or manifest.config is None:
-                continue
-            blob = self._configs.get(manifest.config.digest)
-            if blob is None:
+        for manifest, config in self._images():
+            blob = self._configs.get(config.digest)
+            if blob is None or blob.created_at > written_at:
                 continue
             media_types = [layer.media_type for layer in manifest.layers]
             refused = refuses_to_unpack(version, media_types, len(self.diff_ids[blob.digest]))
@@ -302,39 +292,20 @@ class LeaseReader:
 
     def _descend(self, client: Client) -> None:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""
-        for index in list(self.documents.values()):
-            if not isinstance(index, Index):
-                continue
+        indexes = [document for document in self.documents.values() if isinstance(document, Index)]
+        for index in indexes:
             self._take(client.contents([descriptor.digest for descriptor in index.manifests]))
 
-    def _stat_snapshots(self, client: Client, snapshotter: str) -> bool:
-        """Ask once which of an image's snapshots are committed: the top one, else from the lowest up to a gap.
-
-        Returns whether any was found.
-        """
-        before = len(self._found_snapshots)
+    def _unpacked_images(self, snapshotter: str) -> Iterator[UnpackedImage]:
         for config, diff_ids in self.diff_ids.items():
             content = self._configs.get(config) or self._found_blobs.get(config)
             name = next(iter(self._snapshots), (content and content.snapshotter) or snapshotter)
-            if (config, name) in self._stat_done or not diff_ids:
-                continue
-            self._stat_done.add((config, name))
-            chain = self._chains[config]
-            top = client.snapshot(name, chain[-1])
-            if top.created_at is not None and top.local:
-                self._found_snapshots.update(dict.fromkeys(chain, top))
-                continue
-            for chain_id in chain[:-1] if top.created_at is None else chain:
-                found = self._found_snapshots.get(chain_id) or client.snapshot(name, chain_id)
-                if found.created_at is None:
-                    break
-                self._found_snapshots[chain_id] = found
-        return len(self._found_snapshots) > before
+            if diff_ids:
+                yield UnpackedImage(config, name, self._chains[config])
 
-    def _stat_remote_snapshots(self, client: Client) -> None:
-        """Ask once of each snapshot that the lease holds of a remote snapshotter whether its layer was fetched."""
-        for name, held in self._snapshots.items():
-            if name not in LOCAL_SNAPSHOTTERS:
-                new = sorted(held.committed - self._found_snapshots.keys())
-                found = ((chain_id, client.snapshot(name, chain_id)) for chain_id in new)
-                self._found_snapshots |= {chain_id: stat for chain_id, stat in found if stat.created_at is not None}
+    def _discarded(self) -> Iterator[str]:
+        """The chain IDs of layers whose blobs are not in the store."""
+        for manifest, config in self._images():
+            for layer, chain_id in zip(manifest.layers, self._chains.get(config.digest, ()), strict=False):
+                if layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
+                    yield chain_id

@@ -1,4 +1,4 @@
-"""Index, manifest and config documents by digest: each is read once while it is in use, and a little longer."""
+"""A cache of index, manifest and config documents by digest, so that each is read once while it is in use."""
 
 from collections import OrderedDict
 
@@ -6,11 +6,11 @@ from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.model.image import MAX_DOCUMENT_BYTES, Document, Unreadable, parse_diff_ids, parse_document
 
 MAX_REFERENCES = 5_000
-"""What is kept names no more blobs than this: two hundred ordinary images; or one document, however large."""
+"""The cached documents name at most so many blobs, about two hundred ordinary images. Two stay, however large."""
 
 
 class ManifestCache:
-    """What has a digest never changes, so what was read needs no second look."""
+    """Content with a digest never changes, so a cached document is never out of date."""
 
     def __init__(self) -> None:
         self._documents: OrderedDict[str, Document] = OrderedDict()

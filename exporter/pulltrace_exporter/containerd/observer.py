@@ -1,4 +1,4 @@
-"""From calls to an observation: which calls are made, in which order, and no more of them than needed."""
+"""Makes an observation: decides which calls are needed and in which order, and makes no more than these."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -16,16 +16,16 @@ from pulltrace_exporter.containerd.quirks import USUAL_SNAPSHOTTER
 from pulltrace_exporter.model.observation import ImageRecord, Ingest, Lease, Observation
 
 PATIENCE_SECONDS = 0.5
-"""A lease that has shown nothing for longer is looked into when it goes, well before the tracker would count it."""
+"""A lease that held nothing and lasted longer is examined when it is gone. The tracker counts only still older ones."""
 
 MAX_LATE = 3
-"""So often events of other pulls may come before the one that is waited for, which CRI sends within milliseconds."""
+"""How many times to wait for an event while only those of other pulls come. CRI sends the event within milliseconds."""
 
 T = TypeVar("T")
 
 
 class Observer:
-    """Reads one containerd. It outlives connections, for what is read of images stays true.
+    """Reads one containerd. It outlives connections, because what was read of images stays true.
 
     `wall` gives the Unix time. `remote_snapshotters` are those that the present connection's containerd has loaded.
     """
@@ -42,12 +42,12 @@ class Observer:
 
     @property
     def busy(self) -> bool:
-        """Whether the last observation showed a lease that may be a pull, or could not take in all that had ended."""
+        """Whether the last observation showed a lease that may be a pull, or left image writes unexplained."""
         return bool(self._readers) or self._inferred_pulls.pending
 
     @property
     def urgent(self) -> bool:
-        """Whether some lease has not shown its image yet, or a pull that nobody saw is to be looked into."""
+        """Whether some lease has not shown its image yet, or image writes are unexplained."""
         return self._inferred_pulls.pending or any(not reader.settled for reader in self._readers.values())
 
     def observe(
@@ -60,18 +60,20 @@ class Observer:
         reconnected: bool,
         late: Callable[[], Iterable[ImageWrite]] = tuple,
     ) -> Observation:
-        """Read the node once. Raises ContainerdError when any call fails; nothing is taken as seen then.
+        """Read the node once. Raises ContainerdError when any call fails; then nothing counts as seen.
 
         `written` are the image records that were written since the last time. `late` waits a moment for more of them.
 
-        One cheap call while there is no pull. Statuses are read before resources, so that a blob that is
-        committed in between shows as complete and never as neither.
+        While there is no pull, this is one cheap call. Ingests are read before a lease's resources, so that a blob
+        that is committed in between shows as complete, and is never missing in both.
         """
         began = self._wall()
         listed = client.leases()
         now = self._wall()
         if reconnected:
             self._looks = PollHistory()
+            for reader in self._readers.values():
+                reader.expect_change()
         self._inferred_pulls.version = daemon.version
         ignored = frozenset(ignored)
         watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
@@ -115,17 +117,18 @@ class Observer:
         self, client: Client, readers: dict[str, LeaseReader], ingests: dict[str, Ingest], now: float
     ) -> list[InferredPull]:
         if any(reader.vanished for reader in readers.values()):
-            return []  # the lease that was gone before it could be read may be the writer's: the next look knows
+            return []  # a lease that was gone before it could be read may have written the record: the next poll knows
         return self._inferred_pulls.find(client, ingests, self._snapshotter, self._looks, now)
 
     def _identify(self, client: Client, gone: list[LeaseReader], known: frozenset[str]) -> None:
-        """Find out what leases were for that are gone and were never seen to hold anything."""
+        """Find the images of leases that are gone and were never seen to hold an image's root."""
         last = self._looks.last
         adopted: frozenset[str] = frozenset()
         for reader in gone:
-            if reader.empty and last - reader.created_at > PATIENCE_SECONDS:
+            reader.look_back(client)
+            if reader.rootless or (reader.empty and last - reader.created_at > PATIENCE_SECONDS):
                 self._inferred_pulls.identify(client, reader, known | adopted)
-                if reader.empty:  # two requests may have been for one image
+                if not reader.roots:  # two requests may have been for one image
                     self._inferred_pulls.identify(client, reader, known)
                 adopted |= frozenset(reader.roots)
             elif reader.empty:
@@ -143,7 +146,7 @@ class Observer:
                 continue
             resources = client.resources(lease_id)
             if resources is None:
-                reader.vanished = True  # since the list was read: the next poll sees it as ended
+                reader.vanished = True  # it went after the leases were listed: the next poll sees it as ended
                 continue
             reader.see(now)
             self._snapshotter = next(iter(resources.snapshots), self._snapshotter)
@@ -155,7 +158,6 @@ class Observer:
     ) -> dict[str, tuple[ImageRecord, ...]]:
         images: dict[str, tuple[ImageRecord, ...]] = {}
         for reader in gone:
-            reader.look_back(client)
             for root in reader.roots:
                 if root not in images:
                     images[root] = client.images(root)
@@ -165,12 +167,14 @@ class Observer:
                 written = self._removed_records(client, reader, now)
                 for record in written:
                     images[record.root] += (record,)
-            reader.close(client, ingests, self._snapshotter, self._inferred_pulls.version, written=bool(written))
+            self._inferred_pulls.name_source(reader, now)
+            written_at = self._inferred_pulls.first_write(written, reader, now)
+            reader.close(client, ingests, self._snapshotter, self._inferred_pulls.version, written_at)
             self._inferred_pulls.end(reader, written, now)
         return images
 
     def _removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
-        """What events say of a pull without a record. They can come after its lease was seen to be gone."""
+        """The records that events tell of, for a pull whose record is gone. Events can come after the lease's end."""
         written = self._inferred_pulls.removed_records(client, reader, now)
         for _ in range(MAX_LATE if reader.roots else 0):
             if written or not (late := tuple(self._late())):

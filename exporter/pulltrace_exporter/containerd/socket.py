@@ -46,8 +46,8 @@ def check_directory(address: Path, allowed: Iterable[Path]) -> Path:
 class SocketFile:
     """A socket that may be opened; two that are equal have the same daemon behind them.
 
-    containerd makes the file anew when it starts, so that its modification time is the daemon's start (Unix
-    time); its change time would move with chmod.
+    containerd makes the file anew when it starts, so its modification time is the daemon's start (Unix time). The
+    change time is not: chmod changes it.
     """
 
     path: Path
@@ -55,7 +55,7 @@ class SocketFile:
     made_at: NodeTime
 
     def is_still_at(self, address: Path) -> bool:
-        """Whether the address leads to it and it may still be opened. Asks for its status and nothing else."""
+        """Whether the address still leads to it and it may still be opened. Reads only the file's status."""
         try:
             status = address.stat()
         except OSError:
@@ -66,8 +66,8 @@ class SocketFile:
 def check_socket(address: Path, allowed: Iterable[Path]) -> SocketFile | None:
     """The socket at `address`; None when there is none yet.
 
-    Raises UnsafeSocketError for anything but a socket of root or of this user that others cannot write to, and
-    PermissionError when it cannot be looked at or opened.
+    Raises UnsafeSocketError unless it is a socket that belongs to root or to this user and that others cannot write
+    to. Raises PermissionError when it cannot be examined or opened.
     """
     real = check_directory(address, allowed)
     try:

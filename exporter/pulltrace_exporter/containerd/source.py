@@ -18,10 +18,10 @@ from pulltrace_exporter.model.observation import Observation
 log = logging.getLogger(__name__)
 
 DEAF_SECONDS = 5.0
-"""After a connection is made: a subscription takes its time on a busy node, and what comes before it is not heard."""
+"""So long after a connection was made, polls do not rely on events: a busy node takes a while to subscribe."""
 
 BUSY_LOOKS = 3
-"""A lease that so many looks in a row have shown is no container's start, which takes one for a moment."""
+"""A lease that so many polls in a row have shown is a pull. The start of a container has one for a moment only."""
 
 
 class ContainerdSource:
@@ -48,12 +48,12 @@ class ContainerdSource:
 
     @property
     def busy(self) -> bool:
-        """Whether looks have to come by themselves: a pull is under way, or containerd may not listen yet."""
+        """Whether polls must not wait for events: a pull is running, or containerd may not send events yet."""
         return self._observer.busy or self._clock.now().monotonic - self._connected_at < DEAF_SECONDS
 
     @property
     def urgent(self) -> bool:
-        """Whether a pull has not shown yet which image it is for, so that the next look should come soon."""
+        """Whether the next poll should come soon, because a pull has not shown its image yet."""
         return self._observer.urgent
 
     def observe(self, ignored: Iterable[str]) -> Observation:
@@ -108,13 +108,16 @@ class ContainerdSource:
         self._client, self._socket, self._fresh = client, socket, True
         self._connected_at = self._clock.now().monotonic
         self._version = client.version()
+        if not socket.is_still_at(self._address):
+            # A containerd that started since the check is connected to, and its start would be the former one's.
+            raise ContainerdError("connect", "UNAVAILABLE", f"{self._address} was made anew meanwhile")
         self._observer.remote_snapshotters = client.remote_snapshotters()
         self._event_watch = EventWatch(client, self.wake)
         log.info("connected to containerd", extra=fields(version=self._version, socket=self._address))
         return client
 
     def _adapt(self) -> None:
-        """While a pull goes on, looks come by themselves."""
+        """Listen for fewer events while a pull runs."""
         self._busy_looks = self._busy_looks + 1 if self._observer.busy else 0
         if self._event_watch is not None:
             self._event_watch.adapt(busy=self._busy_looks >= BUSY_LOOKS)

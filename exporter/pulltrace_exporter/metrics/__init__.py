@@ -1,4 +1,4 @@
-"""The exporter's metrics: one table, and the reading of a view through it. The contract is docs/metrics.md."""
+"""The exporter's metrics: their table, and how a scrape of a view is made with it. The contract is docs/metrics.md."""
 
 from pulltrace_exporter.metrics.scrape import Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.table import FAMILIES, SECTIONS

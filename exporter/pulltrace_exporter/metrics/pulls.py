@@ -89,7 +89,7 @@ PULLS: Final = Section(
         ),
         _gauge(
             "pulltrace_pull_phase",
-            "Present phase of a pull, always 1: downloading, unpacking, succeeded, failed or orphaned.",
+            "The pull's current phase, always 1: downloading, unpacking, succeeded, failed or orphaned.",
             (*PULL_LABELS, "phase"),
             _phase,
         ),
@@ -105,8 +105,8 @@ PULLS: Final = Section(
         ),
         _pull_gauge(
             "pulltrace_pull_downloaded_bytes",
-            "Part of the size, without what was there before, that is on the node now; without what a remote"
-            " snapshotter brought unseen.",
+            "Part of the size that has come to the node since the pull's start. What a remote snapshotter brought"
+            " unseen is left out.",
             lambda pull: pull.downloaded,
         ),
         _pull_gauge(
@@ -122,7 +122,7 @@ PULLS: Final = Section(
         ),
         _pull_gauge(
             "pulltrace_pull_bytes_per_second",
-            "Present rate of the download; absent while unknown and once the pull has ended.",
+            "Current download rate; absent while unknown and after the pull's end.",
             _while_running(lambda pull: pull.bytes_per_second),
         ),
         _pull_gauge(
@@ -176,13 +176,13 @@ LAYERS: Final = Section(
         ),
         _gauge(
             "pulltrace_layer_bytes_per_second",
-            "Present rate of the layer's download; absent while unknown and once it is complete.",
+            "Current download rate of the layer; absent while unknown and once the layer is complete.",
             LAYER_LABELS,
             _layer_rates,
         ),
         _gauge(
             "pulltrace_layer_state",
-            "Present state of a layer, always 1: waiting, downloading, downloaded, unpacking, unpacked, cached"
+            "The layer's current state, always 1: waiting, downloading, downloaded, unpacking, unpacked, cached"
             " or remote.",
             (*LAYER_LABELS, "state"),
             _layer_states,

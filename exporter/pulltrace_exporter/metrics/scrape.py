@@ -1,4 +1,4 @@
-"""What one scrape reads: the view, its clock, and rows for the pulls and layers that the limits leave."""
+"""What one scrape reads: the view, the time, and rows for the pulls and layers within the limits."""
 
 import platform
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ LAYER_LABELS: Final = (*PULL_LABELS, "layer", "layer_digest", "media_type")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesLimits:
-    """What the flags allow to have series. Sizes in bytes, ages in seconds. No sum is ever limited."""
+    """Which pulls and layers may have series, from the flags. Sizes in bytes, ages in seconds. Sums have no limit."""
 
     pulls: int = 200
     layers: int = 5000
@@ -38,7 +38,7 @@ class PullLayers(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What the metrics say of this program itself.
+    """What the metrics tell of this program itself.
 
     `web_config_loaded` tells whether the last reading of the web configuration succeeded, None without one.
     """
@@ -67,7 +67,7 @@ class LayerRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape's state: what every family's producer is a pure function of. `now` is Unix time."""
+    """All that the families of metrics make their samples from, for one scrape. `now` is Unix time."""
 
     view: View
     now: float
@@ -82,8 +82,8 @@ class Scrape:
 class Scraper:
     """Answers scrapes: view and time in, text out. For use by several threads.
 
-    It remembers the label text of what was in the last scrape and of nothing else. That memory is replaced as a
-    whole, so that at worst two threads write a text twice.
+    It keeps the label texts of the last scrape only. They are replaced as a whole, so at worst two threads make the
+    same text twice.
     """
 
     def __init__(
@@ -102,8 +102,8 @@ class Scraper:
     def render(self, view: View, now: float, form: TextFormat) -> bytes:
         """The text of a scrape of `view` at `now`, Unix time on the node's clock, within the limits.
 
-        Beyond the limit ended pulls go first, those that ended longest ago before others; then the running ones that
-        began last, so that a series that is there stays. Images in the queue have the same limit of their own.
+        Beyond the limit, ended pulls are left out first, those that ended longest ago before others. Then the running
+        ones that began last are left out, so that present series stay. As many images of the queue may have series.
         """
         limits = self._limits
         queue = _distinct(view.queued)
@@ -164,13 +164,13 @@ def _first(limit: int, items: Sequence[_T], key: Callable[[_T], Any]) -> Sequenc
 
 
 def _distinct(queued: Iterable[QueuedImage]) -> list[QueuedImage]:
-    """Each image once, since it was first asked for: the same reference twice would be the same series twice."""
+    """Each image once, with the time it was first asked for: a reference that came twice would be a series twice."""
     newest_first = sorted(queued, key=lambda image: -image.since)
     return list({(image.registry, image.repository, image.reference): image for image in newest_first}.values())
 
 
 def _wanted_layers(pull: Pull, limits: SeriesLimits, now: float) -> tuple[Layer, ...]:
-    # An ended pull ages no more: else the layers of a short one would appear when it is over.
+    # The age of an ended pull stays the same: else the layers of a short pull would appear after its end.
     age = (now if pull.ended_at is None else pull.ended_at) - (pull.started_at or 0.0)
     if not limits.collect_layers or age < limits.layer_min_age:
         return ()
@@ -180,7 +180,7 @@ def _wanted_layers(pull: Pull, limits: SeriesLimits, now: float) -> tuple[Layer,
 
 
 def _within(limit: int, pulls: Sequence[PullLayers]) -> tuple[PullLayers, ...]:
-    """Share out the layers: those of ended pulls go first, and one image with thousands cannot hide the others'."""
+    """Leave out layers beyond the limit: those of ended pulls first, then those of the images with the most layers."""
     if _count(pulls) <= limit:
         return tuple(pulls)
     shown = []

@@ -25,7 +25,7 @@ def _in_progress(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
 
 
 def _was_read(view: View) -> bool:
-    """Whether containerd ever answered: before that nobody knows that no pull runs."""
+    """Whether containerd ever answered: before that it is not known whether pulls run."""
     return view.daemon.up or bool(view.daemon.version) or bool(view.pulls) or bool(view.resolving)
 
 
@@ -93,7 +93,8 @@ NODE: Final = Section(
         labelled(
             "pulltrace_downloaded_bytes_total",
             MetricType.COUNTER,
-            "Bytes that came over the network into the content store, each once, resumed ones not again.",
+            "Bytes fetched over the network into the content store. Each byte counts once, also when a pull is"
+            " resumed.",
             ("registry", "media_type"),
             lambda scrape: scrape.view.totals.downloaded_bytes.items(),
         ),
@@ -172,7 +173,7 @@ EXPORTER: Final = Section(
         labelled(
             "pulltrace_exporter_suppressed_series",
             MetricType.GAUGE,
-            "What has no series of its own for the limits: number of pulls, layers, registries and media types.",
+            "Pulls, layers, registries and media types without series of their own because of a limit, by kind.",
             ("kind",),
             lambda scrape: (((kind,), count) for kind, count in scrape.suppressed.items()),
         ),

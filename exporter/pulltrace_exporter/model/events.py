@@ -32,8 +32,8 @@ class LayerLabels:
 class Event:
     """One thing that happened at `at`.
 
-    `size` is in bytes: of the image once its manifest is read, of the layer for a layer's events; `seconds` how long
-    the pull or the layer's download took, known at its end.
+    `size` is in bytes: that of the layer for a layer's events, else that of the image once its manifest is read.
+    `seconds` is how long the pull or the layer's download took; only events of an end have it.
     """
 
     kind: EventKind

@@ -1,7 +1,7 @@
 """OCI and Docker image documents: what an index, a manifest and a config say. Pure.
 
-The shapes are those of the OCI image specification 1.1 (image-index, manifest, config) and of Docker's
-manifest schema 2, which agree in all that is read here.
+The formats are those of the OCI image specification 1.1 (image-index, manifest, config) and of Docker's
+manifest schema 2. The fields that are read here are the same in both.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from itertools import takewhile
 from typing import Any
 
 MAX_DOCUMENT_BYTES = 8 * 1024 * 1024
-"""A larger index, manifest or config is not read: registries refuse manifests above 4 MiB."""
+"""A larger index, manifest or config is not read. Registries commonly refuse manifests above 4 MiB."""
 
 MAX_SIZE = 2**63 - 1
-"""The specification's int64: a larger number could not even be published as a sample."""
+"""The specification's `size` is an int64. JSON has no such limit, and a huge number would not fit into a sample."""
 
 OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -26,7 +26,7 @@ _DIGEST = re.compile(r"[a-z0-9]+(?:[+._-][a-z0-9]+)*:[0-9a-fA-F]{32,}")
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """A reference to a blob: `size` in bytes (0: the document does not say), `media_type` empty where it has none."""
+    """A reference to a blob: `size` in bytes (0: none or an invalid one is given), `media_type` (empty: none)."""
 
     digest: str
     size: int
@@ -74,9 +74,9 @@ Document = Index | Manifest | Unreadable
 
 
 def parse_document(data: bytes) -> Document:
-    """The index or manifest in `data`; never raises, a registry may have served anything.
+    """The index or manifest in `data`. Never raises, because a registry may have served anything.
 
-    A part that cannot be read is left out. A document of which nothing can be read is unreadable.
+    A part that cannot be read is left out. If nothing can be read, the result is `Unreadable`.
     """
     try:
         document = json.loads(data)
@@ -95,7 +95,7 @@ def parse_document(data: bytes) -> Document:
 
 
 def parse_diff_ids(data: bytes) -> tuple[str, ...]:
-    """`rootfs.diff_ids` of an image config: the digests of the layers unpacked, up to the first that is no digest."""
+    """`rootfs.diff_ids` of an image config: digests of the uncompressed layers, up to the first that is no digest."""
     try:
         diff_ids = json.loads(data)["rootfs"]["diff_ids"]
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -104,7 +104,7 @@ def parse_diff_ids(data: bytes) -> tuple[str, ...]:
 
 
 def chain_ids(diff_ids: tuple[str, ...]) -> tuple[str, ...]:
-    """The name under which the snapshot of each layer on top of those below it is committed.
+    """The chain ID of each layer: containerd commits the snapshot of a layer and all below it under this name.
 
     Defined by the OCI image specification, config.md, "Layer ChainID".
     """

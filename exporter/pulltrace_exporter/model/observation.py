@@ -1,4 +1,4 @@
-"""What one poll reads of the node's containerd, as values: the adapter hands it to the tracker."""
+"""What one poll reads from the node's containerd, as values that the adapter gives to the tracker."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from pulltrace_exporter.model.image import Document
 class BlobInfo:
     """A blob in the content store. Times are Unix times of containerd's clock.
 
-    `sources` are the (registry host without port, repository) pairs of its `distribution.source` labels in
-    order; `children` the digests of its `gc.ref.content` labels: only an index or a manifest has any; `snapshotter`
-    the one that holds the image's layers unpacked, told by a config alone and empty before that.
+    `sources` are the pairs (registry host without port, repository) of its `distribution.source` labels in order.
+    `children` are the digests of its `gc.ref.content` labels; only an index or a manifest has any. `snapshotter` is
+    the one that holds the unpacked image; only a config names it, and only once the image is unpacked.
     """
 
     digest: str
@@ -27,7 +27,7 @@ class BlobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Ingest:
-    """A blob being written: `downloaded` bytes are there. An ingest outlives the pull that began it."""
+    """A blob that is being written: `downloaded` bytes are there. An ingest can outlive the pull that began it."""
 
     digest: str
     downloaded: int
@@ -39,7 +39,7 @@ class Ingest:
 class FetchedLayer:
     """A layer in the folder of a remote snapshotter: `downloaded` bytes are there.
 
-    `started_at` is the Unix time of its start. A layer that is `complete` stays for a while.
+    `started_at` is the Unix time at which its download began. A layer that is `complete` stays for a while.
     """
 
     downloaded: int
@@ -49,7 +49,7 @@ class FetchedLayer:
 
 @dataclass(frozen=True, slots=True)
 class Snapshots:
-    """What a lease holds of one snapshotter, by chain ID."""
+    """The snapshots of one snapshotter that a lease holds, by chain ID; a layer is unpacked into `extracting` ones."""
 
     committed: frozenset[str] = frozenset()
     extracting: frozenset[str] = frozenset()
@@ -59,8 +59,8 @@ class Snapshots:
 class SnapshotStat:
     """Whether a snapshot with a chain ID is committed, and since when (Unix time; None: it is not).
 
-    `local` says that the snapshotter is one of containerd's own, which makes snapshots of fetched layers only; `lazy`
-    that it was made without its layer, whose content is fetched when a container reads it.
+    `local`: the snapshotter makes snapshots only from layers that containerd has fetched. `lazy`: the snapshot was
+    made without its layer, and the content is fetched when a container reads it.
     """
 
     snapshotter: str
@@ -73,13 +73,12 @@ class SnapshotStat:
 class Lease:
     """A lease that may be a pull, with what belongs to it.
 
-    `contents` is everything of it in the store by digest (None: listed, but not described because a manifest
-    names it already); `ingests` the digests it is downloading; `found_blobs` what was found, when this lease's
-    manifest was read for the first time, of the blobs that the manifest names (None: not in the store);
-    `found_snapshots` which of the image's snapshots were committed then, by chain ID. `unpacked` is known when the
-    lease is gone: whether all that was to be unpacked was. None: nothing was to be, or it cannot be told.
-    `fetched` says that it is a pull whatever its root's labels say: containerd 1.x makes the manifest of an image of
-    Docker's schema 1 itself, without a source.
+    `contents` is what it holds in the store, by digest (None: not described, because a manifest names it already).
+    `ingests` are the digests that it is downloading. `found_blobs` has the blobs that the manifest names, as they
+    were when this lease's manifest was first read (None: not in the store). `found_snapshots` is what the
+    snapshotters said of the image's snapshots, by chain ID. `unpacked` is known when the lease is gone: whether the
+    image was unpacked. None: it was not to be unpacked, or it cannot be told. `fetched`: it is a pull even if its
+    root has no source label. containerd 1.x itself makes the manifest of a Docker schema 1 image, without a source.
     """
 
     id: str
@@ -94,13 +93,13 @@ class Lease:
 
     @property
     def nameless(self) -> bool:
-        """Whether nothing is known of it but its age."""
+        """Whether it holds nothing, so that only its age is known."""
         return not self.contents and not self.ingests and not self.snapshots
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """An image by name in containerd; `updated_at` moves each time a pull of that name succeeds."""
+    """An image by its name in containerd. Each pull of that name that succeeds sets `updated_at`."""
 
     name: str
     updated_at: NodeTime
@@ -109,13 +108,13 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The node at one moment, read while nothing was locked.
+    """The node at one poll. Nothing is locked while it is read, so its parts may differ by a moment.
 
-    `ended` holds leases that are gone since the observation before, with what was found of their image when
-    they had gone; `inferred` pulls that were over before a poll saw their lease, inferred from the record that their
-    success wrote; `images` the records of the roots of both.
-    `remote_snapshotters` are those that are loaded and can bring layers themselves, unseen by containerd; `fetched` is
-    what the folder of one shows of layers by digest, of one layer several times where it was begun several times.
+    `ended` are leases that have gone since the last observation, with what was found of their image afterwards.
+    `inferred` are pulls that ended before a poll saw their lease: the image record that their success wrote tells of
+    them. `images` has image records by root: of the roots of both, and of running pulls that only a record can name.
+    `remote_snapshotters` are those that are loaded and can bring layers themselves, unseen by containerd. `fetched` is
+    what the folder of one shows of layers, by digest; a layer that was begun several times is there several times.
     `reconnected` marks the first observation after a connection was made: what it shows may be left over from
     a daemon that crashed.
     """
@@ -135,7 +134,7 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An image that the kubelet is pulling or about to pull; `since` is when it was written."""
+    """An image that the kubelet is pulling or about to pull; `since` is when the intent was written."""
 
     reference: str
     since: NodeTime

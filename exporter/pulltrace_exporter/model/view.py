@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pulltrace.clock import NodeTime
+from pulltrace.clock import Instant, NodeTime
 from pulltrace.model.histogram import Histogram
 from pulltrace.model.pull import Daemon, Pull, QueuedImage
 
 POLL_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
-"""Seconds that a poll takes."""
+"""Bucket bounds for the duration of a poll, in seconds."""
 
 
 class RegistryMediaType(NamedTuple):
@@ -27,7 +27,7 @@ class RegistryResult(NamedTuple):
 
 
 class RegistryStage(NamedTuple):
-    """Labels of what is counted by stage of a pull: `resolve`, `download` or `unpack`."""
+    """Labels of the counters by stage of a pull: `resolve`, `download` or `unpack`."""
 
     registry: str
     stage: str
@@ -44,7 +44,7 @@ class Spent(NamedTuple):
 class Totals:
     """Counters since the exporter's start, in bytes and seconds.
 
-    `durations` are of whole succeeded pulls by registry, `stages` of their parts.
+    `durations` are those of succeeded pulls by registry, `stages` those of their stages.
     """
 
     pulls: Mapping[RegistryResult, int] = field(default_factory=dict)
@@ -79,8 +79,9 @@ class Polls:
 class View:
     """Everything a scrape needs.
 
-    `resolving` holds the start of pulls whose registry has not answered. `unidentified` is the number of those that
-    download for an image that is not known yet.
+    `resolving` holds the starts of pulls whose registry has not answered. `unidentified` is the number of pulls that
+    download for an image that is not known yet. `at` is when the view was made; its other times are on the wall clock
+    as it stood then.
     """
 
     pulls: tuple[Pull, ...]
@@ -90,3 +91,8 @@ class View:
     daemon: Daemon = field(default_factory=Daemon)
     polls: Polls = field(default_factory=Polls)
     unidentified: int = 0
+    at: Instant | None = None
+
+    def node_time(self, now: Instant) -> NodeTime:
+        """The present time on the wall clock as it stood at `at`: a later step of that clock must change no age."""
+        return NodeTime(now.wall if self.at is None else self.at.wall + now.monotonic - self.at.monotonic)

@@ -1,9 +1,10 @@
-"""How much of each blob is on the node, how fast it comes, and how much of it came while the exporter watched."""
+"""How much of each blob is on the node, how fast it comes, and how much of an unfinished one is counted already."""
 
 from collections import OrderedDict, deque
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace_exporter.model.observation import BlobInfo, Ingest
+from pulltrace_exporter.tracking.poll import Since
 
 REMEMBERED_INGESTS = 1024
 CLOCK_DRIFT_SECONDS = 0.1
@@ -11,15 +12,15 @@ CLOCK_DRIFT_SECONDS = 0.1
 WINDOW_SECONDS = 10.0
 LIMIT_SECONDS = 60.0
 MIN_SPAN_SECONDS = 0.2
-"""Over less, two polls say more of when they happened than of the rate."""
+"""Over a shorter span the times of the polls distort the rate too much."""
 
 
 class Rate:
     """Bytes per second over the last 10 s or the last two advances, whichever is longer, 60 s at most.
 
     Only advances are kept, and each is dropped once, so that neither adding nor asking walks the history.
-    Two advances are needed for slow downloads: containerd's offset moves in steps of 1 MiB, and at 50 kB/s a
-    fixed window of 10 s would see nothing most of the time.
+    Slow downloads need the two advances: containerd's offset moves in steps of 1 MiB, so at 50 kB/s most windows
+    of 10 s have no advance.
     """
 
     __slots__ = ("_samples", "_value")
@@ -29,13 +30,13 @@ class Rate:
         self._value = value
 
     def advance(self, at: Monotonic, value: int) -> None:
-        """Record that `value` was reached; anything not larger is no advance."""
+        """Record that `value` was reached; one that is not larger than the last is ignored."""
         if value > self._value:
             self._value = value
             self._samples.append((at, value))
 
     def per_second(self, at: Monotonic) -> float | None:
-        """The rate now; None while too little time was seen."""
+        """The rate at `at`; None while less than `MIN_SPAN_SECONDS` was observed."""
         samples = self._samples
         earliest = at - LIMIT_SECONDS
         start = at - WINDOW_SECONDS
@@ -44,18 +45,18 @@ class Rate:
         while len(samples) > 1 and samples[1][0] <= start:
             samples.popleft()
         base_at, base = samples[0]
-        base_at = max(base_at, start)  # since the base nothing advanced until the span began
+        base_at = max(base_at, start)  # nothing advanced between the base and the start of the span
         if at - base_at < MIN_SPAN_SECONDS:
             return None
         return (self._value - base) / (at - base_at)
 
 
 class Blob:
-    """One blob, shared by all pulls that name it: a node fetches a blob once, whoever asked for it.
+    """One blob, shared by all pulls that name it: a node fetches a blob once for all of them.
 
-    `downloaded` is the highest number of bytes seen on the node, `completed_at` when all of them were seen, `absent_at`
-    when it was found to be gone before that, `started` when its download was first seen. `ingest_updated_at` moves even
-    while the offset of the ingest stands still.
+    `downloaded` is the highest number of bytes seen on the node, `completed_at` when all of them were seen, `started`
+    when its download was first seen. `absent_at` is when a manifest named the blob and it was not known to be on the
+    node. `ingest_updated_at` changes even while the offset of the ingest does not.
     """
 
     __slots__ = (
@@ -86,7 +87,7 @@ class Blob:
         self.ingest_updated_at = NodeTime(0.0)
 
     def measure(self, since: Monotonic) -> None:
-        """Begin to measure its rate: since then it has had what is downloaded now."""
+        """Begin to measure the rate: at `since` the bytes that are there now were there already."""
         if self.rate is None:
             self.rate = Rate(since, self.downloaded)
 
@@ -108,7 +109,7 @@ class Blob:
         return new
 
     def is_older_than(self, info: BlobInfo, now: Instant) -> bool:
-        """Whether all of it was there before `info` was created: it was deleted since, and fetched again."""
+        """Whether it was complete before `info` was created: then it was deleted since, and fetched again."""
         age = now.wall - info.created_at
         return self.complete and 0.0 <= age < now.monotonic - self.completed_at - CLOCK_DRIFT_SECONDS
 
@@ -118,30 +119,33 @@ class Blob:
 
 
 class UnfinishedIngests:
-    """How far ingests were when the pull that fed them ended, so that a resumption counts only what is new.
+    """How many bytes ingests had when their pull ended, so that a pull that resumes one counts only new bytes.
 
-    Bounded to `REMEMBERED_INGESTS`. For older ones, resumed bytes that came between two polls go uncounted.
+    The last `REMEMBERED_INGESTS` are kept. When an older one is resumed, the bytes that come before the first poll
+    that sees it are not counted.
     """
 
     def __init__(self) -> None:
         self._ingests: OrderedDict[str, tuple[NodeTime, int]] = OrderedDict()
 
     def remember(self, ingest: Ingest, downloaded: int) -> None:
-        """Keep an unfinished ingest of which so many bytes are accounted for."""
+        """Remember an unfinished ingest of which `downloaded` bytes are counted."""
         self._ingests[ingest.digest] = ingest.started_at, downloaded
         self._ingests.move_to_end(ingest.digest)
         if len(self._ingests) > REMEMBERED_INGESTS:
             self._ingests.popitem(last=False)
 
-    def resumed(self, ingest: Ingest) -> int | None:
-        """How many bytes of this very ingest are accounted for; None for one never seen before."""
+    def bytes_before(self, ingest: Ingest, since: Since, now: Instant) -> int:
+        """How many bytes of an ingest are counted. If it is not remembered: all if it began before `since`, else 0."""
         started_at, downloaded = self._ingests.get(ingest.digest, (None, 0))
-        return downloaded if started_at == ingest.started_at else None
+        if started_at == ingest.started_at:
+            return downloaded
+        return 0 if since.covers(ingest.started_at, now) else ingest.downloaded
 
     def downloaded(self, digest: str) -> int:
-        """How many bytes of a blob are accounted for that was completed between two polls."""
+        """How many bytes are counted of a blob that was completed between two polls."""
         return self._ingests[digest][1] if digest in self._ingests else 0
 
     def forget(self, digest: str) -> None:
-        """The blob is complete."""
+        """Forget a blob, because it is complete."""
         self._ingests.pop(digest, None)

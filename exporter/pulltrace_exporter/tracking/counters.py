@@ -1,4 +1,4 @@
-"""The counters: what has happened since the exporter's start, with a bound on the labels that images can make up."""
+"""The counters since the exporter's start, with a limit on label values, because images can invent them."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, Reg
 OTHER = "other"
 MAX_REFUSED = 10_000
 DURATION_BUCKETS = (1.0, 5.0, 30.0, 120.0, 600.0, 3600.0)
-"""Seconds, from a re-pull of what is there to the largest images. Few: each costs a series per node and registry."""
+"""Seconds, from an image that is there already to the largest. Few, as each costs a series per node and registry."""
 
 
 class LabelLimit:
-    """The first `limit` values of a label as they are, every later one as `other`."""
+    """Keeps the first `limit` values of a label as they are; every later one becomes `other`."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -29,14 +29,14 @@ class LabelLimit:
         if len(self._values) < self._limit:
             self._values.add(value)
             return value
-        # By hash, and a bounded number: the values are as long and as many as an image likes.
+        # Only hashes, and a limited number of them: an image can have values of any length and number.
         if len(self._refused) < MAX_REFUSED:
             self._refused.add(hash(value))
         return OTHER
 
     @property
     def refused(self) -> int:
-        """How many different values were counted as `other`."""
+        """How many different values were counted as `other`; it stops at `MAX_REFUSED`."""
         return len(self._refused)
 
 
@@ -56,7 +56,7 @@ class Counters:
         self._remote: Counter[str] = Counter()
 
     def add_registry(self, registry: str) -> None:
-        """Begin the counters of a registry at 0: a counter that appears with its first increment hides it."""
+        """Begin the counters of a registry at 0: Prometheus misses the increment with which a counter appears."""
         registry = self._registries.admit(registry)
         for result in ENDS:
             self._pulls[RegistryResult(registry, result.value)] += 0
@@ -66,7 +66,7 @@ class Counters:
         self._remote[registry] += 0
 
     def add_ended(self, registry: str, result: Phase) -> None:
-        """Count a request for an image that ended."""
+        """Count an attempt that has ended."""
         self.add_registry(registry)
         self._pulls[RegistryResult(self._registries.admit(registry), result.value)] += 1
 
@@ -75,7 +75,7 @@ class Counters:
         self._unresolved += 1
 
     def add_durations(self, registry: str, stages: Mapping[str, float]) -> None:
-        """Observe a succeeded pull: the seconds of each of its stages, and all together."""
+        """Count a succeeded pull: the seconds of each of its stages, and their sum."""
         registry = self._registries.admit(registry)
         histogram = self._durations.get(registry) or Histogram.empty(DURATION_BUCKETS)
         self._durations[registry] = histogram.observe(sum(stages.values()))
@@ -84,9 +84,9 @@ class Counters:
             self._stages[key] = Spent(spent.seconds + seconds, spent.times + 1)
 
     def add_active(self, pulls: Iterable[tuple[str, str, float]]) -> None:
-        """Add an interval: registry, stage, and how long of it each pull was in that stage.
+        """Add one interval: for each pull a registry, a stage, and the seconds that it spent in that stage.
 
-        Pulls that are counted together are active together: their time is that of the longest, not the sum.
+        Pulls of the same registry and stage are active at the same time, so the longest time counts, not the sum.
         """
         longest: dict[RegistryStage, float] = {}
         for registry, stage, seconds in pulls:
@@ -101,7 +101,7 @@ class Counters:
         self._downloaded[key] += size
 
     def add_cached(self, registry: str, size: int) -> None:
-        """Add bytes that a pull found already there."""
+        """Add bytes that were on the node before a pull."""
         self._cached[self._registries.admit(registry)] += size
 
     def add_remote(self, registry: str, size: int) -> None:

@@ -1,14 +1,16 @@
 """Accounting of bytes: which blobs a pull needs, how much of each is there, and what came over the network."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from pulltrace.clock import Instant, Monotonic, NodeTime
+from pulltrace.clock import Instant
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.image import Descriptor, Manifest, chain_ids
-from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Ingest, Lease
+from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Lease
+from pulltrace_exporter.tracking.arrival import earliest_arrival, last_arrival, unpacked_at
 from pulltrace_exporter.tracking.blob import Blob, Rate, UnfinishedIngests
 from pulltrace_exporter.tracking.counters import Counters
 from pulltrace_exporter.tracking.event_log import EventLog
+from pulltrace_exporter.tracking.naming import other_platforms
 from pulltrace_exporter.tracking.node_contents import NodeContents, node_contents
 from pulltrace_exporter.tracking.poll import Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState, blobs_of
@@ -16,7 +18,7 @@ from pulltrace_exporter.tracking.remote_accounting import RemoteAccounting, fetc
 
 
 class DownloadAccounting:
-    """All blobs of the node that any pull names. A blob is one object however many pulls need it."""
+    """All blobs of the node that any pull names. Pulls that need the same blob share one object."""
 
     def __init__(self, counters: Counters, events: EventLog) -> None:
         self._counters = counters
@@ -27,18 +29,18 @@ class DownloadAccounting:
         self._counted = 0
 
     def add_lease(self, pull: PullState, lease: Lease, poll: Poll) -> None:
-        """Add what a lease holds for the image that it is pulling."""
+        """Add to a pull what one of its leases holds."""
         self._remote.name(pull, lease, poll)
         documents = {digest: poll.seen.documents[digest] for digest in lease.contents if digest in poll.seen.documents}
         manifests = {digest: one for digest, one in documents.items() if isinstance(one, Manifest)}
-        others = _other_platforms(manifests, lease)
+        others = other_platforms(manifests, lease)
         for digest, document in documents.items():
             if digest in pull.documents:
                 continue
             info = lease.contents[digest]
             if info is not None:
                 self._add_document_blob(pull, info, document.media_type, poll.now)
-            # A client may fetch the manifests of all platforms and the layers of one.
+            # A client may fetch the manifests of all platforms, but the layers of only one.
             if digest in others:
                 continue
             pull.documents.add(digest)
@@ -50,28 +52,32 @@ class DownloadAccounting:
         if lease.found_snapshots:
             pull.add_found_snapshots(lease.found_snapshots)
 
-    def advance(self, running: Sequence[PullState], live: Iterable[Lease], poll: Poll) -> None:
-        """Bring running pulls up to what the node shows now."""
+    def advance(self, running: Sequence[PullState], live: Collection[Lease], poll: Poll) -> None:
+        """Update running pulls with what the node shows now."""
         leases = {lease.id: lease for lease in (*poll.seen.ended, *live)}
-        node = node_contents(leases.values(), fetched_layers(running, poll), poll)
+        node = node_contents(live, fetched_layers(running, poll), poll)
         for pull in running:
             own = [leases[lease_id] for lease_id in pull.leases & leases.keys()]
             self._decide(pull, own, node)
             self._remote.decide(pull, own, node, poll)
+            pull.downloading = pull.blobs.keys() & node.ingests.union(*(lease.ingests for lease in own))
         moved = {digest for pull in running for digest in self._advance_blobs(pull, node, poll)}
         for pull in running:
             self._advance_pull(pull, node, poll.now, moved=not moved.isdisjoint(pull.blobs))
 
     def finish(self, pull: PullState, result: Phase, poll: Poll, others: Iterable[PullState]) -> None:
-        """The last request of a pull is gone: complete what its success says is there, remember what is unfinished.
+        """The last request of a pull is gone: if it succeeded, complete its blobs, else remember the unfinished ones.
 
-        That begins anew with the next pull of it, unless one of the `others` goes on with it.
+        The download of an unfinished blob starts anew with its next pull, unless one of the `others` continues it.
         """
         shared = blobs_of(others)
         if result is Phase.SUCCEEDED:
             self._remote.finish(pull)
         else:
-            self._drop_fetched(pull, shared)
+            # A remote snapshotter resumes no download: it fetches layers again that it has not unpacked.
+            for digest in pull.remote.seen - shared:
+                if not pull.is_committed(digest):
+                    self._blobs.pop(digest, None)
         for blob in pull.blobs.values():
             if blob.complete or blob.digest in pull.cached or blob.digest in pull.remote.digests:
                 continue
@@ -84,23 +90,15 @@ class DownloadAccounting:
                 blob.started = None
         if result is Phase.SUCCEEDED and pull.downloaded_at in (None, poll.now.monotonic):
             unseen = bool(pull.remote.digests)
-            pull.downloaded_at = poll.now.monotonic if unseen else _last_arrival(pull, poll)
-
-    def _drop_fetched(self, pull: PullState, shared: set[str]) -> None:
-        """A remote snapshotter resumes nothing: what it fetched for a pull that failed is fetched anew."""
-        for digest in pull.remote.seen - shared:
-            if not pull.is_committed(digest):
-                self._blobs.pop(digest, None)
+            pull.downloaded_at = poll.now.monotonic if unseen else last_arrival(pull, poll)
 
     def forget(self, pulls: Iterable[PullState]) -> None:
         """Drop the blobs that none of the pulls names."""
         named = blobs_of(pulls)
         self._blobs = {digest: blob for digest, blob in self._blobs.items() if digest in named}
 
-    # Adding a manifest
-
     def _add_document_blob(self, pull: PullState, info: BlobInfo, media_type: str, now: Instant) -> None:
-        """Count an index or a manifest: it is fetched like any blob, but no part of the image's size."""
+        """Count an index or a manifest: it is fetched like any blob, but is no part of the image's size."""
         blob = self._blobs.get(info.digest)
         if blob is None or blob.is_older_than(info, now):
             blob = self._blobs[info.digest] = Blob(info.digest, info.size, media_type, pull.key.registry)
@@ -128,7 +126,7 @@ class DownloadAccounting:
         if manifest.config is not None:
             pull.without_chain_ids.setdefault(manifest.config.digest, []).append(layers)
         if pull.rate is None:
-            pull.rate = Rate(_earliest_arrival(pull, poll), pull.downloaded - (self._counted - counted))
+            pull.rate = Rate(earliest_arrival(pull, poll), pull.downloaded - (self._counted - counted))
             self._events.resolved(pull, poll.now)
         pull.progressed = poll.now
         for blob in came:
@@ -143,15 +141,17 @@ class DownloadAccounting:
         blob = self._blobs.get(digest)
         gone = info is None and digest not in lease.contents and blob is not None and blob.complete
         if gone and blob is not None:
-            # It came for another pull, and was unpacked and discarded, or is about to come here too. What the other's
-            # lease held says nothing of this one.
+            # Another pull has completed it. It may have been unpacked and discarded since, or may still be added to
+            # this lease. The other pull's lease does not tell which.
             pull.undecided[digest] = blob
         if blob is None or gone or (info is not None and blob.is_older_than(info, poll.now)):
             # New, or known but deleted from the node since: then it is fetched again.
             blob = self._blobs[digest] = Blob(digest, descriptor.size, descriptor.media_type, pull.key.registry)
             blob.absent_at = poll.now.monotonic
-            if digest in poll.seen.ingests:
-                blob.downloaded = min(self._bytes_before(poll.seen.ingests[digest], pull, poll.now), blob.size)
+            ingest = poll.seen.ingests.get(digest)
+            if ingest is not None:
+                before = self._unfinished.bytes_before(ingest, pull.counted_since, poll.now)
+                blob.downloaded = min(before, blob.size)
             elif info is not None:
                 blob.downloaded = min(self._unfinished.downloaded(digest), blob.size)
         if info is not None:
@@ -160,28 +160,20 @@ class DownloadAccounting:
             self._add_present(pull, blob, info, poll.now)
         return blob
 
-    def _bytes_before(self, ingest: Ingest, pull: PullState, now: Instant) -> int:
-        """How many bytes of an ingest had come before this pull began, or before the exporter did."""
-        known = self._unfinished.resumed(ingest)
-        if known is None:
-            return 0 if pull.counted_since.covers(ingest.started_at, now) else ingest.downloaded
-        return known
-
     def _add_present(self, pull: PullState, blob: Blob, info: BlobInfo, now: Instant) -> None:
-        """Add a blob that was in the store when it was first asked for."""
+        """Record a blob that was in the store when it was first looked up."""
         if not blob.complete:
             new = blob.finish(now.monotonic)
             self._unfinished.forget(blob.digest)
             if pull.counted_since.covers(info.created_at, now):
                 self._count(blob, new)
 
-    # Advancing
-
     def _advance_blobs(self, pull: PullState, node: NodeContents, poll: Poll) -> Iterator[str]:
-        """Bring a pull's unfinished blobs up to date; yields those that moved."""
+        """Update a pull's unfinished blobs; yields those that changed."""
         at = poll.now.monotonic
+        left_out = pull.cached.union(pull.undecided, pull.remote.digests)
         for digest, blob in pull.blobs.items():
-            if blob.complete or any(digest in known for known in (pull.cached, pull.undecided, pull.remote.digests)):
+            if blob.complete or digest in left_out:
                 continue
             ingest = poll.seen.ingests.get(digest)
             if digest in node.contents or (digest in pull.remote.seen and pull.is_committed(digest)):
@@ -189,7 +181,7 @@ class DownloadAccounting:
                 yield digest
             elif ingest is not None:
                 self._start(pull, blob, blob.downloaded, poll.now)
-                blob.measure(_earliest_arrival(pull, poll) if ingest.downloaded > blob.downloaded else at)
+                blob.measure(earliest_arrival(pull, poll) if ingest.downloaded > blob.downloaded else at)
                 new = blob.advance(at, ingest.downloaded)
                 self._count(blob, new)
                 if new or ingest.updated_at != blob.ingest_updated_at:
@@ -199,13 +191,13 @@ class DownloadAccounting:
                 yield digest
 
     def _advance_fetched(self, pull: PullState, blob: Blob, layer: FetchedLayer, poll: Poll) -> bool:
-        """Bring a layer up to date that a remote snapshotter fetches; returns whether it moved."""
+        """Update a layer that a remote snapshotter fetches; returns whether it changed."""
         if not layer.downloaded:
             return False
         if not blob.downloaded and not pull.counted_since.covers(layer.started_at, poll.now):
             blob.downloaded = min(layer.downloaded, blob.size)  # it came before the exporter started
         self._start(pull, blob, blob.downloaded, poll.now)
-        blob.measure(_earliest_arrival(pull, poll))
+        blob.measure(earliest_arrival(pull, poll))
         new = blob.advance(poll.now.monotonic, layer.downloaded)
         self._count(blob, new)
         if layer.complete:
@@ -213,7 +205,7 @@ class DownloadAccounting:
         return bool(new) or layer.complete
 
     def _decide(self, pull: PullState, leases: Sequence[Lease], node: NodeContents) -> None:
-        """Decide for blobs that came for another pull whether they serve this one, if its own leases show it."""
+        """Decide whether blobs that came for another pull serve this one, where its own leases show it."""
         for digest in list(pull.undecided):
             there = any(digest in lease.contents for lease in leases)
             if there and pull.undecided[digest].completed_at >= pull.blobs[digest].absent_at:
@@ -222,7 +214,7 @@ class DownloadAccounting:
                 del pull.undecided[digest]  # it is fetched again
 
     def _share(self, pull: PullState, digest: str) -> None:
-        """Let a blob serve this pull, too, if it can have come while it ran. Else it has come again since."""
+        """Let a blob serve this pull too, if it can have come while this pull ran. Else it was fetched again since."""
         blob = pull.undecided.pop(digest)
         if blob.completed_at < pull.started.monotonic:
             return
@@ -232,10 +224,10 @@ class DownloadAccounting:
                 layer.blob, layer.published = blob, None
 
     def _advance_pull(self, pull: PullState, node: NodeContents, now: Instant, *, moved: bool) -> None:
-        # A layer that another pull unpacks is unpacked for this one too, which holds no snapshot of it.
+        # A layer that another pull unpacks is unpacked for this one too, although its leases have no snapshot of it.
         moved |= pull.update_snapshots(node.snapshots)
         fetching = {digest for digest, layer in node.fetched.items() if layer.downloaded and not layer.complete}
-        pull.downloading = pull.blobs.keys() & (node.ingests | fetching)
+        pull.downloading |= pull.blobs.keys() & fetching
         for layer in self._remote.commit(pull, now):
             self._mark_cached(pull, layer.blob)
         self._add_unpacked(pull, now)
@@ -250,15 +242,17 @@ class DownloadAccounting:
     def _add_unpacked(self, pull: PullState, now: Instant) -> None:
         """Add layers that are unpacked and were not fetched for this pull.
 
-        What was unpacked before it began was there, whatever became of the blob since.
+        A layer that was unpacked before the pull began counts as cached, even if its blob was deleted since.
         """
         for layer in pull.layers:
             blob = layer.blob
-            untouched = not blob.downloaded and not blob.complete and blob.digest not in pull.downloading
-            known = any(blob.digest in each for each in (pull.cached, pull.remote.digests, pull.remote.seen))
-            if layer.chain_id not in pull.committed or not untouched or known:
+            if layer.chain_id not in pull.committed or blob.downloaded or blob.complete:
                 continue
-            if not pull.since.covers(_unpacked_at(pull, blob), now):
+            if any(
+                blob.digest in each for each in (pull.downloading, pull.cached, pull.remote.digests, pull.remote.seen)
+            ):
+                continue
+            if not pull.since.covers(unpacked_at(pull, blob), now):
                 pull.undecided.pop(blob.digest, None)
                 self._mark_cached(pull, blob)
             elif blob.digest in pull.undecided:
@@ -267,16 +261,16 @@ class DownloadAccounting:
     def _complete_unseen(self, pull: PullState, blob: Blob, now: Instant) -> None:
         """The pull has succeeded: this blob was fetched since the last poll, or was never needed, or never came.
 
-        What is neither in the store nor unpacked, and was not seen coming, is not on the node: containerd leaves
-        alone what it does not know to be a layer.
+        A blob that is neither in the store nor unpacked, and was not seen coming, is not on the node: containerd does
+        not fetch the layers of an artifact without an image config (containerd #11907).
         """
         came = bool(blob.downloaded) or blob.digest in pull.downloading | pull.remote.seen
         if not came and not pull.is_committed(blob.digest):
             return
-        unpacked_at = _unpacked_at(pull, blob)
-        if came or pull.counted_since.covers(unpacked_at, now):
+        made_at = unpacked_at(pull, blob)
+        if came or pull.counted_since.covers(made_at, now):
             self._complete(pull, blob, now)
-        elif pull.since.covers(unpacked_at, now):
+        elif pull.since.covers(made_at, now):
             blob.finish(now.monotonic)  # it came before the exporter started watching
         else:
             self._mark_cached(pull, blob)
@@ -305,41 +299,3 @@ class DownloadAccounting:
         if size:
             self._counted += size
             self._counters.add_downloaded(blob.registry, blob.media_type, size)
-
-
-def _unpacked_at(pull: PullState, blob: Blob) -> NodeTime:
-    """When a layer's snapshot was made out of it, 0 if nobody knows: it may have been discarded after that."""
-    position = pull.positions.get(blob.digest)
-    stat = None if position is None else pull.found_snapshots.get(pull.layers[position].chain_id or "")
-    return NodeTime(0.0) if stat is None or not stat.local else stat.created_at or NodeTime(0.0)
-
-
-def _earliest_arrival(pull: PullState, poll: Poll) -> Monotonic:
-    """The time since which what is new in this poll may have come."""
-    observed_from = pull.observed_from.monotonic
-    return observed_from if poll.previous is None else max(poll.previous.monotonic, observed_from)
-
-
-def _other_platforms(manifests: Mapping[str, Manifest], lease: Lease) -> set[str]:
-    """Which of several manifests are not pulled: those without their config here; if several are left, without a layer.
-
-    SOCI stores a manifest of its own beside the image's. Its layers come, its config does not.
-    """
-
-    def is_here(part: Descriptor) -> bool:
-        held = part.digest in lease.contents or part.digest in lease.ingests
-        return held or lease.found_blobs.get(part.digest) is not None
-
-    if len(manifests) < 2:
-        return set()
-    pulled = {digest for digest, one in manifests.items() if one.config is None or is_here(one.config)}
-    if len(pulled) > 1:
-        pulled = {digest for digest in pulled if any(map(is_here, manifests[digest].layers))}
-    return manifests.keys() - pulled
-
-
-def _last_arrival(pull: PullState, poll: Poll) -> Monotonic:
-    """When the last blob came, by the stamps of what was described after the pull's end."""
-    found = (info for lease in poll.seen.ended for info in (*lease.contents.values(), *lease.found_blobs.values()))
-    arrivals = [info.created_at for info in found if info and info.digest in pull.blobs]
-    return Monotonic(poll.now.monotonic - max(poll.now.wall - max(arrivals, default=poll.now.wall), 0.0))

@@ -1,4 +1,4 @@
-"""Collects what happens to pulls and layers, each event once, until the poller writes it down."""
+"""Collects the events of pulls and layers, each once, until the poller writes them to the journal."""
 
 from pulltrace.clock import Instant, NodeTime
 from pulltrace.model.pull import Phase
@@ -7,7 +7,7 @@ from pulltrace_exporter.tracking.blob import Blob
 from pulltrace_exporter.tracking.pull_state import PullState
 
 MAX_EVENTS = 10_000
-"""Of one poll: an image may name tens of thousands of layers, and each would have a line."""
+"""Most events of one poll: an image may name tens of thousands of layers, and each would have a line."""
 
 _ENDS = {
     Phase.SUCCEEDED: EventKind.PULL_SUCCEEDED,

@@ -7,7 +7,7 @@ from typing import NamedTuple, Self
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey
-from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
+from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Observation, Snapshots
 from pulltrace_exporter.tracking.naming import Source, choose_image
 from pulltrace_exporter.tracking.poll import Poll, Since, shifted
 from pulltrace_exporter.tracking.pull_state import PullState
@@ -16,15 +16,15 @@ LABELS_SECONDS = 2.0
 """How long a root's labels may still change: containerd adds the source label last."""
 
 RESOLVING_SECONDS = 1.0
-"""A lease that holds nothing is a resolving pull only from this age on: container starts hold one for a moment."""
+"""A lease that holds nothing is a resolving pull only from this age on: a container's start has one for a moment."""
 
 UNSEEN_TIMES = 8
-"""A pull whose layers a remote snapshotter fetches unseen may show nothing for so many times as long: SOCI itself gives
-up after 2 h."""
+"""While a remote snapshotter fetches layers unseen, the limit for abandoned pulls is multiplied by this. SOCI itself
+gives up after 2 h."""
 
 
 class Activity(NamedTuple):
-    """Everything of a lease that moves while somebody is pulling; `ingests` holds (digest, bytes, updated_at)."""
+    """Everything of a lease that changes while a client is pulling; `ingests` holds (digest, bytes, updated_at)."""
 
     contents: frozenset[str]
     snapshots: tuple[tuple[str, Snapshots], ...]
@@ -35,10 +35,10 @@ class Activity(NamedTuple):
 class LeaseState:
     """What is known of one lease.
 
-    `started` is the lease's creation, `since` the same for comparison with containerd's other stamps. `changed` is
-    when anything of it last moved. `inherited` says that it was there before the exporter started; then what is on
-    the node by `observed_from` is not counted. `fetched` says that blobs were fetched for it, so that it is a pull.
-    `answered_at` is the first poll that showed anything of it.
+    `started` is the lease's creation, `since` the same for comparison with containerd's timestamps. `changed` is when
+    it last changed. `inherited`: it was there before the exporter started, so bytes that were on the node at
+    `observed_from` are not counted. `fetched`: blobs were fetched for it, so it is a pull. `answered_at` is the first
+    poll at which it held anything.
     """
 
     id: str
@@ -61,7 +61,7 @@ class LeaseState:
         """A lease seen for the first time."""
         now = poll.now
         age = max(now.wall - lease.created_at, 0.0)
-        # A creation in the future is one before the clock was stepped back.
+        # A creation time in the future was written before the clock was stepped back.
         started = Instant(min(lease.created_at, now.wall), Monotonic(now.monotonic - age))
         since = Since(lease.created_at, NodeTime(started.wall))
         activity = activity_of(lease, poll.seen.ingests)
@@ -84,7 +84,7 @@ class LeaseState:
     ) -> ImageKey | None:
         """The image that this lease pulls, None while that can still change; `final`: the lease is gone."""
         waited = poll.now.monotonic - (self.root_seen or poll.now).monotonic >= LABELS_SECONDS
-        # containerd labels the root before it goes on to what the root names.
+        # containerd labels the root before it fetches what the root names.
         passed = len(lease.contents) > 1 or bool(lease.ingests) or bool(lease.snapshots)
         alone = all(other is self or other.root != root.digest for other in others)
         return choose_image(
@@ -98,7 +98,7 @@ class LeaseState:
         )
 
     def written_records(self, root: str, poll: Poll) -> list[ImageRecord]:
-        """The records of a root that were written while the lease was there: its success."""
+        """The image records of a root that were written since the lease began: they show that it succeeded."""
         records = poll.seen.images.get(root, ())
         return [record for record in records if self.since.covers(record.updated_at, poll.now)]
 
@@ -115,12 +115,12 @@ class LeaseState:
         return self.pull is None and self.fetched and self.age(now) > RESOLVING_SECONDS
 
     def idle_seconds(self, now: Instant) -> float:
-        """Seconds since anything of it moved, or of its pull: a second request holds nothing while the first works."""
+        """Seconds since it or its pull changed: a second request holds nothing while the first one downloads."""
         last = self.changed.monotonic
         return now.monotonic - (last if self.pull is None else max(last, self.pull.progressed.monotonic))
 
     def is_abandoned(self, now: Instant, limit: float) -> bool:
-        """Whether nothing has moved for `limit` seconds, or for longer where a remote snapshotter fetches unseen."""
+        """Whether nothing has changed for `limit` seconds, or for longer where a remote snapshotter fetches unseen."""
         unseen = self.pull is not None and bool(self.pull.remote.pending)
         return self.idle_seconds(now) >= limit * (UNSEEN_TIMES if unseen else 1)
 
@@ -135,8 +135,8 @@ class LeaseState:
 def activity_of(lease: Lease, ingests: Mapping[str, Ingest], claimed: frozenset[str] = frozenset()) -> Activity:
     """The present activity of a lease.
 
-    `claimed` are digests that other leases download: the retry after a crash takes over the ingests of the stale
-    lease, so their progress says nothing of that one.
+    `claimed` are digests that other leases download, which are left out: the retry after a crash takes over the
+    ingests of the stale lease, so their progress does not show that the stale lease is alive.
     """
     own = [ingests[digest] for digest in lease.ingests - claimed if digest in ingests]
     return Activity(
@@ -144,3 +144,16 @@ def activity_of(lease: Lease, ingests: Mapping[str, Ingest], claimed: frozenset[
         tuple(sorted(lease.snapshots.items(), key=itemgetter(0))),
         frozenset((ingest.digest, ingest.downloaded, ingest.updated_at) for ingest in own),
     )
+
+
+def by_age(leases: Iterable[Lease]) -> list[Lease]:
+    """The leases, the oldest first: the pull starts with it."""
+    return sorted(leases, key=lambda lease: lease.created_at)
+
+
+def ended_leases(states: Iterable[LeaseState], seen: Observation) -> list[Lease]:
+    """The leases that are no longer listed, by age, each with what was found after it had gone."""
+    listed = {lease.id for lease in seen.leases}
+    found = {lease.id: lease for lease in seen.ended}
+    gone = [state for state in states if state.id not in listed]
+    return by_age(found.get(state.id) or Lease(state.id, NodeTime(state.started.wall)) for state in gone)

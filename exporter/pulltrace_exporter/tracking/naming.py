@@ -1,11 +1,11 @@
-"""Which image a lease is pulling: its root, and which of the root's repositories was asked for."""
+"""What a lease is pulling: its root, which of the root's repositories was asked for, and which manifests."""
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 
 from pulltrace.model.pull import ImageKey
 from pulltrace.model.reference import InvalidReference, Reference
-from pulltrace_exporter.model.image import Document
+from pulltrace_exporter.model.image import Descriptor, Document, Manifest
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 
 REMEMBERED_ROOTS = 1024
@@ -15,10 +15,10 @@ Source = tuple[str, str]
 
 
 def root_of(lease: Lease, documents: Mapping[str, Document]) -> BlobInfo | None:
-    """The content of a lease that nothing else in it refers to; None while it is not there.
+    """The index or manifest that nothing else in the lease refers to; of several, the oldest with a source, if any.
 
-    Only an index or a manifest has children, so a layer is never taken for a root, not even one that its
-    manifest no longer refers to by label (`discard_unpacked_layers`).
+    None while there is none. A layer has no children, so it is never taken for a root, even when its manifest no
+    longer has a label for it (`discard_unpacked_layers`).
     """
     named = _named(lease, documents)
     roots = [info for info in lease.contents.values() if info and info.children and info.digest not in named]
@@ -26,12 +26,12 @@ def root_of(lease: Lease, documents: Mapping[str, Document]) -> BlobInfo | None:
 
 
 def is_below(digest: str, lease: Lease, documents: Mapping[str, Document]) -> bool:
-    """Whether something in the lease refers to `digest`: an import may bring a pulled manifest before its index."""
+    """Whether other content of the lease refers to `digest`: an import may bring a pulled manifest before its index."""
     return digest in _named(lease, documents)
 
 
 class Repositories:
-    """Remembers which sources roots had, to know the one that a pull adds; bounded to `REMEMBERED_ROOTS`."""
+    """Remembers the sources of the last `REMEMBERED_ROOTS` roots, to find the source that a pull adds."""
 
     def __init__(self) -> None:
         self._sources: OrderedDict[str, tuple[Source, ...]] = OrderedDict()
@@ -41,7 +41,7 @@ class Repositories:
         return self._sources.get(root.digest, root.sources)
 
     def remember(self, root: BlobInfo) -> None:
-        """Keep the root's sources for the pulls to come."""
+        """Remember the root's sources for later pulls."""
         self._sources[root.digest] = root.sources
         self._sources.move_to_end(root.digest)
         if len(self._sources) > REMEMBERED_ROOTS:
@@ -60,10 +60,10 @@ def choose_image(
 ) -> ImageKey | None:
     """The image that a pull of `root` is for, None while that can still change.
 
-    `before` is what sources the root had before this lease; `fresh` that the root came to the node with this lease;
-    `final` that no source will be added any more. In order: the source added since the lease began, the name
-    that its success wrote, the kubelet's intent, the only source, the first. A root without a source is a pull's
-    only if its lease `fetched` blobs; then its record names it.
+    `before` are the sources that the root had before this lease. `fresh`: the root came to the node with this lease.
+    `final`: no source will be added any more. The first of these decides: the only source that was added since the
+    lease began, the image record that the pull's success wrote, the kubelet's intent, the first source. A root
+    without a source belongs to a pull only if its lease `fetched` blobs; then its record names the image.
     """
     sources = root.sources
     if not sources and fetched:
@@ -95,6 +95,25 @@ def image_of(record: ImageRecord, root: str) -> ImageKey | None:
     """The image that a record of `root` is named after; None for a name that is no reference."""
     reference = _reference(record.name)
     return None if reference is None else ImageKey(reference.host, reference.repository, root)
+
+
+def other_platforms(manifests: Mapping[str, Manifest], lease: Lease) -> set[str]:
+    """Which of several manifests are not pulled: those whose config is not on the node.
+
+    If several are left, those of which no layer is on the node are not pulled either. SOCI stores a manifest of its
+    own beside the image's. Its layers come, its config does not.
+    """
+
+    def is_here(part: Descriptor) -> bool:
+        held = part.digest in lease.contents or part.digest in lease.ingests
+        return held or lease.found_blobs.get(part.digest) is not None
+
+    if len(manifests) < 2:
+        return set()
+    pulled = {digest for digest, one in manifests.items() if one.config is None or is_here(one.config)}
+    if len(pulled) > 1:
+        pulled = {digest for digest in pulled if any(map(is_here, manifests[digest].layers))}
+    return manifests.keys() - pulled
 
 
 def _named(lease: Lease, documents: Mapping[str, Document]) -> set[str]:

@@ -1,4 +1,4 @@
-"""One poll as the parts of the tracker hand it on, and how containerd's stamps compare when a clock is stepped."""
+"""One poll, as the tracker's parts pass it on, and how containerd's timestamps compare when a clock is stepped."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -23,19 +23,19 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """A moment: `stamp` as containerd wrote it, `earliest` the lowest that the clock can say of it now."""
+    """A moment: `stamp` as containerd wrote it, `earliest` the lowest timestamp that it can have after clock steps."""
 
     stamp: NodeTime
     earliest: NodeTime
 
     def covers(self, stamp: NodeTime, now: Instant) -> bool:
-        """Whether what bears `stamp` may have come at this moment or after it."""
-        if stamp > now.wall:  # it was there before the clock was set back; so was this moment, or it came later
+        """Whether content with the timestamp `stamp` may have come at this moment or later."""
+        if stamp > now.wall:  # written before the clock was stepped back: comparable only with a moment that also was
             return stamp >= self.stamp > now.wall
         return stamp >= self.earliest
 
     def shifted(self, seconds: float) -> Self:
-        """The same moment after a clock step: what came before a step forward bears the old, lower times."""
+        """The same moment after a clock step. Content from before a step forward keeps its old, lower timestamps."""
         return type(self)(self.stamp, NodeTime(self.earliest + min(seconds, 0.0)))
 
 
@@ -53,5 +53,5 @@ class WallClock:
 
 
 def shifted(instant: Instant, seconds: float) -> Instant:
-    """The same moment on a wall clock that was stepped by so many seconds."""
-    return Instant(instant.wall + seconds, instant.monotonic)
+    """The same moment on a wall clock that was stepped by so many seconds. No Unix time is below zero."""
+    return Instant(max(instant.wall + seconds, 0.0), instant.monotonic)

@@ -1,6 +1,6 @@
-"""One pull as the tracker holds it: what its manifest asks for and how far each part of that is."""
+"""One pull as the tracker holds it: the blobs and layers that its manifest names, and how far each of them is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from pulltrace.clock import Instant, Monotonic, NodeTime
@@ -10,12 +10,17 @@ from pulltrace_exporter.tracking.blob import Blob, Rate
 from pulltrace_exporter.tracking.poll import Since, shifted
 from pulltrace_exporter.tracking.remote_layers import RemoteLayers
 
+# Each poll looks at each layer. Python 3.11 takes ten times as long to find an enum's member as a module's name.
+_WAITING, _DOWNLOADING, _DOWNLOADED = LayerState.WAITING, LayerState.DOWNLOADING, LayerState.DOWNLOADED
+_UNPACKING, _UNPACKED = LayerState.UNPACKING, LayerState.UNPACKED
+_CACHED, _REMOTE = LayerState.CACHED, LayerState.REMOTE
+
 
 @dataclass(slots=True)
 class ManifestLayer:
     """A position in the manifest. Several positions may name one blob; each has a chain ID of its own.
 
-    `media_type` is what this manifest says: another one may call the same blob otherwise. `lowest` has no layer below.
+    `media_type` is this manifest's; another one may give the same blob a different type. `lowest`: no layer is below.
     """
 
     index: int
@@ -23,7 +28,7 @@ class ManifestLayer:
     media_type: str
     lowest: bool
     chain_id: str | None = None
-    state: LayerState = LayerState.WAITING
+    state: LayerState = _WAITING
     published: Layer | None = None
 
 
@@ -31,16 +36,15 @@ class ManifestLayer:
 class PullState:
     """One or more concurrent requests for one image, from the first lease to the last.
 
-    `started` is the oldest lease's start, `since` the same for comparison with containerd's stamps, `resolved_at` the
-    seconds from there to the registry's answer, `downloaded_at` when all bytes were there. `inherited` says that the
-    pull began before the exporter did, which has observed it from `observed_from` on.
+    `started` is the start of its first lease, `since` the same for comparison with containerd's timestamps.
+    `resolved_at` is the seconds from there to the registry's answer, `downloaded_at` when all bytes were there.
+    `inherited`: the pull began before the exporter, which has observed it since `observed_from`.
 
-    `cached` holds the digests of what was on the node before, `undecided` the blobs that came for another pull about
-    when this one began, `documents` the digests of index and manifests that were added, `document_blobs` their blobs,
-    `positions` the first position of each layer, `found_snapshots` the snapshots that were there when they were asked
-    for, `without_chain_ids` the layers that wait for the chain IDs of each config.
-
-    `remote` holds what is known of the layers that a remote snapshotter handles.
+    `cached` are the digests of what was on the node before the pull. `undecided` are blobs that came for another pull
+    and may serve this one. `documents` are the digests of the index and manifests that were added, `document_blobs`
+    the blobs of all indexes and manifests of its leases. `positions` has the first position of each layer,
+    `found_snapshots` the snapshots that were found committed, `without_chain_ids` the layers that wait for the chain
+    IDs of each config, and `remote` what is known of the layers that a remote snapshotter handles.
     """
 
     key: ImageKey
@@ -76,7 +80,7 @@ class PullState:
 
     @property
     def counted_since(self) -> Since:
-        """From when on what comes is counted as downloaded."""
+        """Content that has come since then counts as downloaded."""
         began = NodeTime(self.observed_from.wall)
         return Since(began, began) if self.inherited else self.since
 
@@ -100,21 +104,21 @@ class PullState:
 
     @property
     def downloaded(self) -> int:
-        """Bytes on the node of what was not there before."""
+        """Bytes on the node of the blobs that were not there before the pull."""
         return sum(blob.downloaded for blob in self.blobs.values() if blob.digest not in self.cached)
 
     def set_chain_ids(self, config: str, chain_ids: tuple[str, ...]) -> None:
-        """Give each layer of a config its chain ID; a config with too few leaves the rest without."""
+        """Give each layer of a config its chain ID; if the config has too few, the rest get none."""
         for layers in self.without_chain_ids.pop(config, ()):
             for layer, chain_id in zip(layers, chain_ids, strict=False):
                 layer.chain_id = chain_id
 
     def is_committed(self, digest: str) -> bool:
-        """Whether a layer is unpacked, wherever in the manifest it stands."""
+        """Whether the layer with this digest is unpacked at any of its positions."""
         return any(layer.blob.digest == digest and layer.chain_id in self.committed for layer in self.layers)
 
     def update_snapshots(self, node: Snapshots) -> bool:
-        """Record what the node's leases hold of snapshotters; returns whether a layer of this image was committed."""
+        """Record which snapshots the node's leases hold; returns whether a further layer of this image is committed."""
         chain_ids = {layer.chain_id for layer in self.layers if layer.chain_id is not None}
         self.extracting = chain_ids & node.extracting
         new = (chain_ids & node.committed) - self.committed
@@ -122,7 +126,7 @@ class PullState:
         return bool(new)
 
     def add_found_snapshots(self, found: Mapping[str, SnapshotStat]) -> None:
-        """Record which snapshots were there when the image was looked up; each is there from then on."""
+        """Record which snapshots of the image were found committed; each counts as committed from then on."""
         for layer in self.layers:
             stat = found.get(layer.chain_id) if layer.chain_id else None
             if layer.chain_id is not None and stat is not None and stat.created_at is not None:
@@ -146,14 +150,14 @@ class PullState:
         return changed
 
     def end(self, result: Phase, now: Instant) -> None:
-        """Nothing more will come. A success of a pull that unpacks means that every layer is unpacked."""
+        """End the pull. When a pull that unpacks has succeeded, every layer is unpacked."""
         if result is Phase.SUCCEEDED and self.snapshotter:
             self.committed.update(layer.chain_id for layer in self.layers if layer.chain_id)
         self.phase, self.ended, self.published = result, now, None
         self.update_states()
 
     def stage_seconds(self, now: Instant) -> dict[str, float]:
-        """How long an ended pull was in each of its stages; together the whole time."""
+        """How many seconds an ended pull spent in each stage; they add up to its whole time."""
         whole = now.monotonic - self.started.monotonic
         resolve = min(self.resolved_at or 0.0, whole)
         downloaded = whole if self.downloaded_at is None else self.downloaded_at - self.started.monotonic
@@ -161,9 +165,9 @@ class PullState:
         return {"resolve": resolve, "download": download, "unpack": whole - resolve - download}
 
     def active_between(self, since: Instant, now: Instant) -> list[tuple[str, float]]:
-        """How long of an interval it was in the stages `download` and `unpack`, in seconds."""
-        if self.remote.digests and not self.downloading:
-            return []  # what comes is not seen, so the time would make a registry look slow
+        """How many seconds of an interval it spent in the stages `download` and `unpack`."""
+        if self._only_unseen:
+            return []  # its bytes are not seen, so its time would make the registry look slow
         begin = max(since.monotonic, self.started.monotonic + (self.resolved_at or 0.0))
         end = now.monotonic if self.ended is None else min(now.monotonic, self.ended.monotonic)
         if end <= begin:
@@ -172,7 +176,7 @@ class PullState:
         return [("download", turn - begin), ("unpack", end - turn)]
 
     def publish(self, at: Monotonic) -> Pull:
-        """The pull as others see it."""
+        """The pull as the view shows it."""
         if self.ended is not None and self.published is not None:
             return self.published
         known = self.has_manifest
@@ -193,7 +197,7 @@ class PullState:
             started_at=NodeTime(self.started.wall),
             ended_at=NodeTime(self.ended.wall) if self.ended else None,
             last_progress_at=NodeTime(self.progressed.wall),
-            layers=tuple(self._publish_layer(layer, at, running=running) for layer in self.layers),
+            layers=tuple(self._publish_layers(at, running=running)),
             remote=sum(self.blobs[digest].size for digest in self.remote.digests),
             remote_pending=sum(self.blobs[digest].size for digest in self.remote.pending),
         )
@@ -208,53 +212,69 @@ class PullState:
         self.ended = shifted(self.ended, seconds) if self.ended else None
         self.published = None
 
+    @property
+    def _only_unseen(self) -> bool:
+        """Whether only a remote snapshotter fetches now, unseen; the config's bytes alone tell no rate."""
+        return bool(self.remote.digests) and not self.downloading
+
     def _bytes_per_second(self, at: Monotonic) -> float | None:
-        """The rate of what is seen, which says nothing while layers may come unseen."""
-        return None if self.rate is None or self.remote.may_fetch_unseen else self.rate.per_second(at)
+        """The download rate; None where layers come unseen or may do so, because then only a part is seen."""
+        unseen = self._only_unseen or self.remote.may_fetch_unseen
+        return None if self.rate is None or unseen else self.rate.per_second(at)
 
     def _state(self, layer: ManifestLayer, below_committed: bool) -> LayerState:
         cached = layer.blob.digest in self.cached
         if layer.blob.digest in self.remote.digests:
             unpacked = layer.blob.digest in self.remote.committed - self.remote.lazy
-            return LayerState.UNPACKED if unpacked else LayerState.REMOTE
+            return _UNPACKED if unpacked else _REMOTE
         if not cached and not layer.blob.complete:
-            return LayerState.DOWNLOADING if layer.blob.digest in self.downloading else LayerState.WAITING
-        # Leases are read one after the other: another's may show a layer unpacked whose bytes are still on their way.
+            return _DOWNLOADING if layer.blob.digest in self.downloading else _WAITING
+        # Asked only after the bytes: leases are read one after the other, so another lease may show that a layer is
+        # unpacked before this poll has seen all its bytes.
         if layer.chain_id is not None and layer.chain_id in self.committed:
-            return LayerState.CACHED if cached else LayerState.UNPACKED
+            return _CACHED if cached else _UNPACKED
         if self._is_unpacking(layer, below_committed):
-            return LayerState.UNPACKING
-        return LayerState.CACHED if cached else LayerState.DOWNLOADED
+            return _UNPACKING
+        return _CACHED if cached else _DOWNLOADED
 
     def _is_unpacking(self, layer: ManifestLayer, below_committed: bool) -> bool:
-        # Its extract snapshot says so, also where several layers are applied at once (containerd 2.2). In order,
-        # the next one above what is committed is at work once snapshots of this pull exist at all.
+        # An extract snapshot shows it, also where several layers are applied at once (containerd 2.2). Where they are
+        # applied in order, it is the layer above the last committed one, as soon as the pull has any snapshot.
         if layer.chain_id is None or self.ended is not None:
-            return layer.state is LayerState.UNPACKING
+            return layer.state is _UNPACKING
         return layer.chain_id in self.extracting or (below_committed and bool(self.extracting or self.committed))
 
     def _unpacked_bytes(self) -> int:
-        pending = {layer.blob.digest for layer in self.layers if not self._is_unpacked(layer)}
-        sizes = {layer.blob.digest: layer.blob.size for layer in self.layers}
-        return sum(size for digest, size in sizes.items() if digest not in pending)
+        """Compressed bytes of unpacked layers. A blob counts when it is unpacked at every position that names it."""
+        sizes: dict[str, int] = {}
+        pending = []
+        for layer in self.layers:
+            state = layer.state
+            if state is _UNPACKED or (state is _CACHED and layer.chain_id in self.committed):
+                sizes[layer.blob.digest] = layer.blob.size
+            else:
+                pending.append(layer.blob.digest)
+        if sizes:
+            for digest in pending:
+                sizes.pop(digest, None)
+        return sum(sizes.values())
 
-    def _is_unpacked(self, layer: ManifestLayer) -> bool:
-        return layer.state is LayerState.UNPACKED or (
-            layer.state is LayerState.CACHED and layer.chain_id is not None and layer.chain_id in self.committed
-        )
-
-    def _publish_layer(self, layer: ManifestLayer, at: Monotonic, *, running: bool) -> Layer:
-        blob = layer.blob
-        cached = blob.digest in self.cached
-        remote = blob.digest in self.remote.digests
-        downloaded = None if remote else 0 if cached else blob.downloaded
-        rate = blob.bytes_per_second(at) if running and not cached and not remote else None
-        known = layer.published
-        if known is None or known.downloaded != downloaded or known.bytes_per_second != rate:
-            known = layer.published = Layer(
-                layer.index, blob.digest, layer.media_type, blob.size, downloaded, rate, layer.state
-            )
-        return known
+    def _publish_layers(self, at: Monotonic, *, running: bool) -> Iterator[Layer]:
+        cached, remote = self.cached, self.remote.digests
+        for layer in self.layers:
+            blob, known = layer.blob, layer.published
+            downloaded: int | None
+            if blob.digest in remote:
+                downloaded = rate = None
+            elif blob.digest in cached:
+                downloaded, rate = 0, None
+            else:
+                downloaded, rate = blob.downloaded, blob.bytes_per_second(at) if running else None
+            if known is None or known.downloaded != downloaded or known.bytes_per_second != rate:
+                known = layer.published = Layer(
+                    layer.index, blob.digest, layer.media_type, blob.size, downloaded, rate, layer.state
+                )
+            yield known
 
 
 def blobs_of(pulls: Iterable[PullState]) -> set[str]:

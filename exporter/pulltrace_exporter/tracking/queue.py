@@ -1,4 +1,4 @@
-"""The kubelet's queue: which of its intents no pull serves yet."""
+"""The kubelet's queue: the intents that no pull serves yet."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ class ImageIntent:
     reference: Reference
 
     def is_for(self, key: ImageKey) -> bool:
-        """Whether a pull of `key` may be what was asked for; with a digest it must be that one."""
+        """Whether a pull of `key` may serve this intent; if the reference has a digest, it must be that one."""
         reference = self.reference
         same = (reference.host, reference.repository) == (key.registry, key.repository)
         return same and reference.digest in (None, key.digest)
 
 
 def parse_intents(intents: Iterable[Intent]) -> tuple[ImageIntent, ...]:
-    """The intents whose references can be parsed; a pod with another one never gets to a pull."""
+    """The intents whose references can be parsed. The kubelet does not pull any other."""
     found = []
     for intent in intents:
         try:
@@ -36,8 +36,8 @@ def parse_intents(intents: Iterable[Intent]) -> tuple[ImageIntent, ...]:
 def queued(intents: Sequence[ImageIntent], running: Iterable[ImageKey], resolving: int) -> tuple[QueuedImage, ...]:
     """The images that wait behind the running pulls; `intents` are in order of age.
 
-    The kubelet serves in order. So a running pull serves the oldest intent that it may be for, and the oldest intents
-    that are left are those of the `resolving` pulls, whose registries have not answered yet.
+    The kubelet serves in order. So a running pull serves the oldest intent that it may be for. `resolving` is the
+    number of pulls whose image is not known yet: the oldest intents that are left belong to them.
     """
     left = list(intents)
     for key in sorted(running):
@@ -52,6 +52,6 @@ def queued(intents: Sequence[ImageIntent], running: Iterable[ImageKey], resolvin
 
 
 def references_of(intents: Sequence[ImageIntent], key: ImageKey) -> tuple[str, ...]:
-    """The reference that a running pull serves, when only one intent can be it."""
+    """The reference that a running pull serves, if only one can be it."""
     own = [item.intent.reference for item in intents if item.is_for(key)]
     return tuple(own) if len(set(own)) == 1 else ()

@@ -17,7 +17,7 @@ class RemoteAccounting:
         self._counters = counters
 
     def name(self, pull: PullState, lease: Lease, poll: Poll) -> None:
-        """Take in what the lease says of the pull's snapshotter."""
+        """Record what the lease tells of the pull's snapshotter."""
         loaded = poll.seen.remote_snapshotters
         if snapshotter := next(iter(lease.snapshots), ""):
             pull.snapshotter = snapshotter
@@ -54,7 +54,7 @@ class RemoteAccounting:
         remote.digests = unseen | remote.committed
 
     def commit(self, pull: PullState, now: Instant) -> list[ManifestLayer]:
-        """Take in which of these layers are committed; returns those that were on the node before the pull."""
+        """Record which of these layers are committed; returns those that were on the node before the pull."""
         before = []
         for layer in pull.layers if pull.remote.active else ():
             digest = layer.blob.digest
@@ -88,7 +88,8 @@ class RemoteAccounting:
 def fetched_layers(running: Collection[PullState], poll: Poll) -> dict[str, FetchedLayer]:
     """What a remote snapshotter's folder shows of the layers of these pulls.
 
-    What was begun before a pull is left over from an earlier one. Of several the one that is further counts.
+    A download that began before the pull is left over from an earlier one, and is ignored. Of several downloads of a
+    layer, the one that is furthest counts.
     """
     found: dict[str, FetchedLayer] = {}
     for pull in running:
@@ -105,7 +106,7 @@ def _progress(layer: FetchedLayer) -> tuple[bool, int]:
 def is_brought(pull: PullState, info: BlobInfo, now: Instant) -> bool:
     """Whether a layer's blob was put into the store by the pull's remote snapshotter, not fetched by containerd.
 
-    containerd says of what it fetches where it came from.
+    A blob that containerd has fetched has a source label, one that a remote snapshotter has stored has none.
     """
     return pull.remote.active and not info.sources and pull.since.covers(info.created_at, now)
 
@@ -120,7 +121,7 @@ def _fetched(leases: Iterable[Lease]) -> set[str]:
 
 
 def _is_unseen(pull: PullState, layer: ManifestLayer) -> bool:
-    """Whether nothing shows how far a layer is, and containerd does not fetch it or one below it."""
+    """Whether no byte of a layer was seen, and containerd fetches neither it nor a layer below it."""
     blob, first = layer.blob, pull.remote.first_fetched
     if blob.complete or blob.downloaded or blob.digest in pull.cached:
         return False

@@ -1,4 +1,4 @@
-"""Which layers of a pull a remote snapshotter handles: containerd shows nothing of them before they are committed."""
+"""The layers of a pull that a remote snapshotter handles. containerd shows nothing of them until they are committed."""
 
 from collections.abc import Set
 from dataclasses import dataclass, field
@@ -6,18 +6,19 @@ from dataclasses import dataclass, field
 from pulltrace.clock import Monotonic
 
 SILENT_SECONDS = 2.0
-"""When containerd has shown nothing for so long of a pull whose config is there, a remote snapshotter is assumed."""
+"""If containerd shows no progress of a pull for so long though its config is there, a remote snapshotter is assumed."""
 
 
 @dataclass(slots=True)
 class RemoteLayers:
     """What is known of the layers of one pull that a remote snapshotter handles, by digest.
 
-    `digests` are all of them, `committed` those whose snapshots are, `lazy` those of them that were left unfetched.
-    `active` says that a remote snapshotter works for the pull: the lease has `named` it, or it is assumed, because
-    containerd shows nothing. `snapshotter` is the name of an assumed one, empty where there are several.
-    `silent_since` is when containerd began to show nothing, `first_fetched` the position from which on containerd
-    fetches the layers itself. `seen` are the layers that the snapshotter's folder shows or has shown.
+    `digests` are all of them, `committed` those whose snapshots are committed, `lazy` those of these that were left
+    unfetched. `active`: a remote snapshotter works for the pull. The lease names it, its folder shows layers of the
+    pull, or it is assumed because containerd shows nothing. `named`: the lease has named its snapshotter, remote or
+    not. `snapshotter` is the name of one that no lease named, empty where several are loaded. `silent_since` is when
+    containerd began to show nothing. From the position `first_fetched` on containerd itself fetches the layers.
+    `seen` are the layers that the snapshotter's folder shows or has shown.
     """
 
     digests: set[str] = field(default_factory=set)
@@ -41,13 +42,13 @@ class RemoteLayers:
         return bool(self.pending) or (not self.named and self.silent_since is not None)
 
     def name(self, snapshotter: str, loaded: frozenset[str]) -> None:
-        """The pull's lease names its snapshotter."""
+        """Record that the pull's lease names its snapshotter, and whether that is a remote one."""
         self.named, self.active = True, snapshotter in loaded
 
     def listen(self, loaded: frozenset[str], at: Monotonic, *, shown: bool) -> None:
-        """Take in whether containerd shows the pull at work, while nothing has named its snapshotter.
+        """Record whether containerd shows progress of the pull, as long as nothing has named its snapshotter.
 
-        A remote one blocks the pull while it fetches.
+        A remote snapshotter blocks the pull while it fetches, so containerd shows nothing meanwhile.
         """
         if self.named or self.seen or not loaded:
             return
@@ -59,11 +60,11 @@ class RemoteLayers:
         self.snapshotter = next(iter(loaded)) if self.active and len(loaded) == 1 else ""
 
     def see(self, digests: Set[str], loaded: frozenset[str]) -> None:
-        """Its folder shows layers of the pull."""
+        """Record layers of the pull that the snapshotter's folder shows."""
         self.seen |= digests
         self.active, self.silent_since = True, None
         self.snapshotter = next(iter(loaded)) if len(loaded) == 1 else self.snapshotter
 
     def fetched_from(self, position: int) -> None:
-        """Take in that containerd fetches the layer at a position itself, and with it all above."""
+        """Record that containerd itself fetches the layer at a position, and so all layers above it."""
         self.first_fetched = position if self.first_fetched is None else min(self.first_fetched, position)

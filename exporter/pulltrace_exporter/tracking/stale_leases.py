@@ -10,24 +10,26 @@ from pulltrace_exporter.tracking.lease_state import Activity, activity_of
 from pulltrace_exporter.tracking.poll import Poll
 
 CONFIRM_SECONDS = 2.0
-"""Wall clocks step on fresh nodes, so a start time alone is no proof: the lease must also stand still for so long."""
+"""The clock of a new node may be stepped, so start times prove nothing: a lease must also not change for so long."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Suspect:
     since: Instant
     activity: Activity
+    moved: bool = False
+    """Its ingests moved between the last two polls."""
 
 
 class StaleLeases:
-    """Suspects each lease older than the daemon that the first poll of a connection shows, and no other."""
+    """Suspects only leases that the first poll of a connection shows and that are older than the daemon."""
 
     def __init__(self) -> None:
         self._suspects: dict[str, _Suspect] = {}
 
     @property
     def suspected(self) -> frozenset[str]:
-        """Leases of which it is not known yet."""
+        """Leases that may be stale."""
         return frozenset(self._suspects)
 
     def confirm(self, poll: Poll, ignored: frozenset[str]) -> list[str]:
@@ -44,11 +46,14 @@ class StaleLeases:
         for lease_id in sorted(suspects):
             activity = activity_of(leases[lease_id], seen.ingests, claimed)
             suspect = self._suspects.get(lease_id) or _Suspect(now, activity)
-            if not _stands_still(activity, suspect.activity):
-                continue  # it moves: a live pull under a clock that was stepped
             # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
             retried = bool(wanted & _wanted([leases[lease_id]]))
-            if retried or now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
+            moved = not activity.ingests <= suspect.activity.ingests
+            if _has_gained(activity, suspect.activity) or (suspect.moved and (moved or not retried)):
+                continue  # a live pull under a clock that was stepped
+            if moved:  # by its own pull, or by a retry that began after the leases were listed: the next poll tells
+                kept[lease_id] = _Suspect(suspect.since, activity, moved=True)
+            elif retried or now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
                 confirmed.append(lease_id)
             else:
                 kept[lease_id] = suspect
@@ -56,15 +61,13 @@ class StaleLeases:
         return confirmed
 
 
-def _stands_still(now: Activity, before: Activity) -> bool:
-    # Ingests that a live lease has taken over are left out by now; those that stay must not have moved.
-    same = now.contents == before.contents and now.snapshots == before.snapshots
-    return same and now.ingests <= before.ingests
+def _has_gained(now: Activity, before: Activity) -> bool:
+    return now.contents != before.contents or now.snapshots != before.snapshots
 
 
 def _older_than(daemon: Daemon, leases: Mapping[str, Lease], now: Instant) -> frozenset[str]:
     if daemon.started_at is None or daemon.started_at > now.wall:
-        return frozenset()  # a start in the future is one before the clock was stepped back
+        return frozenset()  # a start time in the future was written before the clock was stepped back
     return frozenset(key for key, lease in leases.items() if lease.created_at < daemon.started_at)
 
 
@@ -73,7 +76,7 @@ def _begun_after(daemon: Daemon, leases: Iterable[Lease]) -> list[Lease]:
 
 
 def _wanted(leases: Iterable[Lease]) -> set[str]:
-    """The blobs that some leases are downloading, and the indexes and manifests that say which."""
+    """The blobs that these leases are downloading, and the indexes and manifests that they hold."""
     wanted: set[str] = set()
     for lease in leases:
         wanted |= lease.ingests

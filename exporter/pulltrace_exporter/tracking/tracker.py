@@ -12,7 +12,7 @@ from pulltrace_exporter.model.view import View
 from pulltrace_exporter.tracking.counters import Counters
 from pulltrace_exporter.tracking.download_accounting import DownloadAccounting
 from pulltrace_exporter.tracking.event_log import EventLog
-from pulltrace_exporter.tracking.lease_state import LeaseState
+from pulltrace_exporter.tracking.lease_state import LeaseState, by_age, ended_leases
 from pulltrace_exporter.tracking.naming import Repositories, image_of, is_below, matching_references, root_of
 from pulltrace_exporter.tracking.poll import Poll, WallClock, shifted
 from pulltrace_exporter.tracking.pull_state import PullState
@@ -24,7 +24,7 @@ from pulltrace_exporter.tracking.stale_leases import StaleLeases
 class Tracked:
     """What is known after a poll, and the events since the one before, in the order in which they were noticed.
 
-    `valid_seconds` is after how long the first of the ended pulls leaves the view, though nothing else may happen.
+    `valid_seconds` is the time until the first ended pull has to leave the view, even if nothing else happens.
     """
 
     view: View
@@ -33,13 +33,13 @@ class Tracked:
 
 
 class Tracker:
-    """Follows leases to pulls.
+    """Makes pulls from leases.
 
-    `linger` is how long an ended pull stays, `abandoned` after how long without any change a lease is taken for
-    left behind by a killed client, both in seconds; `label_values` bounds registries and media types.
+    `linger` is how long an ended pull stays. A lease that does not change for `abandoned` counts as left behind by a
+    killed client. Both are in seconds. `label_values` limits the registries and media types.
 
-    What is remembered is bounded: leases by what containerd lists, pulls and their blobs by `linger`, ingests of
-    failed pulls, sources of roots and label values by constants.
+    Memory is bounded: leases by what containerd lists, pulls and their blobs by `linger`, ingests of failed pulls and
+    sources of roots by constants, label values by `label_values` and a constant.
     """
 
     def __init__(self, started: Instant, *, linger: float, abandoned: float, label_values: int) -> None:
@@ -63,7 +63,7 @@ class Tracker:
 
     @property
     def ignored(self) -> frozenset[str]:
-        """Leases that are no longer anybody's pull, though containerd still lists them."""
+        """Leases that containerd still lists though nobody pulls with them any more."""
         return self._ignored
 
     def observe(self, seen: Observation, now: Instant, intents: Iterable[Intent] = ()) -> Tracked:
@@ -75,8 +75,8 @@ class Tracker:
             self._inherited = frozenset(each.id for each in seen.leases if not begun <= each.created_at <= now.wall)
         self._ignored &= {lease.id for lease in seen.leases}
         self._end_stale_leases(poll)
-        live = [lease for lease in _by_age(seen.leases) if lease.id not in self._ignored]
-        ended = self._ended(seen)
+        live = [lease for lease in by_age(seen.leases) if lease.id not in self._ignored]
+        ended = ended_leases(self._leases.values(), seen)
         for lease in ended:
             self._update(lease, poll, final=True)
         for lease in live:
@@ -96,7 +96,7 @@ class Tracker:
         return self._publish(now, observed=True)
 
     def elapse(self, now: Instant, intents: Iterable[Intent] = ()) -> Tracked:
-        """What is known at `now` while containerd cannot be read: time goes on, and the kubelet's queue may grow."""
+        """What is known at `now` while containerd cannot be read: only the time and the kubelet's queue are new."""
         self._follow_clock(now)
         self._intents = parse_intents(intents)
         return self._publish(now, observed=False)
@@ -116,21 +116,16 @@ class Tracker:
             queued=queued(self._intents, [pull.key for pull in running], len(resolving) + unidentified),
             totals=self._counters.totals(),
             unidentified=unidentified,
+            at=now,
         )
         ends = (pull.ended.monotonic for pull in self._pulls.values() if pull.ended is not None)
         return Tracked(view, self._events.drain(), min(ends, default=math.inf) + self._linger - now.monotonic)
-
-    def _ended(self, seen: Observation) -> list[Lease]:
-        listed = {lease.id for lease in seen.leases}
-        found = {lease.id: lease for lease in seen.ended}
-        gone = [state for state in self._leases.values() if state.id not in listed]
-        return _by_age(found.get(state.id) or Lease(state.id, NodeTime(state.started.wall)) for state in gone)
 
     def _running(self) -> list[PullState]:
         return [pull for pull in self._pulls.values() if pull.ended is None]
 
     def _follow_clock(self, now: Instant) -> None:
-        """Keep ages right when the wall clock is stepped: what is remembered moves with it."""
+        """Keep ages right when the wall clock is stepped: move all remembered times with it."""
         step = self._wall_clock.step(now)
         if step:
             self._started = shifted(self._started, step)
@@ -204,7 +199,7 @@ class Tracker:
         return pull
 
     def _detach(self, state: LeaseState, pull: PullState) -> None:
-        """What was taken for the root is none: the lease does not pull that image."""
+        """Take a lease from a pull: what seemed its root is below another document, so it does not pull that image."""
         state.pull = None
         pull.leases.discard(state.id)
         if not pull.leases:
@@ -215,7 +210,7 @@ class Tracker:
         state = self._leases.pop(lease.id)
         pull = state.pull
         if pull is None:
-            # Its age when it was last there: what came after that may have been the pause between two polls.
+            # Its age at the last poll that saw it: the time since then may be only the pause between two polls.
             last_seen = poll.previous or poll.now
             if state.is_resolving(last_seen) or state.is_unidentified(last_seen):
                 self._counters.add_unresolved()
@@ -230,20 +225,23 @@ class Tracker:
         self._finish(state, pull, Phase.SUCCEEDED if succeeded else Phase.FAILED, poll)
 
     def _other_images(self, state: LeaseState, pull: PullState) -> set[ImageKey]:
-        """The images that were pulled while a lease was there: their records may be their own pulls'."""
+        """The other images that were pulled while a lease was there: their own pulls may have written their records."""
         since = state.started.monotonic
         others = (other for other in self._pulls.values() if other is not pull)
         return {other.key for other in others if other.ended is None or other.ended.monotonic > since}
 
     def _add_inferred(self, lease: Lease, poll: Poll) -> None:
-        """Count a pull that was over before a poll saw it, with series like those of any other."""
+        """Count a pull that ended before a poll saw it; it gets series like any other."""
         state = self._update(lease, poll, final=True)
         if state.pull is not None and state.pull.leases == {lease.id}:
             self._downloads.advance([state.pull], [lease], poll)
         self._end(lease, poll)
 
     def _end_stale_leases(self, poll: Poll) -> None:
-        """End what a crash left behind; what was never seen alive is shown as orphaned, and counted."""
+        """End leases that a crash left behind. One that no poll saw alive is shown as orphaned, or just counted.
+
+        It is just counted if a pull of its image is shown already.
+        """
         leases = {lease.id: lease for lease in poll.seen.leases}
         for lease_id in self._stale.confirm(poll, self._ignored):
             if lease_id not in self._leases:
@@ -269,7 +267,7 @@ class Tracker:
         self._counters.add_ended(pull.key.registry, result)
         if pull.leases and result is not Phase.ORPHANED:
             return
-        # Leases that live on beside an orphaned one are an ordinary pull: they begin anew when they are next seen.
+        # The leases that go on beside an orphaned one are an ordinary pull: it begins when they are next seen.
         for other in pull.leases:
             self._leases[other].pull = None
         self._downloads.finish(pull, result, poll, [other for other in self._running() if other is not pull])
@@ -295,8 +293,3 @@ class Tracker:
         if self._removed:
             self._downloads.forget(self._pulls.values())
             self._removed = False
-
-
-def _by_age(leases: Iterable[Lease]) -> list[Lease]:
-    """The oldest first: it is the start of the pull."""
-    return sorted(leases, key=lambda lease: lease.created_at)

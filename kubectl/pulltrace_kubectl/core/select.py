@@ -1,11 +1,14 @@
-"""Which waits are shown, and in which order."""
+"""Which waits are shown, and in which order; and which are news, for a watch that cannot be redrawn."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from pulltrace_kubectl.model.pulls import Pull, Wait
 
 _PULLING: Final = ("downloading", "unpacking")
+
+Known = Mapping[tuple[str, str, str, str], tuple[object, ...]]
+"""What was told of each wait."""
 
 
 def in_namespace(waits: Iterable[Wait], namespace: str) -> list[Wait]:
@@ -48,6 +51,16 @@ def running_first(pulls: Iterable[Pull]) -> list[Pull]:
 def nodes_to_ask(waits: Iterable[Wait]) -> list[str]:
     """Nodes whose exporters know layers of these waits."""
     return sorted({wait.node for wait in waits if wait.node and wait.phase in _PULLING})
+
+
+def news(waits: Sequence[Wait], before: Known) -> tuple[list[Wait], Known]:
+    """The waits with another phase or cause than before, or ten percent further on; and what is known now."""
+    now = {wait.key: _state(wait) for wait in waits}
+    return [wait for wait in waits if before.get(wait.key) != now[wait.key]], now
+
+
+def _state(wait: Wait) -> tuple[object, ...]:
+    return (wait.phase, wait.cause, wait.reason, None if wait.ratio is None else int(wait.ratio * 10))
 
 
 def _in_line(wait: Wait) -> bool:

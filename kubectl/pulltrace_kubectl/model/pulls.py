@@ -7,7 +7,6 @@ from typing import Any, Final
 PULLED: Final = "pulled"
 _NAMES: Final = {"soci": "SOCI"}
 PROGRESSING: Final = "progressing"
-ENDED_BADLY: Final = ("failed", "backoff")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
-from pulltrace_kubectl.core.changes import Known, news
 from pulltrace_kubectl.core.picture import Picture
+from pulltrace_kubectl.core.select import Known, news
 from pulltrace_kubectl.errors import ClientError
 from pulltrace_kubectl.model.options import Options, Output
 from pulltrace_kubectl.render import terminal, words

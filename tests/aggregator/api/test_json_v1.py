@@ -35,8 +35,7 @@ def counts(document: dict[str, Any]) -> tuple[int, int, int]:
     return len(document["pods"]), len(document["pulls"]), len(document["nodes"])
 
 
-def test_the_tag_follows_what_is_known_and_not_the_time() -> None:
-    cluster = Cluster()
+def test_the_tag_follows_what_is_known_and_not_the_time(cluster: Cluster) -> None:
     cluster.pod().pulling()
     cluster.node().pull(known=True)
     cluster.tick()
@@ -171,8 +170,7 @@ def test_an_image_that_has_come_is_not_waited_for() -> None:
     assert not {"waitingSeconds", "blockedBy"} & pod.keys()
 
 
-def test_a_node_that_was_never_read_has_no_queue() -> None:
-    cluster = Cluster()
+def test_a_node_that_was_never_read_has_no_queue(cluster: Cluster) -> None:
     cluster.pod().pulling()
     (node,) = encoded(cluster.tick(read=[]))["nodes"]
     assert node == {"node": "node-1", "state": "unknown"}

@@ -22,8 +22,7 @@ def durations(cluster: Cluster) -> dict[tuple[str, str], tuple[int, float]]:
     return {labels: (histogram.count, histogram.total) for labels, histogram in found.items()}
 
 
-def test_the_two_events_of_an_attempt_count_once_and_growing_counts_add() -> None:
-    cluster = Cluster()
+def test_the_two_events_of_an_attempt_count_once_and_growing_counts_add(cluster: Cluster) -> None:
     pod = cluster.pod()
     for _ in range(3):
         pod.pulling()
@@ -32,8 +31,7 @@ def test_the_two_events_of_an_attempt_count_once_and_growing_counts_add() -> Non
     assert failures(cluster) == {FailureLabels("shop", "registry.example", "unauthorized"): 3}
 
 
-def test_lists_and_restarts_add_no_failures() -> None:
-    cluster = Cluster()
+def test_lists_and_restarts_add_no_failures(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.failed("not found")
     cluster.relist()
@@ -53,8 +51,7 @@ def test_lists_and_restarts_add_no_failures() -> None:
         (IMAGE, "registry.example"),
     ],
 )
-def test_the_registry_is_that_of_the_reference(image: str, registry: str) -> None:
-    cluster = Cluster()
+def test_the_registry_is_that_of_the_reference(cluster: Cluster, image: str, registry: str) -> None:
     pod = cluster.pod(image=image)
     pod.failed("not found")
     pod.pulled()
@@ -62,8 +59,7 @@ def test_the_registry_is_that_of_the_reference(image: str, registry: str) -> Non
     assert list(durations(cluster)) == [("shop", registry)]
 
 
-def test_made_up_registries_are_bounded() -> None:
-    cluster = Cluster()
+def test_made_up_registries_are_bounded(cluster: Cluster) -> None:
     for number in range(MOST_REGISTRIES + 5):
         cluster.pod(f"pod-{number}", f"r{number}.example/a:1").failed("not found")
     found = failures(cluster)
@@ -71,8 +67,7 @@ def test_made_up_registries_are_bounded() -> None:
     assert found[FailureLabels("shop", OTHER, "not_found")] == 5
 
 
-def test_durations_are_what_the_kubelet_says() -> None:
-    cluster = Cluster()
+def test_durations_are_what_the_kubelet_says(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulled(took="2.5s", total="4s")
     pod.pulled(took="1m0.5s")
@@ -83,8 +78,7 @@ def test_durations_are_what_the_kubelet_says() -> None:
     }
 
 
-def test_durations_count_once_however_often_they_are_told() -> None:
-    cluster = Cluster()
+def test_durations_count_once_however_often_they_are_told(cluster: Cluster) -> None:
     pod = cluster.pod()
     event = pod.pulled(took="2s", total="3s")
     for again in (
@@ -102,8 +96,7 @@ def test_durations_count_once_however_often_they_are_told() -> None:
     assert durations(cluster) == {}
 
 
-def test_a_change_of_an_event_whose_start_was_not_seen_is_not_counted() -> None:
-    cluster = Cluster()
+def test_a_change_of_an_event_whose_start_was_not_seen_is_not_counted(cluster: Cluster) -> None:
     seen: EventSeen = cluster.pod().pulled(change=Change.LISTED)
     cluster.restart(lists=False)
     cluster.observe(replace(seen, change=Change.MODIFIED, count=7))
@@ -115,8 +108,7 @@ def waits(cluster: Cluster) -> dict[str, tuple[int, float]]:
     return {namespace: (histogram.count, histogram.total) for namespace, histogram in found.items()}
 
 
-def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts() -> None:
-    cluster = Cluster()
+def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(10)
@@ -134,8 +126,7 @@ def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts() -> None
     assert waits(cluster) == {"shop": (1, 40.0)}
 
 
-def test_an_image_that_was_there_is_no_wait() -> None:
-    cluster = Cluster()
+def test_an_image_that_was_there_is_no_wait(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.present()
     pod.run()
@@ -147,8 +138,7 @@ RAW = "failed to record image pull intent: write /var/lib/kubelet/image_manager/
 
 
 @pytest.mark.parametrize("status_first", [True, False])
-def test_an_error_that_the_status_tells_too_is_a_failure_of_the_image(status_first: bool) -> None:
-    cluster = Cluster()
+def test_an_error_that_the_status_tells_too_is_a_failure_of_the_image(cluster: Cluster, status_first: bool) -> None:
     pod = cluster.pod()
     if status_first:
         pod.status(RAW, RAW)
@@ -160,8 +150,7 @@ def test_an_error_that_the_status_tells_too_is_a_failure_of_the_image(status_fir
     assert set(failures(cluster).values()) == {2}
 
 
-def test_an_error_of_a_later_step_is_no_failure_of_the_image() -> None:
-    cluster = Cluster()
+def test_an_error_of_a_later_step_is_no_failure_of_the_image(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.event("Failed", "Error: failed to create containerd task: not found")
     pod.status("CreateContainerError", "failed to create containerd task: not found")
@@ -170,8 +159,9 @@ def test_an_error_of_a_later_step_is_no_failure_of_the_image() -> None:
 
 
 @pytest.mark.parametrize("known_first", [True, False])
-def test_a_failure_without_an_image_counts_under_the_registry_of_its_container(known_first: bool) -> None:
-    cluster = Cluster()
+def test_a_failure_without_an_image_counts_under_the_registry_of_its_container(
+    cluster: Cluster, known_first: bool
+) -> None:
     pod = cluster.pod(told=known_first)
     pod.event(
         "InspectFailed", 'Failed to inspect image "": rpc error: code = Unknown desc = short name mode is enforcing'

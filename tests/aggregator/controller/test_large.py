@@ -39,8 +39,7 @@ def test_five_thousand_busy_nodes_are_asked_in_turn_within_the_budget() -> None:
     assert min(times.values()) >= 3, "nobody starves"
 
 
-def test_all_their_pulls_and_pods_are_shown() -> None:
-    cluster = Cluster()
+def test_all_their_pulls_and_pods_are_shown(cluster: Cluster) -> None:
     for number in range(NODES):
         name = f"node-{number}"
         node = cluster.node(name)

@@ -70,8 +70,7 @@ def test_a_node_is_read_again_only_without_an_answer() -> None:
     assert not cluster.turn.node_reads
 
 
-def test_a_node_that_answers_is_not_read() -> None:
-    cluster = Cluster()
+def test_a_node_that_answers_is_not_read(cluster: Cluster) -> None:
     cluster.pod().pulling()
     cluster.pass_time(5)
     assert not cluster.turn.node_reads

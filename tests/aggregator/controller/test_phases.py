@@ -24,8 +24,7 @@ def phases(cluster: Cluster) -> dict[str, PodPhase]:
     return {row.labels.pod: row.phase for row in cluster.view.pods}
 
 
-def test_the_life_of_a_pull() -> None:
-    cluster = Cluster()
+def test_the_life_of_a_pull(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
     node.resolving = [node.now]
@@ -59,8 +58,7 @@ def test_the_life_of_a_pull() -> None:
 # The line
 
 
-def test_one_image_is_served_and_the_others_are_queued_behind_it() -> None:
-    cluster = Cluster()
+def test_one_image_is_served_and_the_others_are_queued_behind_it(cluster: Cluster) -> None:
     node = cluster.node()
     for name, image in (("first", IMAGE), ("second", SECOND), ("third", THIRD), ("again", SECOND)):
         cluster.pod(name, image).pulling()
@@ -80,9 +78,8 @@ def test_one_image_is_served_and_the_others_are_queued_behind_it() -> None:
 
 @pytest.mark.parametrize(("resolving", "expected"), [(0, []), (1, ["a"]), (2, ["a", "b"]), (9, ["a", "b", "c"])])
 def test_as_many_as_the_exporter_reports_are_resolving_those_that_wait_longest(
-    resolving: int, expected: list[str]
+    cluster: Cluster, resolving: int, expected: list[str]
 ) -> None:
-    cluster = Cluster()
     for name, image in (("a", IMAGE), ("b", SECOND), ("c", THIRD)):
         cluster.pod(name, image).pulling()
         cluster.pod(f"{name}-too", image).pulling()
@@ -95,8 +92,7 @@ def test_as_many_as_the_exporter_reports_are_resolving_those_that_wait_longest(
     assert set(queued) <= {IMAGE if resolving else ""}
 
 
-def test_a_pull_whose_image_is_not_known_yet_downloads_for_the_one_that_waits_longest() -> None:
-    cluster = Cluster()
+def test_a_pull_whose_image_is_not_known_yet_downloads_for_the_one_that_waits_longest(cluster: Cluster) -> None:
     for name, image in (("a", IMAGE), ("b", SECOND), ("c", THIRD)):
         cluster.pod(name, image).pulling()
         cluster.sleep(1)
@@ -106,8 +102,7 @@ def test_a_pull_whose_image_is_not_known_yet_downloads_for_the_one_that_waits_lo
     assert {row.labels.pod: row.behind for row in cluster.view.pods}["c"] == IMAGE
 
 
-def test_intents_show_which_images_are_queued() -> None:
-    cluster = Cluster()
+def test_intents_show_which_images_are_queued(cluster: Cluster) -> None:
     node = cluster.node()
     cluster.pod("older", SECOND).pulling()
     cluster.sleep(5)
@@ -119,8 +114,7 @@ def test_intents_show_which_images_are_queued() -> None:
     assert cluster.status_of().queued == 2
 
 
-def test_a_new_attempt_stands_at_the_end_of_the_line() -> None:
-    cluster = Cluster()
+def test_a_new_attempt_stands_at_the_end_of_the_line(cluster: Cluster) -> None:
     node = cluster.node()
     retry = cluster.pod("retry", SECOND)
     retry.pulling()
@@ -133,8 +127,7 @@ def test_a_new_attempt_stands_at_the_end_of_the_line() -> None:
     assert phases(cluster) == {"fresh": PodPhase.RESOLVING, "retry": PodPhase.QUEUED}
 
 
-def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest() -> None:
-    cluster = Cluster()
+def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest(cluster: Cluster) -> None:
     node = cluster.node()
     cluster.sleep(1)
     queued = cluster.pod("queued", SECOND)
@@ -150,8 +143,7 @@ def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest() ->
     assert queued.row().behind == IMAGE
 
 
-def test_pulls_that_belong_to_no_pod_are_shown_and_stand_in_the_line() -> None:
-    cluster = Cluster()
+def test_pulls_that_belong_to_no_pod_are_shown_and_stand_in_the_line(cluster: Cluster) -> None:
     cluster.node().pull("registry.example/system/agent:1", known=True)
     pod = cluster.pod()
     pod.pulling()
@@ -164,8 +156,7 @@ def test_pulls_that_belong_to_no_pod_are_shown_and_stand_in_the_line() -> None:
 
 
 @pytest.mark.parametrize("by", ["events", "status", "both"])
-def test_failure_and_back_off(by: str) -> None:
-    cluster = Cluster()
+def test_failure_and_back_off(cluster: Cluster, by: str) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(3)
@@ -185,8 +176,7 @@ def test_failure_and_back_off(by: str) -> None:
 
 
 @pytest.mark.parametrize("words", [f'Back-off pulling image "{IMAGE}"', "in words of its own"])
-def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told(words: str) -> None:
-    cluster = Cluster()
+def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told(cluster: Cluster, words: str) -> None:
     pod = cluster.pod()
     pod.status("ErrImagePull", "pull QPS exceeded")
     cluster.pass_time(10)
@@ -201,8 +191,7 @@ def test_back_off_without_a_word_of_why_is_for_the_last_reason_that_was_told(wor
     assert pod.row().cause is Cause.NOT_FOUND
 
 
-def test_back_off_that_is_downloading_again_at_this_moment() -> None:
-    cluster = Cluster()
+def test_back_off_that_is_downloading_again_at_this_moment(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.failed()
@@ -236,8 +225,7 @@ def test_a_retry_after_an_orphan_waits_for_the_registry_again() -> None:
     assert pod.row().cause is Cause.REGISTRY
 
 
-def test_a_retry_that_is_queued() -> None:
-    cluster = Cluster()
+def test_a_retry_that_is_queued(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.failed()
@@ -254,8 +242,7 @@ def test_a_retry_that_is_queued() -> None:
     assert phase(cluster, pod) is PodPhase.FAILED
 
 
-def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so() -> None:
-    cluster = Cluster()
+def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.status("ImagePullBackOff")
     cluster.pass_time(30)
@@ -266,8 +253,7 @@ def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so() 
 
 
 @pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
-def test_a_pod_that_asks_during_another_pods_pull_stays_queued_when_that_fails(end: Phase) -> None:
-    cluster = Cluster()
+def test_a_pod_that_asks_during_another_pods_pull_stays_queued_when_that_fails(cluster: Cluster, end: Phase) -> None:
     node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
     first.pulling()
     node.pull()
@@ -283,8 +269,7 @@ def test_a_pod_that_asks_during_another_pods_pull_stays_queued_when_that_fails(e
 
 
 @pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
-def test_a_pod_that_has_not_asked_stops_waiting_when_another_pods_pull_fails(end: Phase) -> None:
-    cluster = Cluster()
+def test_a_pod_that_has_not_asked_stops_waiting_when_another_pods_pull_fails(cluster: Cluster, end: Phase) -> None:
     first, second = cluster.pod("first"), cluster.pod("second")
     first.pulling()
     cluster.node().pull()
@@ -298,8 +283,7 @@ def test_a_pod_that_has_not_asked_stops_waiting_when_another_pods_pull_fails(end
     assert phases(cluster) == {"first": PodPhase.FAILED, "second": PodPhase.QUEUED}
 
 
-def test_a_failed_pull_shows_under_its_pod() -> None:
-    cluster = Cluster()
+def test_a_failed_pull_shows_under_its_pod(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.sleep(1)
@@ -318,8 +302,7 @@ def test_a_failed_pull_shows_under_its_pod() -> None:
     assert phase(cluster, pod) is PodPhase.RESOLVING
 
 
-def test_the_cause_in_the_status_comes_before_that_of_an_old_event() -> None:
-    cluster = Cluster()
+def test_the_cause_in_the_status_comes_before_that_of_an_old_event(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.failed("unexpected status: 401 Unauthorized")
@@ -334,8 +317,7 @@ def test_the_cause_in_the_status_comes_before_that_of_an_old_event() -> None:
 # Not known
 
 
-def test_without_an_answer_from_the_node_the_phase_is_unknown() -> None:
-    cluster = Cluster()
+def test_without_an_answer_from_the_node_the_phase_is_unknown(cluster: Cluster) -> None:
     cluster.node().answers = False
     pod = cluster.pod()
     pod.pulling()
@@ -344,8 +326,7 @@ def test_without_an_answer_from_the_node_the_phase_is_unknown() -> None:
     assert phase(cluster, pod) is PodPhase.FAILED
 
 
-def test_without_containerd_the_phase_is_unknown() -> None:
-    cluster = Cluster()
+def test_without_containerd_the_phase_is_unknown(cluster: Cluster) -> None:
     cluster.node().containerd_up = False
     pod = cluster.pod()
     pod.pulling()
@@ -393,8 +374,9 @@ def refuse(pod: SimulatedPod, by: str) -> None:
 
 @pytest.mark.parametrize("by", ["events", "status", "both"])
 @pytest.mark.parametrize("read_first", [True, False])
-def test_a_pod_that_may_not_have_the_image_that_another_ones_pull_brought(by: str, read_first: bool) -> None:
-    cluster = Cluster()
+def test_a_pod_that_may_not_have_the_image_that_another_ones_pull_brought(
+    cluster: Cluster, by: str, read_first: bool
+) -> None:
     node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
     first.pulling()
     node.pull()
@@ -425,8 +407,7 @@ def test_a_pod_that_may_not_have_the_image_that_another_ones_pull_brought(by: st
         assert second.row().cause is Cause.CREDENTIALS
 
 
-def test_a_wait_that_a_failure_reopens_stays_one_wait() -> None:
-    cluster = Cluster()
+def test_a_wait_that_a_failure_reopens_stays_one_wait(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
     node.pull()
@@ -447,8 +428,7 @@ def test_a_wait_that_a_failure_reopens_stays_one_wait() -> None:
     }
 
 
-def test_a_pod_in_back_off_does_not_download_what_another_ones_pull_fetches() -> None:
-    cluster = Cluster()
+def test_a_pod_in_back_off_does_not_download_what_another_ones_pull_fetches(cluster: Cluster) -> None:
     node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
     first.pulling()
     node.pull()
@@ -470,8 +450,7 @@ def test_an_image_whose_pull_ended_counts_when_nobody_says_that_the_pod_may_not_
     assert [found.count for found in cluster.view.totals.waits.values()] == [1]
 
 
-def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt() -> None:
-    cluster = Cluster()
+def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
     pod.failed()
@@ -484,8 +463,7 @@ def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt() -
     assert phases(cluster) == {"web": PodPhase.DOWNLOADING}
 
 
-def test_a_pause_that_the_status_tells_after_the_next_request_is_that_of_the_attempt_before() -> None:
-    cluster = Cluster()
+def test_a_pause_that_the_status_tells_after_the_next_request_is_that_of_the_attempt_before(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
     pod.failed()

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator.controller.node_reconciler import FIRST_SECONDS
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.diagnosis.blocked_by import RULES, Facts, diagnose, page
-from pulltrace_aggregator.diagnosis.peer_rates import PeerRates
+from pulltrace_aggregator.diagnosis.blocked_by import RULES, Facts, PeerRates, diagnose, page
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from rig.sample_views import a_pull
@@ -156,7 +155,7 @@ def test_peers_with_the_same_digest_come_before_peers_of_the_registry() -> None:
     assert found.share("a", a_pull()) == 0.5
     for node in "abc":
         found.update(node, [])
-    assert (len(found), found._rates, found._sorted) == (0, {}, {})
+    assert (found._groups, found._rates, found._sorted) == ({}, {}, {})
 
 
 # In a cluster
@@ -167,8 +166,7 @@ def cause(cluster: Cluster, pod: SimulatedPod) -> Cause | None:
     return pod.row().cause
 
 
-def test_a_node_that_is_slow_against_its_peers() -> None:
-    cluster = Cluster()
+def test_a_node_that_is_slow_against_its_peers(cluster: Cluster) -> None:
     pods = {}
     for name, rate in (("node-1", 10.0), ("node-2", 100.0), ("node-3", 120.0)):
         pods[name] = cluster.pod(f"on-{name}", node=name)
@@ -187,8 +185,7 @@ def test_a_node_that_is_slow_against_its_peers() -> None:
     assert cause(cluster, pods["node-1"]) is Cause.PROGRESSING
 
 
-def test_a_layer_that_another_pull_fetches() -> None:
-    cluster = Cluster()
+def test_a_layer_that_another_pull_fetches(cluster: Cluster) -> None:
     node = cluster.node()
     other = "registry.example/team/base:1"
     node.pull(other, known=True)
@@ -236,8 +233,7 @@ def test_a_pull_that_a_remote_snapshotter_fetches_unseen_has_a_time_of_its_own()
     assert cause(cluster, pod) is Cause.STALLED
 
 
-def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_pauses() -> None:
-    cluster = Cluster()
+def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_pauses(cluster: Cluster) -> None:
     pod = cluster.pod()
     cluster.node().pull()
     cluster.tick()
@@ -250,8 +246,7 @@ def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_p
     assert cause(cluster, pod) is Cause.BACKOFF
 
 
-def test_an_image_that_has_come_has_no_cause() -> None:
-    cluster = Cluster()
+def test_an_image_that_has_come_has_no_cause(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.sleep(1)

@@ -8,7 +8,7 @@ from pulltrace.clock import Deadlines, Monotonic, NodeTime
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.node import NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
 from rig.sample_views import a_pull, a_report
 from rig.simulated_cluster import MIB, Cluster
@@ -155,8 +155,7 @@ def test_a_stall_and_its_recovery(hours: int) -> None:
     assert totals(cluster) == {"no_progress": 1}
 
 
-def test_a_stale_pull_is_never_completed() -> None:
-    cluster = Cluster()
+def test_a_stale_pull_is_never_completed(cluster: Cluster) -> None:
     cluster.node().pull()
     pod = cluster.pod()
     pod.pulling()
@@ -165,8 +164,7 @@ def test_a_stale_pull_is_never_completed() -> None:
     assert pod.row().phase == "downloading"
 
 
-def test_a_clock_that_is_stepped_makes_nothing_stale() -> None:
-    cluster = Cluster()
+def test_a_clock_that_is_stepped_makes_nothing_stale(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.pass_time(5)
     cluster.sleep(1, step=86_400)
@@ -175,8 +173,7 @@ def test_a_clock_that_is_stepped_makes_nothing_stale() -> None:
     assert cluster.pull_of().stale is None
 
 
-def test_an_exporter_that_is_cut_off_and_comes_back() -> None:
-    cluster = Cluster()
+def test_an_exporter_that_is_cut_off_and_comes_back(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
     node.pull()
@@ -202,8 +199,7 @@ def test_an_exporter_that_is_cut_off_and_comes_back() -> None:
     assert totals(cluster) == {"exporter_unreachable": 1}
 
 
-def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_passed() -> None:
-    cluster = Cluster()
+def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_passed(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().answers = False
@@ -214,8 +210,7 @@ def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_pass
     assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
 
 
-def test_an_ended_pull_of_a_silent_node_leaves_with_the_exporters_linger() -> None:
-    cluster = Cluster()
+def test_an_ended_pull_of_a_silent_node_leaves_with_the_exporters_linger(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.node().end(phase=Phase.ORPHANED)
     cluster.tick()
@@ -228,8 +223,7 @@ def test_an_ended_pull_of_a_silent_node_leaves_with_the_exporters_linger() -> No
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
-def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(phase: Phase) -> None:
-    cluster = Cluster()
+def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(cluster: Cluster, phase: Phase) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().end(phase=phase)
@@ -241,8 +235,7 @@ def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(phase: P
     assert not cluster.turn.busy
 
 
-def test_an_ended_pull_leaves_although_its_node_is_seldom_asked() -> None:
-    cluster = Cluster()
+def test_an_ended_pull_leaves_although_its_node_is_seldom_asked(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().end()
@@ -254,8 +247,7 @@ def test_an_ended_pull_leaves_although_its_node_is_seldom_asked() -> None:
     assert not cluster.turn.busy
 
 
-def test_each_pull_counts_once_for_each_reason_and_its_successor_anew() -> None:
-    cluster = Cluster()
+def test_each_pull_counts_once_for_each_reason_and_its_successor_anew(cluster: Cluster) -> None:
     node = cluster.node()
     cluster.tick()
     node.pull()
@@ -277,8 +269,7 @@ def test_each_pull_counts_once_for_each_reason_and_its_successor_anew() -> None:
     assert totals(cluster)["no_progress"] == 3
 
 
-def test_an_orphan_is_counted_once() -> None:
-    cluster = Cluster()
+def test_an_orphan_is_counted_once(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().end(phase=Phase.ORPHANED)
@@ -289,8 +280,7 @@ def test_an_orphan_is_counted_once() -> None:
     assert cluster.view.pulls == ()
 
 
-def test_an_orphan_that_was_out_of_sight_is_not_counted_again() -> None:
-    cluster = Cluster()
+def test_an_orphan_that_was_out_of_sight_is_not_counted_again(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().end(phase=Phase.ORPHANED)
@@ -304,8 +294,7 @@ def test_an_orphan_that_was_out_of_sight_is_not_counted_again() -> None:
     assert totals(cluster) == {"orphaned": 1}
 
 
-def test_a_restart_counts_no_stale_pull_again() -> None:
-    cluster = Cluster()
+def test_a_restart_counts_no_stale_pull_again(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.node("node-2").pull()
     cluster.node("node-2").end(phase=Phase.ORPHANED)
@@ -345,8 +334,7 @@ def test_a_node_that_does_not_answer_has_no_silent_registry() -> None:
     assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
 
 
-def test_the_exporter_is_missing_where_a_pod_waits() -> None:
-    cluster = Cluster()
+def test_the_exporter_is_missing_where_a_pod_waits(cluster: Cluster) -> None:
     cluster.node("idle").answers = False
     pod = cluster.pod()
     pod.pulling()
@@ -363,8 +351,7 @@ def test_the_exporter_is_missing_where_a_pod_waits() -> None:
     assert [node.node for node in cluster.view.nodes] == ["idle"]
 
 
-def test_a_node_whose_exporter_is_forgotten() -> None:
-    cluster = Cluster()
+def test_a_node_whose_exporter_is_forgotten(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.core.forget("node-1")
@@ -372,15 +359,13 @@ def test_a_node_whose_exporter_is_forgotten() -> None:
     assert not cluster.turn.busy
 
 
-def test_the_name_that_a_node_gives_itself_does_not_matter() -> None:
-    cluster = Cluster()
+def test_the_name_that_a_node_gives_itself_does_not_matter(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
     assert cluster.pull_of().node == "node-1"
 
 
-def test_the_same_pull_told_twice_is_shown_once() -> None:
-    cluster = Cluster()
+def test_the_same_pull_told_twice_is_shown_once(cluster: Cluster) -> None:
     pull = cluster.node().pull()
     cluster.node().pulls["again"] = replace(pull, downloaded=5)
     assert [entry.pull for entry in cluster.tick().pulls] == [pull]

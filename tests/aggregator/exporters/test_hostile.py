@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -21,21 +22,20 @@ from pulltrace_aggregator.exporters.answer import LARGEST_BODY
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterSeen
-from pulltrace_aggregator.model.exporter import NodeState
-from rig.exporter_reading import INTERVAL, Watched, reading
+from pulltrace_aggregator.model.node import NodeState
+from rig.exporter_reading import INTERVAL, PATIENT, Watched, reading
 from rig.fake_exporters import (
     FakeExporter,
-    RawExporter,
+    RawServer,
     Talk,
     dripping,
     endless,
-    free_port,
     http,
     read_request,
     says,
     silent,
 )
-from rig.processes import Process
+from rig.processes import Process, free_port
 from rig.sample_views import a_pull, a_report
 from rig.web import wait_until
 
@@ -49,8 +49,8 @@ KIB = 1024
 TESTS = Path(__file__).parents[2]
 
 
-def both(bad: RawExporter, good: FakeExporter) -> AbstractContextManager[Watched]:
-    return reading(f"bad={bad.url}", f"good={good.url}", wanted=["bad", "good"], timeout=TIMEOUT)
+def both(bad: RawServer, good: FakeExporter, timeout: float) -> AbstractContextManager[Watched]:
+    return reading(f"bad={bad.url}", f"good={good.url}", wanted=["bad", "good"], timeout=timeout)
 
 
 @pytest.fixture
@@ -116,7 +116,9 @@ BAD: dict[str, tuple[Talk, Result]] = {
 @pytest.mark.parametrize("what", BAD)
 def test_a_bad_exporter_costs_itself_only(what: str, good: FakeExporter) -> None:
     talk, result = BAD[what]
-    with RawExporter(talk).served() as bad, both(bad, good) as watched:
+    # Where it is not the timeout that ends a request, a busy machine may take its time.
+    timeout = TIMEOUT if result is Result.TIMEOUT else PATIENT
+    with RawServer(talk).served() as bad, both(bad, good, timeout) as watched:
         seen = watched.wait(lambda seen: seen.error, "bad")
         watched.wait_for(result, 2)
         watched.wait_for(Result.NOT_MODIFIED, 3)
@@ -136,7 +138,7 @@ def test_the_last_report_stays_when_a_node_answers_nonsense() -> None:
         while read_request(sock):
             sock.sendall(answer[-1])
 
-    with RawExporter(talk).served() as raw, reading(f"good={raw.url}", wanted=["good"]) as watched:
+    with RawServer(talk).served() as raw, reading(f"good={raw.url}", wanted=["good"]) as watched:
         before = watched.wait(lambda seen: seen.reading.state is NodeState.OK, "good")
         answer.append(http(b"nonsense"))
         after = watched.wait(lambda seen: seen.error is Result.INVALID, "good")
@@ -149,21 +151,22 @@ def test_fifty_dead_nodes_delay_nobody(good: FakeExporter) -> None:
     """Dead is one that takes connections and says nothing: each request waits for its timeout."""
     dead = [f"dead-{number}" for number in range(50)]
     pace = Pace(interval=INTERVAL, per_second=1000, doubtful_at_once=8)
-    with RawExporter(silent).served() as bad:
+    with RawServer(silent).served() as bad:
         targets = [f"{node}={bad.url}" for node in dead]
         with reading(*targets, f"good={good.url}", wanted=[*dead, "good"], pace=pace, timeout=TIMEOUT) as watched:
             watched.wait_for(Result.TIMEOUT, 50)
             since = time.monotonic()
-            wait_until(lambda: len([when for when in good.times if when > since]) > 20)
+            wait_until(lambda: len([when for when in good.times if when > since]) > 20, PATIENT)
             watched.wait_for(Result.TIMEOUT, 10)
     times = [when for when in good.times if when > since]
-    assert max(after - before for before, after in itertools.pairwise(times)) < TIMEOUT
+    # A machine that is busy for a moment delays some of them; whoever waits for the dead is late each time.
+    assert median(after - before for before, after in itertools.pairwise(times)) < TIMEOUT / 2
 
 
 def test_large_answers_leave_no_memory_behind() -> None:
     return_large_blocks(512 * 1024)  # as the program does
     nodes = [f"n{number}" for number in range(12)]
-    large = RawExporter(says(http(b" " * (LARGEST_BODY - KIB))))
+    large = RawServer(says(http(b" " * (LARGEST_BODY - KIB))))
     before = resident()
     with large.served(), reading(*[f"{node}={large.url}" for node in nodes], wanted=(), timeout=30.0) as watched:
         watched.wait_for(Result.INVALID, 12, seconds=60)

@@ -10,9 +10,8 @@ import pytest
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.schedule import Pace
 from rig.exporter_reading import reading
-from rig.fake_exporters import free_port
 from rig.many_exporters import addresses
-from rig.processes import Process
+from rig.processes import Process, free_port
 from rig.web import wait_until
 
 pytestmark = pytest.mark.simulation

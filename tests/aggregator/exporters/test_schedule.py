@@ -72,6 +72,11 @@ class Cluster:
         heapq.heappush(self._answers, (self.now + after, next(self._numbers), name, good))
 
 
+@pytest.fixture
+def cluster() -> Cluster:
+    return Cluster()
+
+
 def names(count: int, kind: str = "node") -> list[str]:
     return [f"{kind}-{number}" for number in range(count)]
 
@@ -86,16 +91,14 @@ def gaps(times: list[float]) -> list[float]:
     return [after - before for before, after in itertools.pairwise(times)]
 
 
-def test_a_node_where_a_pod_waits_is_asked_every_interval() -> None:
-    cluster = Cluster()
+def test_a_node_where_a_pod_waits_is_asked_every_interval(cluster: Cluster) -> None:
     cluster.add("n")
     cluster.want("n")
     cluster.run(60)
     assert gaps(cluster.times("n"))[1:] == pytest.approx([2.0] * len(gaps(cluster.times("n"))[1:]))
 
 
-def test_a_node_with_a_pull_is_asked_every_interval_without_being_wanted() -> None:
-    cluster = Cluster()
+def test_a_node_with_a_pull_is_asked_every_interval_without_being_wanted(cluster: Cluster) -> None:
     cluster.pulling.add("n")
     cluster.add("n")
     assert 29 <= len(cluster.run(60)) <= 32
@@ -104,8 +107,7 @@ def test_a_node_with_a_pull_is_asked_every_interval_without_being_wanted() -> No
     assert len(cluster.run(290)) <= 1
 
 
-def test_all_others_are_asked_once_in_five_minutes() -> None:
-    cluster = Cluster()
+def test_all_others_are_asked_once_in_five_minutes(cluster: Cluster) -> None:
     cluster.add(*names(50))
     cluster.run(3600)
     for name in names(50):
@@ -113,8 +115,7 @@ def test_all_others_are_asked_once_in_five_minutes() -> None:
         assert gaps(cluster.times(name))[0] <= 330
 
 
-def test_questions_are_spread_over_the_interval() -> None:
-    cluster = Cluster()
+def test_questions_are_spread_over_the_interval(cluster: Cluster) -> None:
     cluster.add(*names(300))
     cluster.want(*names(300))
     cluster.run(10)
@@ -123,8 +124,7 @@ def test_questions_are_spread_over_the_interval() -> None:
     assert all(50 < count < 100 for count in quarters), quarters
 
 
-def test_a_pod_that_begins_to_wait_has_its_node_asked_at_once() -> None:
-    cluster = Cluster()
+def test_a_pod_that_begins_to_wait_has_its_node_asked_at_once(cluster: Cluster) -> None:
     cluster.add(*names(10))
     cluster.run(40)
     asked_before = cluster.times("node-3")[-1]
@@ -137,8 +137,7 @@ def test_a_pod_that_begins_to_wait_has_its_node_asked_at_once() -> None:
     assert len(cluster.run(290)) <= 11
 
 
-def test_waiting_that_comes_and_goes_never_asks_more_often_than_the_interval() -> None:
-    cluster = Cluster()
+def test_waiting_that_comes_and_goes_never_asks_more_often_than_the_interval(cluster: Cluster) -> None:
     cluster.add("n")
     for _ in range(300):
         cluster.want("n")
@@ -148,16 +147,14 @@ def test_waiting_that_comes_and_goes_never_asks_more_often_than_the_interval() -
     assert len(cluster.times("n")) <= 30 / 2.0 + 3
 
 
-def test_a_node_that_is_wanted_before_it_is_known_is_busy_from_the_start() -> None:
-    cluster = Cluster()
+def test_a_node_that_is_wanted_before_it_is_known_is_busy_from_the_start(cluster: Cluster) -> None:
     cluster.want("n")
     cluster.add("n")
     assert cluster.schedule.busy("n")
     assert 4 <= len(cluster.run(10)) <= 7
 
 
-def test_a_node_is_never_asked_twice_at_a_time() -> None:
-    cluster = Cluster()
+def test_a_node_is_never_asked_twice_at_a_time(cluster: Cluster) -> None:
     cluster.add("n")
     cluster.latency["n"] = 7.0
     for number in range(100):
@@ -166,8 +163,7 @@ def test_a_node_is_never_asked_twice_at_a_time() -> None:
         assert cluster.most_at_once == 1
 
 
-def test_a_dead_node_costs_less_and_less_and_its_return_is_noticed_soon() -> None:
-    cluster = Cluster()
+def test_a_dead_node_costs_less_and_less_and_its_return_is_noticed_soon(cluster: Cluster) -> None:
     cluster.add("n")
     cluster.want("n")
     cluster.run(20)
@@ -195,8 +191,7 @@ def test_nodes_that_die_together_do_not_come_back_together() -> None:
     assert max(thirds.count(third) for third in thirds) < 15
 
 
-def test_a_fault_of_a_node_long_ago_is_forgotten() -> None:
-    cluster = Cluster()
+def test_a_fault_of_a_node_long_ago_is_forgotten(cluster: Cluster) -> None:
     cluster.add("n")
     cluster.want("n")
     for latency in (None, LATENCY, None):
@@ -207,8 +202,7 @@ def test_a_fault_of_a_node_long_ago_is_forgotten() -> None:
     assert second - first - TIMEOUT <= 2.5
 
 
-def test_a_dead_node_where_nobody_waits_is_asked_ever_more_seldom() -> None:
-    cluster = Cluster()
+def test_a_dead_node_where_nobody_waits_is_asked_ever_more_seldom(cluster: Cluster) -> None:
     cluster.latency["n"] = None
     cluster.add("n")
     cluster.run(4000)
@@ -222,8 +216,7 @@ def test_a_dead_node_where_nobody_waits_is_asked_ever_more_seldom() -> None:
     assert cluster.times("n", began)[0] - began <= TIMEOUT + 2
 
 
-def test_many_dead_nodes_where_nobody_waits_leave_room_for_one_where_somebody_does() -> None:
-    cluster = Cluster()
+def test_many_dead_nodes_where_nobody_waits_leave_room_for_one_where_somebody_does(cluster: Cluster) -> None:
     for name in names(1000, "dead"):
         cluster.latency[name] = None
     cluster.add(*names(1000, "dead"))
@@ -247,8 +240,7 @@ def test_a_node_that_goes_is_asked_no_more_and_its_slot_is_free() -> None:
     assert {name for _, name in cluster.run(1000)} == {"n", "m"} - {first}
 
 
-def test_a_node_that_moved_is_asked_again_at_once() -> None:
-    cluster = Cluster()
+def test_a_node_that_moved_is_asked_again_at_once(cluster: Cluster) -> None:
     cluster.add("n")
     cluster.run(10)
     assert len(cluster.times("n")) == 1
@@ -378,8 +370,7 @@ class TestLargeCluster:
 
     NODES = names(5000)
 
-    def test_when_all_pull_the_budget_is_used_up_and_intervals_stretch_alike(self) -> None:
-        cluster = Cluster()
+    def test_when_all_pull_the_budget_is_used_up_and_intervals_stretch_alike(self, cluster: Cluster) -> None:
         cluster.add(*self.NODES)
         cluster.want(*self.NODES)
         cluster.run(120)
@@ -388,8 +379,7 @@ class TestLargeCluster:
         for name in self.NODES[::50]:
             assert all(24 < gap < 28 for gap in gaps(cluster.times(name))), gaps(cluster.times(name))
 
-    def test_few_nodes_that_pull_are_asked_often_among_many_that_do_not(self) -> None:
-        cluster = Cluster()
+    def test_few_nodes_that_pull_are_asked_often_among_many_that_do_not(self, cluster: Cluster) -> None:
         cluster.add(*self.NODES)
         cluster.want(*self.NODES[:100])
         first = {name for _, name in cluster.run(1.0)}
@@ -403,16 +393,14 @@ class TestLargeCluster:
             assert 1 <= len(cluster.times(name, began)) <= 3
         assert most_in_a_second(when for when, _ in cluster.asked) <= 200
 
-    def test_idle_nodes_do_not_starve_behind_many_that_pull(self) -> None:
-        cluster = Cluster()
+    def test_idle_nodes_do_not_starve_behind_many_that_pull(self, cluster: Cluster) -> None:
         cluster.add(*self.NODES)
         cluster.want(*self.NODES[:4000])
         cluster.run(700)
         for name in self.NODES[4000::25]:
             assert len(cluster.times(name)) >= 2
 
-    def test_a_failing_fifth_does_not_hold_up_the_rest(self) -> None:
-        cluster = Cluster()
+    def test_a_failing_fifth_does_not_hold_up_the_rest(self, cluster: Cluster) -> None:
         cluster.add(*self.NODES[:500])
         cluster.want(*self.NODES[:300])
         cluster.run(30)

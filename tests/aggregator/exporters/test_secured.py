@@ -6,9 +6,9 @@ import pytest
 
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.state import ExporterSeen
-from pulltrace_aggregator.model.exporter import NodeState
+from pulltrace_aggregator.model.node import NodeState
 from rig.exporter_reading import a_slice, reading
-from rig.fake_exporters import FakeExporter, RawExporter, http, says
+from rig.fake_exporters import FakeExporter, RawServer, http, says
 from rig.pki import Authority
 from rig.sample_views import a_pull, a_report
 from rig.web import hashed, wait_until
@@ -151,6 +151,6 @@ def test_credentials_do_not_follow_a_redirect(folder: Path) -> None:
     config = write(folder, "http.yml", "authorization:\n  credentials: secret\n")
     with FakeExporter(BUSY).served() as elsewhere:
         talk = says(http(b"", f"Location: {elsewhere.url}/v1/pulls", status="307 Temporary Redirect"))
-        with RawExporter(talk).served() as raw, reading(f"n1={raw.url}", config=config) as watched:
+        with RawServer(talk).served() as raw, reading(f"n1={raw.url}", config=config) as watched:
             assert watched.wait(lambda seen: seen.error).error is Result.STATUS
         assert elsewhere.asked == []

@@ -10,7 +10,7 @@ from pulltrace.clock import Instant, Monotonic
 from pulltrace.model import wire
 from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.controller.reconciler import Reconciler
-from pulltrace_aggregator.model.exporter import NodeReading, NodeState
+from pulltrace_aggregator.model.node import NodeReading, NodeState
 from pulltrace_aggregator.model.view import View
 from rig.images import digest
 from rig.simulated_cluster import IMAGE, Cluster
@@ -42,7 +42,7 @@ class Watcher:
         """An answer comes."""
         body = json.dumps({"schema": "pulltrace/v1", "pulls": pulls, **fields}).encode()
         at = self.now.monotonic
-        self.core.read(NodeReading(NODE, NodeState.OK, wire.decode(body, self.now.wall), at, at), self.now)
+        self.core.read(NodeReading(NODE, NodeState.OK, wire.decode(body, self.now.wall), at, at))
         self.view = self.core.tick(self.now).view
         return self.view
 
@@ -211,6 +211,6 @@ def test_without_a_clock_of_the_node_its_kubelets_stamps_are_compared_with_nothi
     pull = {**a_pull(phase="succeeded", **done), "digest": digest(IMAGE)}
     body = json.dumps({"schema": "pulltrace/v1", "pulls": [pull]}).encode()
     at = cluster.now.monotonic
-    cluster.core.read(NodeReading(NODE, NodeState.OK, wire.decode(body, cluster.now.wall), at, at), cluster.now)
+    cluster.core.read(NodeReading(NODE, NodeState.OK, wire.decode(body, cluster.now.wall), at, at))
     cluster.tick(read=[])
     assert pod.row().phase == phase

@@ -7,7 +7,7 @@ from pulltrace.model.pull import NodeReport, QueuedImage
 from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.exporters.errors import AskError, Result
 from pulltrace_aggregator.exporters.state import KEPT_SECONDS, ExporterGone, ExporterSeen, ExporterStates
-from pulltrace_aggregator.model.exporter import NodeState
+from pulltrace_aggregator.model.node import NodeState
 from rig.sample_views import NOW, a_pull, a_report, an_ended_pull
 
 pytestmark = pytest.mark.unit
@@ -64,10 +64,10 @@ def test_a_node_that_fails_keeps_its_last_report() -> None:
     assert seen.reading.state is NodeState.UNREACHABLE
     assert seen.reading.report == BUSY
     assert seen.reading.answered_at == 110.0
-    assert (seen.error, seen.detail, seen.failing_since) == (Result.CONNECTION, "refused", 112.0)
+    assert (seen.error, seen.detail, seen.reading.failing_since) == (Result.CONNECTION, "refused", 112.0)
     again = states.unchanged("n1", Monotonic(116.0))
     assert again.reading.state is NodeState.OK
-    assert (again.error, again.detail, again.failing_since) == (None, "", None)
+    assert (again.error, again.detail, again.reading.failing_since) == (None, "", None)
 
 
 def test_a_node_that_never_answered_has_no_report() -> None:
@@ -112,7 +112,7 @@ def test_a_node_that_leaves_is_kept_while_a_pull_of_it_is_known(report: NodeRepo
     assert news.left
     assert news.reading.state is NodeState.UNREACHABLE
     assert news.reading.report == replace(report, node="n1")
-    assert news.failing_since == 120.0
+    assert news.reading.failing_since == 120.0
     assert list(states.forget(Monotonic(120.0 + KEPT_SECONDS - 1))) == []
     assert states.set_targets({"n2": N2}, Monotonic(130.0)).news == ()
     assert list(states.forget(Monotonic(120.0 + KEPT_SECONDS))) == [ExporterGone("n1")]
@@ -134,7 +134,7 @@ def test_a_node_that_moves_while_it_fails_has_failed_since_then() -> None:
     states = a_states()
     states.failed("n1", AskError(Result.TIMEOUT, "too slow"), Monotonic(112.0))
     states.set_targets({"n1": replace(N1, host="10.0.0.9")}, Monotonic(120.0))
-    assert states.failed("n1", AskError(Result.TIMEOUT, "too slow"), Monotonic(121.0)).failing_since == 112.0
+    assert states.failed("n1", AskError(Result.TIMEOUT, "too slow"), Monotonic(121.0)).reading.failing_since == 112.0
 
 
 def test_a_node_that_never_answered_leaves_without_a_trace() -> None:

@@ -11,8 +11,8 @@ from pulltrace.clock import NodeTime
 from pulltrace.model.pull import ImageKey, Phase
 from pulltrace.model.reference import ImageName, image_name, same_image
 from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, Match, TagDigests, correlate
+from pulltrace_aggregator.model.node import NodePull
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
-from pulltrace_aggregator.model.view import NodePull
 from rig.images import digest
 from rig.sample_views import a_pull, an_ended_pull
 from rig.simulated_cluster import Cluster
@@ -289,8 +289,7 @@ def test_an_image_that_has_come_is_nobody_elses_download() -> None:
 # Through the core
 
 
-def test_an_ambiguous_match_shows_no_progress_and_the_phase_that_all_have() -> None:
-    cluster = Cluster()
+def test_an_ambiguous_match_shows_no_progress_and_the_phase_that_all_have(cluster: Cluster) -> None:
     node = cluster.node()
     node.pull("registry.example/team/app:8", bytes_per_second=1.0)
     node.pull("registry.example/team/app:9", bytes_per_second=1.0)
@@ -306,8 +305,7 @@ def test_an_ambiguous_match_shows_no_progress_and_the_phase_that_all_have() -> N
     assert pod.row().phase is PodPhase.UNKNOWN
 
 
-def test_several_pods_and_a_digest_learnt_on_another_node() -> None:
-    cluster = Cluster()
+def test_several_pods_and_a_digest_learnt_on_another_node(cluster: Cluster) -> None:
     teacher, node = cluster.node("node-2"), cluster.node()
     teacher.pull("registry.example/team/app:2", content="second")
     teacher.end("registry.example/team/app:2")

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from aggregator.kube.adapter_setup import AdapterSetup
 from rig import needs
-from rig.kubernetes import real
-from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import KubernetesCluster
 from rig.kubernetes.fake import FakeCluster
+from rig.kubernetes.real import api_server
 
 FAKE, REAL = "fake", "real"
 SERVERS = [
@@ -21,9 +21,9 @@ SERVERS = [
 @pytest.fixture(scope="session", params=SERVERS)
 def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
     """One API server for all tests: each has a namespace of its own, and nothing is under way between two."""
-    if request.param == REAL and (reason := real.reason_missing()):
+    if request.param == REAL and (reason := api_server.reason_missing()):
         needs.miss(reason)
-    with real.RealCluster() if request.param == REAL else FakeCluster() as running:
+    with api_server.ApiServer() if request.param == REAL else FakeCluster() as running:
         yield running
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from aggregator.kube.adapter_setup import AdapterSetup
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import access as access_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.access import ApiAccess, source
 from pulltrace_aggregator.kube.reflector import Stage
-from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
 

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from aggregator.kube.adapter_setup import AdapterSetup
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import (
@@ -19,7 +20,6 @@ from pulltrace_aggregator.model.cluster import (
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from pulltrace_aggregator.model.states import ContainerType
 from rig.kubernetes import objects
-from rig.kubernetes.adapter_setup import AdapterSetup
 
 MAIN = ImageUser(ContainerType.CONTAINER, "main")
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from aggregator.kube.adapter_setup import QUICK, AdapterSetup, RunningAdapter
 from pulltrace_aggregator.kube import client as client_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Refused
@@ -14,7 +15,6 @@ from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Observed, PodSeen
 from rig.kubernetes import objects
-from rig.kubernetes.adapter_setup import QUICK, AdapterSetup, RunningAdapter
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake import FakeCluster, refuse, say
 from rig.kubernetes.fake.faults import Action, status_object
@@ -71,7 +71,7 @@ def test_a_watch_that_fails_is_begun_anew(
     lists: int,
 ) -> None:
     fault = fake.fault("watch", "pods", action, times=1)
-    following = pods()
+    following = pods(timing=replace(QUICK, at_once=60))  # on a busy machine too, no end comes later than at once
     fault.wait_hit()
     fake_setup.pod("later")
     following.seen.wait(lambda: following.seen.pod("later"))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from aggregator.kube.recorder import Recorder
 from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.client import ApiClient, Timing
@@ -15,7 +16,6 @@ from pulltrace_aggregator.kube.errors import Expired, Forbidden, KubernetesError
 from pulltrace_aggregator.kube.reflector import Health, Reflector, Stage
 from pulltrace_aggregator.kube.resources import Request
 from pulltrace_aggregator.problem_log import ProblemLog
-from rig.kubernetes.recorder import Recorder
 
 pytestmark = pytest.mark.unit
 
@@ -30,12 +30,14 @@ class Scripted(ApiClient):
         self.seconds = 0.0
         self.script: list[KubernetesError | float] = []
         self.lists = 0
+        self.list_seconds = 0.0
 
     def now(self) -> Instant:
         return Instant(self.seconds, Monotonic(self.seconds))
 
     def get(self, request: Request) -> Object:
         self.lists += 1
+        self.seconds += self.list_seconds
         return LIST
 
     @contextmanager
@@ -43,8 +45,8 @@ class Scripted(ApiClient):
         step = self.script.pop(0)
         if isinstance(step, KubernetesError):
             raise step
-        self.seconds += step
         yield iter(())
+        self.seconds += step
 
 
 @pytest.fixture
@@ -109,6 +111,14 @@ def test_a_server_may_ask_for_a_pause_up_to_a_limit(
 def test_a_watch_that_is_ended_at_once_counts_as_cut(reflector: Reflector, client: Scripted) -> None:
     assert pauses(reflector, client, 0.2, 0.2) == [0.5, 1]
     assert dict(reflector.state.restarts) == {"closed": 2}
+
+
+def test_a_list_that_took_long_does_not_hide_that_the_watch_after_it_is_ended_at_once(
+    reflector: Reflector, client: Scripted
+) -> None:
+    client.list_seconds = 5.0
+    assert pauses(reflector, client, 0.2) == [0.5]
+    assert dict(reflector.state.restarts) == {"closed": 1}
 
 
 def test_states_follow_what_happens(reflector: Reflector, client: Scripted) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 
+from aggregator.kube.adapter_setup import AdapterSetup
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import Forbidden
 from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.model.cluster import PodSeen
-from rig.kubernetes.adapter_setup import AdapterSetup
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule
 from rig.kubernetes.fake import FakeCluster
 

@@ -2,10 +2,10 @@
 
 import pytest
 
+from aggregator.kube.adapter_setup import AdapterSetup
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.model.cluster import Endpoint, SliceGone
 from rig.kubernetes import objects
-from rig.kubernetes.adapter_setup import AdapterSetup
 
 
 def test_exporters_come_change_and_go(setup: AdapterSetup) -> None:

@@ -5,6 +5,9 @@ from dataclasses import replace
 
 import pytest
 
+from aggregator.kube.adapter_setup import QUICK, AdapterSetup
+from aggregator.kube.recorder import Recorder
+from pulltrace.clock import Instant, SystemClock
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.listwatch import ListWatch
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
@@ -12,9 +15,7 @@ from pulltrace_aggregator.model.cluster import Change, EventGone, PodGone, PodSe
 from pulltrace_aggregator.model.image_message import ImageMessage, Kind
 from pulltrace_aggregator.model.states import FailureReason
 from rig.kubernetes import objects
-from rig.kubernetes.adapter_setup import QUICK, AdapterSetup
 from rig.kubernetes.api import Object
-from rig.kubernetes.recorder import Recorder
 
 
 def uid(item: Object) -> str:
@@ -92,7 +93,7 @@ def test_a_repeated_event_comes_with_its_new_count(setup: AdapterSetup) -> None:
 
 
 def test_a_watch_that_comes_to_its_end_is_carried_on(setup: AdapterSetup) -> None:
-    timing = replace(QUICK, watch=1.0)
+    timing = replace(QUICK, watch=1.0, at_once=0.0)
     following = setup.follow([resources.waiting_pods(setup.namespace)], timing=timing)
     following.wait_up()
     until, number = time.monotonic() + 4, 0
@@ -117,7 +118,8 @@ def test_bookmarks_move_a_watch_on_that_sees_no_changes(setup: AdapterSetup) -> 
         def watching(self) -> None:
             unselected.extend(setup.pod(f"unscheduled-{number}", node="") for number in range(3))
 
-    selection, timing = resources.waiting_pods(setup.namespace), replace(QUICK, watch=4.0)
+    # A server tells how far it is two seconds before the end, which is when the pods must be there.
+    selection, timing = resources.waiting_pods(setup.namespace), replace(QUICK, watch=7.0)
     following = ListWatch(setup.client(), selection, Recorder(), Unselected(), timing, lambda: 0.5)
     following.run()
     assert int(following.resource_version) >= int(unselected[-1]["metadata"]["resourceVersion"])
@@ -144,10 +146,14 @@ def test_all_namespaces_are_followed_by_one_watch_of_each_kind(setup: AdapterSet
     assert len(following.cluster.health.watches) == 1 + len(EVENT_REASONS)
 
 
-def test_the_clock_of_the_server_is_known(setup: AdapterSetup) -> None:
+@pytest.mark.parametrize("step", [0.0, 3600.0, -3600.0])
+def test_the_clock_of_the_server_is_known(setup: AdapterSetup, step: float) -> None:
+    """Also at once when ours has been stepped, before the server answers again."""
     following = setup.follow()
     following.wait_up()
-    assert following.cluster.server_ahead == pytest.approx(0, abs=2.5)
+    now = SystemClock().now()
+    ahead = following.cluster.server_ahead(Instant(now.wall + step, now.monotonic))
+    assert ahead == pytest.approx(-step, abs=2.5)
 
 
 def test_names_and_messages_may_hold_anything(setup: AdapterSetup) -> None:

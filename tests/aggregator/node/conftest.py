@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from rig import needs
-from rig.kubernetes import node
-from rig.kubernetes.node import RealNode
-from rig.kubernetes.real_node_setup import RealNodeSetup, real_node_setup
+from rig.kubernetes.real import single_node
+from rig.kubernetes.real.node_setup import RealNodeSetup, real_node_setup
+from rig.kubernetes.real.single_node import RealNode
 
 
 @pytest.fixture(scope="session")
 def real_node() -> Iterator[RealNode]:
-    if reason := node.reason_missing():
+    if reason := single_node.reason_missing():
         needs.miss(reason)
     with RealNode() as running:
         yield running

@@ -3,7 +3,7 @@
 import pytest
 
 from rig.images import MIB
-from rig.kubernetes.real_node_setup import TIMEOUT, RealNodeSetup
+from rig.kubernetes.real.node_setup import TIMEOUT, RealNodeSetup
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

@@ -4,7 +4,7 @@ import pytest
 
 from rig.aggregator import Document, RunningAggregator
 from rig.images import MIB
-from rig.kubernetes.real_node_setup import TIMEOUT, RealNodeSetup
+from rig.kubernetes.real.node_setup import TIMEOUT, RealNodeSetup
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
 

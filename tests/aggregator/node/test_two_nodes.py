@@ -9,8 +9,8 @@ from rig.aggregator import RunningAggregator
 from rig.containerd import RealContainerd
 from rig.images import MIB
 from rig.kubernetes import objects
-from rig.kubernetes.pods import KubeletPod
-from rig.kubernetes.real_node_setup import RealNodeSetup
+from rig.kubernetes.kubelet_pod import KubeletPod
+from rig.kubernetes.real.node_setup import RealNodeSetup
 from rig.node import PullFailed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]

@@ -78,8 +78,7 @@ def stages(cluster: Cluster) -> dict[str, float]:
     return {labels.stage: round(histogram.total, 3) for labels, histogram in found.items() if histogram.total}
 
 
-def test_the_anatomy_of_a_wait() -> None:
-    cluster = Cluster()
+def test_the_anatomy_of_a_wait(cluster: Cluster) -> None:
     cluster.sleep(10)
     node, pod = cluster.node(), cluster.pod()
     pod.pulling()
@@ -104,8 +103,7 @@ def test_the_anatomy_of_a_wait() -> None:
     assert stages(cluster) == {"queue": 5, "download": 7, "unpack": 3}
 
 
-def test_the_kubelets_figures_may_come_after_the_container_runs() -> None:
-    cluster = Cluster()
+def test_the_kubelets_figures_may_come_after_the_container_runs(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     pod.pulling()
@@ -119,8 +117,7 @@ def test_the_kubelets_figures_may_come_after_the_container_runs() -> None:
     assert stages(cluster) == {"queue": 0.5, "download": 1}
 
 
-def test_a_wait_between_two_ticks_counts_and_shows() -> None:
-    cluster = Cluster()
+def test_a_wait_between_two_ticks_counts_and_shows(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     cluster.tick()
@@ -132,8 +129,7 @@ def test_a_wait_between_two_ticks_counts_and_shows() -> None:
     assert pod.row().phase is PodPhase.PULLED
 
 
-def test_a_wait_whose_request_was_dropped_shows_by_its_end() -> None:
-    cluster = Cluster()
+def test_a_wait_whose_request_was_dropped_shows_by_its_end(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     cluster.tick()
@@ -143,8 +139,7 @@ def test_a_wait_whose_request_was_dropped_shows_by_its_end() -> None:
     assert stages(cluster) == {"download": 1.2}
 
 
-def test_a_pod_that_goes_at_once_is_counted_all_the_same() -> None:
-    cluster = Cluster()
+def test_a_pod_that_goes_at_once_is_counted_all_the_same(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     pod.pulling()
@@ -156,8 +151,7 @@ def test_a_pod_that_goes_at_once_is_counted_all_the_same() -> None:
     assert stages(cluster) == {"download": 1}
 
 
-def test_a_wait_that_did_not_end_well_is_not_counted() -> None:
-    cluster = Cluster()
+def test_a_wait_that_did_not_end_well_is_not_counted(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     pod.pulling()
@@ -168,8 +162,7 @@ def test_a_wait_that_did_not_end_well_is_not_counted() -> None:
     assert stages(cluster) == {}
 
 
-def test_a_wait_that_began_before_the_aggregator_is_not_counted() -> None:
-    cluster = Cluster()
+def test_a_wait_that_began_before_the_aggregator_is_not_counted(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(20)
@@ -194,8 +187,7 @@ def test_a_wait_without_linger_is_counted_too() -> None:
     assert stages(cluster) == {"queue": 3}
 
 
-def test_an_end_that_only_a_list_tells_of_counts_for_the_wait_that_was_seen() -> None:
-    cluster = Cluster()
+def test_an_end_that_only_a_list_tells_of_counts_for_the_wait_that_was_seen(cluster: Cluster) -> None:
     cluster.sleep(10)
     pod = cluster.pod()
     pod.pulling()

@@ -23,14 +23,12 @@ def waiting_seconds(cluster: Cluster) -> list[float]:
 # Evidence
 
 
-def test_that_a_container_is_being_created_is_no_evidence() -> None:
-    cluster = Cluster()
+def test_that_a_container_is_being_created_is_no_evidence(cluster: Cluster) -> None:
     cluster.pod()
     assert shown(cluster) == []
 
 
-def test_a_request_of_the_kubelet_is_evidence() -> None:
-    cluster = Cluster()
+def test_a_request_of_the_kubelet_is_evidence(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     assert shown(cluster) == [("web", "app", PodPhase.QUEUED)]
@@ -53,15 +51,13 @@ def test_a_request_of_the_kubelet_is_evidence() -> None:
         "ImageVolumeMountFailed",
     ],
 )
-def test_a_waiting_reason_of_the_image_class_is_evidence(reason: str) -> None:
-    cluster = Cluster()
+def test_a_waiting_reason_of_the_image_class_is_evidence(cluster: Cluster, reason: str) -> None:
     cluster.pod().status(reason)
     (row,) = cluster.tick().pods
     assert row.phase is (PodPhase.BACKOFF if reason == "ImagePullBackOff" else PodPhase.FAILED)
 
 
-def test_an_error_in_place_of_the_waiting_reason_is_evidence() -> None:
-    cluster = Cluster()
+def test_an_error_in_place_of_the_waiting_reason_is_evidence(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.status("json: cannot unmarshal array into Go struct field DockerConfigJson.auths")
     cluster.tick()
@@ -72,38 +68,33 @@ def test_an_error_in_place_of_the_waiting_reason_is_evidence() -> None:
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing", "", "SomethingNew", "😀"])
-def test_other_waiting_reasons_are_none(reason: str) -> None:
-    cluster = Cluster()
+def test_other_waiting_reasons_are_none(cluster: Cluster, reason: str) -> None:
     cluster.pod().status(reason)
     assert shown(cluster) == []
 
 
-def test_a_pull_intent_is_evidence_however_it_is_written() -> None:
-    cluster = Cluster()
+def test_a_pull_intent_is_evidence_however_it_is_written(cluster: Cluster) -> None:
     cluster.pod(image="Registry.Example/team/app")
     cluster.pod("other", OTHER)
     cluster.node().intent("registry.example/team/app:latest")
     assert shown(cluster) == [("web", "app", PodPhase.QUEUED)]
 
 
-def test_a_running_pull_is_evidence_on_its_own_node_only() -> None:
-    cluster = Cluster()
+def test_a_running_pull_is_evidence_on_its_own_node_only(cluster: Cluster) -> None:
     cluster.pod()
     cluster.pod("elsewhere", node="node-2")
     cluster.node().pull()
     assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING)]
 
 
-def test_a_pull_is_no_evidence_for_a_container_that_has_its_image() -> None:
-    cluster = Cluster()
+def test_a_pull_is_no_evidence_for_a_container_that_has_its_image(cluster: Cluster) -> None:
     pod = cluster.pod(more={"sidecar": IMAGE})
     pod.run()
     cluster.node().pull()
     assert shown(cluster) == [("web", "sidecar", PodPhase.DOWNLOADING)]
 
 
-def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs() -> None:
-    cluster = Cluster()
+def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs(cluster: Cluster) -> None:
     pod = cluster.pod(init={"first": OTHER, "second": IMAGE})
     cluster.node().pull()
     assert shown(cluster) == []
@@ -113,8 +104,7 @@ def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs(
     assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING), ("web", "second", PodPhase.PULLED)]
 
 
-def test_evidence_from_a_pull_alone_goes_with_it() -> None:
-    cluster = Cluster()
+def test_evidence_from_a_pull_alone_goes_with_it(cluster: Cluster) -> None:
     cluster.pod()
     cluster.node().pull()
     assert shown(cluster)
@@ -122,8 +112,7 @@ def test_evidence_from_a_pull_alone_goes_with_it() -> None:
     assert shown(cluster) == []
 
 
-def test_a_pod_that_has_come_to_another_node_waits_there() -> None:
-    cluster = Cluster()
+def test_a_pod_that_has_come_to_another_node_waits_there(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -136,16 +125,14 @@ def test_a_pod_that_has_come_to_another_node_waits_there() -> None:
 # All four kinds of users
 
 
-def test_combined_events_are_about_the_image_that_they_name() -> None:
-    cluster = Cluster()
+def test_combined_events_are_about_the_image_that_they_name(cluster: Cluster) -> None:
     pod = cluster.pod(more={"second": OTHER})
     pod.event("Pulling", f'(combined from similar events): Pulling image "{OTHER}"', "app")
     pod.event("Failed", "(combined from similar events): Error: ErrImagePull", "app")
     assert shown(cluster) == [("web", "second", PodPhase.QUEUED)]
 
 
-def test_all_four_kinds_of_image_users() -> None:
-    cluster = Cluster()
+def test_all_four_kinds_of_image_users(cluster: Cluster) -> None:
     pod = cluster.pod(init={"setup": "i:1"}, ephemeral={"debug": "e:1"}, volumes={"model": "v:1"})
     for user in ("setup", "app", "debug", "model"):
         pod.pulling(user)
@@ -158,8 +145,7 @@ def test_all_four_kinds_of_image_users() -> None:
     }
 
 
-def test_a_volume_gets_its_name_as_soon_as_the_pod_is_known() -> None:
-    cluster = Cluster()
+def test_a_volume_gets_its_name_as_soon_as_the_pod_is_known(cluster: Cluster) -> None:
     pod = cluster.pod(volumes={"model": "v:1", "data": "d:1"}, told=False)
     pod.pulling("model")
     assert shown(cluster) == [("web", "", PodPhase.QUEUED)]
@@ -170,14 +156,12 @@ def test_a_volume_gets_its_name_as_soon_as_the_pod_is_known() -> None:
     assert cluster.view.pods[0].since == since
 
 
-def test_two_volumes_of_one_image_wait_for_it_both() -> None:
-    cluster = Cluster()
+def test_two_volumes_of_one_image_wait_for_it_both(cluster: Cluster) -> None:
     cluster.pod(volumes={"a": "v:1", "b": "docker.io/library/v:1"}).pulling("a")
     assert [name for _, name, _ in shown(cluster)] == ["a", "b"]
 
 
-def test_a_volume_that_cannot_be_mounted_is_told_by_its_container() -> None:
-    cluster = Cluster()
+def test_a_volume_that_cannot_be_mounted_is_told_by_its_container(cluster: Cluster) -> None:
     pod = cluster.pod(volumes={"model": "v:1", "data": "d:1"})
     pod.pulling("data")
     cluster.sleep(2)
@@ -199,9 +183,8 @@ def test_a_volume_that_cannot_be_mounted_is_told_by_its_container() -> None:
     ],
 )
 def test_a_container_that_waits_for_a_volumes_image_does_not_wait_for_its_own(
-    reason: str, message: str, phase: PodPhase
+    cluster: Cluster, reason: str, message: str, phase: PodPhase
 ) -> None:
-    cluster = Cluster()
     pod = cluster.pod(volumes={"data": "d:1", "model": "v:1"})
     pod.status(reason, message)
     assert shown(cluster) == [("web", "model", phase)]
@@ -209,8 +192,7 @@ def test_a_container_that_waits_for_a_volumes_image_does_not_wait_for_its_own(
     assert ("web", "app", PodPhase.BACKOFF) in shown(cluster)
 
 
-def test_several_pods_wait_for_one_pull_and_one_pod_for_several() -> None:
-    cluster = Cluster()
+def test_several_pods_wait_for_one_pull_and_one_pod_for_several(cluster: Cluster) -> None:
     for name in ("a", "b"):
         pod = cluster.pod(name, more={"second": OTHER})
         pod.pulling()
@@ -236,8 +218,7 @@ def test_the_wait_ends_with_the_kubelets_word_and_lingers() -> None:
     assert shown(cluster) == []
 
 
-def test_the_wait_ends_with_the_image_that_another_pod_brought() -> None:
-    cluster = Cluster()
+def test_the_wait_ends_with_the_image_that_another_pod_brought(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.sleep(2)
@@ -246,8 +227,7 @@ def test_the_wait_ends_with_the_image_that_another_pod_brought() -> None:
 
 
 @pytest.mark.parametrize("state", [RunState.RUNNING, RunState.TERMINATED])
-def test_the_wait_ends_with_the_container_although_the_event_was_dropped(state: RunState) -> None:
-    cluster = Cluster()
+def test_the_wait_ends_with_the_container_although_the_event_was_dropped(cluster: Cluster, state: RunState) -> None:
     pod = cluster.pod(more={"other": OTHER})
     pod.pulling()
     cluster.pass_time(5)
@@ -255,8 +235,7 @@ def test_the_wait_ends_with_the_container_although_the_event_was_dropped(state: 
     assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
 
 
-def test_a_fault_of_a_later_step_means_that_the_image_is_there() -> None:
-    cluster = Cluster()
+def test_a_fault_of_a_later_step_means_that_the_image_is_there(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)
@@ -275,8 +254,7 @@ def test_the_wait_ends_with_the_success_of_its_pull_although_every_event_was_dro
     assert shown(cluster) == []
 
 
-def test_a_failed_attempt_is_no_end() -> None:
-    cluster = Cluster()
+def test_a_failed_attempt_is_no_end(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)
@@ -302,8 +280,7 @@ def test_events_that_overtake_each_other(pulled_first: bool) -> None:
     assert shown(cluster) == []
 
 
-def test_a_request_that_comes_late_does_not_begin_a_wait_of_a_running_container() -> None:
-    cluster = Cluster()
+def test_a_request_that_comes_late_does_not_begin_a_wait_of_a_running_container(cluster: Cluster) -> None:
     pod = cluster.pod(more={"other": OTHER})
     pod.run()
     pod.pulling()
@@ -338,8 +315,7 @@ def test_a_container_that_pulls_again_waits_again() -> None:
     assert waiting_seconds(cluster) == [0.0]
 
 
-def test_a_patched_image_is_another_wait() -> None:
-    cluster = Cluster()
+def test_a_patched_image_is_another_wait(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.status("ImagePullBackOff")
     cluster.pass_time(100)
@@ -356,8 +332,7 @@ def test_a_patched_image_is_another_wait() -> None:
 # Since when
 
 
-def test_the_wait_is_as_old_as_its_first_request() -> None:
-    cluster = Cluster()
+def test_the_wait_is_as_old_as_its_first_request(cluster: Cluster) -> None:
     pod = cluster.pod()
     cluster.sleep(20)
     pod.pulling(age=3)
@@ -383,8 +358,7 @@ def test_ages_do_not_depend_on_what_the_clocks_show(hours: int) -> None:
 
 
 @pytest.mark.parametrize("pods_first", [True, False])
-def test_the_order_of_the_first_lists_does_not_matter_to_a_wait(pods_first: bool) -> None:
-    cluster = Cluster()
+def test_the_order_of_the_first_lists_does_not_matter_to_a_wait(cluster: Cluster, pods_first: bool) -> None:
     pod = cluster.pod(told=False)
     cluster.sleep(90)
     if pods_first:
@@ -396,8 +370,7 @@ def test_the_order_of_the_first_lists_does_not_matter_to_a_wait(pods_first: bool
     assert waiting_seconds(cluster) == [20.0]
 
 
-def test_a_request_that_comes_now_does_not_make_an_old_wait_young() -> None:
-    cluster = Cluster()
+def test_a_request_that_comes_now_does_not_make_an_old_wait_young(cluster: Cluster) -> None:
     pod = cluster.pod(told=False)
     cluster.sleep(90)
     pod.status("ImagePullBackOff")
@@ -405,8 +378,7 @@ def test_a_request_that_comes_now_does_not_make_an_old_wait_young() -> None:
     assert waiting_seconds(cluster) == [90.0]
 
 
-def test_a_wait_that_a_pull_tells_of_is_as_old_as_that_but_not_older_than_the_pod() -> None:
-    cluster = Cluster()
+def test_a_wait_that_a_pull_tells_of_is_as_old_as_that_but_not_older_than_the_pod(cluster: Cluster) -> None:
     cluster.pod("old")
     cluster.sleep(100)
     cluster.node().pull()
@@ -421,8 +393,7 @@ def test_a_wait_that_a_pull_tells_of_is_as_old_as_that_but_not_older_than_the_po
 # Deletion
 
 
-def test_a_deleted_pod_leaves_at_once() -> None:
-    cluster = Cluster()
+def test_a_deleted_pod_leaves_at_once(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -433,8 +404,7 @@ def test_a_deleted_pod_leaves_at_once() -> None:
     assert shown(cluster) == []
 
 
-def test_a_pod_whose_deletion_was_asked_for_waits_no_more() -> None:
-    cluster = Cluster()
+def test_a_pod_whose_deletion_was_asked_for_waits_no_more(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -443,8 +413,7 @@ def test_a_pod_whose_deletion_was_asked_for_waits_no_more() -> None:
     assert shown(cluster) == []
 
 
-def test_a_pod_of_the_same_name_replaces_the_old_one_at_once() -> None:
-    cluster = Cluster()
+def test_a_pod_of_the_same_name_replaces_the_old_one_at_once(cluster: Cluster) -> None:
     old = cluster.pod("db-0")
     old.status("ImagePullBackOff")
     old.pulling()
@@ -471,8 +440,7 @@ def test_nodes_of_other_shards_are_left_alone() -> None:
     assert sum(cluster.view.totals.failures.values()) == 1
 
 
-def test_a_repeated_list_changes_nothing() -> None:
-    cluster = Cluster()
+def test_a_repeated_list_changes_nothing(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)
@@ -487,8 +455,7 @@ def test_a_repeated_list_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["pod-first", "event-first"])
-def test_events_of_a_static_pod_bear_the_uid_that_its_mirror_names(told: bool) -> None:
-    cluster = Cluster()
+def test_events_of_a_static_pod_bear_the_uid_that_its_mirror_names(cluster: Cluster, told: bool) -> None:
     pod = cluster.pod(static_uid="f00d", told=told)
     pod.pulling()
     if not told:
@@ -508,8 +475,7 @@ def test_events_of_a_static_pod_bear_the_uid_that_its_mirror_names(told: bool) -
     assert again.row().uid == again.uid
 
 
-def test_a_static_pod_that_is_not_pending_is_rechecked_by_its_name() -> None:
-    cluster = Cluster()
+def test_a_static_pod_that_is_not_pending_is_rechecked_by_its_name(cluster: Cluster) -> None:
     pod = cluster.pod(static_uid="f00d", told=False)
     pod.phase = "Running"
     pod.pulling()
@@ -524,8 +490,7 @@ def test_a_static_pod_that_is_not_pending_is_rechecked_by_its_name() -> None:
 PAUSE = "registry.example/pause:3.10"
 
 
-def test_a_pod_whose_pause_image_cannot_be_pulled_waits_for_it() -> None:
-    cluster = Cluster()
+def test_a_pod_whose_pause_image_cannot_be_pulled_waits_for_it(cluster: Cluster) -> None:
     cluster.node()
     pod = cluster.pod()
     cluster.pass_time(5)
@@ -542,8 +507,7 @@ def test_a_pod_whose_pause_image_cannot_be_pulled_waits_for_it() -> None:
     assert pod.row("POD").since == row.since
 
 
-def test_the_retry_of_a_pause_image_shows_its_pull_and_ends_with_it() -> None:
-    cluster = Cluster()
+def test_the_retry_of_a_pause_image_shows_its_pull_and_ends_with_it(cluster: Cluster) -> None:
     node, pod = cluster.node(), cluster.pod()
     pod.sandbox_failed(PAUSE)
     cluster.pass_time(15)
@@ -557,8 +521,7 @@ def test_the_retry_of_a_pause_image_shows_its_pull_and_ends_with_it() -> None:
 
 
 @pytest.mark.parametrize("by", ["event", "status"])
-def test_a_pause_image_is_there_when_the_pods_own_images_are_asked_for(by: str) -> None:
-    cluster = Cluster()
+def test_a_pause_image_is_there_when_the_pods_own_images_are_asked_for(cluster: Cluster, by: str) -> None:
     pod = cluster.pod()
     pod.sandbox_failed(PAUSE)
     cluster.pass_time(15)
@@ -573,8 +536,7 @@ def test_a_pause_image_is_there_when_the_pods_own_images_are_asked_for(by: str) 
     assert [row.labels.container for row in pod.rows] == ["app"]
 
 
-def test_a_sandbox_that_fails_for_another_reason_is_no_wait() -> None:
-    cluster = Cluster()
+def test_a_sandbox_that_fails_for_another_reason_is_no_wait(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.event("FailedCreatePodSandBox", "Failed to create pod sandbox: no more addresses", "POD")
     assert cluster.tick().pods == ()

@@ -63,8 +63,7 @@ def test_a_wait_of_a_running_pod_shows_by_its_events_and_ends_by_them() -> None:
     assert len(cluster.core._pods._pods) == 0
 
 
-def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_again() -> None:
-    cluster = Cluster()
+def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_again(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
     assert looks(cluster, RECHECK_SECONDS) == [RECHECK_SECONDS]
@@ -75,16 +74,14 @@ def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_aga
     assert looks(cluster, RECHECK_SECONDS)[0] >= RECHECK_SECONDS - 1
 
 
-def test_a_look_without_an_answer_is_asked_for_again() -> None:
-    cluster = Cluster()
+def test_a_look_without_an_answer_is_asked_for_again(cluster: Cluster) -> None:
     a_running_pod(cluster).pulling("debug")
     cluster.sleep(RECHECK_SECONDS)
     assert looks(cluster, RETRY_SECONDS) == [0, RETRY_SECONDS]
     assert shown(cluster)
 
 
-def test_a_look_that_finds_the_container_running_ends_the_wait_without_a_trace() -> None:
-    cluster = Cluster()
+def test_a_look_that_finds_the_container_running_ends_the_wait_without_a_trace(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
     cluster.tick()
@@ -96,8 +93,7 @@ def test_a_look_that_finds_the_container_running_ends_the_wait_without_a_trace()
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_look_that_finds_no_such_pod_ends_the_wait(again: bool) -> None:
-    cluster = Cluster()
+def test_a_look_that_finds_no_such_pod_ends_the_wait(cluster: Cluster, again: bool) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
     cluster.tick()
@@ -113,8 +109,7 @@ def test_a_look_that_finds_no_such_pod_ends_the_wait(again: bool) -> None:
     assert not cluster.turn.rechecks
 
 
-def test_failures_of_an_unknown_pod_are_looked_into_before_they_show() -> None:
-    cluster = Cluster()
+def test_failures_of_an_unknown_pod_are_looked_into_before_they_show(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.uses[pod._key("debug")] = replace(pod.uses[pod._key("debug")], reason="ErrImageNeverPull")
     pod.event("ErrImageNeverPull", 'Container image "tools:1" is not present with pull policy of Never', "debug")
@@ -125,8 +120,7 @@ def test_failures_of_an_unknown_pod_are_looked_into_before_they_show() -> None:
     assert shown(cluster) == [("web", PodPhase.FAILED)]
 
 
-def test_a_name_that_another_pod_bears_is_looked_at_at_once() -> None:
-    cluster = Cluster()
+def test_a_name_that_another_pod_bears_is_looked_at_at_once(cluster: Cluster) -> None:
     old = cluster.pod("db-0")
     old.pulling()
     cluster.tick()
@@ -140,8 +134,7 @@ def test_a_name_that_another_pod_bears_is_looked_at_at_once() -> None:
     assert [row.uid for row in cluster.view.pods] == [new.uid]
 
 
-def test_events_of_a_pod_that_is_about_to_be_watched_are_not_lost() -> None:
-    cluster = Cluster()
+def test_events_of_a_pod_that_is_about_to_be_watched_are_not_lost(cluster: Cluster) -> None:
     pod = cluster.pod(told=False)
     pod.pulling()
     cluster.sleep(1)
@@ -151,8 +144,7 @@ def test_events_of_a_pod_that_is_about_to_be_watched_are_not_lost() -> None:
     assert looks(cluster, RECHECK_SECONDS) == []
 
 
-def test_looks_at_once_are_limited() -> None:
-    cluster = Cluster()
+def test_looks_at_once_are_limited(cluster: Cluster) -> None:
     for number in range(RECHECKS_AT_ONCE + 10):
         a_running_pod(cluster, f"pod-{number}").pulling("debug")
     cluster.sleep(RECHECK_SECONDS)
@@ -165,8 +157,7 @@ def test_looks_at_once_are_limited() -> None:
 # Pods that are no longer Pending
 
 
-def test_pods_that_may_be_deleted_are_looked_at_before_all_others() -> None:
-    cluster = Cluster()
+def test_pods_that_may_be_deleted_are_looked_at_before_all_others(cluster: Cluster) -> None:
     deleted = [cluster.pod(f"deleted-{number}") for number in range(3)]
     for number in range(2 * RECHECKS_AT_ONCE):
         a_running_pod(cluster, f"unknown-{number}").back_off("debug")
@@ -178,8 +169,7 @@ def test_pods_that_may_be_deleted_are_looked_at_before_all_others() -> None:
     assert [recheck.name for recheck in cluster.turn.rechecks][:3] == [pod.name for pod in deleted]
 
 
-def test_a_look_at_a_pod_that_may_be_deleted_is_soon_asked_for_again() -> None:
-    cluster = Cluster()
+def test_a_look_at_a_pod_that_may_be_deleted_is_soon_asked_for_again(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.delete(terminating=False)
@@ -189,8 +179,7 @@ def test_a_look_at_a_pod_that_may_be_deleted_is_soon_asked_for_again() -> None:
     assert shown(cluster) == []
 
 
-def test_a_pod_that_runs_now_has_all_images() -> None:
-    cluster = Cluster()
+def test_a_pod_that_runs_now_has_all_images(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)
@@ -205,8 +194,7 @@ def test_a_pod_that_runs_now_has_all_images() -> None:
     assert {histogram.count for histogram in cluster.view.totals.stages.values()} == {1}
 
 
-def test_a_pod_that_was_deleted_by_force_leaves_with_the_look() -> None:
-    cluster = Cluster()
+def test_a_pod_that_was_deleted_by_force_leaves_with_the_look(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -215,9 +203,8 @@ def test_a_pod_that_was_deleted_by_force_leaves_with_the_look() -> None:
     assert shown(cluster) == []
 
 
-def test_a_pod_that_was_seen_to_run_and_is_deleted_leaves_without_a_look() -> None:
+def test_a_pod_that_was_seen_to_run_and_is_deleted_leaves_without_a_look(cluster: Cluster) -> None:
     """As a server shows it that knows no selectors."""
-    cluster = Cluster()
     pod = cluster.pod()
     pod.pulling()
     pod.pulled()
@@ -231,8 +218,7 @@ def test_a_pod_that_was_seen_to_run_and_is_deleted_leaves_without_a_look() -> No
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
-def test_a_pod_that_has_ended_waits_no_more(phase: str) -> None:
-    cluster = Cluster()
+def test_a_pod_that_has_ended_waits_no_more(cluster: Cluster, phase: str) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -242,8 +228,7 @@ def test_a_pod_that_has_ended_waits_no_more(phase: str) -> None:
     assert not cluster.view.totals.stages
 
 
-def test_a_pod_of_which_nobody_knows_what_became_goes_after_a_while() -> None:
-    cluster = Cluster()
+def test_a_pod_of_which_nobody_knows_what_became_goes_after_a_while(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.tick()
@@ -273,8 +258,7 @@ def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() ->
     assert len(cluster.core._pods._pods) == 0
 
 
-def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
-    cluster = Cluster()
+def test_a_running_pod_that_is_deleted_goes_with_the_next_look(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     pod.pulled()
@@ -285,8 +269,7 @@ def test_a_running_pod_that_is_deleted_goes_with_the_next_look() -> None:
     assert shown(cluster) == []
 
 
-def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second() -> None:
-    cluster = Cluster()
+def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second(cluster: Cluster) -> None:
     pods = [cluster.pod(f"web-{number}") for number in range(100)]
     for pod in pods:
         pod.pulling()
@@ -362,8 +345,7 @@ def test_old_events_wait_for_the_lists_to_be_complete() -> None:
     assert sorted(row.labels.pod for row in cluster.view.pods) == ["debugged", "failing", "loading", "second"]
 
 
-def test_a_wait_that_ended_unwatched_ends_with_the_list() -> None:
-    cluster = Cluster()
+def test_a_wait_that_ended_unwatched_ends_with_the_list(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)

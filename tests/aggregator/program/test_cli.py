@@ -1,39 +1,22 @@
 """The program as a user starts and ends it, and what it says of settings that cannot be used."""
 
-import os
 import signal
 import socket
-import subprocess
-import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from rig.aggregator import RunningAggregator
-from rig.fake_exporters import free_port
 from rig.kubernetes.api import READ, Rule
 from rig.mini_cluster import MiniCluster
-from rig.running import AGGREGATOR, ENVIRONMENT
+from rig.processes import free_port
+from rig.running import AGGREGATOR, assert_refused, run_to_end
 
 pytestmark = pytest.mark.contract
 
 
-def run(*flags: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*AGGREGATOR, *flags],
-        env={**os.environ, **ENVIRONMENT, "KUBECONFIG": "", "HOME": "/nonexistent", **environ},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
-
-
-def seconds_to_end(aggregator: RunningAggregator, number: signal.Signals = signal.SIGTERM) -> float:
-    began = time.monotonic()
-    os.kill(aggregator.process.pid, number)
-    assert aggregator.process.wait(10) == 0, aggregator.log.read_text()
-    return time.monotonic() - began
+run = partial(run_to_end, AGGREGATOR)
+NAME = "pulltrace-aggregator"
 
 
 def test_help_names_every_flag_and_says_what_its_default_is() -> None:
@@ -47,7 +30,7 @@ def test_help_names_every_flag_and_says_what_its_default_is() -> None:
 def test_everything_that_is_wrong_with_flags_is_named_at_once() -> None:
     answer = run("--exporter.target=n1", "--shard=3/3", "--stale.resolvin=1s", PULLTRACE_EXPORTER_INTERVAL="often")
     wrong = ("--exporter.target", "--shard", "--stale.resolvin", "PULLTRACE_EXPORTER_INTERVAL", "kubeconfig")
-    assert_names_once(answer, wrong)
+    assert_refused(answer, NAME, wrong)
 
 
 def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> None:
@@ -57,16 +40,9 @@ def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> N
     kubeconfig.write_text("[]")
     files = (f"--web.config.file={web}", f"--exporter.http-config.file={http}", f"--kubeconfig={kubeconfig}")
     answer = run("--pod.linger=soon", "--exporter.target=n1=http://a", "--exporter.target=n1=http://b", *files)
-    assert_names_once(answer, ("--pod.linger", "'n1' is given more", "http_server_config", "proxy_url", "kubeconfig"))
-
-
-def assert_names_once(answer: subprocess.CompletedProcess[str], wrong: tuple[str, ...]) -> None:
-    """It ended with one line for each of these, and no other."""
-    assert (answer.returncode, answer.stdout) == (2, "")
-    lines = answer.stderr.splitlines()
-    assert all(line.startswith("pulltrace-aggregator: ") for line in lines)
-    assert [sum(part in line for line in lines) for part in wrong] == [1] * len(wrong), answer.stderr
-    assert len(lines) == len(wrong)
+    assert_refused(
+        answer, NAME, ("--pod.linger", "'n1' is given more", "http_server_config", "proxy_url", "kubeconfig")
+    )
 
 
 def test_no_kubeconfig_at_all_is_said_and_both_files_that_are_wrong_are_named(tmp_path: Path) -> None:
@@ -99,7 +75,7 @@ def test_a_signal_ends_it_within_two_seconds(cluster: MiniCluster, number: signa
     node.pull()
     cluster.pod().pulling()
     aggregator.wait(lambda view: view["pods"])
-    assert seconds_to_end(aggregator, number) < 2
+    assert aggregator.seconds_to_end(number) < 2
 
 
 def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(cluster: MiniCluster, tmp_path: Path) -> None:
@@ -116,7 +92,7 @@ def test_sigterm_ends_it_within_two_seconds_while_nobody_answers(cluster: MiniCl
         assert aggregator.get("/-/healthy").status == 200
         with socket.create_connection(("127.0.0.1", aggregator.port)) as half:
             half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
-            assert seconds_to_end(aggregator) < 2
+            assert aggregator.seconds_to_end() < 2
 
 
 def test_not_ready_says_why_until_the_lists_are_in(cluster: MiniCluster) -> None:

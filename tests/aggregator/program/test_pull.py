@@ -21,7 +21,7 @@ def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(cluster: MiniClu
     exporter = setup.exporter("--node.name=node-1")
     aggregator = cluster.aggregator(f"--exporter.target=node-1=http://127.0.0.1:{exporter.port}")
     image = setup.push(layers=[4 * MIB])
-    setup.registry.throttle(2 * MIB)
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB)
     pod = cluster.pod("web", setup.reference(image))
     pod.pulling()
     waiting = aggregator.wait(lambda view: view["pods"])
@@ -50,6 +50,7 @@ def test_a_pull_is_shown_under_its_pod_until_the_image_has_come(cluster: MiniClu
     page = aggregator.get("/").body.decode()
     assert "shop/web" in page
     assert "progressing" in page
+    stall.release()
     pull.wait()
     pod.pulled()
     pod.runs()

@@ -50,6 +50,18 @@ def test_metrics_are_plain_text_at_the_time_of_the_scrape(node: Node) -> None:
     assert f"\npulltrace_exporter_time_seconds {NOW + 7}\n" in response.body.decode()
 
 
+@pytest.mark.parametrize("step", [3600.0, -3600.0])
+def test_a_step_of_the_clock_shows_in_no_age_before_the_next_poll(node: Node, step: float) -> None:
+    """What the view says of instants is of the clock before the step, so the present time is as well."""
+    node.view = replace(node.view, at=node.clock.now())
+    node.clock.wall += step + 2
+    node.clock.monotonic += 2
+    assert f"\npulltrace_exporter_time_seconds {NOW + 2}\n" in node.get("/metrics").body.decode()
+    assert pulls(node)["nodeNow"] == NOW + 2
+    node.view = replace(node.view, at=node.clock.now())
+    assert pulls(node)["nodeNow"] == NOW + step + 2
+
+
 def test_metrics_are_openmetrics_when_asked_for(node: Node) -> None:
     response = node.get("/metrics", {"accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
     assert response.content_type == OPENMETRICS

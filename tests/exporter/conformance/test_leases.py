@@ -30,12 +30,17 @@ def test_a_held_lease_without_an_image_is_resolving_until_it_goes(setup: NodeSet
 
 def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(setup: NodeSetup) -> None:
     exporter = setup.exporter(idle="50ms")
-    drop = setup.node.hold_lease("held-for-a-moment")
-    seen = exporter.wait_polled()
-    drop()
+    took = 1.0
+    while took >= 1:  # that would be no moment, which a busy machine takes now and then
+        before = exporter.wait_polled()
+        began = time.monotonic()
+        drop = setup.node.hold_lease("held-for-a-moment")
+        seen = exporter.wait_polled()
+        drop()
+        took = time.monotonic() - began
     end = exporter.wait_polled()
     for scrape in (seen, end):
-        assert (scrape.pulls, scrape.ended, scrape.unresolved) == ((), {}, 0)
+        assert (scrape.pulls, scrape.ended, scrape.unresolved) == ((), {}, before.unresolved)
         assert scrape.in_progress["resolving"] == 0
 
 
@@ -51,7 +56,7 @@ def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_setup: NodeSe
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
     assert end.ended == {"orphaned": 1}
     assert end.pull(image).end >= killed_at
-    assert 2 <= end.pull(image).end - end.pull(image).last_progress < 4
+    assert 2 <= end.pull(image).end - end.pull(image).last_progress < 60
     # Its lease is still there and stays ignored.
     assert exporter.wait_polled().ended == {"orphaned": 1}
 

@@ -9,6 +9,7 @@ from rig.containerd import SECOND
 from rig.images import MIB, OCI, Blob, Image, build
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup
+from rig.standin import StandIn
 from rig.standin.unpacking import NOBODYS
 
 EMPTY = "application/vnd.oci.empty.v1+json"
@@ -51,7 +52,13 @@ def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(setup: NodeSetu
 def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(setup: NodeSetup) -> None:
     image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [16 * MIB, 16 * MIB]))
     exporter = setup.exporter(busy="50ms")
+    if isinstance(setup.node, StandIn):  # so that a busy machine sees the layer being unpacked
+        setup.node.unpacking.hold()
+        setup.finally_(setup.node.unpacking.release)
     setup.node.client_pull(setup.reference(image))
+    if isinstance(setup.node, StandIn):
+        exporter.wait_until(lambda scrape: scrape.phase(image) == "unpacking")
+        setup.node.unpacking.release()
     end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
     assert end.ended == {"failed": 1}
 

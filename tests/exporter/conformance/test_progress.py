@@ -14,6 +14,7 @@ from rig.standin import StandIn
 
 REGISTRY = "127.0.0.1"
 RATE = 4 * MIB
+TIME = "pulltrace_exporter_time_seconds"
 
 
 def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
@@ -21,14 +22,18 @@ def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
     setup.registry.throttle(RATE)
     exporter = setup.exporter()
     began = time.time()
+    # Two stalls between which it is seen to move: without them it could be over between two looks of a busy machine.
     stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB + 500_000)
+    further = setup.registry.stall(image.layers[0].digest, after=4 * MIB + 500_000)
     pull = setup.pull(image)
     stall.wait_held()
     first = exporter.wait_until(
         lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded
     )
     stall.release()
-    looks = [first, *exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")]
+    looks = [first, *exporter.watch(lambda scrape: scrape.pull(image).layers[0].rate and scrape.pull(image).eta)]
+    further.release()
+    looks += exporter.watch(lambda scrape: scrape.phase(image) == "succeeded")
     pull.wait()
 
     running = [seen for scrape in looks if (seen := scrape.pull(image)) and not seen.ended]
@@ -59,14 +64,18 @@ def test_a_pull_is_shown_layer_by_layer_to_its_end(setup: NodeSetup) -> None:
 
 def test_its_stages_are_timed(setup: NodeSetup) -> None:
     image = setup.push(layers=[4 * MIB])
-    setup.registry.throttle(RATE)
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB)
     exporter = setup.exporter()
-    setup.pulled(image)
+    pull = setup.pull(image)
+    seen = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
+    exporter.wait_until(lambda scrape: scrape.value(TIME) > seen.value(TIME) + 1)
+    stall.release()
+    pull.wait()
     scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
     whole = scrape.value("pulltrace_pull_duration_seconds_sum", registry=REGISTRY)
     spans = scrape.by("stage", "pulltrace_pull_stage_seconds_sum", registry=REGISTRY)
     assert whole is not None
-    assert whole > 0.5, "the registry took a second"
+    assert whole > 0.5, "the registry was still for a second"
     assert spans["resolve"] + spans["download"] + spans["unpack"] == pytest.approx(whole)
     assert spans["download"] > 0.5
     assert scrape.by("stage", "pulltrace_pull_stage_seconds_count") == dict.fromkeys(spans, 1)

@@ -43,6 +43,11 @@ def has_ended(times: int, scrape: Scrape) -> bool:
     return scrape.ended == {"succeeded": times}
 
 
+def is_halfway(image: Image, scrape: Scrape) -> bool:
+    """Whether the pull runs, and some bytes of layers are shown."""
+    return scrape.phase(image) == "downloading" and image.config.size < scrape.downloaded(image) < image.size
+
+
 def check_remote(setup: NodeSetup, image: Image, *states: str, fetched: int = 0) -> None:
     """Fail unless the pull shows what its snapshotter did; `fetched` bytes of layers came through containerd."""
     exporter = setup.exporter()
@@ -129,15 +134,15 @@ def test_with_its_folder_a_parallel_pull_has_the_bytes_that_its_registry_has_sen
     image = setup.push(layers=SIZES)
     exporter = setup.exporter(f"--soci.directory={soci.unpack}")
     for attempt in (1, 2):  # what the first has left in the folder is no progress of the second
-        setup.registry.throttle(2 * MIB)
+        first, second = (setup.registry.stall(image.layers[0].digest, after) for after in (MIB // 2, MIB))
         pull = setup.pull(image)
-        seen = exporter.watch(partial(has_ended, attempt))
+        seen = exporter.watch(partial(is_halfway, image))
+        first.release()
+        seen += exporter.watch(lambda scrape: scrape.pull(image).rate and scrape.pull(image).eta)
+        second.release()
+        assert not any("remote" in scrape.pull(image).states for scrape in seen if is_halfway(image, scrape))
+        seen += exporter.watch(partial(has_ended, attempt))
         pull.wait()
-        running = [scrape.pull(image) for scrape in seen if scrape.phase(image) == "downloading"]
-        halfway = [one for one in running if image.config.size < (one.downloaded or 0) < image.size]
-        assert halfway, "no scrape showed it on its way"
-        assert not any("remote" in one.states for one in halfway)
-        assert any(one.rate and one.eta for one in halfway)
         check_whole(seen[-1].pull(image), image)
         assert seen[-1].layer_bytes == attempt * layer_size(image)
         assert seen[-1].total("pulltrace_remote_bytes_total") == 0

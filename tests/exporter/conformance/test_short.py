@@ -10,9 +10,9 @@ from rig.node_setup import NodeSetup
 @pytest.mark.parametrize("layers", [[300_000], [2 * MIB, 300_000, 1000]], ids=["tiny", "small"])
 def test_a_short_pull_is_counted_to_the_byte(setup: NodeSetup, layers: list[int]) -> None:
     image = setup.push(layers=layers)
-    exporter = setup.exporter(busy="5s")
+    exporter = setup.exporter(busy="60s", idle="60s")
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=2)
+    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=40)
     check_whole(end.pull(image), image)
     assert end.layer_bytes == layer_size(image)
     envelope = {blob.digest: blob.size for blob in (image.root, image.manifest, image.config)}
@@ -25,7 +25,7 @@ def test_several_short_pulls_in_a_row_are_counted_each(setup: NodeSetup) -> None
     exporter = setup.exporter(busy="5s")
     for image in images:
         setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": len(images)}, timeout=7)
+    end = exporter.wait_until(lambda scrape: scrape.ended == {"succeeded": len(images)})
     assert end.layer_bytes == layer_size(*images)
 
 

@@ -9,12 +9,21 @@ import pytest
 
 from pulltrace.clock import NodeTime
 from pulltrace.model.pull import Daemon
-from pulltrace_exporter.containerd.client import Client, Resources
+from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
+from pulltrace_exporter.containerd.messages import Resources
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.errors import ContainerdError
 from pulltrace_exporter.model.image import chain_ids
-from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Observation, SnapshotStat
+from pulltrace_exporter.model.observation import (
+    BlobInfo,
+    ImageRecord,
+    Ingest,
+    Lease,
+    Observation,
+    Snapshots,
+    SnapshotStat,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -72,10 +81,32 @@ class FakeContainerd:
         for number, data in enumerate((MANIFEST, CONFIG, LAYER)):
             self.blobs[digest_of(data)] = (data, at + number / 100)
 
+    def hold(self, lease_id: str, at: float) -> None:
+        """The image comes for a lease that holds its root."""
+        self.lease(lease_id, at, ROOT)
+        self.fetch(at)
+
+    def fetch_layer(self, at: float) -> dict[str, Snapshots]:
+        """A lease's only layer is on its way, all else has come. Returns what the lease holds of snapshots."""
+        config, layer = PARTS
+        self.fetch(at)
+        del self.blobs[layer]
+        self.writing = {layer: Ingest(layer, 1, NodeTime(at), NodeTime(at))}
+        snapshots: dict[str, Snapshots] = {}
+        self.held["pull"] = (at, Resources(frozenset((ROOT, config)), frozenset((layer,)), snapshots))
+        return snapshots
+
     def write(self, name: str, at: float, *, created: bool = False, managed: bool = True) -> ImageWrite:
         """A record is written at `NOW` and so many seconds, and a moment later that is announced."""
         self.records[name] = NOW + at
         return ImageWrite(name, NOW + at + 0.001, created, managed)
+
+    def write_pull(self, version: str, at: float, *, created: bool = False) -> tuple[ImageWrite, ...]:
+        """All that a pull of the usual tag writes: under its lease, and CRI after that."""
+        own = self.write(TAG, at, created=created)
+        again = (self.write(TAG, at + 0.01),) if version == REWRITING else ()
+        added = (self.write(BY_DIGEST, at + 0.02, created=created),) if created or version == REWRITING else ()
+        return (own, *again, *added)
 
     def leases(self) -> dict[str, float]:
         self.listing()
@@ -145,6 +176,9 @@ class Watcher:
 
     def pass_time(self, seconds: float) -> None:
         self._now += seconds
+
+    def reconnect(self) -> None:
+        self._reconnected = True
 
     def look(self, at: float, *written: ImageWrite, late: Callable[[], Sequence[ImageWrite]] = tuple) -> Observation:
         self._now = NOW + at
@@ -494,6 +528,27 @@ def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it
     assert not watcher.look(5.1, written).inferred, "it is explained"
 
 
+def test_an_image_of_schema_1_whose_root_is_made_between_two_looks_is_that_of_its_lease(
+    containerd: FakeContainerd,
+) -> None:
+    """containerd 1.x makes the manifest when all layers are there, and a small image is unpacked a moment later."""
+    watcher = begun(containerd, REWRITING)
+    config, layer = PARTS
+    layers = [{"digest": layer, "size": len(LAYER), "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}]
+    described = {"digest": config, "size": len(CONFIG), "mediaType": "application/vnd.oci.image.config.v1+json"}
+    manifest = json.dumps({"config": described, "layers": layers}).encode()
+    root = digest_of(manifest)
+    containerd.labelled, containerd.children, containerd.roots[TAG] = False, {root: PARTS}, root
+    containerd.blobs[layer] = (LAYER, NOW + 1)
+    containerd.held["pull"] = (NOW + 0.9, Resources(frozenset((layer,)), frozenset(("sha256:other",)), {}))
+    watcher.look(1.1)
+    del containerd.held["pull"]
+    containerd.blobs |= {root: (manifest, NOW + 1.2), config: (CONFIG, NOW + 1.2)}
+    seen = watcher.look(1.3, containerd.write(TAG, 1.25, created=True))
+    assert [came(lease) for lease in seen.ended] == [{root, *PARTS}]
+    assert not seen.inferred
+
+
 def test_a_nameless_lease_takes_the_first_record_after_it_was_last_seen(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
@@ -521,8 +576,7 @@ def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(
 def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
-    containerd.lease("pull", NOW + 1, ROOT)
-    containerd.fetch(NOW + 1)
+    containerd.hold("pull", NOW + 1)
     watcher.look(1.2)
     written = containerd.write(TAG, 1.5, created=True)
     containerd.held.clear()
@@ -532,19 +586,38 @@ def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(
     assert not seen.inferred
 
 
-def test_a_record_that_was_removed_and_written_again_was_the_pulls(
-    containerd: FakeContainerd, watcher: Watcher
+@pytest.mark.parametrize(("managed", "added_at"), [(True, 1.51), (False, 1.51), (False, 2.7)])
+def test_a_root_that_was_removed_before_it_was_seen_with_its_label_comes_from_where_cri_says(
+    containerd: FakeContainerd, watcher: Watcher, managed: bool, added_at: float
 ) -> None:
-    """Its root had not got its label yet when it was last read."""
-    containerd.lease("pull", NOW + 1, ROOT)
-    containerd.fetch(NOW + 1)
+    """An import's name is not CRI's, though CRI adds one that is, with a big manifest after seconds."""
+    containerd.hold("pull", NOW + 1)
     containerd.labelled = False
     watcher.look(1.2)
-    written = (containerd.write(TAG, 1.5, created=True), containerd.write(BY_DIGEST, 1.51, created=True))
+    own = containerd.write(TAG, 1.5, created=True, managed=managed)
+    written = (own, containerd.write(BY_DIGEST, added_at, created=True))
     containerd.held.clear()
     containerd.records.clear()
     containerd.blobs.clear()
-    assert {record.name for record in watcher.look(2.2, *written).images[ROOT]} == {BY_DIGEST}
+    seen = watcher.look(3, *written)
+    assert {record.name for record in seen.images[ROOT]} == {BY_DIGEST}
+    assert [info and info.sources for info in seen.ended[0].contents.values()] == [((HOST, REPOSITORY),) * managed]
+
+
+def test_a_root_that_was_removed_and_comes_again_is_described_as_it_was(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    """The next pull's has no labels yet, so that it does not look like a root."""
+    containerd.hold("pull", NOW + 1)
+    watcher.look(1.2)
+    written = containerd.write(TAG, 1.5, created=True)
+    containerd.records.clear()
+    containerd.fetch(NOW + 1.8)
+    containerd.children.clear()
+    containerd.held = {"next": (NOW + 1.7, Resources(frozenset((ROOT,)), frozenset(), {}))}
+    seen = watcher.look(2, written)
+    assert [record.name for record in seen.images[ROOT]] == [TAG]
+    assert not seen.inferred
 
 
 def test_a_pull_between_two_looks_whose_image_was_removed_is_told_by_its_events(
@@ -562,6 +635,60 @@ def test_a_pull_between_two_looks_whose_image_was_removed_is_told_by_its_events(
     assert not watcher.look(5).inferred
 
 
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(
+    containerd: FakeContainerd, version: str
+) -> None:
+    """A name that is updated keeps its root, whatever is pulled from the repository at the same time."""
+    watcher = begun(containerd, version)
+    containerd.fetch(NOW - 60)
+    assert len(watcher.look(2, *containerd.write_pull(version, 1, created=True)).inferred) == 1
+    other = digest_of(b"other")
+    written = containerd.write_pull(version, 3)
+    sibling = (
+        containerd.write(f"{HOST}/{REPOSITORY}:v2", 3.5, created=True),
+        containerd.write(f"{HOST}/{REPOSITORY}@{other}", 3.51, created=True),
+    )
+    containerd.records.clear()
+    containerd.blobs.clear()
+    seen = watcher.look(4, *written, *sibling)
+    assert [root for lease in seen.inferred for root in lease.contents] == [ROOT, other]
+    assert not watcher.look(5).inferred
+
+
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_a_tag_that_moves_between_two_unseen_pulls_names_both_images(containerd: FakeContainerd, version: str) -> None:
+    watcher = begun(containerd, version)
+    other = digest_of(b"other")
+    first = containerd.write_pull(version, 1, created=True)
+    second = (containerd.write(TAG, 3), containerd.write(f"{HOST}/{REPOSITORY}@{other}", 3.02, created=True))
+    containerd.records.clear()
+    assert [root for lease in watcher.look(4, *first, *second).inferred for root in lease.contents] == [ROOT, other]
+
+
+def test_a_new_tag_of_an_image_that_was_removed_before_is_not_its_neighbours(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    other = digest_of(b"other")
+    written = list(containerd.write_pull(TIDY, 1, created=True))
+    containerd.records.clear()
+    assert len(watcher.look(2, *written).inferred) == 1
+    written = [
+        containerd.write(f"{HOST}/{REPOSITORY}{name}", at, created=True)
+        for name, at in ((":v3", 3), (f"@{ROOT}", 3.02), (":v2", 3.5), (f"@{other}", 3.52))
+    ]
+    containerd.records.clear()
+    assert [root for lease in watcher.look(4, *written).inferred for root in lease.contents] == [ROOT, other]
+
+
+@pytest.mark.parametrize("version", [REWRITING, TIDY])
+def test_two_pulls_of_an_image_that_was_removed_after_them_are_two(containerd: FakeContainerd, version: str) -> None:
+    watcher = begun(containerd, version)
+    written = (*containerd.write_pull(version, 3, created=True), *containerd.write_pull(version, 3.5))
+    containerd.records.clear()
+    assert len(watcher.look(4, *written).inferred) == 2
+
+
 def test_an_import_that_was_removed_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
     marked = (containerd.write(TAG, 3.52), containerd.write(BY_DIGEST, 3.53, created=True))
     written = (containerd.write(TAG, 3.5, created=True, managed=False), *marked)
@@ -576,8 +703,7 @@ def test_an_import_that_was_removed_is_no_pull(containerd: FakeContainerd, watch
 def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(
     containerd: FakeContainerd, watcher: Watcher, name: str, at: float
 ) -> None:
-    containerd.lease("pull", NOW + 1, ROOT)
-    containerd.fetch(NOW + 1)
+    containerd.hold("pull", NOW + 1)
     watcher.look(1.2)
     written = containerd.write(name, at)
     containerd.held.clear()
@@ -598,11 +724,8 @@ def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, wat
 def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
-    config, layer = PARTS
-    containerd.fetch(NOW + 1)
-    del containerd.blobs[layer]
-    containerd.writing = {layer: Ingest(layer, 1, NodeTime(NOW + 1), NodeTime(NOW + 1))}
-    containerd.held["pull"] = (NOW + 1, Resources(frozenset((ROOT, config)), frozenset((layer,)), {}))
+    _, layer = PARTS
+    containerd.fetch_layer(NOW + 1)
     asked = []
     for at in range(2, 9):
         (lease,) = watcher.look(at).leases
@@ -618,6 +741,19 @@ def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then
     assert containerd.asked == 4, "a layer that is unpacked is told by no ingest"
 
 
+def test_what_a_lease_holds_is_asked_after_a_connection_was_made_anew(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    """Otherwise what it gained before a crash would seem to come after it, and a stale lease would seem alive."""
+    snapshots = containerd.fetch_layer(NOW + 1)
+    watcher.look(2)
+    snapshots["overlayfs"] = Snapshots(extracting=frozenset({"sha256:chain"}))
+    asked = containerd.asked
+    watcher.reconnect()
+    (lease,) = watcher.look(3).leases
+    assert (lease.snapshots, containerd.asked) == (snapshots, asked + 1)
+
+
 def test_other_pulls_that_go_on_and_on_do_not_hold_up_the_end_of_one(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:
@@ -628,3 +764,36 @@ def test_other_pulls_that_go_on_and_on_do_not_hold_up_the_end_of_one(
         watcher.look(1.2)
         containerd.held.clear()
         assert [lease.id for lease in watcher.look(2, late=lambda: (other,)).ended] == [lease]
+
+
+@pytest.mark.parametrize("written_again", [False, True])
+def test_the_config_of_a_later_pull_does_not_say_that_the_one_before_failed_to_unpack(
+    containerd: FakeContainerd, watcher: Watcher, written_again: bool
+) -> None:
+    containerd.fetch(NOW + 1)
+    snapshots = {"overlayfs": Snapshots(frozenset(("sha256:" + "1" * 64,)))}
+    containerd.held["one"] = NOW + 1, Resources(frozenset((ROOT, *PARTS)), frozenset(), snapshots)
+    watcher.look(1.5)
+    written = [containerd.write(TAG, 1.6, created=True)]
+    del containerd.held["one"], containerd.records[TAG]
+    # The image is removed, and a second pull of it has brought all but unpacked nothing yet.
+    containerd.fetch(NOW + 2)
+    containerd.unpacked = False
+    containerd.lease("two", NOW + 1.9, ROOT, *PARTS)
+    if written_again:
+        written.append(containerd.write(TAG, 2.3, created=True))
+    (ended,) = watcher.look(2.5, *written).ended
+    assert ended.unpacked is None
+
+
+def test_a_pull_whose_config_stays_without_a_snapshotter_has_failed_to_unpack(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    containerd.fetch(NOW + 1)
+    containerd.unpacked = False
+    snapshots = {"overlayfs": Snapshots(frozenset(("sha256:" + "1" * 64,)))}
+    containerd.held["one"] = NOW + 1, Resources(frozenset((ROOT, *PARTS)), frozenset(), snapshots)
+    watcher.look(1.5)
+    del containerd.held["one"]
+    (ended,) = watcher.look(2.5, containerd.write(TAG, 1.6, created=True)).ended
+    assert ended.unpacked is False

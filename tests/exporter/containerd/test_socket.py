@@ -14,7 +14,7 @@ from pulltrace_exporter.containerd import socket as sockets
 from pulltrace_exporter.containerd.socket import KNOWN_DIRECTORIES, KNOWN_SOCKETS, check_socket, find_socket
 from pulltrace_exporter.errors import UnsafeSocketError
 from rig.exporter import RunningExporter
-from rig.running import ENVIRONMENT, EXPORTER
+from rig.running import EXPORTER, run_to_end
 
 NOBODY = 65534
 
@@ -183,14 +183,7 @@ def test_the_first_known_socket_that_exists_is_taken(
 
 def start(socket_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
     """Run the exporter to the end that a refusal is."""
-    return subprocess.run(
-        [*EXPORTER, f"--containerd.address={socket_path}", "--web.listen-address=127.0.0.1:0", *flags],
-        env={**os.environ, **ENVIRONMENT},
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-    )
+    return run_to_end(EXPORTER, f"--containerd.address={socket_path}", "--web.listen-address=127.0.0.1:0", *flags)
 
 
 @pytest.mark.contract
@@ -220,14 +213,8 @@ def test_the_exporter_does_not_start_without_permission(folder: Path) -> None:
     # Root may open everything, so it becomes somebody else; not before the program is read, which may lie in its home.
     become = f"import ctypes, os; from pulltrace_exporter import cli; os.geteuid() or os.setuid({NOBODY}); cli.main()"
     with listen(path, 0o600 if os.geteuid() == 0 else 0o000):
-        run = subprocess.run(
-            [sys.executable, "-c", become, f"--containerd.address={path}", f"--containerd.allow-directory={folder}"],
-            env={**os.environ, **ENVIRONMENT},
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
+        where = (f"--containerd.address={path}", f"--containerd.allow-directory={folder}")
+        run = run_to_end((sys.executable, "-c", become), *where)
     assert run.returncode == 2, run.stderr
     assert run.stderr == (
         f"pulltrace-exporter: no permission to open containerd socket {path}; run the exporter as root\n"

@@ -5,18 +5,18 @@ from pathlib import Path
 import pytest
 
 from rig import needs
+from rig.go_programs import parts
 from rig.images import MIB
-from rig.kube import parts
-from rig.kubernetes import node
-from rig.kubernetes.node import RealNode
-from rig.kubernetes.real_node_setup import real_node_setup
+from rig.kubernetes.real import single_node
+from rig.kubernetes.real.node_setup import real_node_setup
+from rig.kubernetes.real.single_node import RealNode
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(180), pytest.mark.xdist_group("soci")]
 
 
 def test_a_pod_waits_for_layers_that_its_snapshotter_fetches(tmp_path: Path) -> None:
     needs.built(parts.SOCI)
-    if reason := node.reason_missing():
+    if reason := single_node.reason_missing():
         needs.miss(reason)
     with RealNode(soci=True) as real, real_node_setup(real, "soci", tmp_path) as out:
         aggregator = out.aggregator()

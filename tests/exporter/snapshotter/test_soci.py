@@ -8,9 +8,9 @@ import pytest
 
 from rig import needs
 from rig.exporter import RunningExporter
+from rig.go_programs import parts
 from rig.images import KIB, MIB, Image
 from rig.invariants import check_whole, layer_size
-from rig.kube import parts
 from rig.mini_cluster import mini_cluster
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup, node_setup
@@ -92,8 +92,12 @@ def test_with_its_folder_the_bytes_are_those_that_the_registry_sent(setup: NodeS
     image = setup.push(layers=[5 * MIB, 2 * MIB])
     setup.registry.throttle(3 * MIB)
     exporter = watching(setup, shared)
+    first, second = (setup.registry.stall(image.layers[0].digest, after) for after in (MIB, 2 * MIB))
     pull = setup.pull(image)
-    exporter.wait_until(lambda scrape: "downloading" in scrape.pull(image).states)
+    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)).layers and seen.layers[0].downloaded)
+    first.release()
+    exporter.wait_until(lambda scrape: scrape.pull(image).rate and scrape.pull(image).eta)
+    second.release()
     looks = []
     while not pull.done:
         before = [setup.registry.sent(layer.digest) for layer in image.layers]
@@ -104,7 +108,7 @@ def test_with_its_folder_the_bytes_are_those_that_the_registry_sent(setup: NodeS
             assert least - NEAR <= seen <= most + BLOCK, (before, shown, after)
     pull.wait()
     end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    assert any(look.pull(image).rate and look.pull(image).eta for look in looks)
+    assert looks
     check_whole(end.pull(image), image)
     assert end.layer_bytes == layer_size(image)
     assert end.total("pulltrace_remote_bytes_total") == 0

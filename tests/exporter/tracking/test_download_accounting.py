@@ -110,19 +110,21 @@ def test_pulling_what_is_there_again_between_two_looks_is_a_pull_that_found_ever
     assert exporter.pull.cached == 3100
 
 
-@pytest.mark.parametrize("complete_seen", [False, True])
+@pytest.mark.parametrize("seen", ["manifest", "downloading", "complete"])
 @pytest.mark.parametrize("config_seen_late", [False, True])
 def test_a_layer_that_was_unpacked_before_the_pull_began_is_cached_though_it_was_discarded_unseen(
-    node: Node, exporter: Exporter, *, config_seen_late: bool, complete_seen: bool
+    node: Node, exporter: Exporter, *, config_seen_late: bool, seen: str
 ) -> None:
     """`discard_unpacked_layers`: a base and right after it an image on top of it, both between two polls."""
     base = (a_blob("base", 5000), a_blob("small", 10))
     old, new = an_image("team/old", base), an_image("team/new", (*base, 400))
     first = node.pull(old)
     first.resolve()
+    if seen == "downloading":
+        first.fetch(1, 0)
     exporter.look(0.1)
     first.complete()
-    if complete_seen:
+    if seen == "complete":
         exporter.look(0.1)
         node.sleep(0.05)
     first.succeed()
@@ -166,9 +168,11 @@ def test_a_layer_that_was_unpacked_and_discarded_while_the_pull_ran_served_both(
     assert layer_bytes(exporter) == 5010
 
 
-def test_a_layer_that_is_fetched_again_although_it_is_unpacked_counts_again(node: Node, exporter: Exporter) -> None:
-    """`ctr` fetches all that is not in the store."""
-    base = a_blob("base", 5000)
+@pytest.mark.parametrize("unpacked", [True, False])
+def test_a_layer_that_went_after_the_next_pull_of_it_had_begun_counts_again(
+    node: Node, exporter: Exporter, *, unpacked: bool
+) -> None:
+    """`ctr` fetches all that is not in the store, also what is unpacked."""
     base = a_blob("base", 5000)
     first, second = node.pull(an_image("team/old", (base,))), node.pull(an_image("team/new", (base, 400)))
     first.resolve()
@@ -176,7 +180,7 @@ def test_a_layer_that_is_fetched_again_although_it_is_unpacked_counts_again(node
     first.complete()
     exporter.look(0.1)
     first.succeed()
-    discard(node, first.image)
+    (discard if unpacked else Node.delete)(node, first.image)
     second.find_manifest()
     exporter.look(0.1)
     second.resolve()
@@ -195,7 +199,6 @@ def discard(node: Node, image: Image) -> None:
 
 
 def test_layers_of_another_image_are_cached_and_their_bytes_saved(node: Node, exporter: Exporter) -> None:
-    base = a_blob("base", 5000)
     base = a_blob("base", 5000)
     node.pulled(an_image("team/old", (base, 10)))
     image = an_image("team/new", (base, 400))
@@ -579,24 +582,6 @@ def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, expo
         node.delete(image)
 
     assert exporter.counted == 2 * (1100 + image.envelope)
-
-
-def test_a_layer_that_was_deleted_after_the_next_pull_of_it_had_begun_counts_again(
-    node: Node, exporter: Exporter
-) -> None:
-    base = a_blob("base", 5000)
-    first, second = node.pull(an_image("team/old", (base,))), node.pull(an_image("team/new", (base, 400)))
-    first.resolve()
-    exporter.look(0.1)
-    first.complete()
-    exporter.look(0.1)
-    first.succeed()
-    node.delete(first.image)
-    second.find_manifest()
-    exporter.look(0.1)
-    second.run()
-    exporter.look(0.1)
-    assert layer_bytes(exporter) == 10_400
 
 
 def test_no_bytes_are_awaited_of_a_blob_of_another_namespace(node: Node, exporter: Exporter) -> None:

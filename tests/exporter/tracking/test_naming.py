@@ -175,8 +175,7 @@ def test_a_record_is_named_after_an_image(name: str, image: ImageKey | None) -> 
 # Seen from outside
 
 
-def test_a_repository_whose_label_comes_a_moment_after_the_root_is_the_one_that_is_pulled() -> None:
-    node = Node()
+def test_a_repository_whose_label_comes_a_moment_after_the_root_is_the_one_that_is_pulled(node: Node) -> None:
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node).look()
@@ -188,8 +187,7 @@ def test_a_repository_whose_label_comes_a_moment_after_the_root_is_the_one_that_
     assert exporter.look(0.1).pull.key.repository == "team/copy"
 
 
-def test_no_series_before_the_repository_is_known_and_then_always_the_same() -> None:
-    node = Node()
+def test_no_series_before_the_repository_is_known_and_then_always_the_same(node: Node) -> None:
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node).look()
@@ -205,10 +203,10 @@ def test_no_series_before_the_repository_is_known_and_then_always_the_same() -> 
     assert exporter.pull.repositories == ("team/app", "team/copy")
 
 
-def test_a_repository_added_to_a_known_root_names_the_pull_before_anything_else_is_seen() -> None:
-    node = Node()
+def test_a_repository_added_to_a_known_root_names_the_pull_before_anything_else_is_seen(
+    node: Node, exporter: Exporter
+) -> None:
     image = an_image()
-    exporter = Exporter(node)
     pull = node.pull(image)
     pull.find_root()
     exporter.look(0.1)
@@ -223,8 +221,7 @@ def test_a_repository_added_to_a_known_root_names_the_pull_before_anything_else_
     assert exporter.pull.key.repository == "team/another"
 
 
-def test_the_kubelets_intent_names_a_pull_of_a_root_with_several_repositories() -> None:
-    node = Node()
+def test_the_kubelets_intent_names_a_pull_of_a_root_with_several_repositories(node: Node) -> None:
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node).look()
@@ -235,8 +232,7 @@ def test_the_kubelets_intent_names_a_pull_of_a_root_with_several_repositories() 
     assert exporter.pull.key.repository == "team/copy"
 
 
-def test_a_root_that_shows_nothing_else_for_two_seconds_is_named_by_what_it_bears() -> None:
-    node = Node()
+def test_a_root_that_shows_nothing_else_for_two_seconds_is_named_by_what_it_bears(node: Node) -> None:
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node).look()
@@ -248,9 +244,7 @@ def test_a_root_that_shows_nothing_else_for_two_seconds_is_named_by_what_it_bear
     assert exporter.look(0.6).pull.key.repository == "team/app"
 
 
-def test_two_pulls_of_one_image_from_two_repositories_are_told_apart() -> None:
-    node = Node()
-    exporter = Exporter(node)
+def test_two_pulls_of_one_image_from_two_repositories_are_told_apart(node: Node, exporter: Exporter) -> None:
     image = an_image()
     one = node.pull(image)
     one.find_root()
@@ -272,8 +266,7 @@ def test_two_pulls_of_one_image_from_two_repositories_are_told_apart() -> None:
     }
 
 
-def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same() -> None:
-    node = Node()
+def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same(node: Node) -> None:
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node)
@@ -290,8 +283,7 @@ def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same() 
     assert exporter.pull.phase.value == "succeeded"
 
 
-def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing() -> None:
-    node = Node()
+def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing(node: Node) -> None:
     image = an_image()
     exporter = Exporter(node).look()
     node.pulled(image)
@@ -310,9 +302,9 @@ def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing() -> 
     assert exporter.results == {"succeeded": 2}
 
 
-def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pulls() -> None:
-    node = Node()
-    exporter = Exporter(node)
+def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pulls(
+    node: Node, exporter: Exporter
+) -> None:
     image = an_image()
     one = node.pull(image)
     one.find_root()
@@ -332,8 +324,7 @@ def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pull
     }
 
 
-def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_image() -> None:
-    node = Node()
+def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_image(node: Node) -> None:
     image = an_image()
     node.pulled(image.under("team/app", tag="1.0"))
     exporter = Exporter(node).look()
@@ -346,9 +337,7 @@ def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_i
     assert exporter.pull.references == (f"{REGISTRY}/team/app:latest", f"{REGISTRY}/team/app:1.0")
 
 
-def test_a_pull_by_digest_is_named_and_succeeds_like_one_by_tag() -> None:
-    node = Node()
-    exporter = Exporter(node)
+def test_a_pull_by_digest_is_named_and_succeeds_like_one_by_tag(node: Node, exporter: Exporter) -> None:
     image = an_image()
     pull = node.pull(image)
     pull.resolve()
@@ -361,9 +350,7 @@ def test_a_pull_by_digest_is_named_and_succeeds_like_one_by_tag() -> None:
     assert exporter.pull.references == (f"{REGISTRY}/team/app@{image.root}",)
 
 
-def test_a_registry_with_a_port_is_labelled_without_it() -> None:
-    node = Node()
-    exporter = Exporter(node)
+def test_a_registry_with_a_port_is_labelled_without_it(node: Node, exporter: Exporter) -> None:
     pull = node.pull(an_image())
     pull.resolve()
     exporter.look(0.1)

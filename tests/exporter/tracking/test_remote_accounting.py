@@ -61,6 +61,8 @@ def test_what_it_has_fetched_is_unpacked_and_neither_downloaded_nor_cached(
     assert exporter.states == ["unpacked", "unpacked", "remote"]
     assert (shown.remote_pending, shown.unpacked, shown.last_progress_at) == (3000, 3000, node.now.wall)
     pull.bring(2, stored=stored)
+    exporter.look()
+    assert exporter.pull.bytes_per_second is exporter.pull.eta_seconds is None, "those of the config alone"
     pull.succeed()
     exporter.look()
     shown = exporter.pull

@@ -101,7 +101,9 @@ def resources(*pairs: tuple[str, str]) -> bytes:
 
 def statuses(*offsets: int) -> bytes:
     found = [
-        content_pb2.Status(ref=f"layer-{digest(layer)}", offset=offset, total=9, started_at=at(1), updated_at=at(2))
+        content_pb2.Status(
+            ref=f"layer-{digest(layer)}", offset=offset, total=9, started_at=at(1), updated_at=at(2)
+        ).SerializeToString()
         for layer, offset in zip(LAYERS, offsets, strict=False)
     ]
     return _frame(STATUSES, content_pb2.ListStatusesResponse(statuses=found))

@@ -1,7 +1,6 @@
 """What comes over containerd's socket: bytes that may be HTTP/2, for one call, several, or a stream."""
 
 import contextlib
-import socket
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import Final
 
 from pulltrace_exporter.containerd.api import leases_pb2
 from pulltrace_exporter.containerd.client import LIST_LEASES
+from pulltrace_exporter.containerd.grpc_client import channel as channels
+from pulltrace_exporter.containerd.grpc_client import http2
 from pulltrace_exporter.containerd.grpc_client.channel import CallFailed, Channel
 from pulltrace_exporter.containerd.grpc_client.hpack import encode
 from pulltrace_exporter.containerd.grpc_client.http2 import DATA, HEADERS
@@ -19,24 +20,73 @@ __all__ = ["SEEDS", "mutate", "run"]
 TIMEOUT: Final = 5.0
 HEAD: Final = 9
 PING, GOAWAY, SETTINGS, WINDOW_UPDATE, RESET, CONTINUATION = 6, 7, 4, 8, 3, 9
-END_STREAM, END_HEADERS = 1, 4
+END_STREAM, END_HEADERS, PADDED, PRIORITY = 1, 4, 8, 32
 REQUEST: Final = leases_pb2.ListRequest(filters=["a"])
-ASKING: Final = (
+LONG_REQUEST: Final = leases_pb2.ListRequest(filters=["a" * 70_000])
+"""Longer than a server takes at first: it has to widen its window."""
+PIECES: Final = (65_536, 61)
+"""What comes at a time, in bytes."""
+SMALL_LIMITS: Final = (
+    (http2, "_WINDOW", 4096),
+    (http2, "_LONGEST_HEADERS", 512),
+    (http2, "_LONGEST_FRAME", 4096),
+    (channels, "MAX_MESSAGE_BYTES", 1024),
+)
+"""An input of the fuzzer can pass these. They hold for the whole process, which has no other target."""
+for module, limit, value in SMALL_LIMITS:
+    setattr(module, limit, value)
+
+
+def _twice(channel: Channel) -> None:
+    with contextlib.suppress(CallFailed):
+        channel.call(LIST_LEASES, REQUEST, (), TIMEOUT)
+    channel.call(LIST_LEASES, REQUEST, (), TIMEOUT)
+
+
+ASKING: Final[tuple[Callable[[Channel], object], ...]] = (
     lambda channel: channel.call(LIST_LEASES, REQUEST, (), TIMEOUT),
     lambda channel: channel.calls(LIST_LEASES, [REQUEST] * 3, (), TIMEOUT),
     lambda channel: list(channel.stream(LIST_LEASES, REQUEST, (), TIMEOUT)),
+    _twice,
+    lambda channel: channel.call(LIST_LEASES, LONG_REQUEST, (), TIMEOUT),
 )
 
 
+class Peer:
+    """The socket with a server at its other end that has said all and then closed it.
+
+    A real one costs most of an input's time. It also blocks until the call's timeout when the answers to many small
+    frames fill its buffer, because nobody reads them.
+    """
+
+    def __init__(self, data: bytes, piece: int) -> None:
+        self._data = data
+        self._at = 0
+        self._piece = piece
+
+    def recv(self, size: int) -> bytes:
+        begin, self._at = self._at, self._at + min(size, self._piece)
+        return self._data[begin : self._at]
+
+    def sendall(self, data: bytes) -> None:
+        """Nobody reads it."""
+
+    def settimeout(self, seconds: float | None) -> None:
+        """Nothing is waited for."""
+
+    def shutdown(self, how: int) -> None:
+        """All has been said."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def run(data: bytes) -> None:
-    ask = ASKING[data[0] % len(ASKING) if data else 0]
-    ours, theirs = socket.socketpair()
-    with theirs, contextlib.closing(Channel(Path("/nowhere"))) as channel:
-        theirs.sendall(data[1:])
-        theirs.shutdown(socket.SHUT_WR)
-        channel._connection._socket = ours
-        with contextlib.suppress(CallFailed):
-            ask(channel)
+    first = data[0] if data else 0
+    channel = Channel(Path("/nowhere"))
+    channel._connection._socket = Peer(data[1:], PIECES[first // len(ASKING) % len(PIECES)])  # type: ignore[assignment]
+    with contextlib.suppress(CallFailed):
+        ASKING[first % len(ASKING)](channel)
 
 
 def mutate(data: bytes, most: int, seed: int, mutate_bytes: Callable[[bytes, int], bytes]) -> bytes:
@@ -77,9 +127,15 @@ def answer(stream: int, status: str = "0") -> bytes:
 
 
 HELLO: Final = frame(SETTINGS, 0, 0, struct.pack(">HL", 3, 100)) + frame(WINDOW_UPDATE, 0, 0, b"\0\0\xff\xff")
+HUFFMAN: Final = b"\x00\x88\x9a\xca\xc8\xb2\x124\xda\x8f\x82\x0b\x7f"
+"""The field `grpc-status: 15` as Go's server writes it."""
 SEEDS: Final = (
     b"\0" + HELLO + answer(1),
     b"\1" + HELLO + answer(3) + answer(1, "5") + frame(PING, 0, 0, bytes(8)) + answer(5, "14"),
     b"\2" + HELLO + answer(1) + frame(RESET, 0, 1, bytes(4)) + frame(GOAWAY, 0, 0, bytes(8)),
     b"\0" + HELLO + frame(HEADERS, 0, 1, b"\x88") + frame(CONTINUATION, END_HEADERS, 1, b"\x40\x82\x94\xe7\x01a"),
+    b"\3" + HELLO + answer(1, "5") + answer(3),
+    b"\4" + HELLO + frame(WINDOW_UPDATE, 0, 0, b"\0\1\0\0") + answer(1),
+    b"\2" + HELLO + frame(DATA, 0, 1, bytes(5) * 200) + frame(DATA, PADDED, 1, b"\2" + bytes(8)) + answer(1),
+    b"\0" + HELLO + frame(HEADERS, END_HEADERS | END_STREAM | PRIORITY | PADDED, 1, b"\1" + bytes(5) + HUFFMAN + b"\0"),
 )

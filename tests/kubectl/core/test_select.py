@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from pulltrace_aggregator.model.states import Cause, FailureReason
-from pulltrace_kubectl.core import advice, changes, rollout, select
+from pulltrace_kubectl.core import advice, rollout, select
 from pulltrace_kubectl.model.pulls import Pull, Wait
 
 pytestmark = pytest.mark.unit
@@ -57,13 +57,13 @@ def test_a_rollout_counts_a_node_once_by_its_least_done_phase() -> None:
 
 
 def test_news_is_another_phase_or_cause_or_ten_percent() -> None:
-    changed, known = changes.news([wait("web", "downloading", pull=pull(0.11))], {})
+    changed, known = select.news([wait("web", "downloading", pull=pull(0.11))], {})
     assert len(changed) == 1
-    changed, known = changes.news([wait("web", "downloading", pull=pull(0.19))], known)
+    changed, known = select.news([wait("web", "downloading", pull=pull(0.19))], known)
     assert changed == []
-    changed, known = changes.news([wait("web", "downloading", pull=pull(0.21))], known)
+    changed, known = select.news([wait("web", "downloading", pull=pull(0.21))], known)
     assert len(changed) == 1
-    assert len(changes.news([wait("web", "downloading", pull=pull(0.21), cause="stalled")], known)[0]) == 1
+    assert len(select.news([wait("web", "downloading", pull=pull(0.21), cause="stalled")], known)[0]) == 1
 
 
 def test_there_is_advice_for_every_cause_and_for_what_its_reason_says_more_of() -> None:

@@ -10,12 +10,22 @@ from rig.running import ENVIRONMENT
 pytestmark = pytest.mark.unit
 
 PROGRAM = """
-import os, signal, sys
+import os, signal, sys, threading
 from pulltrace import logs
 from pulltrace.cli import program
 
 def fail():
     raise KeyError("odd")
+
+def main_thread_sleeps():
+    # Each read lets the others run, so that who waits just for its turn is seen to run sooner or later.
+    with open(f"/proc/self/task/{{os.getpid()}}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] == "S"
+
+def kill_oneself(number):
+    while not all(main_thread_sleeps() for _ in range(50)):
+        pass
+    signal.pthread_kill(threading.get_ident(), number)
 
 def serve(stop):
     logs.configure(logs.Level.INFO, logs.LogFormat.LOGFMT)
@@ -51,6 +61,12 @@ def test_a_signal_that_comes_before_anything_is_set_up_ends_it_in_order(number: 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
 
 
+@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+def test_a_signal_that_another_thread_gets_ends_it_in_order(number: str) -> None:
+    ended = run(f"threading.Thread(target=kill_oneself, args=(signal.{number},)).start()")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
+
+
 @pytest.mark.parametrize("module", ["pulltrace_exporter", "pulltrace_aggregator"])
 @pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_a_signal_that_comes_while_it_is_loaded_ends_it_in_order(module: str, number: str) -> None:
@@ -67,5 +83,5 @@ def test_a_fault_in_a_vital_thread_is_said_and_ends_the_program() -> None:
 
 
 def test_a_vital_thread_that_ends_does_not_end_the_program() -> None:
-    ended = run("program.start_vital('poller', lambda: None, stop).join(); print(stop.is_set()); stop.set()")
+    ended = run("program.start_vital('poller', lambda: None, stop).join(); print(stop.wait(0)); stop.set()")
     assert (ended.returncode, ended.stdout) == (0, "False\nclosed\n")

@@ -1,19 +1,12 @@
-"""The file of --web.config.file: what it may hold, what is said of the rest, and when it is read again."""
+"""The file of --web.config.file: what it may hold, what is said of the rest, and which files it depends on."""
 
-import logging
-import os
 import ssl
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 
 import bcrypt
 import pytest
 
-from pulltrace.clock import Instant, Monotonic
 from pulltrace.errors import ConfigError
-from pulltrace.logs import LineFormatter, logfmt_line
 from pulltrace.web.config import read_settings
 from pulltrace.web.live import WebConfig
 from pulltrace.web.passwords import Passwords
@@ -170,11 +163,6 @@ def test_a_client_ca_without_certificates_is_said(folder: Path) -> None:
     assert problem.startswith(f"tls_server_config.client_ca_file {folder}/ca.crt: ")
 
 
-def test_nothing_is_read_again_while_nothing_changes(folder: Path) -> None:
-    config = WebConfig(written(folder, TLS), HurriedClock())
-    assert config.current() is config.current()
-
-
 @pytest.mark.parametrize("name", ["web.yml", "server.crt", "server.key"])
 def test_a_change_of_any_file_is_noticed(folder: Path, name: str) -> None:
     config = WebConfig(written(folder, TLS), HurriedClock())
@@ -183,103 +171,6 @@ def test_a_change_of_any_file_is_noticed(folder: Path, name: str) -> None:
     replacement.write_bytes((folder / name).read_bytes())
     replacement.replace(folder / name)
     assert config.current() is not before
-
-
-def test_a_mounted_secret_is_followed_through_its_symbolic_links(folder: Path) -> None:
-    """Kubernetes puts the new files into a new folder and swaps a link to the folder."""
-    mount = folder / "mount"
-    for name in ("one", "two"):
-        (mount / name).mkdir(parents=True)
-        CA.issue().write(mount / name, "server")
-        (mount / name / "web.yml").write_text(TLS)
-    (mount / "..data").symlink_to("one")
-    for name in ("web.yml", "server.crt", "server.key"):
-        (mount / name).symlink_to(f"..data/{name}")
-    config = WebConfig(mount / "web.yml", HurriedClock())
-    before = config.current()
-    (mount / "..tmp").symlink_to("two")
-    (mount / "..tmp").replace(mount / "..data")
-    assert config.current().tls is not before.tls
-    assert config.last_reload_successful
-
-
-@dataclass
-class ToldClock:
-    """Says what it is told."""
-
-    instant: Instant
-
-    def now(self) -> Instant:
-        return self.instant
-
-
-def test_files_are_looked_at_once_a_second_at_most(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def look(path: Path) -> os.stat_result:
-        looks.append(path)
-        return path.stat()
-
-    looks: list[Path] = []
-    clock = ToldClock(Instant(0, Monotonic(0)))
-    config = WebConfig(written(folder, ""), clock)
-    monkeypatch.setattr("pulltrace.reread.os", SimpleNamespace(stat=look))
-    for at in (0.1, 0.5, 0.9, 1.1, 1.5, 2.2):
-        clock.instant = Instant(0, Monotonic(at))
-        config.current()
-    assert len(looks) == 2
-
-
-def test_a_file_that_is_being_written_leaves_the_one_before_in_force(folder: Path) -> None:
-    clock = ToldClock(Instant(time.time(), Monotonic(0)))
-    config = WebConfig(written(folder, TLS), clock)
-    changed_at = written(folder, "").stat().st_ctime
-    clock.instant = Instant(changed_at + 0.1, Monotonic(10))
-    assert config.current().tls is not None, "it is empty, for the moment"
-    clock.instant = Instant(changed_at + 0.6, Monotonic(10.5))
-    assert config.current().tls is None
-
-
-@pytest.mark.parametrize("ahead", [-3600, 3600])
-def test_a_change_is_not_waited_for_when_the_clock_was_stepped(folder: Path, ahead: float) -> None:
-    clock = ToldClock(Instant(time.time(), Monotonic(0)))
-    config = WebConfig(written(folder, TLS), clock)
-    written(folder, "")
-    clock.instant = Instant(time.time() + ahead, Monotonic(2))
-    assert config.current().tls is None
-
-
-def test_a_wrong_file_leaves_the_one_before_in_force_until_it_is_mended(
-    folder: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    config = WebConfig(written(folder, TLS), HurriedClock())
-    before = config.current()
-    written(folder, TLS + "  min_version: TLS11\n")
-    for _ in range(3):
-        assert config.current() is before
-        assert not config.last_reload_successful
-    errors = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert len(errors) == 1, "said once, not with every request"
-    assert "min_version" in LineFormatter(logfmt_line).format(errors[0])
-    written(folder, TLS)
-    assert config.current() is not before
-    assert config.last_reload_successful
-
-
-def test_a_certificate_that_comes_late_is_found(folder: Path) -> None:
-    config = WebConfig(written(folder, ""), HurriedClock())
-    written(folder, TLS.replace("server.", "late."))
-    config.current()
-    assert not config.last_reload_successful
-    CA.issue().write(folder, "late")
-    assert config.current().tls is not None
-    assert config.last_reload_successful
-
-
-def test_a_vanished_file_leaves_the_one_before_in_force(folder: Path) -> None:
-    config = WebConfig(written(folder, TLS), HurriedClock())
-    before = config.current()
-    (folder / "web.yml").unlink()
-    assert config.current() is before
-    assert not config.last_reload_successful
 
 
 def header(user: str, password: str) -> str:

@@ -21,7 +21,10 @@ from rig.web import PAGE, PROBES, ROUTES, Client, get, serving, wait_until
 pytestmark = pytest.mark.contract
 
 CA = Authority()
-QUICK = Limits(receive_seconds=1.5, answer_seconds=1.5, idle_seconds=1.5)
+QUICK = Limits(receive_seconds=3, answer_seconds=3, idle_seconds=3)
+"""Short for those who are slow on purpose, and long enough for those who share a busy machine."""
+ROOM = 20
+"""Seconds that the end of a connection may take beyond its limit on a busy machine."""
 HELLO_BEGUN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 
 
@@ -73,7 +76,7 @@ def time_until_gone(server: Server, silent: list[Client], dripping: list[Client]
     """Seconds until all are gone; meanwhile the dripping ones drip and good clients are served."""
     started = time.monotonic()
     left = [*silent, *dripping]
-    while left and time.monotonic() - started < 30:
+    while left and time.monotonic() - started < 60:
         serves(server, tls)
         for client in dripping:
             drip(client)
@@ -98,13 +101,13 @@ def test_unfinished_handshakes_and_dripped_headers_harm_nobody(
         for client in dripping:
             with contextlib.suppress(OSError):
                 client.send(b"GET /metrics HTTP/1.1\r\nX: ")
-        assert time_until_gone(server, silent, dripping, tls) < limits.receive_seconds + 3
+        assert time_until_gone(server, silent, dripping, tls) < limits.receive_seconds + ROOM
     assert not [record for record in caplog.records if record.levelname != "DEBUG"]
 
 
 def test_dripped_headers_over_plain_http_harm_nobody() -> None:
     with serving(limits=QUICK) as server, clients(server, 20) as silent, clients(server, 20) as dripping:
-        assert time_until_gone(server, silent, dripping, None) < QUICK.receive_seconds + 3
+        assert time_until_gone(server, silent, dripping, None) < QUICK.receive_seconds + ROOM
 
 
 def test_a_second_request_has_no_more_time_than_the_first() -> None:
@@ -113,7 +116,7 @@ def test_a_second_request_has_no_more_time_than_the_first() -> None:
         for client in dripping:
             assert client.get("/metrics").status == 200
             client.send(b"G")
-        assert time_until_gone(server, [], dripping, None) < QUICK.receive_seconds + 3
+        assert time_until_gone(server, [], dripping, None) < QUICK.receive_seconds + ROOM
 
 
 def test_idle_connections_end() -> None:
@@ -121,7 +124,7 @@ def test_idle_connections_end() -> None:
         assert client.get("/metrics").status == 200
         started = time.monotonic()
         assert client.ended()
-        assert QUICK.idle_seconds - 0.5 < time.monotonic() - started < QUICK.idle_seconds + 3
+        assert QUICK.idle_seconds - 0.5 < time.monotonic() - started < QUICK.idle_seconds + ROOM
 
 
 def big(_request: Request) -> Response:
@@ -143,7 +146,7 @@ def test_a_client_that_does_not_read_is_cut_off(config: Path, tls: ssl.SSLContex
             serves(server, used)
             started = time.monotonic()
             wait_for_resets([client], 1)
-            assert time.monotonic() - started < QUICK.answer_seconds + 3
+            assert time.monotonic() - started < QUICK.answer_seconds + ROOM
         serves(server, used)
 
 
@@ -167,7 +170,7 @@ def wait_for_resets(readers: list[Client], count: int) -> None:
     poll = select.poll()
     for client in readers:
         poll.register(client.socket, select.POLLHUP)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(poll.poll(100)) < count:
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -1,15 +1,23 @@
-"""What tests do to a cluster, over HTTP: the same for the fake and for the real API server."""
+"""What tests do to a cluster, over HTTP: the same for the fake and for the real one."""
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import requests
 
+from rig.pki import Files
+
 Object = dict[str, Any]
 TIMEOUT = 30.0
+PAUSE = 0.1
+NOT_FOUND = 404
+JSON, APPLY = "application/json", "application/apply-patch+yaml"
+MANAGER = {"fieldManager": "pulltrace-tests", "force": "true"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,47 +41,99 @@ READ_EVERYTHING = (
 
 
 class ApiFailed(Exception):
-    """The API server refused a request of a test."""
+    """The API server refused a request of a test; the text is its reason."""
+
+    def __init__(self, asked: str, answer: requests.Response) -> None:
+        super().__init__(f"{asked}: {answer.status_code}: {answer.text[:2000]}")
+        self.status = answer.status_code
+
+
+class NotYet(Exception):
+    """What was waited for did not come about."""
 
 
 class Api:
-    """An administrator of a cluster. Objects are JSON as the API takes them, see `rig.kubernetes.objects`."""
+    """One user of a cluster, by a token or a certificate: objects are JSON as the API takes them."""
 
-    def __init__(self, url: str, token: str, ca_file: Path) -> None:
+    def __init__(self, url: str, ca_file: Path, *, token: str = "", pair: Files | None = None) -> None:
         self.url = url
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.verify = str(ca_file)
-        self._session.headers["Authorization"] = f"Bearer {token}"
+        if token:
+            self._session.headers["Authorization"] = f"Bearer {token}"
+        if pair:
+            self._session.cert = (str(pair.certificate), str(pair.key))
 
     def close(self) -> None:
         self._session.close()
 
     def get(self, path: str, **query: str) -> Object:
-        return self._call("GET", path, None, params=query)
+        """What stands at a path."""
+        return self._json("GET", path, params=query)
+
+    def text(self, path: str) -> str:
+        """What stands at a path that answers no JSON, as the proxy of a node's metrics."""
+        return self._call("GET", path).text
+
+    def items(self, path: str, **query: str) -> list[Object]:
+        """The items of a collection."""
+        items: list[Object] = self.get(path, **query)["items"]
+        return items
+
+    def pods(self, namespace: str, **query: str) -> list[Object]:
+        """Pods of a namespace."""
+        found = self.items(f"/api/v1/namespaces/{namespace}/pods", **query)
+        return [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in found]
+
+    def find(self, item: Object) -> Object | None:
+        """An object as it is now; None where there is none."""
+        try:
+            return self.get(object_path(item))
+        except ApiFailed as error:
+            if error.status == NOT_FOUND:
+                return None
+            raise
 
     def create(self, item: Object) -> Object:
         """The object as the server keeps it."""
-        return self._call("POST", collection(item), item)
+        return self._json("POST", collection(item), item)
+
+    def apply(self, *items: Object) -> None:
+        """Make the objects be as given; the fake cannot."""
+        for item in items:
+            self._json("PATCH", object_path(item), item, APPLY, params=MANAGER)
+
+    def apply_file(self, path: Path) -> None:
+        """The same for a file of one object; the server reads it, for its YAML may be newer than ours."""
+        text = path.read_text()
+        head = {key: re.search(rf"^{key}: (.+)$", text, re.MULTILINE) for key in ("apiVersion", "kind", "  name")}
+        version, kind, name = (found[1] if found else "" for found in head.values())
+        item = {"apiVersion": version, "kind": kind, "metadata": {"name": name}}
+        self._json("PATCH", object_path(item), text, APPLY, params=MANAGER)
 
     def patch(self, item: Object, change: Object, subresource: str = "") -> Object:
         """Merge `change` into an object."""
         path = f"{object_path(item)}/{subresource}" if subresource else object_path(item)
-        return self._call("PATCH", path, change, content_type="application/merge-patch+json")
+        return self._json("PATCH", path, change, "application/merge-patch+json")
 
     def set_status(self, item: Object, **status: Any) -> Object:
         """What a kubelet would report."""
         return self.patch(item, {"status": status}, "status")
 
     def delete(self, item: Object, grace: int | None = 0) -> None:
-        """At once, or with the grace of so many seconds; None leaves that to the object."""
-        self._call("DELETE", object_path(item), {} if grace is None else {"gracePeriodSeconds": grace})
+        """At once, or with the grace of so many seconds; None leaves that to the object. It may have gone by itself."""
+        try:
+            self._json("DELETE", object_path(item), {} if grace is None else {"gracePeriodSeconds": grace})
+        except ApiFailed as error:
+            if error.status != NOT_FOUND:
+                raise
 
     def token(self, namespace: str, account: str) -> str:
         """A token of a ServiceAccount, as its pods have one."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token"
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-        token: str = self._call("POST", path, request)["status"]["token"]
+        token: str = self._json("POST", path, request)["status"]["token"]
         return token
 
     def answers(self) -> bool:
@@ -89,20 +149,41 @@ class Api:
         where = {"resource": rule.resource, "group": rule.group, "namespace": rule.namespace or ""}
         asked = [{"spec": {"resourceAttributes": {"verb": verb, **where}}} for verb in rule.verbs]
         kind = {"apiVersion": version, "kind": "SelfSubjectAccessReview"}
-        return all(self._call("POST", path, {**kind, **each})["status"]["allowed"] for each in asked)
+        return all(self._json("POST", path, {**kind, **each})["status"]["allowed"] for each in asked)
 
-    def _call(
-        self, method: str, path: str, body: Object | None, content_type: str = "application/json", **options: Any
+    def _json(
+        self, method: str, path: str, body: Object | str | None = None, content_type: str = JSON, **options: Any
     ) -> Object:
-        data = None if body is None else json.dumps(body)
-        headers = {"Content-Type": content_type}
-        answer = self._session.request(
-            method, f"{self.url}{path}", data=data, headers=headers, timeout=TIMEOUT, **options
-        )
-        if not answer.ok:
-            raise ApiFailed(f"{method} {path}: {answer.status_code}: {answer.text}")
+        data = body if body is None or isinstance(body, str) else json.dumps(body)
+        answer = self._call(method, path, data=data, headers={"Content-Type": content_type}, **options)
         result: Object = answer.json()
         return result
+
+    def _call(self, method: str, path: str, **options: Any) -> requests.Response:
+        answer = self._session.request(method, f"{self.url}{path}", timeout=TIMEOUT, **options)
+        if not answer.ok:
+            raise ApiFailed(f"{method} {path}", answer)
+        return answer
+
+
+def wait_for(condition: Callable[[], Any], what: str, timeout: float = 120) -> Any:
+    """What the condition returns once it is true; raises NotYet. A request that fails is made again."""
+    deadline = time.monotonic() + timeout
+    last: object = "no answer"
+    while time.monotonic() < deadline:
+        try:
+            if last := condition():
+                return last
+        except (ApiFailed, requests.RequestException) as error:
+            last = error
+        time.sleep(PAUSE)
+    raise NotYet(f"{what}: not in {timeout} s; last: {last}")
+
+
+def is_ready(item: Object) -> bool:
+    """Whether a pod or node says that it is ready."""
+    conditions = item.get("status", {}).get("conditions", ())
+    return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 
 
 class KubernetesCluster(Protocol):
@@ -141,26 +222,8 @@ class KubernetesCluster(Protocol):
         ...
 
 
-PLURALS = {
-    "Pod": "pods",
-    "Event": "events",
-    "EndpointSlice": "endpointslices",
-    "Namespace": "namespaces",
-    "Node": "nodes",
-    "Role": "roles",
-    "RoleBinding": "rolebindings",
-    "ClusterRole": "clusterroles",
-    "ClusterRoleBinding": "clusterrolebindings",
-    "ServiceAccount": "serviceaccounts",
-    "Service": "services",
-    "ConfigMap": "configmaps",
-    "Secret": "secrets",
-    "DaemonSet": "daemonsets",
-    "Deployment": "deployments",
-    "StatefulSet": "statefulsets",
-    "NetworkPolicy": "networkpolicies",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-}
+PLURALS = {"NetworkPolicy": "networkpolicies", "Prometheus": "prometheuses"}
+"""Of the kinds whose plural has more than one letter more."""
 
 
 def collection(item: Object) -> str:
@@ -168,7 +231,8 @@ def collection(item: Object) -> str:
     version, namespace = item["apiVersion"], item["metadata"].get("namespace")
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     within = f"/namespaces/{namespace}" if namespace else ""
-    return f"{root}{within}/{PLURALS[item['kind']]}"
+    plural = PLURALS.get(item["kind"], f"{item['kind'].lower()}s")
+    return f"{root}{within}/{plural}"
 
 
 def object_path(item: Object) -> str:
@@ -182,11 +246,14 @@ def kubeconfig(
     *,
     token: str = "",
     token_file: Path | None = None,
+    pair: Files | None = None,
     others: Sequence[str] = (),
     namespace: str = "",
 ) -> str:
     """The text of a kubeconfig with the context `here`, and other contexts that lead nowhere."""
     user = {"tokenFile": str(token_file)} if token_file else {"token": token}
+    if pair:
+        user = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
     within = {"namespace": namespace} if namespace else {}
     names = ["here", *others]
     servers = {name: url if name == "here" else "https://127.0.0.1:1" for name in names}

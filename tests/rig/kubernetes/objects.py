@@ -1,7 +1,7 @@
 """Objects of the Kubernetes API as tests need them."""
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rig.kubernetes.api import Object, Rule
@@ -86,6 +86,33 @@ def endpoint_slice(namespace: str, name: str, service: str, *endpoints: Object, 
 
 def endpoint(node: str, address: str, *, ready: bool = True) -> Object:
     return {"addresses": [address], "nodeName": node, "conditions": {"ready": ready}}
+
+
+def workload(kind: str, namespace: str, name: str, labels: Mapping[str, str], pod: Object, **spec: Any) -> Object:
+    """A Deployment or DaemonSet of pods with this specification."""
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
+    }
+
+
+def account(namespace: str, name: str, rules: list[Object], role: str = "") -> list[Object]:
+    """A ServiceAccount with these rights everywhere; `role` is the name of role and binding."""
+    role = role or name
+    return [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name, "namespace": namespace}},
+        {"apiVersion": f"{RBAC}/v1", "kind": "ClusterRole", "metadata": {"name": role}, "rules": rules},
+        {
+            "apiVersion": f"{RBAC}/v1",
+            "kind": "ClusterRoleBinding",
+            "metadata": {"name": role},
+            "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": role},
+            "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace}],
+        },
+    ]
 
 
 def roles(user: str, rules: Iterable[Rule]) -> list[Object]:

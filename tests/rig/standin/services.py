@@ -147,7 +147,7 @@ class Services:
         with self._parts.records.lock:
             found = self._namespace(call).ingests.values()
             return content_pb2.ListStatusesResponse(
-                statuses=[_status(ingest) for ingest in found if matches(_lookup({}, ref=ingest.ref))]
+                statuses=[_status(each).SerializeToString() for each in found if matches(_lookup({}, ref=each.ref))]
             )
 
     def stat(self, request: snapshots_pb2.StatSnapshotRequest, call: Call) -> snapshots_pb2.StatSnapshotResponse:

@@ -82,5 +82,5 @@ class ListStatusesRequest(_message.Message):
 class ListStatusesResponse(_message.Message):
     __slots__ = ("statuses",)
     STATUSES_FIELD_NUMBER: _ClassVar[int]
-    statuses: _containers.RepeatedCompositeFieldContainer[Status]
-    def __init__(self, statuses: _Optional[_Iterable[_Union[Status, _Mapping]]] = ...) -> None: ...
+    statuses: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, statuses: _Optional[_Iterable[bytes]] = ...) -> None: ...

@@ -19,7 +19,7 @@ from pulltrace_exporter.containerd.grpc_client.http2 import DATA, HEADERS, Conne
 
 MAX_MESSAGE_BYTES: Final = 64 * 1024 * 1024
 MAX_CALLS: Final = 100
-"""Under way at once: the server works at all of them."""
+"""Calls under way at once: the server works at all of them at the same time."""
 
 OK, NOT_FOUND = "OK", "NOT_FOUND"
 _CODES: Final = (
@@ -29,9 +29,9 @@ _CODES: Final = (
 )
 """In the order of their numbers."""
 _CODE_OF: Final = {str(number): code for number, code in enumerate(_CODES)}
-"""Names by what the header `grpc-status` says."""
+"""Names by the value of the header `grpc-status`."""
 _RESETS: Final = {7: "UNAVAILABLE", 8: "CANCELLED", 11: "RESOURCE_EXHAUSTED", 12: "PERMISSION_DENIED"}
-"""What a stream's end by RST_STREAM means, by its error code; every other is INTERNAL."""
+"""The status of a call whose stream was ended by RST_STREAM, by its error code; every other code is INTERNAL."""
 _PREFIX: Final = struct.Struct(">?L")
 
 Metadata = tuple[tuple[str, str], ...]
@@ -41,7 +41,7 @@ class Message(Protocol):
     """A message of protocol buffers."""
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - the name is protobuf's
-        """The bytes of it."""
+        """The message as bytes."""
         ...
 
     @classmethod
@@ -54,7 +54,7 @@ Answer = TypeVar("Answer", bound=Message)
 
 
 class CallFailed(Exception):
-    """The status of a call that is not OK; `code` is its name as in gRPC."""
+    """A call ended with a status other than OK; `code` is the status code's name in gRPC."""
 
     def __init__(self, code: str, details: str = "") -> None:
         super().__init__(f"{code}: {details}")
@@ -64,7 +64,7 @@ class CallFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Method(Generic[Answer]):
-    """`name` is `package.Service/Method`; `answer` is the type of what it answers."""
+    """`name` is `package.Service/Method`; `answer` is the type of its answers."""
 
     name: str
     answer: type[Answer]
@@ -72,7 +72,7 @@ class Method(Generic[Answer]):
 
 @dataclass(slots=True)
 class _Call:
-    """What has come of the answer to one call."""
+    """The part of the answer to one call that has come."""
 
     data: bytearray = field(default_factory=bytearray)
     headers: list[bytes] = field(default_factory=list)
@@ -92,7 +92,7 @@ class _Call:
             raise CallFailed(_RESETS.get(code, "INTERNAL"), f"the stream was reset with error {code}")
 
     def messages(self) -> Iterator[bytes]:
-        """Those that have come as a whole and were not given before."""
+        """The messages that have come as a whole and were not given before; raises CallFailed."""
         while len(self.data) >= _PREFIX.size:
             compressed, length = _PREFIX.unpack_from(self.data)
             end = _PREFIX.size + length
@@ -105,18 +105,18 @@ class _Call:
             yield message
 
     def check(self) -> None:
-        """Raises CallFailed unless the call has ended well; HpackError."""
+        """Raises CallFailed unless the status is OK, and HpackError when the headers cannot be read."""
         number = self._header("grpc-status")
         code = _CODE_OF.get(number)
         if code is None:
             raise CallFailed("UNKNOWN", f"status {number!r} of gRPC, {self._header(':status')!r} of HTTP")
-        if code == NOT_FOUND:  # an answer like any other: its words are for nobody
+        if code == NOT_FOUND:  # an ordinary answer, whose text nobody reads
             raise CallFailed(code)
         if code != OK:
             raise CallFailed(code, unquote(self._header("grpc-message")))
 
     def _header(self, name: str) -> str:
-        """The last one of this name."""
+        """The value from the last header block that has this name; empty without one."""
         fields = (field for block in reversed(self.headers) for field in decode(block, frozenset((name,))))
         return next((value for _, value in fields), "")
 
@@ -124,18 +124,18 @@ class _Call:
 class Channel:
     """One connection to a server, made with the first call and used by one thread; only `interrupt` is for others.
 
-    After a failure that is not the call's own it is of no use any more.
+    It can no longer be used when the connection fails, sends what cannot be read, or a call gets no answer in time.
     """
 
     def __init__(self, socket: Path) -> None:
         self._connection = Connection(socket)
 
     def interrupt(self) -> None:
-        """Let the call under way fail at once, and every later one."""
+        """Make the call under way fail at once, and every later call."""
         self._connection.interrupt()
 
     def close(self) -> None:
-        """End the connection. Not while another thread uses it."""
+        """End the connection. Must not be called while another thread uses it."""
         self._connection.close()
 
     def call(self, method: Method[Answer], request: Message, metadata: Metadata, timeout: float) -> Answer:
@@ -160,7 +160,7 @@ class Channel:
     def stream(
         self, method: Method[Answer], request: Message, metadata: Metadata, timeout: float | None
     ) -> Iterator[Answer]:
-        """The answers to one request, until the server ends them; raises CallFailed. No `timeout`: for ever."""
+        """The answers to one request, until the server ends them; raises CallFailed. `timeout` None: no limit."""
         deadline = None if timeout is None else time.monotonic() + timeout
         call = _Call()
         try:
@@ -201,7 +201,7 @@ class Channel:
 
 
 def _take(call: _Call, frame: Frame, method: Method[Answer], answers: dict[int, Answer | CallFailed]) -> None:
-    """Take a frame of a call; once it has ended its answer is known."""
+    """Take a frame of a call; when the call has ended, add its answer to `answers`."""
     try:
         call.take(frame)
         if call.ended:

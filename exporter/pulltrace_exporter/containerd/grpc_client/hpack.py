@@ -1,4 +1,4 @@
-"""HPACK (RFC 7541), the header fields of HTTP/2 as bytes, with the dynamic tables of both sides empty."""
+"""HPACK (RFC 7541), the encoding of HTTP/2's header fields. Neither side uses a dynamic table."""
 
 from functools import lru_cache
 from itertools import groupby
@@ -37,7 +37,7 @@ _CODE_LENGTHS: Final = (
     "KABABABBBACCBBBABCBAABCCCCCKGJIXPRPPRRRSRSSSSSTSTTRSTSSSSQRSRSSTRQPRRSSQSRRTQRSSQQRQSRSSPRRRSRRS"
     "VVPORSRUVVVWWVTUOQVWWVWTQQVVXWWWPTPQRQQSRRUUTTVSVWVVWWWWWXWWWWWVZ"
 )
-"""Appendix B: for each byte, and after them for the end mark, how many bits its code has; `A` stands for 5."""
+"""Appendix B: how many bits the code of each byte has, and at the end that of the end mark; `A` stands for 5."""
 _MOST_PADDING_BITS: Final = 7
 
 
@@ -46,7 +46,7 @@ class HpackError(ValueError):
 
 
 def encode(fields: tuple[Field, ...]) -> bytes:
-    """Each field as a literal that is not to be indexed."""
+    """Each field as a literal without indexing (6.2.2)."""
     return b"".join(b"\x00" + _encode_text(name) + _encode_text(value) for name, value in fields)
 
 
@@ -100,7 +100,7 @@ def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
 
 
 def _text(block: bytes, at: int) -> tuple[bytes, int]:
-    """A text with its length before it as it is written there, and where it ends."""
+    """The first byte of a text's length, which has the Huffman flag, then the text as encoded; and where it ends."""
     length, after = _integer(block, at, 7)
     end = after + length
     if end > len(block):
@@ -110,7 +110,7 @@ def _text(block: bytes, at: int) -> tuple[bytes, int]:
 
 @lru_cache(maxsize=64)
 def _unpacked(text: bytes) -> str:
-    """A text from `_text`: the first byte tells how it is packed."""
+    """A text from `_text`, decoded: its first byte tells whether it is in the Huffman code."""
     data = text[1:]
     return (_decode_huffman(data) if text[0] & 0x80 else data).decode("latin-1")
 

@@ -1,4 +1,4 @@
-"""HTTP/2 (RFC 9113) over a unix socket: a connection that requests are sent on and whose frames are read."""
+"""HTTP/2 (RFC 9113) over a unix socket: a connection that sends requests and reads frames."""
 
 import contextlib
 import socket
@@ -17,22 +17,22 @@ _FRAME: Final = struct.Struct(">BHBBL")
 _NUMBER: Final = struct.Struct(">L")
 _DEFAULT_WINDOW: Final = 65_535
 _WINDOW: Final = 16 * 1024 * 1024
-"""How many bytes the server may send before it has to wait for word that they were read."""
+"""How many bytes the server may send before it has to wait for a WINDOW_UPDATE (5.2)."""
 _GROWTH: Final = _NUMBER.pack(_WINDOW - _DEFAULT_WINDOW)
 _LONGEST_FRAME: Final = 1024 * 1024
 _LONGEST_SENT: Final = 16_384
-"""Every server takes frames of this size."""
+"""Every server takes frames of this size (4.2)."""
 _LONGEST_HEADERS: Final = 64 * 1024
 _LAST_STREAM: Final = 2**31 - 1
 _RECEIVE_BYTES: Final = 64 * 1024
 
 
 class ConnectionEnded(Exception):
-    """The server is not there, has closed the connection, or says what is no HTTP/2."""
+    """The server is not there, has closed the connection, or does not keep to HTTP/2."""
 
 
 class Frame(NamedTuple):
-    """What came for one stream: header fields, data, or its end by RST_STREAM. Padding is taken off."""
+    """A frame of one stream: header fields, data, or its end by RST_STREAM. Padding is removed."""
 
     kind: int
     stream: int
@@ -43,7 +43,7 @@ class Frame(NamedTuple):
 class Connection:
     """Used by one thread at a time; only `interrupt` may be called by others.
 
-    Every method but that raises ConnectionEnded, or TimeoutError after `deadline` (monotonic time; None: never).
+    `send` and `receive` raise ConnectionEnded, or TimeoutError after `deadline` (monotonic time; None: never).
     """
 
     def __init__(self, path: Path) -> None:
@@ -58,22 +58,22 @@ class Connection:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody has ended it from this side."""
+        """Whether this side has ended it."""
         return self._interrupted
 
     def interrupt(self) -> None:
-        """Let whatever waits for this connection fail at once, now and later."""
+        """Make every present and later use of the connection fail at once."""
         self._interrupted = True
         self._shut_down()
 
     def close(self) -> None:
-        """End it. Not while another thread uses it."""
+        """End it. Must not be called while another thread uses it."""
         self._interrupted = True
         if self._socket is not None:
             self._socket.close()
 
     def send(self, headers: bytes, bodies: list[bytes], deadline: float | None) -> list[int]:
-        """Send a request with each of the bodies, all with the same header block; gives their streams."""
+        """Send a request with each of the bodies, all with the same header block; returns their streams."""
         self._open(deadline)
         streams = []
         parts: list[bytes] = []
@@ -103,6 +103,8 @@ class Connection:
                 block = self._continued(block, flags, deadline)
                 return Frame(kind, stream, bool(flags & END_STREAM), block)
             if kind == RST_STREAM:
+                if len(payload) != _NUMBER.size:
+                    raise ConnectionEnded(f"the end of a stream has {len(payload)} bytes")
                 return Frame(kind, stream, True, payload)
             self._handle(kind, flags, stream, payload, deadline)
 
@@ -123,7 +125,7 @@ class Connection:
             raise _translate(self._path, error) from error
         self._socket = opened
         self._send(_PREFACE + _frame(SETTINGS, 0, 0, _settings()) + _frame(WINDOW_UPDATE, 0, 0, _GROWTH), deadline)
-        if self.interrupted:  # in between
+        if self.interrupted:  # while it was being opened
             self._shut_down()
 
     def _shut_down(self) -> None:
@@ -142,7 +144,7 @@ class Connection:
             raise _translate(self._path, error) from error
 
     def _fill(self, size: int, deadline: float | None) -> None:
-        """Have `size` bytes in the buffer that were not read yet."""
+        """Receive until the buffer has `size` unread bytes."""
         while len(self._buffer) - self._at < size:
             if self._socket is None:
                 raise ConnectionEnded("there is no connection")
@@ -169,7 +171,7 @@ class Connection:
         return kind, flags, stream & _LAST_STREAM, bytes(self._buffer[begin : self._at])
 
     def _continued(self, block: bytes, flags: int, deadline: float | None) -> bytes:
-        """A header block with what follows of it in further frames."""
+        """A header block with its parts from CONTINUATION frames."""
         while not flags & END_HEADERS:
             kind, flags, _, payload = self._read_frame(deadline)
             block += payload
@@ -178,7 +180,7 @@ class Connection:
         return block
 
     def _handle(self, kind: int, flags: int, stream: int, payload: bytes, deadline: float | None) -> None:
-        """What concerns the whole connection. Frames of kinds that are not known are to be passed over."""
+        """Handle a frame of the whole connection. Frames of unknown kinds have to be ignored (4.1)."""
         if kind == SETTINGS and not flags & ACK:
             self._send(_frame(SETTINGS, ACK, 0, b""), deadline)
         elif kind == PING and not flags & ACK:
@@ -191,7 +193,7 @@ class Connection:
             raise ConnectionEnded(f"a frame of kind {kind} that nobody asked for")
 
     def _wait_for_window(self, size: int, deadline: float | None) -> None:
-        """Return when so many bytes may be sent. Answers that come meanwhile cannot be kept: there are none yet."""
+        """Return when `size` bytes may be sent. An answer that comes meanwhile ends the connection."""
         while self._may_send < size:
             kind, flags, stream, payload = self._read_frame(deadline)
             if kind in (DATA, HEADERS, RST_STREAM):
@@ -199,7 +201,7 @@ class Connection:
             self._handle(kind, flags, stream, payload, deadline)
 
     def _acknowledge(self, size: int, stream: int, flags: int, deadline: float | None) -> None:
-        """Let the server send as many bytes again as were read, not for each small frame of its own."""
+        """Let the server send as many bytes again as were read. Small frames are acknowledged together."""
         self._unacknowledged += size
         if self._unacknowledged < _WINDOW // 4:
             return

@@ -1,4 +1,4 @@
-"""What is written of an image besides the record that ends its pull: told apart, so that each pull counts once."""
+"""Tells the record that ends a pull from the other records that CRI writes for it, so that each pull counts once."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pulltrace.model.reference import Reference
 
 LASTING_SECONDS = 30.0
-"""How long to wait for what CRI writes after a pull: with a big manifest it takes seconds. While a write is awaited and
-does not come, another pull's write of the same name is taken for it."""
+"""How long to wait for what CRI writes after a pull: with a big manifest it takes seconds. If a write does
+not come in that time, the next write of the same name by another pull is taken for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,11 @@ class ImageWrite:
 
 
 class CriImageWrites:
-    """The writes that are still to come after a pull's own, by name.
+    """The writes that CRI still has to make after a pull's own write, by name.
 
-    A pull writes the name that it was asked for, under its lease. Then CRI adds the image's digest as a name, once;
-    old ones write the requested name again and the digest at each pull. Of what another client has written, CRI writes
-    the same name again to mark it as its own.
+    A pull writes the name that it was asked for, under its lease. CRI then adds a name with the image's digest, once.
+    Old versions of CRI write the requested name again, and the digest at each pull. When another client has written a
+    name, CRI writes it again to mark it as its own.
     """
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ class CriImageWrites:
             self._creations.pop(each, None)
 
     def hear(self, write: ImageWrite) -> bool:
-        """Whether this write is one that was waited for; it is then no longer."""
+        """Whether this write was waited for. It is not waited for any longer then."""
         self._tidy(write.at)
         if not write.managed:
             return False
@@ -77,7 +77,7 @@ class CriImageWrites:
         return bool(self._again.get(name)) or name in self._creations
 
     def _tidy(self, now: float) -> None:
-        """Forget what did not come, and what the clock has left in the future."""
+        """Forget writes that did not come, and those that a step of the clock has put into the future."""
         for name, writes in list(self._again.items()):
             self._again[name] = [write for write in writes if abs(now - write.at) < LASTING_SECONDS]
             if not self._again[name]:

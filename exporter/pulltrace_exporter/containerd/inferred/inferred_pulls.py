@@ -1,41 +1,42 @@
-"""Pulls that were over before anybody looked: known from the image record alone, which their success wrote.
+"""Pulls that ended before a poll saw their lease. Only the image record tells of them, which their success wrote.
 
 A pull of what is already there takes some 30 ms, and with `imagePullPolicy: Always` each container's start makes one.
 """
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
-from pulltrace.clock import NodeTime
-from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.model.reference import Reference
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import CriImageWrites, ImageWrite
 from pulltrace_exporter.containerd.inferred.lease_image_match import LeaseImageMatch
 from pulltrace_exporter.containerd.inferred.poll_history import PollHistory
+from pulltrace_exporter.containerd.inferred.removed_records import (
+    DIGEST_NAME_SECONDS,
+    REMEMBERED,
+    RemovedRecords,
+    reference_of,
+)
 from pulltrace_exporter.containerd.lease_reader import LeaseReader
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, rewrites_records
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest
 
-REMEMBERED = 1000
-
 MOST_AT_ONCE = 50
 """How many are checked at one poll; the next one follows soon. Each takes a call for each of its layers."""
 
-DIGEST_NAME_SECONDS = 1.0
-"""So long after a pull's own name CRI may write the digest as a name of what it has pulled."""
-
 UNKNOWN = frozenset(("",))
-"""What an index or a manifest names of which nothing but the digest is known."""
+"""The children of an index or a manifest of which only the digest is known."""
 
 SHUFFLED_SECONDS = 2.0
-"""How far apart they may be: where names are written again, a pull's own write may come after what CRI adds to another
-pull of the same name."""
+"""Where CRI writes names again, a pull's own write may come so long after the one that CRI adds for another pull of the
+same name."""
 
 
 class InferredPull(NamedTuple):
-    """A pull that nobody saw: what it would have held, its root, and the root's records."""
+    """A pull that no poll saw: what its lease would have held, its root, and the root's records."""
 
     reader: LeaseReader
     root: str
@@ -43,7 +44,7 @@ class InferredPull(NamedTuple):
 
 
 class InferredPulls:
-    """Tells the records that a pull wrote unseen from those that are explained by a pull that was seen.
+    """Finds the records that no pull explains that a poll has seen. An unseen pull has written them.
 
     `version` is containerd's.
     """
@@ -58,18 +59,18 @@ class InferredPulls:
         self._not_unpacked: OrderedDict[str, float] = OrderedDict()
         """By root: until when what was written of it led to no success."""
         self._heard: tuple[ImageWrite, ...] = ()
-        self._recent: deque[ImageWrite] = deque(maxlen=REMEMBERED)
+        self._removed = RemovedRecords()
         self._unseen: tuple[tuple[ImageWrite, ImageRecord], ...] = ()
 
     @property
     def pending(self) -> bool:
-        """Whether something was heard of and not looked into yet, or in vain."""
+        """Whether some write is not explained yet."""
         return bool(self._heard or self._unseen)
 
     def hear(self, writes: Iterable[ImageWrite]) -> None:
         """These records were written."""
         new = sorted(writes, key=lambda write: write.at)
-        self._recent.extend(new)
+        self._removed.hear(new)
         self._heard = tuple(sorted((*self._heard, *new), key=lambda write: write.at))
 
     def follow(self, running: Iterable[LeaseReader], now: float) -> None:
@@ -85,27 +86,45 @@ class InferredPulls:
             return
         for record in written:
             # For word of the pull's own record may have come too early to be heard.
-            if _is_reference(record.name) and not rewrites_records(self.version):
+            if reference_of(record.name) and not rewrites_records(self.version):
                 self._cri_writes.expect_digest(record.name, record.root, record.updated_at)
 
     def removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
         """Records that the reader's pull has written, as containerd announced them, and that were removed since.
 
-        A record of another image of the same repository may be among them: nothing tells the two apart.
+        The first record of another image of the same repository may be among them: nothing tells the two apart.
         """
         contents = reader.lease().contents
-        removed = []
-        for write in self._recent:
-            for root in reader.roots:
-                record = ImageRecord(write.name, NodeTime(write.at), root)
-                info = contents.get(root)
-                if reader.has_written(record, now) and self._may_name(client, write.name, root, info):
-                    removed.append(record)
-        return removed
+        return [
+            record
+            for root in reader.roots
+            for record in self._removed.of_root(root)
+            if reader.has_written(record, now) and self._may_name(client, record.name, root, contents.get(root))
+        ]
+
+    def name_source(self, reader: LeaseReader, now: float) -> None:
+        """Say where a root comes from that was removed before it was seen with its label: CRI has named it."""
+        contents = reader.lease().contents
+        for root in reader.removed.intersection(reader.roots):
+            info = contents[root]
+            if info is None or info.sources:
+                continue
+            reference = self._removed.pulled_as(root, lambda record: reader.has_written(record, now))
+            if reference is not None:
+                reader.adopt(replace(info, sources=((reference.host, reference.repository),)))
+
+    def first_write(self, records: Iterable[ImageRecord], reader: LeaseReader, now: float) -> float | None:
+        """When the first of these records was written since the reader's pull began; None when there are none.
+
+        A later pull may have written a record again.
+        """
+        names = {record.name for record in records}
+        heard = (write for root in reader.roots for write in self._removed.of_root(root) if write.name in names)
+        return min((each.updated_at for each in (*records, *heard) if reader.has_written(each, now)), default=None)
 
     def _may_name(self, client: Client, name: str, root: str, info: BlobInfo | None) -> bool:
         """Whether a name may have been written for a root, by what can still be known of both."""
-        reference = _reference(name)
+        reference = reference_of(name)
         if reference is None:
             return False
         present = client.image(name)
@@ -131,15 +150,16 @@ class InferredPulls:
         return found
 
     def identify(self, client: Client, reader: LeaseReader, known: frozenset[str]) -> None:
-        """Tell a lease that went before it was seen to hold anything what it was for: its success wrote a record.
+        """Tell a lease that went before it was seen to hold a root what it was for: its success wrote a record.
 
-        The first success since it was last seen without one is the likeliest, but for those of `known` roots.
+        The first success since it was last seen without one is the likeliest, but for those of `known` roots. A lease
+        that holds layers without a root pulled an image whose root containerd made itself.
         """
         records = client.images_since(reader.seen_at)
         for record in sorted(records, key=lambda record: record.updated_at):
-            if _is_reference(record.name) and record.root not in known and not self._is_accounted(record):
+            if reference_of(record.name) and record.root not in known and not self._is_accounted(record):
                 root = self._pulled_root(client, record)
-                if root is not None:
+                if root is not None and not (reader.rootless and root.sources):
                     reader.adopt(root)
                     return
 
@@ -164,12 +184,14 @@ class InferredPulls:
         while self._heard:
             write = self._heard[0]
             # CRI names each image by the digest of its config too.
-            if _is_reference(write.name) and not self._cri_writes.hear(write):
+            if reference_of(write.name) and not self._cri_writes.hear(write):
                 if write.name not in records:
                     records[write.name] = client.image(write.name)
-                record = records[write.name] or self._removed_record(write)
+                present = records[write.name]
+                record = present or self._removed.find(write)
                 if record is not None:
-                    self._explain(write, record, now, removed=records[write.name] is None)
+                    self._removed.remember(record)
+                    self._explain(write, record, now, removed=present is None)
                 elif write.managed and 0 <= now - write.at < DIGEST_NAME_SECONDS:
                     early += (write,)
             self._account(write.name, write.at)
@@ -187,31 +209,11 @@ class InferredPulls:
             return
         self._account(record.root, write.at)
 
-    def _removed_record(self, write: ImageWrite) -> ImageRecord | None:
-        """The record that was written and has been removed since, if CRI has written its digest as a name, too.
-
-        Where names are written again, nobody can tell one pull's from another's once they are gone.
-        """
-        reference = _reference(write.name)
-        if reference is None or rewrites_records(self.version):
-            return None
-        around = [
-            (other.at - write.at, named.digest)
-            for other in self._recent
-            if (named := _reference(other.name)) is not None and named.name == reference.name
-        ]
-        if reference.digest is not None:
-            added = any(digest is None and -DIGEST_NAME_SECONDS < after <= 0 for after, digest in around)
-            return None if added else ImageRecord(write.name, NodeTime(write.at), reference.digest)
-        digests = (digest for after, digest in around if digest is not None and 0 <= after < DIGEST_NAME_SECONDS)
-        root = next(digests, None)
-        return None if root is None else ImageRecord(write.name, NodeTime(write.at), root)
-
     def _fail(self, written: Iterable[ImageRecord], at: float) -> None:
         """What was pulled was not unpacked, after these records were written: CRI adds no further name."""
         for record in written:
             _remember(self._not_unpacked, record.root, at)
-            if _is_reference(record.name):
+            if reference_of(record.name):
                 self._cri_writes.cancel(record.name, record.root)
 
     def _account(self, key: str, at: float) -> None:
@@ -248,14 +250,3 @@ def _remember(times: OrderedDict[str, float], key: str, at: float) -> None:
     times[key] = max(at, times.pop(key, at))
     if len(times) > REMEMBERED:
         times.popitem(last=False)
-
-
-def _is_reference(name: str) -> bool:
-    return _reference(name) is not None
-
-
-def _reference(name: str) -> Reference | None:
-    try:
-        return Reference.parse(name)
-    except InvalidReference:
-        return None

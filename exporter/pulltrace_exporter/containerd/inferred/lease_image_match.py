@@ -1,4 +1,4 @@
-"""Pulls that were seen, and which of the records that were written are theirs."""
+"""Decides which of the pulls that polls have seen wrote a record."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ class LeaseImageMatch:
         self._pulls: dict[str, _SeenPull] = {}
 
     def follow(self, running: Iterable[LeaseReader], now: float) -> None:
-        """These pulls are under way at `now`; the others are forgotten when word of their records is due no longer."""
+        """These pulls are under way at `now`. Each other pull is forgotten when its record's event can come no more."""
         before, self._pulls = self._pulls, {}
         for reader in running:
             pull = before.pop(reader.id, None) or _SeenPull(reader.since)
@@ -56,7 +56,7 @@ class LeaseImageMatch:
         pull.gone_at = gone_at
 
     def claim(self, root: str, at: float, now: float, slack: float = 0.0) -> bool:
-        """Whether one of them explains that a record of `root` was written at `at`; each explains one.
+        """Whether one of the pulls wrote the record of `root` that was written at `at`. Each pull writes one.
 
         `slack`: so long after its end a pull's record may seem to be written.
         """

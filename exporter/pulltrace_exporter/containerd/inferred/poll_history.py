@@ -1,4 +1,4 @@
-"""When the node was looked at: the bound on what a pull that nobody saw can have brought."""
+"""When polls listed the leases. A pull that no poll saw can have brought only what came since the poll before it."""
 
 from collections import deque
 from typing import NamedTuple

@@ -168,6 +168,7 @@ def test_calls_that_are_sent_together_have_each_its_own_answer(server: Server, c
             "502",
         ),
         (lambda stream: frame(RST_STREAM, 0, stream, bytes((0, 0, 0, 8))), "CANCELLED", "reset"),
+        (lambda stream: frame(RST_STREAM, 0, stream, bytes(5000)), "UNAVAILABLE", "5000 bytes"),
         (lambda stream: frame(GOAWAY, 0, 0, bytes(8)), "UNAVAILABLE", "ends the connection"),
         (lambda stream: frame(DATA, 0, stream, b"\1" + message("x")[1:]) + end(stream, "0"), "INTERNAL", "compressed"),
         (

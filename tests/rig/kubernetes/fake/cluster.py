@@ -45,7 +45,7 @@ class FakeCluster(Closing):
         self.store.put(Key("namespaces", "", "default"), {"metadata": {"name": "default"}})
         self._server: Server | None = Server(0, self._tls, self._respond)
         self._port = self._server.port
-        self.api = Api(self.url, self.admin_token, self.ca_file)
+        self.api = Api(self.url, self.ca_file, token=self.admin_token)
 
     @property
     def url(self) -> str:

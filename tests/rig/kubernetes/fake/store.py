@@ -69,11 +69,12 @@ class Store:
             self._note(key, None)
             return self._objects.pop(key)
 
-    def compact(self) -> None:
-        """Forget all revisions but the present one."""
+    def compact(self, revision: int | None = None) -> None:
+        """Forget all revisions before this one, by default before the present one."""
         with self.changed:
-            self._compacted = self.revision
-            self._log.clear()
+            kept = self.revision if revision is None else revision
+            del self._log[: max(0, kept - self._compacted_or_first())]
+            self._compacted = kept
             self.changed.notify_all()
 
     def at(self, revision: int, resource: str, namespace: str) -> list[tuple[Key, Object]]:

@@ -1,0 +1,1 @@
+"""Programs that are built once from pinned Go modules, and kept outside the checkout."""

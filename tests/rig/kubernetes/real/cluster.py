@@ -1,0 +1,137 @@
+"""The whole cluster: a control plane, nodes, a registry that all of them pull from, and names for services."""
+
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rig.closing import Closing
+from rig.containerd_config import plain_http
+from rig.go_programs import build, parts
+from rig.images import Image
+from rig.kubernetes.api import NotYet, is_ready, wait_for
+from rig.kubernetes.real import cluster_lock, dns, program_images
+from rig.kubernetes.real.cluster_node import Node, NodeSettings
+from rig.kubernetes.real.control_plane import ControlPlane
+from rig.kubernetes.real.daemons import ClusterFailed
+from rig.kubernetes.real.enclosure import Enclosure
+from rig.registry import Registry
+
+READY_TIMEOUT = 300.0
+PARALLEL = {"serializeImagePulls": False, "maxParallelImagePulls": 5}
+NODES = (NodeSettings("containerd-2.4"), NodeSettings("containerd-2.3"), NodeSettings("containerd-2.2", PARALLEL))
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """Which Kubernetes, and what its nodes are like."""
+
+    kubernetes: str = "1.37"
+    nodes: Sequence[NodeSettings] = field(default=NODES)
+
+    @property
+    def parts(self) -> list[parts.Part]:
+        """What has to be built for it."""
+        containerds = {each.containerd.removeprefix("containerd-") for each in self.nodes}
+        return [
+            parts.KUBERNETES[self.kubernetes],
+            *(parts.CONTAINERD[version] for version in sorted(containerds)),
+            parts.ETCD, parts.RUNC, parts.CNI, parts.COREDNS,
+        ]  # fmt: skip
+
+
+class Cluster(Closing):
+    """Up and ready once made; nothing is left of it when it is closed, or when this process ends."""
+
+    def __init__(self, settings: ClusterSettings | None = None) -> None:
+        settings = settings or ClusterSettings()
+        self.programs = build.all_programs(settings.parts)
+        self._closing = ExitStack()
+        try:
+            self._start(settings)
+        except BaseException:
+            self.close()
+            raise
+
+    def node(self, name: str) -> Node:
+        """The node of this name."""
+        return next(node for node in self.nodes if node.name == name)
+
+    def push(self, pushed: Iterable[Image]) -> None:
+        """Let every node have these images from whichever registry they are asked of."""
+        for image in pushed:
+            self.registry.push(image)
+
+    def send_to(self, host: str, url: str) -> None:
+        """Let the nodes ask for a registry's images at a place that may not answer as one."""
+        folder = self.enclosure.folder / "certs.d" / host
+        folder.mkdir()
+        (folder / "hosts.toml").write_text(f'server = "{url}"\n')
+
+    def ready_nodes(self) -> list[str]:
+        """Names of the nodes that are ready."""
+        return [node["metadata"]["name"] for node in self.api.items("/api/v1/nodes") if is_ready(node)]
+
+    def close(self) -> None:
+        """End everything. May be called twice."""
+        self._closing.close()
+
+    def _start(self, settings: ClusterSettings) -> None:
+        enter = self._closing.enter_context
+        # The enclosure ends first: what runs in it would complain about a registry that has gone.
+        self.enclosure = self._enclosure()
+        with self.enclosure.network.inside():
+            self.registry = Registry()
+        self._closing.callback(self.registry.close)
+        enter(self.enclosure)
+        kubernetes = f"kubernetes-{settings.kubernetes}"
+        self.kubernetes_programs = self.programs[kubernetes]
+        self.plane = ControlPlane(self.enclosure, self.programs, kubernetes)
+        self.plane.start()
+        self.kubeconfig = self.plane.kubeconfig("admin", self.plane.admin, outside=True)
+        self.api = self.plane.api
+        self._closing.callback(self.api.close)
+        self.push(program_images.system_images(self.programs))
+        certs = self._trust()
+        self.nodes = [
+            Node(number, self.plane, self.programs, kubernetes, certs, each)
+            for number, each in enumerate(settings.nodes, start=1)
+        ]
+        for node in self.nodes:
+            node.start()
+        self._start_dns()
+        self._wait_ready()
+        wait_for(self._has_names, "CoreDNS ready", READY_TIMEOUT)
+
+    @staticmethod
+    def _enclosure() -> Enclosure:
+        """Made once no other cluster runs here; the lock goes with it."""
+        held = cluster_lock.take()
+        try:
+            return Enclosure(held)
+        finally:
+            os.close(held)
+
+    def _wait_ready(self) -> None:
+        try:
+            wait_for(lambda: len(self.ready_nodes()) == len(self.nodes), "nodes ready", READY_TIMEOUT)
+        except NotYet as error:
+            unready = [node for node in self.nodes if node.name not in self.ready_nodes()]
+            logs = [f"{node.name}: {self.enclosure.tail(f'{node.name}-kubelet')}" for node in unready]
+            raise ClusterFailed("\n".join([str(error), *logs])) from error
+
+    def _start_dns(self) -> None:
+        image = next(each for each in program_images.system_images(self.programs) if "coredns" in each.repository)
+        wait_for(lambda: self.api.items("/api/v1/namespaces", fieldSelector="metadata.name=kube-system"), "kube-system")
+        self.api.apply(*dns.objects(image.reference("registry.k8s.io")))
+
+    def _has_names(self) -> bool:
+        return any(is_ready(pod) for pod in self.api.pods("kube-system", labelSelector="k8s-app=kube-dns"))
+
+    def _trust(self) -> Path:
+        """Configuration by which containerd finds every registry's images in ours, as in a mirror."""
+        folder = self.enclosure.folder / "certs.d"
+        (folder / "_default").mkdir(parents=True)
+        (folder / "_default/hosts.toml").write_text(plain_http(self.registry.host))
+        return folder

@@ -1,0 +1,59 @@
+"""CoreDNS, as clusters have it: a Service at a fixed address, a Deployment, and the rights to look around."""
+
+from rig.kubernetes.api import Object
+from rig.kubernetes.objects import account, workload
+from rig.kubernetes.real import addresses as at
+
+COREFILE = f"""\
+.:53 {{
+    errors
+    health :8080
+    ready :8181
+    kubernetes {at.DOMAIN} in-addr.arpa ip6.arpa {{
+        pods insecure
+        ttl 5
+    }}
+    cache 5
+}}
+"""
+LABELS = {"k8s-app": "kube-dns"}
+HOME = {"name": "coredns", "namespace": "kube-system"}
+
+
+def objects(image: str) -> list[Object]:
+    """All that it needs."""
+    rules = [
+        {"apiGroups": [""], "resources": ["services", "pods", "namespaces", "endpoints"], "verbs": ["list", "watch"]},
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
+    ]
+    ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": LABELS},
+        "spec": {"clusterIP": at.DNS_SERVICE, "selector": LABELS, "ports": ports},
+    }
+    return [
+        *account("kube-system", "coredns", rules, role="system:coredns"),
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": HOME, "data": {"Corefile": COREFILE}},
+        _deployment(image),
+        service,
+    ]
+
+
+def _deployment(image: str) -> Object:
+    container = {
+        "name": "coredns",
+        "image": image,
+        "args": ["-conf", "/etc/coredns/Corefile"],
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/coredns"}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": 8181}, "periodSeconds": 1},
+    }
+    spec = {
+        "serviceAccountName": "coredns",
+        "priorityClassName": "system-cluster-critical",
+        "containers": [container],
+        "volumes": [{"name": "config", "configMap": {"name": "coredns"}}],
+        "dnsPolicy": "Default",
+    }
+    return workload("Deployment", "kube-system", "coredns", LABELS, spec)

@@ -1,0 +1,130 @@
+"""The cluster as users have it: beside the Prometheus operator, with Pulltrace installed as README says."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from rig.alertmanager import Webhook
+from rig.closing import Closing
+from rig.go_programs import build, parts
+from rig.images import Image
+from rig.kubernetes.api import Object, is_ready, wait_for
+from rig.kubernetes.real import addresses as at
+from rig.kubernetes.real import program_images, prometheus_operator
+from rig.kubernetes.real.cluster import Cluster, ClusterSettings
+from rig.kubernetes.real.program_images import CHECKOUT
+from rig.processes import CommandFailed
+
+NAMESPACE = "pulltrace"
+SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
+OURS = "ghcr.io"
+"""Where the chart has our images from, and so the others."""
+COMMAND_TIMEOUT = 300.0
+
+
+class MonitoredCluster(Closing):
+    """A cluster with operator, Prometheus and Alertmanager, into which Pulltrace can be installed."""
+
+    def __init__(self, settings: ClusterSettings | None = None) -> None:
+        settings = settings or ClusterSettings()
+        self._closing = ExitStack()
+        programs = {parts.OPERATOR.name: build.programs(parts.OPERATOR)}
+        pushed = [*program_images.monitoring_images(programs), *program_images.own_images()]
+        try:
+            self.cluster = self._closing.enter_context(Cluster(settings))
+            self.cluster.push(pushed)
+            self._folder = self._working_folder(pushed)
+            references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
+            with self.cluster.enclosure.network.inside():
+                self.receiver = self._closing.enter_context(Webhook(at.GATEWAY))
+            prometheus_operator.install(self.cluster.api, programs, references, self.receiver.url)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """End everything. May be called twice."""
+        self._closing.close()
+
+    def shell(self, script: str, helm: int = 4, timeout: float = COMMAND_TIMEOUT) -> str:
+        """Run a script that uses kubectl, its plug-in and helm as if in the checkout; its output, or CommandFailed."""
+        plugin = Path(sys.executable).parent
+        folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs, plugin]
+        environment = {
+            **os.environ,
+            "KUBECONFIG": str(self.cluster.kubeconfig),
+            "PATH": ":".join([*map(str, folders), os.environ["PATH"]]),
+            "HOME": str(self._folder),
+        }
+        result = subprocess.run(
+            ["sh", "-e", "-c", script],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=self._folder,
+            env=environment,
+            check=False,
+        )
+        if result.returncode:
+            raise CommandFailed(f"{script}: status {result.returncode}: {result.stderr}{result.stdout}")
+        return result.stdout
+
+    def _working_folder(self, pushed: Iterable[Image]) -> Path:
+        """One with the chart and with the values that `make images` prints; nothing is written into the checkout."""
+        folder = self.cluster.enclosure.folder / "home"
+        folder.mkdir()
+        (folder / "deploy").symlink_to(CHECKOUT / "deploy")
+        values = {
+            image.repository.rpartition("-")[2]: {
+                "image": {"registry": OURS, "repository": image.repository, "digest": image.root.digest}
+            }
+            for image in pushed
+            if image.repository.startswith("pulltrace/")
+        }
+        (folder / "images.yaml").write_text(yaml.safe_dump(values))
+        return folder
+
+    def install(self, helm: int = 4) -> str:
+        """Do what README says; the output."""
+        return self.shell(readme_commands(), helm)
+
+    def pods(self, component: str) -> list[Object]:
+        """The pods of a program that are ready."""
+        selector = f"app.kubernetes.io/name=pulltrace,app.kubernetes.io/component={component}"
+        found = self.cluster.api.pods(NAMESPACE, labelSelector=selector)
+        return [pod for pod in found if is_ready(pod) and "deletionTimestamp" not in pod["metadata"]]
+
+    def wait_installed(self, shards: int = 1) -> None:
+        """Return when every node has its exporter, and there are so many aggregators."""
+        wait_for(lambda: len(self.pods("exporter")) == len(self.cluster.nodes), "exporters ready")
+        wait_for(lambda: len(self.pods("aggregator")) == shards, "aggregators ready")
+
+    def page(self, pod: Object, port: int, path: str, **options: Any) -> requests.Response:
+        """What a pod answers to a GET."""
+        with self.cluster.enclosure.network.inside(), requests.Session() as session:
+            session.trust_env = False
+            return session.get(f"http://{pod['status']['podIP']}:{port}{path}", timeout=10, **options)
+
+
+def readme_commands() -> str:
+    """The commands by which README installs the chart."""
+    blocks: list[str] = SHELL_BLOCK.findall((CHECKOUT / "README.md").read_text())
+    (install,) = (block for block in blocks if "helm install" in block)
+    return install
+
+
+def reason_missing(settings: ClusterSettings | None = None) -> str:
+    """Why there can be none here; empty where there can. Builds nothing."""
+    if os.geteuid() != 0:
+        return "a cluster needs root"
+    if not Path("/dev/kmsg").exists():
+        return "a kubelet needs /dev/kmsg"
+    return build.reason_missing(*(settings or ClusterSettings()).parts, parts.OPERATOR, *parts.HELM.values())
