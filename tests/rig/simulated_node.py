@@ -171,12 +171,18 @@ class Puller:
     def bring(self, *positions: int, lazy: bool = False, stored: bool = True) -> None:
         """The remote snapshotter commits layers: mounts them lazily, or has fetched and perhaps stored them itself."""
         for position in positions:
-            chain, blob, now = self.image.chain[position], self.image.layers[position], NodeTime(self.node.now.wall)
+            chain, now = self.image.chain[position], NodeTime(self.node.now.wall)
             self.held.committed.add(chain)
             self.node.chains.setdefault(chain, now)
             self.node.snapshots.setdefault(chain, SnapshotStat(self.held.snapshotter, now, local=False, lazy=lazy))
             if stored and not lazy:
-                self.node.contents.setdefault(blob.digest, BlobInfo(blob.digest, blob.size, now))
+                self.store(position)
+
+    def store(self, position: int) -> None:
+        """The remote snapshotter stores a layer that it has fetched: without a source, and not for the lease."""
+        blob = self.image.layers[position]
+        info = BlobInfo(blob.digest, blob.size, NodeTime(self.node.now.wall))
+        self.node.contents.setdefault(blob.digest, info)
 
     def complete(self, *, unpack: bool = True) -> None:
         """Everything that is left to do is done."""

@@ -136,7 +136,7 @@ class DownloadAccounting:
     def _add_blob(self, pull: PullState, descriptor: Descriptor, lease: Lease, poll: Poll) -> Blob:
         digest = descriptor.digest
         info = lease.found_blobs.get(digest)
-        if info is not None and is_brought(pull, info, poll.now):
+        if info is not None and is_brought(pull, lease, info, poll):
             info = None
         blob = self._blobs.get(digest)
         gone = info is None and digest not in lease.contents and blob is not None and blob.complete

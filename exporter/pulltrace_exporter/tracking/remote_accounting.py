@@ -103,12 +103,16 @@ def _progress(layer: FetchedLayer) -> tuple[bool, int]:
     return layer.complete, layer.downloaded
 
 
-def is_brought(pull: PullState, info: BlobInfo, now: Instant) -> bool:
+def is_brought(pull: PullState, lease: Lease, info: BlobInfo, poll: Poll) -> bool:
     """Whether a layer's blob was put into the store by the pull's remote snapshotter, not fetched by containerd.
 
-    A blob that containerd has fetched has a source label, one that a remote snapshotter has stored has none.
+    A blob that containerd has fetched has a source label and is the lease's, one that a remote snapshotter has stored
+    has none and is not. The snapshotter stores small layers before anything has named it.
     """
-    return pull.remote.active and not info.sources and pull.since.covers(info.created_at, now)
+    possible = pull.remote.active or (poll.seen.remote_snapshotters and not pull.remote.named)
+    if not possible or info.sources or info.digest in lease.contents:
+        return False
+    return pull.since.covers(info.created_at, poll.now)
 
 
 def _fetched(leases: Iterable[Lease]) -> set[str]:

@@ -73,6 +73,19 @@ def test_what_it_has_fetched_is_unpacked_and_neither_downloaded_nor_cached(
     assert not [event for event in exporter.tracked.events if event.layer is not None]
 
 
+def test_what_it_has_stored_before_the_first_look_is_not_downloaded(node: Node, exporter: Exporter) -> None:
+    exporter.look()
+    pull = begin(node, "soci")
+    pull.store(1)
+    pull.store(2)
+    exporter.watch(5)
+    assert exporter.states == ["remote"] * 3
+    pull.bring(0, 1, 2)
+    pull.succeed()
+    exporter.look()
+    assert (exporter.remote, exporter.pull.downloaded, exporter.found) == (LAYERS, 100, 0)
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_layers_that_are_left_unfetched_stay_remote(node: Node, exporter: Exporter, *, seen: bool) -> None:
     exporter.look()
