@@ -136,9 +136,11 @@ class DownloadAccounting:
     def _add_blob(self, pull: PullState, descriptor: Descriptor, lease: Lease, poll: Poll) -> Blob:
         digest = descriptor.digest
         info = lease.found_blobs.get(digest)
-        if info is not None and is_brought(pull, lease, info, poll):
-            info = None
         blob = self._blobs.get(digest)
+        if info is not None and is_brought(pull, lease, info, poll):
+            # Of one that another pull has completed since, the bytes were seen.
+            seen = blob is not None and blob.complete and not blob.is_older_than(info, poll.now)
+            info = info if seen else None
         gone = info is None and digest not in lease.contents and blob is not None and blob.complete
         if gone and blob is not None:
             # Another pull has completed it. It may have been unpacked and discarded since, or may still be added to

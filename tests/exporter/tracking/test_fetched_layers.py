@@ -128,3 +128,17 @@ def test_a_pull_that_waits_for_a_layer_of_another_shows_its_bytes(node: Node, ex
     exporter.look()
     assert exporter.pulls["team/two"].downloaded == 4100
     assert exporter.counted == first.image.envelope + second.image.envelope + 200 + 4000
+
+
+def test_a_layer_that_another_pull_has_completed_and_stored_is_counted_once(node: Node, exporter: Exporter) -> None:
+    base = a_blob("base", 1000)
+    first = begin(node, an_image("team/one", layers=(base, 2000)))
+    second = node.pull(an_image("team/two", layers=(base, 3000)))
+    node.sleep(1)
+    first.fetch_remotely(0, 1000, complete=True)
+    exporter.look()
+    first.store(0)
+    second.resolve()
+    exporter.look()
+    assert [layer.state.value for layer in exporter.pulls["team/two"].layers] == ["downloaded", "waiting"]
+    assert exporter.counted == first.image.envelope + second.image.envelope + 200 + 1000
