@@ -1,3 +1,3 @@
-"""What both Pulltrace programs share: the vocabulary of image pulls, and serving."""
+"""What the Pulltrace programs share: values and their JSON, flags, logs, metrics, and serving over HTTP."""
 
 __version__ = "0.1.0"

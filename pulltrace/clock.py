@@ -27,7 +27,7 @@ class Instant(NamedTuple):
 
 
 class Clock(Protocol):
-    """Whoever needs the time takes one of these."""
+    """Source of the time. Code that needs the time takes one as a parameter."""
 
     def now(self) -> Instant:
         """The present moment."""

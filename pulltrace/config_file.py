@@ -1,6 +1,7 @@
 """Configuration files in YAML, read strictly: unknown keys are refused, and all mistakes are named at once.
 
-No message shows what a line holds: it may be a password. Relative paths start from the folder of the file.
+Messages name keys, paths and wrong choices. They never quote a line, because it may hold a password. Relative paths
+start from the folder of the file.
 """
 
 import re
@@ -90,7 +91,7 @@ class Section:
         self._file.problem(f"{self.prefix}{key}: {text}")
 
     def section(self, key: str, known: Iterable[str] | None) -> "Section | None":
-        """A mapping in this one, with any keys if none are known; None where it is absent or is not a mapping."""
+        """A mapping in this one; None where it is absent or is not a mapping. `known` None allows any key."""
         if key not in self.values:
             return None
         values = self._file.mapping(self.values[key], self.prefix + key)
@@ -111,7 +112,7 @@ class Section:
 
 
 def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> str:
-    """Read a certificate and its key into a context; returns what is wrong with them, on one line."""
+    """Read a certificate and its key into a context; returns what is wrong, on one line, or an empty text."""
     try:
         # Without `password` OpenSSL would ask the terminal for the passphrase of an encrypted key.
         context.load_cert_chain(certificate, key, password="")
@@ -121,7 +122,7 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path) -> s
 
 
 def load_authorities(context: ssl.SSLContext, path: Path) -> str:
-    """Read certificates of authorities into a context; returns what is wrong with them, on one line."""
+    """Read certificates of authorities into a context; returns what is wrong, on one line, or an empty text."""
     try:
         context.load_verify_locations(path)
     except (OSError, ValueError) as error:
@@ -130,7 +131,7 @@ def load_authorities(context: ssl.SSLContext, path: Path) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses what Prometheus refuses and plain YAML does not: a key that is there twice."""
+    """Refuses a key that is there twice, as Prometheus does. PyYAML alone would take the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         keys = [key.value for key, _ in node.value]

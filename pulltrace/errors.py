@@ -1,10 +1,10 @@
-"""What can go wrong, as both programs name it."""
+"""Errors that the programs share."""
 
 from collections.abc import Iterable
 
 
 class PulltraceError(Exception):
-    """Root of everything that Pulltrace raises on purpose."""
+    """Base class of Pulltrace's public errors."""
 
 
 class ConfigError(PulltraceError):

@@ -24,7 +24,7 @@ Read = Callable[[Path], tuple[Value, Collection[Path]]]
 class Reread(Generic[Value]):
     """The configuration that `read` last returned for the file at `path`.
 
-    There is no timer: callers ask for `current()` each time, and the files are checked at most once a second. Raises
+    There is no timer: callers ask for `current()` each time, and the files are checked at most twice a second. Raises
     ConfigError when made from a wrong file. Later a wrong file is logged, and the previous configuration stays
     in force. Only `last_reload_successful` may be read from other threads.
     """

@@ -14,7 +14,9 @@ _UNPRINTABLE: Final = dict.fromkeys((*range(0x0A), *range(0x0B, 0x20), *range(0x
 
 
 def presentable(text: str) -> str:
-    """The text as it is published: valid Unicode, no control characters, at most `LONGEST_BYTES` bytes.
+    """The text as it is published: valid Unicode of at most `LONGEST_BYTES` bytes.
+
+    Of the control characters only the line feed is left.
 
     A text that had to be changed ends in an ellipsis and a hash of the original. So two texts never become one, which
     would make two series one.

@@ -46,7 +46,10 @@ def parse_duration(text: str) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """The duration as Prometheus writes it, to the millisecond: `1m30s`, `0s`; years and weeks when even."""
+    """The duration as Prometheus writes it (`model.Duration.String`), to the millisecond: `1m30s`, `0s`.
+
+    Years and weeks appear only where nothing is left over. Raises ValueError below 0 s and above 292 years.
+    """
     if not 0 <= seconds * 1000 <= _LONGEST:
         raise ValueError(f"{seconds} seconds cannot be written as a duration")
     rest = round(seconds * 1000)

@@ -69,7 +69,7 @@ def absolute_path(text: str) -> Path:
 def telemetry_path(text: str) -> str:
     """The path of a URL that no other page has."""
     if not _URL_PATH.fullmatch(text):
-        raise ValueError(f"{text!r} is not a URL path: it must begin with / and have no query")
+        raise ValueError(f"{text!r} is not a URL path: it begins with /, then come letters, digits and . _ ~ / -")
     if text in (LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH):
         raise ValueError(f"{text!r} is served already")
     return text

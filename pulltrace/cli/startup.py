@@ -13,7 +13,7 @@ _DEFAULT_TRIM_BYTES: Final = 128 * 1024
 
 
 GARBAGE_THRESHOLDS: Final = (5_000, 10, 100)
-"""Python's are 700, 10, 10."""
+"""Those of Python 3.11 are 700, 10, 10."""
 
 
 def exit_on_signals() -> None:

@@ -1,7 +1,7 @@
 """Metrics as a table, and their rendering as text.
 
-prometheus_client makes objects of every sample, which takes ten times as long as joining text (docs/performance.md):
-it serves only the metrics of the process here.
+prometheus_client makes objects of every sample, which takes far longer than joining text. So it serves only the metrics
+of the process here.
 """
 
 from pulltrace.exposition.families import (

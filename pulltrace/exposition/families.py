@@ -16,8 +16,8 @@ State = TypeVar("State")
 LabelValues = tuple[str, ...]
 
 Sample: TypeAlias = tuple[str, float]
-"""The text after the metric's name on the sample's line, and the value. The text is `{label="value"}`, in a histogram
-with its suffix before it."""
+"""The text after the metric's name on the sample's line, and the value. The text is `{label="value"}`, for histograms
+and summaries with the suffix of the name before it; it is empty without labels."""
 
 _UNITS: Final = ("bytes", "seconds", "ratio")
 
@@ -88,7 +88,7 @@ def labelled(
     labels: LabelValues,
     values: Callable[[State], Iterable[tuple[LabelValues, float]]],
 ) -> Family[State]:
-    """One sample for each of the label values."""
+    """One sample for each combination of label values."""
 
     def samples(state: State) -> Iterator[Sample]:
         return ((series(labels, own), number) for own, number in values(state))
@@ -102,7 +102,7 @@ def histograms(
     labels: LabelValues,
     values: Callable[[State], Iterable[tuple[LabelValues, Histogram]]],
 ) -> Family[State]:
-    """One histogram for each of the label values."""
+    """One histogram for each combination of label values."""
 
     def samples(state: State) -> Iterator[Sample]:
         for own, histogram in values(state):
@@ -117,7 +117,7 @@ def summaries(
     labels: LabelValues,
     values: Callable[[State], Iterable[tuple[LabelValues, tuple[float, int]]]],
 ) -> Family[State]:
-    """One summary without quantiles for each of the label values: the sum of what was observed, and how often."""
+    """One summary without quantiles for each combination of label values: the sum of the observations, and how many."""
 
     def samples(state: State) -> Iterator[Sample]:
         for own, (total, count) in values(state):

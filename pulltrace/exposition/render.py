@@ -157,8 +157,6 @@ def _escape_help(text: str) -> str:
 
 def _number(value: float) -> str:
     """The shortest text that reads back as the same number."""
-    if type(value) is int:
-        return str(value)
     text = repr(float(value))
     if text.endswith(".0"):
         return text[:-2]

@@ -1,1 +1,1 @@
-"""What both programs speak of: pulls, image references, and their JSON form. Values only."""
+"""What the programs speak of, as values: pulls, image references, histograms, and the JSON of a node's report."""

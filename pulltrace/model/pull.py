@@ -76,10 +76,10 @@ class Pull:
     """One image being pulled, or pulled a short while ago.
 
     Sizes are in bytes and None while the manifest has not been read. `remote` is the compressed size of the layers that
-    a remote snapshotter fetches, brought or left unfetched, whose bytes nobody sees; `remote_pending` the part of it
-    whose snapshots are not committed yet. `*_at` are Unix times on the node's clock:
+    a remote snapshotter fetches, brought or left unfetched, whose bytes nobody sees; `remote_pending` is the part of it
+    whose snapshots are not committed yet. Both are 0 without such layers. `*_at` are Unix times on the node's clock:
     compare them with each other and with the node's report, never with another machine's clock. `requests`,
-    `started_at` and `last_progress_at` are None where another node's report does not have them.
+    `started_at` and `last_progress_at` are None where a report that was read lacks them.
     """
 
     key: ImageKey
@@ -103,19 +103,19 @@ class Pull:
 
     @property
     def wanted(self) -> int | None:
-        """Bytes that have to be fetched and can be seen coming; None while a remote snapshotter fetches unseen."""
+        """Bytes that have to be fetched and can be seen; None while unknown or while a remote snapshotter fetches."""
         if self.size is None or self.cached is None or self.remote_pending:
             return None
         return max(self.size - self.cached - self.remote, 0)
 
     @property
     def remaining(self) -> int | None:
-        """Bytes still to be fetched."""
+        """Bytes still to be fetched; None when unknown."""
         return None if self.wanted is None or self.downloaded is None else self.wanted - self.downloaded
 
     @property
     def progress_ratio(self) -> float | None:
-        """Fetched part of what had to be fetched, 0 to 1; 1 when nothing had to be fetched."""
+        """Fetched part of what has to be fetched, 0 to 1; 1 when that is nothing, None when it is unknown."""
         if self.wanted is None or self.downloaded is None:
             return None
         return self.downloaded / self.wanted if self.wanted else 1.0

@@ -1,7 +1,7 @@
 """The JSON form of a node's report, `pulltrace/v1`: what the exporter answers at `/v1/pulls` and the aggregator reads.
 
-Instants become ages in seconds, because the reader's clock is another. An absent field means unknown.
-The schema is `schema/pulls.schema.json` in this package.
+Instants become ages in seconds, because the reader's clock is another. Only `nodeNow` and `startedAt` are Unix times,
+on the node's clock. An absent field is unknown, or 0 where the schema (`pulltrace/schema/pulls.schema.json`) says so.
 """
 
 import json
@@ -59,7 +59,8 @@ def decode(body: bytes, wall: float = 0.0) -> NodeReport:
     """The report that a node sent; raises JsonFault, which names the place, for anything else.
 
     `wall` is the reader's own clock. It is used for a report without the node's time; then only ages are read, because
-    instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer.
+    instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer,
+    except `unpackedBytes`.
 
     The JSON has no registry and repository of a queued image. They come from its reference, and stay empty where that
     is invalid.

@@ -22,7 +22,7 @@ _CLIENT_AUTH: Final = {
 _TLS_FILES: Final = ("cert_file", "key_file", "client_ca_file")
 _TLS_KEYS: Final = (*_TLS_FILES, "client_auth_type", "min_version")
 _BCRYPT_HASH: Final = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
-# With a higher cost one check takes more than a second, longer than a probe waits.
+# With a higher cost one check takes more than a second, and only one check runs at a time.
 _MAX_BCRYPT_COST: Final = 14
 
 

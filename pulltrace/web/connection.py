@@ -69,7 +69,7 @@ class Host(Protocol):
 
 
 class _RefusedError(Exception):
-    """The client's request ends in an error and in the end of the connection."""
+    """The request is refused with this status, and the connection ends."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -77,9 +77,9 @@ class _RefusedError(Exception):
 
 
 class Connection:
-    """Receives a request, has it answered, and again, each within its time; then closes.
+    """Serves one request after the other, each within its time limits, then closes.
 
-    `unsent` is the size of the answer being sent, `idle` whether the connection lies between two requests.
+    `unsent` is the size of the answer being sent, `idle` tells whether the connection is between two requests.
     """
 
     def __init__(self, sock: socket.socket, host: Host, limits: Limits) -> None:

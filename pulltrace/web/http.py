@@ -28,7 +28,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One whole answer. The server adds the length, the date, and gzip if the client accepts it."""
+    """One whole answer. The server adds length and date, and compresses all but short bodies if the client wants it."""
 
     status: int = 200
     body: bytes = b""

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.unit
 
 PAGES = Path(__file__).parents[3] / "docs"
 PORTS = {ExporterConfig: 10301, AggregatorConfig: 10302}
-NO_PATH = "is not a URL path: it must begin with / and have no query"
+NO_PATH = "is not a URL path: it begins with /, then come letters, digits and . _ ~ / -"
 both = pytest.mark.parametrize("program", PORTS)
 
 Program = type[ExporterConfig] | type[AggregatorConfig]
