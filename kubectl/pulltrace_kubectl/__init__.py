@@ -1,1 +1,1 @@
-"""`kubectl pulltrace`: how far the images of a pod are, at the terminal. A client of `/v1/pulls`, and nothing else."""
+"""`kubectl pulltrace`: how far the images of pods are, at the terminal. It reads `/v1/pulls`, and pods by kubectl."""

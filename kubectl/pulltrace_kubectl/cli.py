@@ -22,7 +22,7 @@ INTERRUPTED: Final = 130
 
 def main(argv: Sequence[str]) -> int:
     """Do what the arguments ask for; returns the exit status."""
-    # The terminal is put back in order.
+    # These end the client by an exception, so that the terminal is restored.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _ended)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -37,13 +37,13 @@ def main(argv: Sequence[str]) -> int:
         _ignore_further_interrupts()
         return INTERRUPTED
     except BrokenPipeError:
-        # Whoever reads has read enough; nothing more can be flushed.
+        # The reader has closed the pipe. The interpreter must find nothing to flush into it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAULT
 
 
 def run(options: Options) -> int:
-    """Answer once, or go on; raises ClientError."""
+    """Answer once, or watch, or wait; returns the exit status, raises ClientError."""
     programs, cluster = connect(options.access)
     looker = Looker(options, programs, cluster)
     if options.wait:
@@ -84,7 +84,7 @@ def _write(text: str) -> None:
 
 
 def _ignore_further_interrupts() -> None:
-    """A second Ctrl-C would only leave a traceback of Python's own end."""
+    """A second Ctrl-C would only show a traceback while the interpreter shuts down."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

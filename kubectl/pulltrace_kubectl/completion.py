@@ -1,7 +1,7 @@
 """`kubectl_complete-pulltrace`: kubectl asks it for completions, whatever the shell.
 
-kubectl runs it with the words so far and the one to be completed, and reads cobra's answer: a candidate on each line,
-a tab and what it means, and last a directive.
+kubectl runs it with the words so far and the one to be completed. The answer has cobra's form: a candidate on each
+line, its meaning after a tab, and a directive on the last line.
 """
 
 import sys
@@ -75,11 +75,7 @@ def _values(flag: str, word: str, names: List) -> tuple[list[str], str]:
 
 def _takes_value(word: str) -> bool:
     flags = {text for action in parser()._actions if action.nargs is None for text in action.option_strings}  # noqa: SLF001
-    return word in flags and word not in _switches()
-
-
-def _switches() -> set[str]:
-    return {text for action in parser()._actions if action.nargs == 0 for text in action.option_strings}  # noqa: SLF001
+    return word in flags
 
 
 def _flags() -> set[str]:

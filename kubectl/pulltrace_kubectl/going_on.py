@@ -27,7 +27,7 @@ class WillNotCome(ClientError):
 
 
 def watch(looker: Looker, screen: Screen) -> None:
-    """Show what is going on, for ever; raises ClientError where the first look fails, or for good."""
+    """Show what is going on, without end; raises ClientError if the first look fails, later if not as Unanswered."""
     pace = Pace(looker)
     picture, problem = looker.look(), None
     while True:

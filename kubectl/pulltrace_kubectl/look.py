@@ -33,7 +33,7 @@ class Looker:
 
     @property
     def namespace(self) -> str:
-        """The one that is meant; empty for all."""
+        """The namespace that is meant; empty for all."""
         if self._namespace is None:
             self._namespace = self._find_namespace()
         return self._namespace
@@ -97,7 +97,7 @@ class Looker:
         )
 
     def _named(self) -> tuple[list[Pod], list[tuple[str, str]], bool]:
-        """The pods that are meant: as the cluster has them, their names, and whether there will be no more."""
+        """The pods that are meant: as the cluster has them, their names, and whether all of them have been made."""
         pods: list[Pod] = []
         names: list[tuple[str, str]] = []
         expected = True

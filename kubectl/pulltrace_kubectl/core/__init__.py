@@ -1,1 +1,1 @@
-"""Which of it is shown, in which order, and what it means. Pure."""
+"""Selects and orders what is shown, and says what it means. Pure."""

@@ -20,7 +20,6 @@ ADVICE: Final[Mapping[str, str]] = {
     "shared_layer": "nothing is wrong: another pull on the node fetches the same layers",
     "no_exporter": "no exporter answers for the node: is its pod running there, and can the aggregator reach it?",
     "queue": "the node pulls one image at a time and another is ahead; serializeImagePulls=false allows more",
-    "exporter_pending": "the node is new: its exporter's own image has still to come",
     "progressing": "nothing blocks, it takes its time",
 }
 
@@ -48,7 +47,7 @@ def advice(cause: str, reason: str = "") -> str:
 
 
 def advised(waits: Iterable[Wait]) -> Mapping[str, str]:
-    """What to do about the causes among these, by cause; those that take their time are left out."""
+    """What to do, by cause, and by reason where that says more. Waits that are over or progress are left out."""
     found: dict[str, str] = {}
     for wait in waits:
         if wait.over or wait.cause in ("progressing", ""):

@@ -22,7 +22,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How it stands; `reasons` are sentences: what has failed, or what is still missing."""
+    """How it stands.
+
+    `reasons` are sentences: what has failed, or what is still missing. `seen` are all pods that were seen to wait.
+    """
 
     state: State
     reasons: tuple[str, ...] = ()

@@ -27,7 +27,10 @@ class Rollout:
 
 
 def rollouts(waits: Iterable[Wait], images: Sequence[str] = ()) -> list[Rollout]:
-    """One for each image, those that most nodes wait for first. `images` are names, or parts of them, to choose by."""
+    """One for each image: those on most nodes first, those that all their nodes have last.
+
+    `images` are names, or parts of them, to choose by.
+    """
     by_image: dict[str, dict[str, Wait]] = {}
     for wait in waits:
         if images and not any(part in wait.image for part in images):

@@ -35,7 +35,7 @@ def line_of(node: str, waits: Iterable[Wait]) -> list[Wait]:
 
 
 def ahead_of(wait: Wait, waits: Sequence[Wait]) -> list[Wait]:
-    """What the node brings before this image, by name; nothing where this one is being pulled."""
+    """The images that the node pulls before this one; none unless this one is queued."""
     if wait.phase != "queued":
         return []
     line = line_of(wait.node, waits)

@@ -51,7 +51,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """All of it. `namespace` is empty for the context's own; `wait_timeout` is in seconds."""
+    """All that the command line tells. `namespace` is empty for the context's own; `wait_timeout` is in seconds."""
 
     view: View = View.WAITS
     targets: tuple[Target, ...] = ()

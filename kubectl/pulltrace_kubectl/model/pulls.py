@@ -68,7 +68,7 @@ class Pull:
 
     @property
     def ratio(self) -> float | None:
-        """How much is done of what goes on now, fetching or unpacking, from 0 to 1."""
+        """How much is done of what goes on now, fetching or unpacking, from 0 to 1; None when unknown."""
         if self.unseen:
             return None
         if self.phase == "unpacking":
@@ -84,7 +84,7 @@ class Pull:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """One image that a container or an image volume of a pod waits for, or has waited for a short while ago."""
+    """One image that a container, image volume or sandbox of a pod waits for, or waited for a short while ago."""
 
     namespace: str
     pod: str
@@ -104,7 +104,7 @@ class Wait:
 
     @property
     def key(self) -> tuple[str, str, str, str]:
-        """What tells it from all others: namespace, pod, uid and container."""
+        """By which waits are told apart: namespace, pod, uid and container."""
         return (self.namespace, self.pod, self.uid, self.container)
 
     @property
@@ -143,9 +143,10 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What one node's exporter answered. `resolving` are the seconds that pulls without a name have lasted.
+    """What one node's exporter answered.
 
-    `queued` are references with the seconds that they have been in the kubelet's queue.
+    `resolving` are the ages in seconds of the pulls whose registry has not answered, `queued` are references with the
+    seconds that they have been in the kubelet's queue.
     """
 
     node: str

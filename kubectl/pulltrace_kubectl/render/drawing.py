@@ -1,4 +1,4 @@
-"""Which drawing a view has."""
+"""Chooses how each view is drawn."""
 
 from pulltrace_kubectl.core.picture import Picture
 from pulltrace_kubectl.core.rollout import rollouts

@@ -7,7 +7,7 @@ from typing import Final
 
 GAP: Final = "  "
 EXTRA_RANK: Final = 6
-"""A column of this rank is left out before any name is cut."""
+"""A column of this rank or a greater one is left out before any name is cut."""
 ELLIPSIS: Final = "…"
 
 
@@ -60,7 +60,7 @@ def lines(
 
 
 def cut(text: str, width: int, *, ascii_only: bool = False) -> str:
-    """The text in at most `width` columns, its middle left out: both ends of names tell."""
+    """The text in at most `width` columns. Its middle is left out, because names differ at their ends."""
     mark = ".." if ascii_only else ELLIPSIS
     if len(text) <= width:
         return text

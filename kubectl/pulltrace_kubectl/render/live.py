@@ -26,7 +26,7 @@ class LivePicture:
 
     def __init__(self, *, colour: bool) -> None:
         self._console = Console(no_color=not colour, highlight=False)
-        # What rich puts in the place of standard output tells neither encoding nor terminal.
+        # rich's replacement of standard output has no encoding and is no terminal, and `form_for` asks for both.
         self._live = Live(
             console=self._console,
             auto_refresh=False,

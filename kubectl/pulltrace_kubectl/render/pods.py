@@ -53,7 +53,7 @@ def _state(wait: Wait, picture: Picture, form: Form) -> tuple[Span, ...]:
     waiting = Span(f"  waiting {words.duration(wait.waiting)}" if wait.waiting is not None else "")
     moving = wait.phase in ("downloading", "unpacking", "pulled")
     if wait.pull is not None and moving:
-        # Of what nobody sees coming, the node's exporter tells the layers that are finished.
+        # The aggregator has no layers. Where nobody sees the bytes, the exporter's finished layers are counted.
         pull = (pull_with_layers(wait, picture) if wait.pull.unseen else None) or wait.pull
         return (*with_bar(pull, form, wait.phase), waiting)
     return (Span(words.cell(wait.phase), STYLES.get(wait.phase, "")), waiting)
@@ -106,7 +106,7 @@ def _layers(wait: Wait, picture: Picture, form: Form) -> list[Line]:
 
 
 def pull_with_layers(wait: Wait, picture: Picture) -> Pull | None:
-    """The pull as the node's exporter tells it."""
+    """The pull as the node's exporter tells it; None where that is not known."""
     report = picture.reports.get(wait.node)
     if report is None or wait.pull is None:
         return None

@@ -49,7 +49,7 @@ def pull_line(pull: Pull, phase: str = "") -> tuple[Span, ...]:
 
 
 def with_bar(pull: Pull, form: Form, phase: str = "") -> tuple[Span, ...]:
-    """The same with a bar in front where there is one to draw."""
+    """The same with a bar after the phase, where there is one to draw."""
     if pull.ratio is None or pull.ended_age is not None:
         return pull_line(pull, phase)
     style = STYLES.get(phase or pull.phase, "")
@@ -58,7 +58,7 @@ def with_bar(pull: Pull, form: Form, phase: str = "") -> tuple[Span, ...]:
 
 
 def amount(pull: Pull) -> str:
-    """Fetched of what had to be, and what was there before."""
+    """The fetched part of what has to be fetched, and what was there before."""
     if pull.size is None:
         return "size unknown"
     if pull.unseen:
@@ -71,7 +71,7 @@ def amount(pull: Pull) -> str:
 
 
 def _unseen_amount(pull: Pull) -> str:
-    """Finished layers of all, or their bytes where the layers are not known: no bar stands at 0."""
+    """Finished layers of all, or their bytes where the layers are not known. A bar would stay at 0."""
     states = [layer.state for layer in pull.layers]
     done = f"{states.count('unpacked') + states.count('cached')} of {len(states)} layers"
     if not states:
@@ -90,7 +90,7 @@ def stale_lines(pull: Pull, form: Form, indent: int) -> list[Line]:
 
 
 def layer_lines(layers: tuple[Layer, ...], form: Form, indent: int) -> list[Line]:
-    """A table of them, one on each line."""
+    """A table with a line for each layer."""
     table = Table(_LAYER_COLUMNS, [_cells(layer, form) for layer in layers])
     room = None if form.room is None else form.room - indent
     drawn = lines(table, room, headers=form.headers, ascii_only=not form.unicode)

@@ -24,7 +24,7 @@ def form_for(options: Options, stream: TextIO, environment: Mapping[str, str] = 
 
 
 def is_terminal(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool:
-    """Whether somebody looks at it."""
+    """Whether it is a terminal on which lines can be redrawn; a dumb one is none."""
     return stream.isatty() and environment.get("TERM", "") != "dumb"
 
 

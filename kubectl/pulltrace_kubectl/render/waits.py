@@ -21,7 +21,10 @@ STYLES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How text is drawn: `width` is None for as wide as it gets, `bars` need a terminal, `unicode` one that has it."""
+    """How text is drawn.
+
+    `width` and `height` are None where there is no limit, `bars` need a terminal, `unicode` one that has it.
+    """
 
     width: int | None = None
     bars: bool = False
@@ -96,12 +99,12 @@ def progress(ratio: float | None, form: Form, width: int = 0) -> str:
 
 
 def cause_text(wait: Wait) -> str:
-    """The cause, nothing where nothing blocks."""
+    """The cause; `-` where nothing blocks."""
     return words.UNKNOWN if wait.over or wait.cause == PROGRESSING else wait.cause or words.UNKNOWN
 
 
 def cause_style(cause: str) -> str:
-    """Whether somebody has to do something."""
+    """The style of a cause: `bad` where somebody has to do something."""
     return "" if cause.partition(" ")[0] in HARMLESS else "bad"
 
 

@@ -24,7 +24,7 @@ def rate(count: float | None) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A time as kubectl writes ages: `41s`, `2m5s`, `3h12m`, `4d`."""
+    """A time, much as kubectl writes ages: `41s`, `2m5s`, `3h12m`, `4d`."""
     if seconds is None:
         return UNKNOWN
     whole = max(0, round(seconds))

@@ -19,7 +19,7 @@ class KubectlCluster:
         self._kubectl = kubectl
 
     def namespace(self) -> str:
-        """The context's; kubectl's own default where that has none."""
+        """The namespace of the context; kubectl's own default where that has none."""
         try:
             told = self._kubectl.text("config", "view", "--minify", "--output", "jsonpath={..namespace}")
         except ClientError as error:
@@ -29,12 +29,12 @@ class KubectlCluster:
         return told.strip() or DEFAULT_NAMESPACE
 
     def pods(self, namespace: str, selector: str) -> Sequence[Pod]:
-        """Those that labels select."""
+        """The pods that labels select."""
         where = ("--namespace", namespace) if namespace else ("--all-namespaces",)
         return [read_pod(item) for item in self._kubectl.objects("pods", *where, "--selector", selector)["items"]]
 
     def pod(self, namespace: str, name: str) -> Pod:
-        """One by its name."""
+        """A pod by its name."""
         return read_pod(self._kubectl.objects("pod", name, "--namespace", namespace))
 
     def owned(self, namespace: str, owner: Target) -> tuple[Sequence[Pod], bool]:

@@ -14,7 +14,7 @@ Filters = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What was answered; `warnings` tell in a line each what is missing of it."""
+    """What was answered; `warnings` are lines that tell what is missing."""
 
     answer: Answer | None = None
     reports: tuple[Report, ...] = ()
@@ -37,15 +37,15 @@ class Cluster(Protocol):
     """The API server. Each call may raise ClientError."""
 
     def namespace(self) -> str:
-        """The context's."""
+        """The namespace of the context."""
         ...
 
     def pods(self, namespace: str, selector: str) -> Sequence[Pod]:
-        """Those that labels select; of all namespaces where `namespace` is empty."""
+        """The pods that labels select; of all namespaces where `namespace` is empty."""
         ...
 
     def pod(self, namespace: str, name: str) -> Pod:
-        """One by its name; raises NotFound."""
+        """A pod by its name; raises NotFound."""
         ...
 
     def owned(self, namespace: str, owner: Target) -> tuple[Sequence[Pod], bool]:
