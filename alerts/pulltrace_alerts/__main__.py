@@ -9,7 +9,7 @@ from pulltrace_alerts.table import text
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Status 2 for a setting that there is not."""
+    """Write the rules; a setting that there is not ends the program with status 2."""
     parser = argparse.ArgumentParser(prog="pulltrace_alerts", description="Write Pulltrace's rules for Prometheus.")
     parser.add_argument("--scale", type=_factor, default=1.0, help="divide every duration by this (default: 1)")
     parser.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], help="change a setting")

@@ -1,4 +1,4 @@
-"""What recording rules speak of: the first part of their names, and the labels that it stands for."""
+"""The levels of recording rules: the first part of a rule's name, and the labels that it stands for."""
 
 from typing import Final
 

@@ -63,12 +63,12 @@ FLAP: Final = 3 * MINUTE
 
 
 def one(operation: str, labels: Labels, metric: str) -> str:
-    """One series of all that have these labels."""
+    """One series for each combination of these labels."""
     return f"{operation} by ({names(labels)}) ({metric})"
 
 
 def best(labels: Labels, of: str) -> str:
-    """One series for each of the labels, with the rest of its own: that of the highest value."""
+    """For each combination of these labels the series with the highest value, with its other labels."""
     return f"topk by ({names(labels)}) (1,\n{of}\n)"
 
 
@@ -162,7 +162,7 @@ def _failing(settings: Settings) -> Iterator[Recording]:
 
 
 def _without_reason(cause: str, reason: str) -> str:
-    """Waits that a cause blocks and for which no failure was told."""
+    """Waits that a cause blocks, with a reason for those of which no failure was told."""
     return f'label_replace({one("max", WAIT_IMAGE, f"{RECENT}{{{_cause(cause)}}}")}, "reason", "{reason}", "", "")'
 
 

@@ -159,7 +159,7 @@ def duration(seconds: float) -> str:
 
 
 def number(value: float) -> str:
-    """Without a fraction that is none."""
+    """The number as PromQL reads it, without trailing zeros."""
     return f"{value:.6g}" if value < 1e6 else f"{value:.0f}"
 
 

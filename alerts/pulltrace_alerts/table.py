@@ -81,7 +81,7 @@ def _rule(rule: Recording | Alert, settings: Settings) -> dict[str, Any]:
 
 
 def dashboard(alert: Alert, settings: Settings) -> dict[str, str]:
-    """The dashboard, opened at what the alert is about, where it is known where Grafana is."""
+    """The link to the dashboard with what the alert is about chosen; nothing where Grafana's URL is not known."""
     if not settings.dashboards:
         return {}
     chosen = [label for label in VARIABLES[alert.dashboard] if label in alert.labels]
@@ -90,7 +90,7 @@ def dashboard(alert: Alert, settings: Settings) -> dict[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Text of several lines stays so."""
+    """Writes texts of several lines as such."""
 
 
 def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:

@@ -7,7 +7,6 @@ from pulltrace_alerts.levels import WAIT
 from pulltrace_alerts.recorded import BLOCKED_BY, UNMOVED, WAIT_CAUSES
 
 POD: Final = "pod {{ $labels.namespace }}/{{ $labels.pod }}"
-REGISTRY: Final = "{{ $labels.registry }}"
 NODE: Final = "node {{ $labels.node }}"
 IMAGE: Final = (
     "{{ if $labels.image }}{{ $labels.image }}"

@@ -40,7 +40,7 @@ WINE: Final = "#882255"
 INDIGO: Final = "#8172B3"
 GREY: Final = "#8C8C8C"
 NONE: Final = "transparent"
-"""Of what there is no data for: neither good nor bad."""
+"""For what has no data: neither good nor bad."""
 
 Words = Mapping[str, tuple[str, str]]
 """Values of a label, or numbers, each with the word for it and its colour."""

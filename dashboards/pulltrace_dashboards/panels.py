@@ -45,7 +45,7 @@ SOURCE: Final = DataSourceRef(type_val="prometheus", uid="${datasource}")
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a panel is called, how it is known for good, and what it shows when all is well."""
+    """A panel's id and title, its description with what is good, and the text that it shows without data."""
 
     id: int
     title: str

@@ -232,7 +232,7 @@ def _step(cause: str) -> str:
 
 
 def _first_advice(cause: str) -> str:
-    """The advice of the first rule that gives this cause, without what is for the experts."""
+    """The advice of the first rule that gives this cause, on one line and without backticks."""
     advice = next(rule.advice for rule in RULES if rule.cause is Cause(cause))
     return " ".join(advice.replace("`", "").split())
 

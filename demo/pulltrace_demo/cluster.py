@@ -1,4 +1,4 @@
-"""Three nodes of a cluster that are none: stand-ins for containerd, kubelets and the Kubernetes API, and a story."""
+"""A cluster of three nodes, all of it stand-ins: containerd, kubelets and the Kubernetes API; and a story on it."""
 
 import random
 import threading
@@ -36,7 +36,7 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class DemoCluster:
-    """All of it, started."""
+    """The parts of the demo, started."""
 
     nodes: Nodes
     aggregator: Program
@@ -74,7 +74,7 @@ def _standin(folder: Path, registry: SyntheticRegistry) -> StandIn:
 
 
 class Story:
-    """A roll-out to all nodes, one of them on a slow line, and what else a day brings; again and again."""
+    """A roll-out to all nodes, one of them on a slow line, with stalls and failures beside it; again and again."""
 
     def __init__(self, nodes: Nodes, seed: int) -> None:
         self._nodes = nodes

@@ -1,4 +1,4 @@
-"""A kubelet that is none: it pulls for its pods, one image at a time, and writes what a kubelet writes."""
+"""A stand-in for the kubelet: it pulls for its pods, one image at a time, and writes what a kubelet writes."""
 
 import threading
 import time
@@ -50,7 +50,7 @@ class Kubelet:
 
     @property
     def idle(self) -> bool:
-        """Whether every pod runs, or has failed at least once."""
+        """Whether every pod runs, or waits for another attempt after a failure."""
         with self._lock:
             return all(tenant.there or tenant.again for tenant in self._tenants)
 
@@ -69,7 +69,7 @@ class Kubelet:
             self._ask(tenant)
 
     def evict(self) -> None:
-        """All pods go."""
+        """Delete all pods."""
         with self._lock:
             tenants, self._tenants = self._tenants, []
             self._line.clear()

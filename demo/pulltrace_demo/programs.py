@@ -15,7 +15,7 @@ LINGER = "25s"
 
 
 class Program:
-    """One of them."""
+    """A running exporter or aggregator."""
 
     def __init__(self, name: str, folder: Path, module: str, flags: Sequence[str]) -> None:
         self.name = name
@@ -59,7 +59,7 @@ def exporter(daemon_socket: Path, folder: Path, node: str = "demo") -> Program:
 
 
 def aggregator(kubeconfig: Path, folder: Path, exporters: dict[str, Program]) -> Program:
-    """One that reads these exporters, impatient as a demo has to be."""
+    """One that reads these exporters. Its times are short, so that a demo shows soon what goes wrong."""
     flags = (
         f"--kubeconfig={kubeconfig}",
         *(f"--exporter.target={node}={program.url}" for node, program in exporters.items()),

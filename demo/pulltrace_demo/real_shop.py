@@ -65,7 +65,7 @@ class RealShop:
         return self._next.reference(self._registry.host)
 
     def close(self) -> None:
-        """Nothing befalls anybody any more."""
+        """Cancel the stalls and failures that are still to come."""
         for timer in self._timers:
             timer.cancel()
             timer.join()

@@ -1,4 +1,4 @@
-"""Images that the demo pulls, made up anew for each round: what they weigh, how fast they come, what befalls them."""
+"""Images that the demo pulls, new ones for each round: their sizes, their speeds, and what goes wrong with them."""
 
 import math
 import random
@@ -9,7 +9,6 @@ from typing import Protocol
 from rig.standin import Layer, SourceFailed, SyntheticRegistry
 from rig.standin.synthetic import Bandwidth
 
-GB = 1_000_000_000
 MB = 1_000_000
 
 
@@ -60,7 +59,7 @@ class Wave:
 
 
 class SyntheticShop:
-    """Images of tens of gigabytes that cost nothing."""
+    """Images of tens of gigabytes that exist as numbers only."""
 
     def __init__(self, registry: SyntheticRegistry, seed: int) -> None:
         self._registry = registry

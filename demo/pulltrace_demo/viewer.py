@@ -17,7 +17,7 @@ PATIENCE: Final = 10.0
 
 
 def introduce(title: str, addresses: Iterable[tuple[str, str]], hints: Iterable[str]) -> None:
-    """What is to be seen, and how to look for oneself."""
+    """Print what is shown, and commands for another terminal."""
     lines = [title, *(f"  {name:12} {address}" for name, address in addresses), "In another terminal:"]
     sys.stdout.write("\n".join([*lines, *(f"  {hint}" for hint in hints)]) + "\n\n")
     sys.stdout.flush()

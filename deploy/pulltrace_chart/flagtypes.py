@@ -17,7 +17,7 @@ _BY_PARSER: Final[Mapping[Callable[[str], Any], Callable[[], Schema]]] = {
     parse_size: shapes.size,
 }
 _MOST: Final = 10**15 - 1
-"""Helm computes with floats, which are exact up to here."""
+"""Helm computes with floats, which hold whole numbers of 15 digits exactly."""
 _BY_NAME: Final[Mapping[str, Schema]] = {
     LOG_LEVEL.name: shapes.one_of(*Level),
     LOG_FORMAT.name: shapes.one_of(*LogFormat),

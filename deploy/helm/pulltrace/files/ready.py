@@ -29,7 +29,7 @@ def main(scheme, *services):
             break
         time.sleep(PAUSE)
     print("\n".join([*good, *bad]))
-    # Not how many: of a status only eight bits are left.
+    # Not the number of pods: only eight bits of a status are kept.
     sys.exit(bool(bad) or not good)
 
 
@@ -88,7 +88,7 @@ def pods(selector):
     """The pods that the selector means, from the API server."""
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
     context = ssl.create_default_context(cafile=ACCOUNT / "ca.crt")
-    # Authorities of EKS, and of MicroK8s before 1.35, have not the form that Python 3.13 wants.
+    # Authorities of EKS, and of MicroK8s before 1.35, do not have the form that Python 3.13 wants.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=10)
     path = f"/api/v1/namespaces/{os.environ['NAMESPACE']}/pods?labelSelector={urllib.parse.quote(selector)}"
