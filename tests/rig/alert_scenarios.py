@@ -1,4 +1,4 @@
-"""A day's trouble in two minutes: everything that an alert is for, and its end.
+"""Scenarios for the alerts, in two minutes: each alert fires and resolves.
 
 Only what needs more than minutes of history has no scenario: a budget that burns slowly, a registry's own past.
 """
@@ -63,7 +63,7 @@ class AlertScenarios:
         return self.chain.monitoring
 
     def set_up(self) -> None:
-        """Six nodes, an aggregator, and what looks at them."""
+        """Six nodes, an aggregator, and the monitoring of both."""
         for name in ("stall", "crash", "silent"):
             self.chain.add(name)
         self.chain.add("queue", f"--kubelet.intents-directory={self._intents()}")
@@ -112,7 +112,7 @@ class AlertScenarios:
         return [one.value for one in self.monitoring.prometheus.query(expr)] == [value]
 
     def cause_trouble(self) -> None:
-        """All at once, on different nodes and registries, so that nothing silences what is to be heard."""
+        """All at once, on different nodes and registries, so that no alert inhibits one that is expected."""
         self._stall()
         self._queue()
         self._crash()
@@ -130,7 +130,7 @@ class AlertScenarios:
         self.solve.clear()
 
     def restart_containerd(self) -> None:
-        """What has crashed is there again, and has forgotten nothing."""
+        """Start the containerd that has crashed again; it keeps its state."""
         self.chain.places["crash"].node.start()
 
     def unreached_by_one_node(self) -> None:
@@ -262,7 +262,7 @@ class AlertScenarios:
         self.monitoring.meanwhile.append(partial(pod.failed, why.format(pod.image)))
 
     def _cut(self) -> None:
-        """One node's exporter is killed, and one node is dead and never had any."""
+        """A pod waits on a node that is dead and never had an exporter."""
         self.chain.not_ready.add("dead")
         self.pod("dead", "dead", "queue.example/team/dead:v1", pull=False)
 

@@ -86,7 +86,7 @@ class Webhook(Closing):
         return self.notifications
 
     def forget(self) -> None:
-        """What was told so far is of yesterday."""
+        """Forget what was told so far."""
         with self._changed:
             self.messages.clear()
 
@@ -121,7 +121,7 @@ class Alertmanager(Daemon):
         return cast(list[dict[str, Any]], self._http.get(f"{self.url}/api/v2/alerts", timeout=30).json())
 
     def inhibited(self) -> set[str]:
-        """Names of the alerts that others silence now."""
+        """Names of the alerts that others inhibit now."""
         return {one["labels"]["alertname"] for one in self.alerts() if one["status"]["inhibitedBy"]}
 
 

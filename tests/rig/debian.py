@@ -1,8 +1,9 @@
 """Real daemons out of Debian packages, of several releases side by side, unpacked into a cache and never installed.
 
-`python -m rig.debian` fetches everything that the tests use and prints where it is. apt works on a state of its own
-with the machine's own Debian mirror, proxy and keyring, so nothing of the machine's package management changes. What
-lies in the cache is used without asking the network again; versions are whatever a release has on the day.
+`python -m rig.debian` fetches what is in `EVERYTHING` and prints where it is; other packages are fetched when they are
+first used. apt works on a state of its own with the machine's own Debian mirror, proxy and keyring, so nothing of the
+machine's package management changes. What lies in the cache is used without asking the network again; versions are
+whatever a release has on the day.
 """
 
 import fcntl
@@ -36,7 +37,7 @@ class Package:
     suite: str
     name: str
     program: str = ""
-    """None for what runs in chroot only."""
+    """Empty for what runs in chroot only."""
     trial: tuple[str, ...] = ("--version",)
     also: tuple[str, ...] = ()
     """Further packages that are unpacked into the same folder."""

@@ -1,4 +1,4 @@
-"""A poller of exporters for tests: quick, and with an eye on what it tells."""
+"""A poller of exporters for tests: quick, and all that it tells is kept."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator

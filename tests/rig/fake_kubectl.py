@@ -1,4 +1,4 @@
-"""A kubectl that is none, for machines without one: `get`, `get --raw` and `config view` of a kubeconfig in JSON.
+"""A stand-in for kubectl on machines without one: `get`, `get --raw` and `config view` of a kubeconfig in JSON.
 
 What it cannot do it refuses. The tests of the client run on it and on the real one where there is one, so that it
 cannot say what the real one does not.
@@ -123,7 +123,7 @@ def _get(config: Any, path: str) -> bytes:
 
 
 def _complaint(code: int, body: bytes, content_type: str) -> str:
-    """As the real one puts an answer that is none."""
+    """An error of the server in the words of the real kubectl."""
     if content_type == "application/json" and json.loads(body).get("kind") == "Status":
         status = json.loads(body)
         if code == 401:

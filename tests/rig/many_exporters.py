@@ -1,8 +1,8 @@
 """Exporters of a whole cluster in one process: `python -m rig.many_exporters PORT [--tls FOLDER] [--still]`.
 
 Every address of 127.0.0.0/8 is a node of its own, so that a thousand nodes have a thousand addresses and one port. The
-answers are those of real exporters, of a node with one pull that advances all the time, or stands still. What it
-costs should not be felt by what it serves, so there is not HTTP server in it, but just enough of one.
+answers are those of real exporters, of a node with one pull that advances all the time, or stands still. It leaves
+the machine to the reader that is measured, so it has no whole HTTP server.
 """
 
 import argparse

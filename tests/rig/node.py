@@ -32,7 +32,7 @@ class Node(Protocol):
     """A running containerd, real or imitated."""
 
     name: str
-    """For test ids: `standin`, `containerd-1.6`, `containerd-1.7`, `containerd-2.1`."""
+    """For test ids: `standin`, or `containerd-` with its minor version."""
     version: str
     """The version that its Version service reports."""
     socket: Path

@@ -90,7 +90,7 @@ class Running(Closing):
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """It has no turn during the block, as on a node that is very busy."""
+        """It gets no processor time during the block, as on a node that is very busy."""
         os.kill(self.process.pid, signal.SIGSTOP)
         try:
             yield

@@ -63,7 +63,7 @@ def a_pull(name: str = "team/app", **changes: Any) -> Pull:
 
 
 def an_ended_pull(name: str = "team/app", phase: Phase = Phase.SUCCEEDED, **changes: Any) -> Pull:
-    """A pull that ended well ten seconds ago."""
+    """A pull that ended ten seconds ago, well unless `phase` says otherwise."""
     layer = a_layer(downloaded=1000, bytes_per_second=None, state=LayerState.UNPACKED)
     ended = {
         "phase": phase,

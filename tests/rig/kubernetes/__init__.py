@@ -1,1 +1,1 @@
-"""Kubernetes for tests: an API server in this process, and the real one with etcd, built from Debian's sources."""
+"""Kubernetes for tests: a fake API server in this process, and the real programs, built from pinned Go modules."""

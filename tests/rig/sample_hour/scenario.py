@@ -86,7 +86,7 @@ def _ordinary(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
 
 
 def _rollout(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
-    """A new image on ten nodes, two by two."""
+    """A new image on eight nodes, one after the other, for two pods on each."""
     for number, node in enumerate(
         ("node-01", "node-02", "node-04", "node-06", "node-08", "node-10", "node-03", "node-09")
     ):
@@ -127,7 +127,7 @@ def _queue(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
 
 
 def _failures(waits: list[WaitTimeline]) -> None:
-    """Two images that do not come: one for want of a secret, one for a slip of the pen."""
+    """Images that do not come: a secret is missing, a name is misspelt, a registry limits the rate."""
     secret = tuple(HOUR_END - ago for ago in (1500, 1480, 1440, 1360, 1200, 900, 600, 300))
     waits.append(
         WaitTimeline(

@@ -25,7 +25,7 @@ class Killed(Stopped):
 
 
 class Token:
-    """Tells every thread of one piece of work to end, and why. The first reason stays, but death outranks it."""
+    """Tells every thread of one piece of work to end, and why. The first reason stays, unless Killed follows."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()

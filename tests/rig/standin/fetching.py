@@ -59,7 +59,7 @@ class Fetcher:
         self.job.locks.release(_key(held.blob))
 
     def append_source(self, blob: Descriptor) -> None:
-        """The last that is said of a blob, a moment after it came."""
+        """Label a blob with its source. It is the last write to it, a moment after it came."""
         self.job.moment()
         reference = self.job.reference
         self.job.store.append_source(blob.digest, reference.source_host, reference.repository)

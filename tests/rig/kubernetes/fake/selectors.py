@@ -1,4 +1,4 @@
-"""Field and label selectors as the API server takes them: equalities, joined by AND."""
+"""Field and label selectors: `=`, `==` and `!=`, joined by AND. All others are refused."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -35,7 +35,7 @@ TERM: Final = re.compile(r"(?P<field>[^=!]+)(?P<operator>==|=|!=)(?P<value>.*)")
 
 
 class UnsupportedSelector(Exception):
-    """A selector that the API server refuses with 400; the text is its own."""
+    """A selector that the fake answers with 400, in the words of the real API server."""
 
 
 def matcher(resource: str, field_selector: str, label_selector: str) -> Matcher:

@@ -1,1 +1,1 @@
-"""A current Kubernetes cluster of three nodes, made of the real programs, in a network namespace of its own."""
+"""Kubernetes of the real programs: an API server alone, one with a single node, and a cluster of three nodes."""

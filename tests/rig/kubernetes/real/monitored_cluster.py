@@ -26,7 +26,7 @@ from rig.processes import CommandFailed
 NAMESPACE = "pulltrace"
 SHELL_BLOCK = re.compile(r"```sh\n(.*?)```", re.DOTALL)
 OURS = "ghcr.io"
-"""Where the chart has our images from, and so the others."""
+"""The registry from which the chart takes our images, and here all others, too."""
 COMMAND_TIMEOUT = 300.0
 
 

@@ -164,7 +164,7 @@ class Processes:
         return {"status": process.returncode, "output": output, "complaint": complaint}
 
     def reap(self) -> None:
-        """Bury orphans for ever, as process 1 has to."""
+        """Reap orphaned processes without end, as process 1 has to."""
         while True:
             time.sleep(1)
             with self._lock:
