@@ -28,7 +28,7 @@ class _Tenant:
 
 
 class Kubelet:
-    """One node's, in a thread of its own."""
+    """The kubelet of one node, in a thread of its own."""
 
     def __init__(self, name: str, node: Node, api: Api) -> None:
         self.name = name

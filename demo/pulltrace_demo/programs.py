@@ -48,7 +48,7 @@ class Program:
 
 
 def exporter(daemon_socket: Path, folder: Path, node: str = "demo") -> Program:
-    """One that reads the daemon behind `daemon_socket`."""
+    """An exporter that reads the daemon behind `daemon_socket`."""
     flags = (
         f"--containerd.address={daemon_socket}",
         f"--containerd.allow-directory={daemon_socket.parent}",
@@ -59,7 +59,7 @@ def exporter(daemon_socket: Path, folder: Path, node: str = "demo") -> Program:
 
 
 def aggregator(kubeconfig: Path, folder: Path, exporters: dict[str, Program]) -> Program:
-    """One that reads these exporters. Its times are short, so that a demo shows soon what goes wrong."""
+    """An aggregator that reads these exporters. Its times are short, so that a demo shows soon what goes wrong."""
     flags = (
         f"--kubeconfig={kubeconfig}",
         *(f"--exporter.target={node}={program.url}" for node, program in exporters.items()),

@@ -28,11 +28,11 @@ class Shop(Protocol):
         ...
 
     def stalling(self) -> str:
-        """One whose registry falls silent for a while."""
+        """One whose download stalls for a while."""
         ...
 
     def failing(self) -> str:
-        """One that breaks off."""
+        """One whose download fails."""
         ...
 
     def mostly_cached(self) -> str:

@@ -59,7 +59,7 @@ def obj(**properties: Schema) -> Schema:
 
 
 def duration() -> Schema:
-    """As Prometheus, its operator and both programs read it: `1h30m`, `2d`, `0s`, `0`."""
+    """A duration as Prometheus, its operator and both programs read it: `1h30m`, `2d`, `0s`, `0`."""
     return {**text(_in_order(*_PROMETHEUS_UNITS)), "minLength": 1}
 
 
@@ -69,12 +69,12 @@ def period() -> Schema:
 
 
 def period_or_empty() -> Schema:
-    """The same, or none given."""
+    """A duration that is longer than none, or an empty text."""
     return {**text(_in_order(*_PROMETHEUS_UNITS)), "allOf": [{"pattern": f"^$|{_SOME}"}]}
 
 
 def go_period() -> Schema:
-    """As Go reads it, and with it cert-manager and Grafana's operator: it has no days."""
+    """A duration as Go reads it, and with it cert-manager and Grafana's operator: there are no days."""
     return {**text(_in_order(*_GO_UNITS)), "minLength": 1, "allOf": [{"pattern": _SOME}]}
 
 

@@ -197,7 +197,7 @@ class ImageName:
 
 @lru_cache(maxsize=4096)
 def image_name(text: str) -> ImageName | None:
-    """What a reference means; None for a text that is none."""
+    """What a reference means; None for a text that is not a reference."""
     try:
         reference = Reference.parse(text)
     except InvalidReference:
@@ -207,7 +207,7 @@ def image_name(text: str) -> ImageName | None:
 
 
 def canonical_reference(text: str) -> str:
-    """One text for all spellings of one image; the text itself where it is no reference."""
+    """One text for all spellings of one image; the text itself where it is not a reference."""
     name = image_name(text)
     return text if name is None else name.canonical
 

@@ -85,7 +85,7 @@ def _weights(header: str) -> Iterator[tuple[str, float]]:
 
 
 def _weight(parameter: str) -> float:
-    """The q-value; 0 for a malformed one, 1 for a parameter that is none."""
+    """The q-value; 0 for a malformed one, 1 for any other parameter."""
     name, _, value = parameter.partition("=")
     if name.strip() != "q":
         return 1.0

@@ -52,7 +52,7 @@ class Pages(ABC):
 
     @abstractmethod
     def pulls(self, request: Request) -> Response:
-        """The same as JSON; 304 when nothing but time has passed since the client's last request."""
+        """What happens now, as JSON; 304 when nothing but time has passed since the client's last request."""
 
     @abstractmethod
     def scrape(self, form: TextFormat) -> bytes:

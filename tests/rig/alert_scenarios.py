@@ -79,7 +79,7 @@ class AlertScenarios:
         self.monitoring.hook.forget()
 
     def _intents(self) -> Path:
-        """The folder in which a kubelet keeps what it is about to pull: the image of the pod that waits in line."""
+        """The folder in which a kubelet keeps what it is about to pull: the image of the pod that is queued."""
         folder = self.chain.folder / "intents"
         folder.mkdir()
         intent = {"kind": "ImagePullIntent", "apiVersion": "kubelet.config.k8s.io/v1alpha1", "image": QUEUED}

@@ -117,7 +117,7 @@ class Alertmanager(Daemon):
         self._http.post(f"{self.url}/api/v2/alerts", json=body, timeout=30).raise_for_status()
 
     def alerts(self) -> list[dict[str, Any]]:
-        """What it knows, silenced and inhibited ones too."""
+        """The alerts that it knows, silenced and inhibited ones too."""
         return cast(list[dict[str, Any]], self._http.get(f"{self.url}/api/v2/alerts", timeout=30).json())
 
     def inhibited(self) -> set[str]:

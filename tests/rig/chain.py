@@ -23,7 +23,7 @@ from rig.standin import RegistrySource, StandIn
 from rig.web import serving
 
 EXPORTER = ("--poll.interval=200ms", "--poll.idle-interval=1s", "--pull.linger=20s")
-HOSTS = ("stall", "queue", "crash", "unpack", "peers", "slow", "silent", "limited")
+HOSTS = ("stall", "queue", "crash", "unpack", "peers", "silent", "limited")
 """Names of registries, each with `.example` behind it; all are one server."""
 
 

@@ -58,7 +58,7 @@ def check_golden_formats(folder: Path) -> None:
 
 
 def broken_family() -> Family[Any]:
-    """One that raises when it is rendered."""
+    """A family that raises when it is rendered."""
 
     def fail(_: object) -> list[tuple[str, float]]:
         raise ZeroDivisionError

@@ -70,7 +70,7 @@ class Page:
 
 
 def pages() -> list[Page]:
-    """All of them, wherever they lie in the checkout."""
+    """All pages of the checkout."""
     paths = (path for path in CHECKOUT.rglob("*.md") if not LEFT_OUT.intersection(path.relative_to(CHECKOUT).parts))
     return [Page(path, path.read_text()) for path in sorted(paths) if not _hidden(path)]
 

@@ -130,7 +130,7 @@ def _limit(container: Object) -> int:
 
 
 def _security(context: Object) -> cri.LinuxContainerSecurityContext:
-    """As the kubelet makes it of the securityContext of pod and container together."""
+    """The CRI security context that a kubelet makes of those of pod and container."""
     if context["seccompProfile"] != {"type": "RuntimeDefault"} or context["privileged"]:
         raise Unsupported(str(context))
     return cri.LinuxContainerSecurityContext(

@@ -20,7 +20,7 @@ T = TypeVar("T")
 INTERVAL = 0.05
 ABORT_TIMEOUT = 5.0
 PORTS: Final = range(12_000, 30_000)
-"""The kernel gives none of these to a connection, or to somebody who asks for any port."""
+"""Outside the kernel's usual range of ports for connections, and for servers that ask for any port."""
 
 
 class CommandFailed(Exception):
@@ -132,7 +132,7 @@ def run(command: Sequence[str | Path], *, timeout: float = 60, cwd: Path | None 
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on, nor is likely to before a program is started on it."""
+    """A port of 127.0.0.1 that is free, and most likely still is when a program is started on it."""
     # Not the shared generator: hypothesis gives it the same seed in each process.
     for port in random.SystemRandom().sample(PORTS, 100):
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):

@@ -106,10 +106,6 @@ class Prometheus(Daemon):
         """The data of any other answer of its API; raises QueryFailed."""
         return self._ask(path, asked)
 
-    def reload(self) -> None:
-        """Read configuration and rules again."""
-        self._http.post(f"{self.url}/-/reload", timeout=30).raise_for_status()
-
     def _ask(self, path: str, asked: Mapping[str, str]) -> Any:
         answer = self._http.get(self.url + path, params=dict(asked), timeout=60).json()
         if answer["status"] != "success":
@@ -127,8 +123,8 @@ def prometheus(
 ) -> Iterator[Prometheus]:
     """Run one until the end of the block, with rules, and on `data` where blocks were written before.
 
-    The text of a configuration is YAML without `rule_files`; it is re-read from the file on `reload`. What was written
-    has no marks of an end, as scraped series have: a `lookback` just below its step makes up for them.
+    The text of a configuration is YAML without `rule_files`. What was written has no marks of an end, as scraped series
+    have: a `lookback` just below its step makes up for them.
     """
     server = needs.program(release.server)
     folder = Path(tempfile.mkdtemp(prefix="prometheus-"))
@@ -142,7 +138,6 @@ def prometheus(
             "--storage.tsdb.retention.time=100d",
             f"--web.listen-address=127.0.0.1:{port}",
             f"--query.lookback-delta={lookback}",
-            "--web.enable-lifecycle",
             "--log.level=warn",
         ]
         running = Prometheus(f"http://127.0.0.1:{port}", Process(command, folder / "log"))

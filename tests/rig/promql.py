@@ -45,7 +45,7 @@ def metrics_of(expr: str) -> set[str]:
 
 
 def unknown(expr: str, known: Known) -> list[str]:
-    """What it speaks of and there is not, in words."""
+    """The metrics and labels of the expression that do not exist, each as a sentence."""
     return sorted(set(_unknown(expr, known)))
 
 

@@ -37,7 +37,7 @@ class RealNodeScenarios:
         self.monitoring.wait_resolved("PulltraceImagePullFailing")
 
     def stalled_pull(self, look: Callable[[], object] = lambda: None) -> None:
-        """A pull stands still, and another pod stands behind it in the kubelet's line; both run in the end.
+        """A pull stands still, and another pod is behind it in the kubelet's queue; both run in the end.
 
         `look` is called while they wait.
         """

@@ -65,7 +65,7 @@ class Registry(Closing):
 
     @property
     def local_name(self) -> str:
-        """The same place under another name."""
+        """The registry under another host name, as the first part of a reference."""
         return f"localhost:{self.port}"
 
     def push(self, image: Image) -> Image:

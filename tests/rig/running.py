@@ -32,7 +32,7 @@ def run_to_end(command: Sequence[str], *flags: str, **environ: str) -> subproces
 
 
 def assert_refused(answer: subprocess.CompletedProcess[str], program: str, wrong: Sequence[str]) -> None:
-    """It ended with one line for each of these, and no other."""
+    """The program refused its configuration, with one line for each of these and no others."""
     assert (answer.returncode, answer.stdout) == (2, "")
     lines = answer.stderr.splitlines()
     assert all(line.startswith(f"{program}: ") for line in lines)
@@ -70,13 +70,13 @@ class Running(Closing):
         return get(self.port, path, tls=self.tls, **headers)
 
     def read(self, path: str) -> str:
-        """What it answers; fails when it does not."""
+        """What it answers; fails unless the status is 200."""
         answer = self.get(path)
         assert answer.status == 200, answer
         return answer.body.decode()
 
     def logged(self) -> Iterator[dict[str, Any]]:
-        """What it has written so far."""
+        """The lines of JSON that it has logged so far."""
         for line in self.log.read_text().splitlines():
             if line.startswith("{"):
                 yield json.loads(line)

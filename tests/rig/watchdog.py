@@ -33,7 +33,7 @@ def guard(pid: int) -> None:
 
 
 def forget(pid: int) -> None:
-    """It has ended, and its number may be another's soon."""
+    """Guard a process no longer: it has ended, and its id may be given to another one."""
     with _lock:
         pipe = _pipes.get(os.getpid())
         if pipe is not None:

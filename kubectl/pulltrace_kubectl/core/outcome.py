@@ -1,4 +1,4 @@
-"""Whether all images that somebody waits for are there, or will not come."""
+"""Whether all images that are waited for are there, or will not come."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

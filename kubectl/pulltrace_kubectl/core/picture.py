@@ -11,8 +11,9 @@ from pulltrace_kubectl.model.pulls import Report, Wait
 class Picture:
     """What was asked for, selected and in order.
 
-    `all_waits` are those of the whole cluster, as far as asked: the line ahead is among them. `pods` are the named ones
-    as the API server has them; `reports` are the exporters' by node. `missing_layers` tells by node why there are none.
+    `all_waits` are those of the whole cluster, as far as asked: the images queued ahead are among them. `pods` are the
+    named ones as the API server has them; `reports` are the exporters' by node. `missing_layers` tells by node why
+    there are none.
     `expected` is False where a workload has not made all its pods yet.
     """
 

@@ -47,7 +47,7 @@ class Table:
 def lines(
     table: Table, width: int | None, *, headers: bool = True, ascii_only: bool = False, empty: bool = False
 ) -> list[Line]:
-    """The table in `width` columns, as wide as it gets where that is None.
+    """The table in `width` columns; None is no limit.
 
     A column of which nothing is known is left out, unless `empty` ones are wanted.
     """

@@ -1,4 +1,4 @@
-"""A node: what it pulls, layer by layer, and what waits in line there."""
+"""A node: what it pulls, layer by layer, and what is queued there."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -57,7 +57,7 @@ def _running(pull: Pull, name: str, form: Form) -> list[Line]:
 
 
 def _line(node: str, report: Report, picture: Picture, form: Form) -> list[Line]:
-    """What is in line: pods where they are known, else the kubelet's queue."""
+    """What is queued: for which pods where they are known, else as the kubelet's intents say."""
     waiting = [wait for wait in select.line_of(node, picture.all_waits) if wait.phase == "queued"]
     entries: Sequence[tuple[str, float | None, str]] = [
         (wait.image, wait.waiting, f"  for {wait.namespace}/{wait.pod}") for wait in waiting

@@ -49,7 +49,7 @@ def pull_line(pull: Pull, phase: str = "") -> tuple[Span, ...]:
 
 
 def with_bar(pull: Pull, form: Form, phase: str = "") -> tuple[Span, ...]:
-    """The same with a bar after the phase, where there is one to draw."""
+    """What `pull_line` gives, with a bar after the phase where there is one to draw."""
     if pull.ratio is None or pull.ended_age is not None:
         return pull_line(pull, phase)
     style = STYLES.get(phase or pull.phase, "")

@@ -11,7 +11,7 @@ from pulltrace_kubectl.render.waits import Form
 
 
 def form_for(options: Options, stream: TextIO, environment: Mapping[str, str] = os.environ) -> Form:
-    """How text is drawn on `stream`: for a terminal in its width, else as wide as it gets, without bars."""
+    """How text is drawn on `stream`: in the width of a terminal, elsewhere without a limit and without bars."""
     terminal = is_terminal(stream, environment)
     size = shutil.get_terminal_size() if terminal else None
     return Form(

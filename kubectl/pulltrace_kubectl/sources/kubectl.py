@@ -21,7 +21,7 @@ class Kubectl:
         self._program = program
 
     def text(self, *words: str) -> str:
-        """What it prints."""
+        """What kubectl prints when it is run with these words."""
         return self._run(words).decode(errors="replace")
 
     def objects(self, *words: str) -> Any:

@@ -28,14 +28,14 @@ class Toolchain:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What its runs need. GOTOOLCHAIN keeps it from fetching another Go."""
+        """The environment for its runs. GOTOOLCHAIN keeps it from fetching another Go."""
         own = {"GOROOT": str(self.root)} if self.root else {}
         return {**os.environ, "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": "-buildvcs=false", **own}
 
 
 @cache
 def toolchain(needed: tuple[int, ...]) -> Toolchain:
-    """One that is at least as new; raises NoGo."""
+    """A Go that is at least as new; raises NoGo."""
     own = shutil.which("go")
     if own and (found := _version(Path(own))) and _numbers(found) >= needed:
         return Toolchain(Path(own), found)

@@ -69,11 +69,11 @@ class Api:
         self._session.close()
 
     def get(self, path: str, **query: str) -> Object:
-        """What stands at a path."""
+        """The JSON at a path."""
         return self._json("GET", path, params=query)
 
     def text(self, path: str) -> str:
-        """What stands at a path that answers no JSON, as the proxy of a node's metrics."""
+        """The text at a path that does not answer JSON, as the proxy of a node's metrics."""
         return self._call("GET", path).text
 
     def items(self, path: str, **query: str) -> list[Object]:
@@ -105,7 +105,7 @@ class Api:
             self._json("PATCH", object_path(item), item, APPLY, params=MANAGER)
 
     def apply_file(self, path: Path) -> None:
-        """The same for a file of one object; the server reads it, for its YAML may be newer than ours."""
+        """Apply a file of one object. The server reads it, because its YAML may be newer than ours."""
         text = path.read_text()
         head = {key: re.search(rf"^{key}: (.+)$", text, re.MULTILINE) for key in ("apiVersion", "kind", "  name")}
         version, kind, name = (found[1] if found else "" for found in head.values())
@@ -223,7 +223,7 @@ class KubernetesCluster(Protocol):
 
 
 PLURALS = {"NetworkPolicy": "networkpolicies", "Prometheus": "prometheuses"}
-"""Of the kinds whose plural has more than one letter more."""
+"""Plurals of the kinds that do not just get an s."""
 
 
 def collection(item: Object) -> str:

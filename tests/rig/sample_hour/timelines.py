@@ -152,7 +152,7 @@ class WaitTimeline:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Those that every series of it has."""
+        """The labels that every series of the wait has."""
         return {
             "namespace": self.namespace,
             "pod": self.pod,

@@ -90,7 +90,7 @@ class StandIn(Closing):
         return lambda: self.store.delete_lease(lease_id)
 
     def add_sandbox(self, lease_id: str) -> None:
-        """A lease as each running pod holds it: for ever and without the label of an expiry."""
+        """A lease as each running pod holds it: it has no label of an expiry."""
         self.store.create_lease(lease_id, expires=False)
 
     def images(self) -> dict[str, str]:
@@ -100,7 +100,7 @@ class StandIn(Closing):
             return {image.name: image.target.digest for image in images}
 
     def pull_leases(self) -> set[str]:
-        """Leases as pulls have them, whoever holds them."""
+        """Ids of the leases that a pull may hold, those of orphans included."""
         with self.records.lock:
             leases = self.records.namespace(NAMESPACE).leases.values()
             return {lease.id for lease in leases if EXPIRE in lease.labels}

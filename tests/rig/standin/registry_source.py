@@ -89,7 +89,7 @@ class _Request:
         return self.base + self.path
 
     def refuse(self, answer: http.client.HTTPResponse) -> None:
-        """Raise SourceFailed for an answer that is none."""
+        """Raise SourceFailed for a status that is an error."""
         if answer.status == 401:
             raise SourceFailed(
                 "pull access denied, repository does not exist or may require authorization: "

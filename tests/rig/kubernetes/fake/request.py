@@ -35,7 +35,7 @@ class Asked:
 
 
 def verb(method: str, where: Place, query: dict[str, str]) -> str:
-    """As an authorizer calls it."""
+    """The verb of a request, as RBAC names it."""
     if method == "GET" and not where.name:
         return "watch" if query.get("watch") in ("true", "1") else "list"
     return {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}[method]

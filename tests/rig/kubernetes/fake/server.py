@@ -147,7 +147,7 @@ class Handler(BaseHTTPRequestHandler):
             self.check(PAUSE)
 
     def check(self, wait: float = 0.0) -> None:
-        """Raise Gone unless somebody waits for the rest: nothing but the end can come from a client that waits."""
+        """Raise Gone when the client has closed, or the server closes: a client that waits sends nothing."""
         if self.owner.closing or select.select([self.connection], [], [], wait)[0]:
             raise Gone
 

@@ -93,7 +93,7 @@ def _guide(stack: MonitoredCluster, took: float) -> str:
 
 
 def _play(stack: MonitoredCluster) -> NoReturn:
-    """Roll out versions of the shop for ever."""
+    """Roll out versions of the shop without end."""
     registry, api = stack.cluster.registry, stack.cluster.api
     registry.throttle(BYTES_PER_SECOND)
     api.apply(objects.namespace(SHOP))

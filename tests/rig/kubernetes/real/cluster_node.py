@@ -120,7 +120,7 @@ class Node:
         self.address = at.node_address(number)
         self.settings = settings
         self.home = plane.enclosure.folder / "nodes" / self.name
-        """As the node's own daemons see it."""
+        """The node's folder, as its own daemons see it."""
         self._files = plane.enclosure.outside(self.home)
         self._plane = plane
         self._programs = programs

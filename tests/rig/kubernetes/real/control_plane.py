@@ -27,7 +27,7 @@ START_TIMEOUT = 90.0
 
 
 class ControlPlane:
-    """One of each, in a cluster's enclosure. `programs` are folders by name of a part."""
+    """One of each program, in a cluster's enclosure. `programs` are folders by name of a part."""
 
     def __init__(self, enclosure: Enclosure, programs: Mapping[str, Path], kubernetes: str) -> None:
         self.enclosure = enclosure
@@ -137,7 +137,7 @@ class ControlPlane:
         self._start("kube-scheduler", flags(kubeconfig=config, leader_elect="false", bind_address="127.0.0.1"))
 
     def _start_proxy(self) -> None:
-        """One for all nodes: they share a network namespace."""
+        """One kube-proxy for all nodes: they share a network namespace."""
         pair = self.issue("proxy", "system:kube-proxy")
         config = self.enclosure.folder / "kube-proxy.yaml"
         config.write_text(

@@ -78,7 +78,7 @@ class MonitoredCluster(Closing):
         return result.stdout
 
     def _working_folder(self, pushed: Iterable[Image]) -> Path:
-        """One with the chart and with the values that `make images` prints; nothing is written into the checkout."""
+        """A folder with the chart and the values that `make images` prints. So nothing is written into the checkout."""
         folder = self.cluster.enclosure.folder / "home"
         folder.mkdir()
         (folder / "deploy").symlink_to(CHECKOUT / "deploy")

@@ -55,11 +55,14 @@ class RealNodeSetup:
 
     @property
     def rights_here(self) -> tuple[Rule, ...]:
-        """The same in the test's namespace alone."""
+        """`RIGHTS` in the test's namespace alone."""
         return tuple(replace(rule, namespace=self.namespace) for rule in RIGHTS)
 
     def aggregator(self, *flags: str, rights: Sequence[Rule] = RIGHTS) -> RunningAggregator:
-        """One more aggregator, as a user with no right too many; it has all lists, and has to ask for nothing else."""
+        """One more aggregator, ready, as a user with these rights.
+
+        At the end of the test a check fails if it has asked for more than `RIGHTS`.
+        """
         file = self._file("kubeconfig")
         cluster = self.node.cluster
         token = cluster.user(rights)

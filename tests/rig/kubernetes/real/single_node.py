@@ -47,7 +47,7 @@ class RealNode(Closing):
 
     @property
     def api(self) -> Api:
-        """As an administrator."""
+        """The API, used as an administrator."""
         return self.cluster.api
 
     def pod(self, namespace: str, name: str, *containers: Object, **spec: Any) -> Object:

@@ -138,7 +138,7 @@ class Processes:
         return self._running[name].poll()
 
     def wait(self, name: str, timeout: float) -> int:
-        """The same once it has ended."""
+        """What a daemon ended with, once it has; raises TimeoutExpired."""
         return self._running[name].wait(timeout)
 
     def run(self, command: list[str], timeout: float, environment: dict[str, str], text: str) -> dict[str, Any]:
