@@ -34,6 +34,8 @@ class ConfigFile:
             raise ConfigError([f"{path}: {error.strerror or error}"]) from error
         except (UnicodeDecodeError, yaml.YAMLError) as error:
             raise ConfigError([f"{path}: {_without_excerpt(error)}"]) from None
+        except RecursionError:
+            raise ConfigError([f"{path}: nested too deeply"]) from None
 
     def top(self, known: Iterable[str]) -> "Section":
         """The file's keys; an empty file has none. Others than the known ones are refused."""
@@ -131,7 +133,17 @@ def load_authorities(context: ssl.SSLContext, path: Path) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """Refuses a key that is there twice, as Prometheus does. PyYAML alone would take the last one."""
+    """Refuses a key that is there twice, as Prometheus does. PyYAML alone would take the last one.
+
+    A scalar without a value of its type, such as `2001-99-99`, is refused, too. PyYAML raises any error then.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep)
+        except (AttributeError, LookupError, ValueError):
+            problem = f"no value of the type {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[object, object]:
         keys = [key.value for key, _ in node.value]

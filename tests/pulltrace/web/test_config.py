@@ -118,6 +118,13 @@ def test_all_faults_are_named_at_once(folder: Path, text: str, expected: list[st
         ("? [a]\n: b\n", "unhashable"),
         ("a: !!python/object/apply:os.getpid []\n", "could not determine a constructor"),
         ("a: \x00\n", "unacceptable character"),
+        ("a:\n  b: 2001-99-99\n", "no value of the type timestamp, line 2, column 6"),
+        ("a: 0x_\n", "no value of the type int"),
+        ("a: !!int ''\n", "no value of the type int"),
+        ("a: !!bool maybe\n", "no value of the type bool"),
+        ("a: !!timestamp soon\n", "no value of the type timestamp"),
+        (f"a: {'9' * 5000}\n", "no value of the type int"),
+        ("[" * 3000, "nested too deeply"),
     ],
 )
 def test_broken_yaml_is_reported_in_one_line(folder: Path, text: str, expected: str) -> None:
