@@ -59,8 +59,7 @@ def decode(body: bytes, wall: float = 0.0) -> NodeReport:
     """The report that a node sent; raises JsonFault, which names the place, for anything else.
 
     `wall` is the reader's own clock. It is used for a report without the node's time; then only ages are read, because
-    instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer,
-    except `unpackedBytes`.
+    instants on the node's clock mean nothing on another. Byte counts are limited to the size of the pull or layer.
 
     The JSON has no registry and repository of a queued image. They come from its reference, and stay empty where that
     is invalid.
@@ -166,7 +165,8 @@ def _read_queued(entry: JsonObject, now: NodeTime) -> QueuedImage:
 def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:
     key = ImageKey(entry.need("registry", text), entry.need("repository", text), entry.need("digest", text))
     started_at, begun = entry.find("startedAt", number), _instant(entry, "ageSeconds", now)
-    size, cached, downloaded = (entry.find(name, count) for name in ("sizeBytes", "cachedBytes", "downloadedBytes"))
+    size, downloaded = entry.find("sizeBytes", count), entry.find("downloadedBytes", count)
+    cached, remote = (_at_most(entry.find(name, count), size) for name in ("cachedBytes", "remoteBytes"))
     return Pull(
         key=key,
         repositories=entry.each("repositories", text) or (key.repository,),
@@ -176,15 +176,15 @@ def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:
         phase=entry.need("phase", _phase),
         requests=entry.find("requests", count),
         size=size,
-        cached=_at_most(cached, size),
-        downloaded=_at_most(downloaded, None if size is None else size - min(cached or 0, size)),
-        unpacked=entry.find("unpackedBytes", count),
+        cached=cached,
+        downloaded=_at_most(downloaded, None if size is None else max(size - (cached or 0) - (remote or 0), 0)),
+        unpacked=_at_most(entry.find("unpackedBytes", count), size),
         bytes_per_second=entry.find("bytesPerSecond", number),
         started_at=NodeTime(started_at) if timed and started_at is not None else begun,
         ended_at=_instant(entry, "endedAgeSeconds", now),
         last_progress_at=_instant(entry, "lastProgressAgeSeconds", now),
         layers=tuple(_read_layer(layer) for layer in entry.objects("layers")),
-        remote=_at_most(entry.find("remoteBytes", count), size) or 0,
+        remote=remote or 0,
         remote_pending=_at_most(entry.find("remotePendingBytes", count), size) or 0,
     )
 

@@ -182,10 +182,10 @@ def pulls(draw: st.DrawFn) -> Pull:
         snapshotter=draw(texts),
         phase=draw(st.sampled_from(Phase)),
         requests=draw(st.integers(0, 9)),
-        size=cached + downloaded + rest if described else None,
+        size=(size := cached + downloaded + rest) if described else None,
         cached=cached if described else None,
         downloaded=downloaded if described else None,
-        unpacked=draw(sizes) if described else None,
+        unpacked=draw(st.integers(0, size)) if described else None,
         bytes_per_second=draw(rates),
         started_at=draw(instants),
         ended_at=draw(st.none() | instants),
@@ -341,11 +341,14 @@ def test_when_a_pull_began_is_told_by_one_clock_only(
 
 def test_more_bytes_than_there_can_be_are_as_many_as_there_can_be() -> None:
     def swell(document: dict[str, Any]) -> None:
-        document["pulls"][0].update(sizeBytes=100, cachedBytes=30, downloadedBytes=90)
+        document["pulls"][0].update(
+            sizeBytes=100, cachedBytes=30, remoteBytes=10, downloadedBytes=90, unpackedBytes=101
+        )
         document["pulls"][0]["layers"][0].update(sizeBytes=50, downloadedBytes=51)
 
     pull = wire.decode(json.dumps(changed(swell)).encode()).pulls[0]
-    assert (pull.cached, pull.downloaded, pull.progress_ratio, pull.remaining) == (30, 70, 1.0, 0)
+    assert (pull.cached, pull.downloaded, pull.progress_ratio, pull.remaining) == (30, 60, 1.0, 0)
+    assert pull.unpacked == 100
     assert pull.layers[0].downloaded == 50
 
 
