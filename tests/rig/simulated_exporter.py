@@ -77,12 +77,14 @@ class _Reader:
         return replace(lease, created_at=NodeTime(min(came, default=max(node.records[root].values()))))
 
     def _stat_blobs(self, node: Node, contents: Iterable[str]) -> None:
-        """Look once for all that a manifest names."""
+        """Look once for all that a manifest names, and again at what has no source yet."""
         for manifest in (node.documents.get(key) for key in contents):
             if isinstance(manifest, Manifest):
                 for part in manifest.references:
                     found = None if part.digest in node.ingests else node.contents.get(part.digest)
                     self._found_blobs.setdefault(part.digest, found)
+        unlabelled = [digest for digest, blob in self._found_blobs.items() if blob and not blob.sources]
+        self._found_blobs |= {digest: node.contents[digest] for digest in unlabelled if digest in node.contents}
 
     def _stat_snapshots(self, node: Node, contents: Iterable[str]) -> None:
         """Look once which snapshots are there."""

@@ -126,6 +126,7 @@ class LeaseReader:
         for digest in resources.contents & self._parts:
             self._contents[digest] = None
         self._take(client.contents(self._changing(sorted(resources.contents - self._parts))[:MAX_UNKNOWN]))
+        self._look_for_labels(client)
         self._read_documents(client, ingests)
         self._fetched |= self._is_converted(version)
         if self._found_snapshots.stat(client, self._unpacked_images(snapshotter)):
@@ -142,6 +143,7 @@ class LeaseReader:
         found = client.contents(self._changing(self._contents.keys() - self._parts))
         self.removed = frozenset(digest for digest, content in found.items() if self._is_removed(digest, content))
         self._take({digest: content for digest, content in found.items() if digest not in self.removed})
+        self._look_for_labels(client)
 
     def close(
         self, client: Client, ingests: dict[str, Ingest], snapshotter: str, version: str, written_at: float | None
@@ -268,6 +270,11 @@ class LeaseReader:
                 if diff_ids is not None:
                     self.diff_ids[config.digest] = diff_ids
                     self._chains[config.digest] = chain_ids(diff_ids)
+
+    def _look_for_labels(self, client: Client) -> None:
+        """Look again at blobs that were found without a source: containerd writes it a moment after it has fetched."""
+        found = client.contents([digest for digest, blob in self._found_blobs.items() if blob and not blob.sources])
+        self._found_blobs |= {digest: blob for digest, blob in found.items() if blob is not None}
 
     def _look_for_parts(self, client: Client) -> None:
         """Look again for blobs that were not there when the manifest was first read."""

@@ -45,7 +45,7 @@ class RemoteAccounting:
         if not remote.active:
             remote.digests = set(remote.committed)
             return
-        fetched = _fetched(leases)
+        fetched = _fetched(pull, leases, poll.now)
         for layer in chained:
             if layer.blob.digest in fetched or layer.chain_id in node.snapshots.extracting:
                 remote.fetched_from(layer.index)
@@ -115,12 +115,15 @@ def is_brought(pull: PullState, lease: Lease, info: BlobInfo, poll: Poll) -> boo
     return pull.since.covers(info.created_at, poll.now)
 
 
-def _fetched(leases: Iterable[Lease]) -> set[str]:
-    """What containerd itself fetches or has fetched for these leases."""
+def _fetched(pull: PullState, leases: Iterable[Lease], now: Instant) -> set[str]:
+    """What containerd itself fetches or has fetched for these leases of the pull."""
     fetched: set[str] = set()
     for lease in leases:
         fetched |= lease.ingests
         fetched |= {digest for digest, info in lease.contents.items() if info is None or info.sources}
+        for digest, info in lease.found_blobs.items():
+            if info is not None and info.sources and pull.since.covers(info.created_at, now):
+                fetched.add(digest)
     return fetched
 
 

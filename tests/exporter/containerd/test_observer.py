@@ -604,6 +604,21 @@ def test_a_root_that_was_removed_before_it_was_seen_with_its_label_comes_from_wh
     assert [info and info.sources for info in seen.ended[0].contents.values()] == [((HOST, REPOSITORY),) * managed]
 
 
+@pytest.mark.parametrize("ended", [True, False])
+def test_a_blob_that_was_found_before_its_source_was_written_gets_it(
+    containerd: FakeContainerd, watcher: Watcher, ended: bool
+) -> None:
+    containerd.hold("pull", NOW + 1)
+    containerd.labelled = False
+    watcher.look(1.2)
+    containerd.labelled = True
+    if ended:
+        containerd.held.clear()
+    seen = watcher.look(1.4)
+    (lease,) = seen.ended if ended else seen.leases
+    assert [blob and blob.sources for blob in lease.found_blobs.values()] == [((HOST, REPOSITORY),)] * len(PARTS)
+
+
 def test_a_root_that_was_removed_and_comes_again_is_described_as_it_was(
     containerd: FakeContainerd, watcher: Watcher
 ) -> None:

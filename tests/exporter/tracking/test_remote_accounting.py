@@ -86,6 +86,22 @@ def test_what_it_has_stored_before_the_first_look_is_not_downloaded(node: Node, 
     assert (exporter.remote, exporter.pull.downloaded, exporter.found) == (LAYERS, 100, 0)
 
 
+def test_what_containerd_has_just_fetched_is_downloaded_once_its_source_is_written(
+    node: Node, exporter: Exporter
+) -> None:
+    exporter.look()
+    pull = begin(node, "stargz", image=an_image(layers=(1000, 2000)))
+    layer = pull.image.layers[1]
+    pull.bring(0, lazy=True)
+    node.store(layer, pull.image, labelled=False)
+    exporter.look()
+    node.store(layer, pull.image)
+    pull.unpack(1)
+    pull.succeed()
+    exporter.look()
+    assert (exporter.pull.downloaded, exporter.remote, exporter.states) == (2100, 1000, ["remote", "unpacked"])
+
+
 @pytest.mark.parametrize("seen", [True, False])
 def test_layers_that_are_left_unfetched_stay_remote(node: Node, exporter: Exporter, *, seen: bool) -> None:
     exporter.look()
