@@ -31,7 +31,10 @@ def line_of(node: str, waits: Iterable[Wait]) -> list[Wait]:
     """The images that a node has still to bring, one wait for each: what is being pulled first, then by time."""
     there = [wait for wait in longest_first(waits) if wait.node == node and not wait.over and _in_line(wait)]
     there.sort(key=lambda wait: wait.phase == "queued")
-    return list({wait.image: wait for wait in reversed(there)}.values())[::-1]
+    first: dict[str, Wait] = {}
+    for wait in there:
+        first.setdefault(wait.image, wait)
+    return list(first.values())
 
 
 def ahead_of(wait: Wait, waits: Sequence[Wait]) -> list[Wait]:

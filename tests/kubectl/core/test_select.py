@@ -39,6 +39,14 @@ def test_the_line_begins_with_what_is_pulled_and_names_an_image_once() -> None:
     assert select.ahead_of(rows[3], rows) == []
 
 
+def test_an_image_stands_where_the_longest_of_its_waits_stands() -> None:
+    rows = [wait("a", waiting=60), wait("b", waiting=30), wait("twin", waiting=10, image="a:1")]
+    assert [row.pod for row in select.line_of("node-1", rows)] == ["a", "b"]
+    assert [row.pod for row in select.ahead_of(rows[1], rows)] == ["a"]
+    pulled = [wait("a", "downloading", waiting=10), rows[1], wait("twin", waiting=5, image="a:1")]
+    assert [row.pod for row in select.line_of("node-1", pulled)] == ["a", "b"]
+
+
 def test_a_rollout_counts_a_node_once_by_its_least_done_phase() -> None:
     rows = [
         wait("a", "downloading", image="llm:2", node="node-1", pull=pull(0.5, 90)),
