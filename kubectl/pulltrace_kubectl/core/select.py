@@ -7,7 +7,7 @@ from pulltrace_kubectl.model.pulls import Pull, Wait
 
 _PULLING: Final = ("downloading", "unpacking")
 
-Known = Mapping[tuple[str, str, str, str], tuple[object, ...]]
+Known = Mapping[tuple[str, str, str, str, str], tuple[object, ...]]
 """What was told of each wait."""
 
 

@@ -103,9 +103,9 @@ class Wait:
     pull: Pull | None = None
 
     @property
-    def key(self) -> tuple[str, str, str, str]:
-        """By which waits are told apart: namespace, pod, uid and container."""
-        return (self.namespace, self.pod, self.uid, self.container)
+    def key(self) -> tuple[str, str, str, str, str]:
+        """By which waits are told apart: namespace, pod, uid, and the container with its type."""
+        return (self.namespace, self.pod, self.uid, self.container_type, self.container)
 
     @property
     def over(self) -> bool:

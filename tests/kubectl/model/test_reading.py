@@ -66,3 +66,8 @@ def test_shards_are_one_answer_and_a_wait_that_two_tell_of_is_told_once() -> Non
     together = merged([first, second])
     assert isinstance(together, Answer)
     assert [wait.pod for wait in together.waits] == ["web", "db"]
+
+
+def test_a_container_and_a_volume_of_one_name_are_two_waits() -> None:
+    rows = [{**WAIT, "containerType": kind} for kind in ("container", "volume")]
+    assert len(merged([answer(pods=rows)]).waits) == 2
