@@ -77,15 +77,24 @@ def selector_text(selector: Mapping[str, Any]) -> str:
 
 
 def rolled_out(item: Mapping[str, Any]) -> bool:
-    """Whether all pods that a workload wants of its newest revision have been made."""
+    """Whether all pods that a workload wants have been made, of its newest revision as far as it replaces them."""
     spec, status = item.get("spec", {}), item.get("status", {})
     if status.get("observedGeneration", 0) < item.get("metadata", {}).get("generation", 0):
         return False
-    kind = item.get("kind")
-    if kind == "DaemonSet":
-        return bool(status.get("updatedNumberScheduled", 0) >= status.get("desiredNumberScheduled", 0))
-    if kind in ("Deployment", "StatefulSet"):
-        return bool(status.get("updatedReplicas", 0) >= spec.get("replicas", 1))
+    strategy = spec.get("updateStrategy") or {}
+    # Nobody knows when somebody deletes the old pods.
+    by_hand = strategy.get("type") == "OnDelete"
+    match item.get("kind"):
+        case "DaemonSet":
+            made = status.get("currentNumberScheduled" if by_hand else "updatedNumberScheduled", 0)
+            return bool(made >= status.get("desiredNumberScheduled", 0))
+        case "Deployment":
+            return bool(status.get("updatedReplicas", 0) >= spec.get("replicas", 1))
+        case "StatefulSet":
+            wanted = spec.get("replicas", 1)
+            kept = wanted if by_hand else (strategy.get("rollingUpdate") or {}).get("partition", 0)
+            made = status.get("replicas", 0)
+            return bool(made >= wanted and status.get("updatedReplicas", 0) >= wanted - kept)
     return True
 
 

@@ -57,6 +57,16 @@ def test_a_selector_is_put_as_kubectl_takes_it() -> None:
     assert selector_text(given) == "app=web,tier in (a,b),!old,app"
 
 
+def stateful(wanted: int, made: int, updated: int, **strategy: Any) -> dict[str, Any]:
+    status = {"replicas": made, "updatedReplicas": updated}
+    return {"kind": "StatefulSet", "spec": {"replicas": wanted, "updateStrategy": strategy}, "status": status}
+
+
+def daemons_on_delete(made: int) -> dict[str, Any]:
+    status = {"desiredNumberScheduled": 3, "currentNumberScheduled": made, "updatedNumberScheduled": 0}
+    return {"kind": "DaemonSet", "spec": {"updateStrategy": {"type": "OnDelete"}}, "status": status}
+
+
 @pytest.mark.parametrize(
     ("item", "done"),
     [
@@ -65,6 +75,15 @@ def test_a_selector_is_put_as_kubectl_takes_it() -> None:
         ({"kind": "Deployment", "metadata": {"generation": 2}, "status": {"observedGeneration": 1}}, False),
         ({"kind": "Deployment", "spec": {"replicas": 0}, "status": {}}, True),
         ({"kind": "DaemonSet", "status": {"desiredNumberScheduled": 3, "updatedNumberScheduled": 2}}, False),
+        (stateful(5, 5, 4), False),
+        (stateful(5, 5, 5, rollingUpdate={"maxUnavailable": 1}), True),
+        (stateful(5, 5, 1, rollingUpdate={"partition": 3}), False),
+        (stateful(5, 5, 2, rollingUpdate={"partition": 3}), True),
+        (stateful(5, 3, 2, rollingUpdate={"partition": 3}), False),
+        (stateful(5, 5, 0, type="OnDelete"), True),
+        (stateful(5, 3, 0, type="OnDelete"), False),
+        (daemons_on_delete(3), True),
+        (daemons_on_delete(2), False),
         ({"kind": "Job"}, True),
     ],
 )
