@@ -82,7 +82,8 @@ def cut_image(text: str, width: int, *, ascii_only: bool = False) -> str:
 
 
 def wrapped(line: Sequence[Span], width: int | None, indent: int, gap: str = " ") -> list[Line]:
-    """A line broken at gaps, the further ones indented."""
+    """A line broken at gaps, the further ones indented. Line feeds and the like are spaces."""
+    line = [Span(re.sub(r"\s*[^\S ]\s*", " ", span.text), span.style) for span in line]
     if width is None or sum(len(span.text) for span in line) <= width:
         return [tuple(line)]
     result: list[Line] = []

@@ -53,3 +53,9 @@ def test_a_sentence_is_wrapped_at_words_and_loses_none() -> None:
     found = [plain(line) for line in wrapped(spans, 20, 2)]
     assert found == ["queue: another image", "  is ahead of it in", "  the line"]
     assert wrapped(spans, None, 2) == [spans]
+
+
+@pytest.mark.parametrize("width", [20, 80])
+def test_white_space_of_any_kind_separates_words(width: int) -> None:
+    told = " ".join(plain(line).strip() for line in wrapped((Span("back-off\npulling \n\t image"),), width, 2))
+    assert told == "back-off pulling image"
