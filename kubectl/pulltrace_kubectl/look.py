@@ -1,7 +1,7 @@
 """One look: ask what the user wants to see, and select it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pulltrace_kubectl.core import select
 from pulltrace_kubectl.core.picture import Picture
@@ -112,7 +112,8 @@ class Looker:
             elif self.options.access.urls:
                 names += self._known_names(target.name)
             else:
-                pods.append(self.cluster.pod(self._one_namespace(), target.name))
+                # Whoever names a pod means this one.
+                pods.append(replace(self.cluster.pod(self._one_namespace(), target.name), replaced=False))
         names += [(pod.namespace, pod.name) for pod in pods]
         return pods, list(dict.fromkeys(names)), expected
 

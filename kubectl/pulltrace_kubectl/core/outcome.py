@@ -40,7 +40,8 @@ def outcome(picture: Picture, seen: frozenset[Name] = frozenset()) -> Outcome:
     missing = [wait for wait in picture.waits if not wait.over]
     seen = seen | {(wait.namespace, wait.pod) for wait in picture.waits}
     failed = [_sentence(wait) for wait in missing if failed_for_good(wait)]
-    failed += [f"{pod.namespace}/{pod.name} has failed" for pod in picture.pods if ended(pod) and pod.phase == "Failed"]
+    dead = (pod for pod in picture.pods if pod.phase == "Failed" and not pod.replaced)
+    failed += [f"{pod.namespace}/{pod.name} has failed" for pod in dead]
     if failed:
         return Outcome(State.FAILED, tuple(failed), seen)
     reasons = [_sentence(wait) for wait in missing]

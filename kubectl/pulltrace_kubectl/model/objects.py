@@ -20,7 +20,11 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod. `unmet` are the conditions that do not hold: type, reason and message."""
+    """A pod.
+
+    `replaced` is whether its controller makes another in its place if it fails; `unmet` are the conditions that do not
+    hold: type, reason and message.
+    """
 
     namespace: str
     name: str
@@ -29,5 +33,6 @@ class Pod:
     node: str = ""
     reason: str = ""
     deleting: bool = False
+    replaced: bool = False
     containers: tuple[Container, ...] = ()
     unmet: tuple[tuple[str, str, str], ...] = ()

@@ -57,6 +57,8 @@ def read_pod(item: Mapping[str, Any]) -> Pod:
         node=spec.get("nodeName", ""),
         reason=presentable(status.get("reason", "")),
         deleting="deletionTimestamp" in meta,
+        # A Job does so only up to its backoffLimit.
+        replaced=any(each.get("controller") and each["kind"] != "Job" for each in meta.get("ownerReferences") or ()),
         containers=tuple(_containers(spec, status)),
         unmet=tuple(
             (each.get("type", ""), presentable(each.get("reason", "")), presentable(each.get("message", "")))

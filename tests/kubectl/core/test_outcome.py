@@ -1,14 +1,19 @@
 """When `--wait` ends, and how."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pulltrace_kubectl.core.outcome import Outcome, State, outcome
 from pulltrace_kubectl.core.picture import Picture
+from pulltrace_kubectl.look import Looker
 from pulltrace_kubectl.model.objects import Container, Pod
-from pulltrace_kubectl.model.pulls import Wait
+from pulltrace_kubectl.model.options import Options, Target, View
+from pulltrace_kubectl.model.pulls import Answer, Wait
+from pulltrace_kubectl.sources.cluster import read_pod
+from pulltrace_kubectl.sources.port import Told
 
 pytestmark = pytest.mark.unit
 NAME = ("shop", "web")
@@ -78,3 +83,25 @@ def test_without_names_nothing_that_waits_is_enough() -> None:
 def test_a_pod_that_has_failed_ends_the_waiting() -> None:
     assert told(Picture(named=(NAME,), pods=(pod(phase="Failed"),))).state is State.FAILED
     assert told(Picture(named=(NAME,), pods=(pod(phase="Succeeded"),))).state is State.THERE
+
+
+@pytest.mark.parametrize(
+    ("target", "owner", "state"),
+    [
+        (Target("deployment", "web"), "ReplicaSet", State.THERE),
+        (Target("pod", "web"), "ReplicaSet", State.FAILED),
+        (Target("job", "web"), "Job", State.FAILED),
+        (Target("pod", "web"), "", State.FAILED),
+    ],
+)
+def test_a_failed_pod_in_whose_place_comes_another_ends_no_waiting_unless_it_was_named(
+    target: Target, owner: str, state: State
+) -> None:
+    owners = [{"kind": owner, "controller": True}] if owner else []
+    meta = {"namespace": "shop", "name": "web", "ownerReferences": owners}
+    old = read_pod({"metadata": meta, "status": {"phase": "Failed", "reason": "Evicted"}})
+    new = replace(pod(state="running"), name="web-2")
+    cluster: Any = SimpleNamespace(owned=lambda *_: ([old, new], True), pod=lambda *_: old)
+    programs: Any = SimpleNamespace(ask=lambda _: Told(Answer()))
+    options = Options(View.PODS, (target,), namespace="shop", wait=True)
+    assert told(Looker(options, programs, cluster).look()).state is state
