@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Final, TypeVar
 from urllib.parse import urlencode
 
@@ -30,12 +29,17 @@ class ProxiedPrograms:
         self._kubectl = kubectl
         self._service = service
         self._found: tuple[Place, ...] = ()
+        self._exporters: Sequence[Any] | None = None
+        self._exporter_missed = False
 
     def ask(self, filters: Filters) -> Told:
         """All shards, side by side."""
         rest = f"{PULLS}?{urlencode(filters, doseq=True)}" if filters else PULLS
         if not self._found:
             self._found = self._shards()
+        if self._exporter_missed:
+            # Once for each look and not for each node: a call of kubectl is dear.
+            self._exporters, self._exporter_missed = None, False
         outcomes = each(lambda place: self._answer(place, rest), self._found)
         told = [outcome[0] for outcome in outcomes if not isinstance(outcome, ClientError)]
         failures = [outcome for outcome in outcomes if isinstance(outcome, ClientError)]
@@ -51,8 +55,22 @@ class ProxiedPrograms:
         return Told(merged(told), warnings=warnings)
 
     def report(self, node: str) -> Report:
-        """Ask the exporter's pod on the node; raises NotFound where there is none."""
-        pods = self._exporters(node)
+        """Ask the exporter's pod on the node; raises NotFound where there is none.
+
+        If that fails, it may be a new pod or a new node: exporters are looked for again after the next `ask`.
+        """
+        try:
+            return self._report(node)
+        except (NotFound, Unanswered):
+            self._exporter_missed = True
+            raise
+
+    def _report(self, node: str) -> Report:
+        pods = [
+            pod
+            for pod in self._all_exporters()
+            if pod.get("spec", {}).get("nodeName") == node and not pod["metadata"].get("deletionTimestamp")
+        ]
         if not pods:
             raise NotFound(f"node {node} has no exporter")
         answer, _ = self._read(discovery.pod_place(pods[0]), PULLS)
@@ -116,18 +134,11 @@ class ProxiedPrograms:
             service, (item for item in items if item.get("kind") == "Pod" and discovery.selects(service, item))
         )
 
-    def _exporters(self, node: str) -> Sequence[Any]:
-        return [
-            pod
-            for pod in self._all_exporters
-            if pod.get("spec", {}).get("nodeName") == node and not pod["metadata"].get("deletionTimestamp")
-        ]
-
-    @cached_property
     def _all_exporters(self) -> Sequence[Any]:
-        where = ("--namespace", self._found[0].namespace) if self._found else ("--all-namespaces",)
-        pods: Sequence[Any] = self._kubectl.objects("pods", *where, "--selector", EXPORTER)["items"]
-        return pods
+        if self._exporters is None:
+            where = ("--namespace", self._found[0].namespace) if self._found else ("--all-namespaces",)
+            self._exporters = self._kubectl.objects("pods", *where, "--selector", EXPORTER)["items"]
+        return self._exporters
 
 
 def each(function: Callable[[T], U], values: Iterable[T]) -> list[U | ClientError]:
