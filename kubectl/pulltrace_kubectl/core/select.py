@@ -1,14 +1,15 @@
 """Which waits are shown, and in which order; and which are news, for a watch that cannot be redrawn."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeVar
 
 from pulltrace_kubectl.model.pulls import Pull, Wait
 
 _PULLING: Final = ("downloading", "unpacking")
 
-Known = Mapping[tuple[str, str, str, str, str], tuple[object, ...]]
-"""What was told of each wait."""
+Known = frozenset[tuple[object, ...]]
+"""What was told of each wait or pull."""
+Row = TypeVar("Row", Wait, Pull)
 
 
 def in_namespace(waits: Iterable[Wait], namespace: str) -> list[Wait]:
@@ -56,14 +57,16 @@ def nodes_to_ask(waits: Iterable[Wait]) -> list[str]:
     return sorted({wait.node for wait in waits if wait.node and wait.phase in _PULLING})
 
 
-def news(waits: Sequence[Wait], before: Known) -> tuple[list[Wait], Known]:
-    """The waits with another phase or cause than before, or ten percent further on; and what is known now."""
-    now = {wait.key: _state(wait) for wait in waits}
-    return [wait for wait in waits if before.get(wait.key) != now[wait.key]], now
+def news(rows: Sequence[Row], before: Known) -> tuple[list[Row], Known]:
+    """The rows with another phase or cause than before, or ten percent further on; and what is known now."""
+    return [row for row in rows if _state(row) not in before], frozenset(_state(row) for row in rows)
 
 
-def _state(wait: Wait) -> tuple[object, ...]:
-    return (wait.phase, wait.cause, wait.reason, None if wait.ratio is None else int(wait.ratio * 10))
+def _state(row: Wait | Pull) -> tuple[object, ...]:
+    tenths = None if row.ratio is None else int(row.ratio * 10)
+    if isinstance(row, Pull):
+        return (row.node, row.name, row.digest, row.phase, row.stale, tenths)
+    return (*row.key, row.phase, row.cause, row.reason, tenths)
 
 
 def _in_line(wait: Wait) -> bool:

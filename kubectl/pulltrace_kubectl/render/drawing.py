@@ -31,11 +31,11 @@ def drawn(picture: Picture, options: Options, form: Form) -> list[Line]:
         case View.IMAGES if found := rollouts(picture.waits, options.names):
             return image_lines(found, form)
         case View.IMAGES:
-            return [(Span(nothing(picture)),)]
+            return [(Span(_nothing(picture)),)]
     return _list(picture, form)
 
 
-def nothing(picture: Picture) -> str:
+def _nothing(picture: Picture) -> str:
     """What is said where no image is waited for."""
     where = f"in namespace {picture.namespace}" if picture.namespace else "in any namespace"
     return f"No pod waits for an image {where}."
@@ -45,4 +45,4 @@ def _list(picture: Picture, form: Form) -> list[Line]:
     if picture.waits:
         return wait_lines(picture.waits, form, namespaces=not picture.namespace)
     # Exporters alone know no pods.
-    return node_lines(picture, form) if picture.reports else [(Span(nothing(picture)),)]
+    return node_lines(picture, form) if picture.reports else [(Span(_nothing(picture)),)]

@@ -22,6 +22,12 @@ def node_lines(picture: Picture, form: Form) -> list[Line]:
     return drawn[1:]
 
 
+def pull_row(pull: Pull, form: Form) -> Line:
+    """A pull in one line."""
+    stale = (Span(f"  {pull.stale}", "bad"),) if pull.stale else ()
+    return (Span(f"{pull.node}  {_name(pull)}  "), *with_bar(pull, form), *stale)
+
+
 def _block(node: str, report: Report, picture: Picture, form: Form) -> list[Line]:
     drawn: list[Line] = [_heading(node, report)]
     pulls = select.running_first(report.pulls)

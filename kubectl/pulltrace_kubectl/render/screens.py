@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Final, Protocol
 from pulltrace_kubectl.core.picture import Picture
 from pulltrace_kubectl.core.select import Known, news
 from pulltrace_kubectl.errors import ClientError
-from pulltrace_kubectl.model.options import Options, Output
+from pulltrace_kubectl.model.options import Options, Output, View
 from pulltrace_kubectl.render import terminal, words
-from pulltrace_kubectl.render.drawing import drawn, nothing
+from pulltrace_kubectl.render.drawing import drawn
 from pulltrace_kubectl.render.layout import Line, Span
+from pulltrace_kubectl.render.node import pull_row
 from pulltrace_kubectl.render.paint import painted
-from pulltrace_kubectl.render.waits import table_lines
+from pulltrace_kubectl.render.waits import Form, table_lines
 
 if TYPE_CHECKING:
     from pulltrace_kubectl.render.live import LivePicture
@@ -51,29 +52,43 @@ class NewsScreen:
 
     def __init__(self, options: Options) -> None:
         self._options = options
-        self._known: Known | None = None
+        self._first = True
+        self._waits: Known = frozenset()
+        self._pulls: Known = frozenset()
 
     def show(self, picture: Picture, problem: ClientError | None = None) -> None:
         """Write what is new; what has gone leaves no line."""
         if problem:
             terminal.warn(problem.problem)
             return
-        changed, known = news(picture.waits, self._known or {})
-        first, self._known = self._known is None, known
         form = terminal.form_for(self._options, sys.stdout)
-        lines: list[Line] = []
-        if keys := {wait.key for wait in changed}:
-            # Of the whole table, so that columns stay where they are.
-            whole = table_lines(picture.waits, form, namespaces=not picture.namespace, empty=True)
-            heading, rows = whole[: int(form.headers)], whole[int(form.headers) :]
-            lines = [
-                *(heading if first else ()),
-                *(row for wait, row in zip(picture.waits, rows, strict=True) if wait.key in keys),
-            ]
-        elif first and not picture.named:
-            lines = [(Span(nothing(picture)),)]
+        lines = [*self._wait_lines(picture, form), *self._pull_lines(picture, form)]
+        if self._first and not lines and not picture.named:
+            lines = drawn(picture, self._options, form)
+        self._first = False
         sys.stdout.write(painted(lines, colour=False))
         sys.stdout.flush()
+
+    def _wait_lines(self, picture: Picture, form: Form) -> list[Line]:
+        changed, self._waits = news(picture.waits, self._waits)
+        if not changed:
+            return []
+        keys = {wait.key for wait in changed}
+        # Of the whole table, so that columns stay where they are.
+        whole = table_lines(picture.waits, form, namespaces=not picture.namespace, empty=True)
+        heading, rows = whole[: int(form.headers)], whole[int(form.headers) :]
+        return [
+            *(heading if self._first else ()),
+            *(row for wait, row in zip(picture.waits, rows, strict=True) if wait.key in keys),
+        ]
+
+    def _pull_lines(self, picture: Picture, form: Form) -> list[Line]:
+        """Of pulls that no pod is known to wait for, in the views that show pulls."""
+        if self._options.view not in (View.WAITS, View.NODE):
+            return []
+        changed, self._pulls = news([pull for each in picture.reports.values() for pull in each.pulls], self._pulls)
+        told = {(wait.node, wait.pull.digest) for wait in picture.waits if wait.pull is not None}
+        return [pull_row(pull, form) for pull in changed if (pull.node, pull.digest) not in told]
 
 
 class _InPlace(AbstractContextManager["_InPlace"]):

@@ -65,7 +65,7 @@ def test_a_rollout_counts_a_node_once_by_its_least_done_phase() -> None:
 
 
 def test_news_is_another_phase_or_cause_or_ten_percent() -> None:
-    changed, known = select.news([wait("web", "downloading", pull=pull(0.11))], {})
+    changed, known = select.news([wait("web", "downloading", pull=pull(0.11))], frozenset())
     assert len(changed) == 1
     changed, known = select.news([wait("web", "downloading", pull=pull(0.19))], known)
     assert changed == []
