@@ -73,11 +73,6 @@ class HttpAccess:
         self._session = HttpSession(0, https=False)
         self._config: HttpConfig | None = None
 
-    @property
-    def last_reload_successful(self) -> bool:
-        """Whether the last reload succeeded; True before the first."""
-        return self._file is None or self._file.last_reload_successful
-
     def current(self) -> HttpSession:
         """The session in force. Call it for each request."""
         if self._file and (config := self._file.current()) is not self._config:
