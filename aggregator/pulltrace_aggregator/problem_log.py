@@ -27,7 +27,7 @@ class ProblemLog:
         self._said_at: dict[str, float] = {}
 
     def failed(self, subject: str, problem: str, now: float = 0.0, **what: object) -> None:
-        """A subject fails, in place of what was wrong with it before; `problem` is the same for all that share it."""
+        """A subject fails with `problem`, in place of its last one. Subjects with the same cause give the same text."""
         with self._lock:
             known = problem in self._problems.values() if self._together else subject in self._problems
             if not known and now - self._said_at.get(subject, float("-inf")) < self._quiet:
@@ -47,7 +47,7 @@ class ProblemLog:
             self._log.info(self._working, extra=fields(**what))
 
     def forget(self, subject: str) -> None:
-        """The subject is no more."""
+        """The subject no longer exists."""
         with self._lock:
             self._problems.pop(subject, None)
             self._said_at.pop(subject, None)

@@ -1,4 +1,4 @@
-"""Makes a report of the bytes of an exporter's answer. Pure, and bounded in memory whatever the bytes are."""
+"""Makes a report of an exporter's answer. Pure, and bounded in memory whatever the bytes are."""
 
 import re
 import zlib
@@ -11,7 +11,7 @@ from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters.errors import AskError, Result
 
 LARGEST_BODY: Final = 8 * 1024 * 1024
-"""Most bytes of an answer, compressed and not. A node's report of a hundred pulls has 70 KB."""
+"""Most bytes of an answer, both compressed and unpacked. A report of a hundred pulls has 70 KB."""
 MOST_VALUES: Final = 250_000
 """Most values in an answer. Eight megabytes of `[],[],` would be 200 MB of Python's lists, and seconds of work."""
 
@@ -21,7 +21,7 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came over HTTP with status 200 or 304; names of codings are in lower case, `etag` is empty without one."""
+    """An HTTP answer with status 200 or 304. `coding` is its Content-Encoding in lower case; empty texts mean none."""
 
     status: int
     body: bytes = b""
@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def not_modified(self) -> bool:
-        """Whether the exporter says that nothing has changed since the answer whose tag was sent."""
+        """Whether nothing has changed since the answer whose entity tag was sent."""
         return self.status == 304
 
 
@@ -40,7 +40,7 @@ def usable_etag(text: str) -> str:
 
 
 def read_report(answer: Answer, now: float = 0.0, *, layers: bool = False) -> NodeReport:
-    """The report, without layers unless they were asked for; raises AskError. `now` is Unix time on our clock."""
+    """The report, without layers unless they were requested; raises AskError. `now` is Unix time on our clock."""
     body = _unpacked(answer)
     if body.count(b",") + body.count(b"{") + body.count(b"[") > MOST_VALUES:
         raise AskError(Result.TOO_LARGE, f"the answer has more than {MOST_VALUES} values")

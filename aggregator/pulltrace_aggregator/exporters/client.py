@@ -1,4 +1,4 @@
-"""Asking exporters over HTTP: one request, whole or not at all, within its time; few connections stay open."""
+"""Requests to exporters over HTTP: each gives a whole answer in time or fails; few connections stay open."""
 
 import asyncio
 import os
@@ -15,13 +15,13 @@ from pulltrace_aggregator.exporters.errors import AskError, Result
 from pulltrace_aggregator.exporters.http_config import HttpAccess, HttpSession
 
 MOST_KEPT: Final = {"http": 512, "https": 128}
-"""Connections that stay open. Each takes 10 KB, with TLS 60 KB here and 100 KB at the exporter."""
+"""Most connections that stay open. Each takes 10 KB, with TLS 60 KB here and 100 KB at the exporter."""
 LONGEST_IDLE_SECONDS: Final = 60.0
-"""The exporters' servers close at 75 s."""
+"""Shorter than the 75 s after which an exporter's server closes a connection."""
 
 
 class ExporterClient:
-    """For use within one event loop, and by one request per node at a time."""
+    """For use within one event loop, with one request to a target at a time."""
 
     def __init__(self, access: HttpAccess, timeout: float, clock: Clock) -> None:
         self._access = access
@@ -31,11 +31,11 @@ class ExporterClient:
         self._kept: dict[Target, Connection] = {}
 
     async def ask(self, target: Target, etag: str, *, layers: bool = False, keep: bool) -> Answer:
-        """Ask one exporter, for the layers too or not. With `keep` its connection stays open if there is room.
+        """Ask one exporter for its report, with or without layers. With `keep` the connection is kept if there is room.
 
         Raises:
-            AskError: There was no whole answer in time, or a bad status; the body is not read yet.
-            ConnectionStale: The connection had been kept too long.
+            AskError: There was no whole answer in time, or it has a bad status. The body is not parsed here.
+            ConnectionStale: A kept connection ended before the answer began.
         """
         session = self._session()
         connection = self._kept.pop(target, None)
@@ -57,7 +57,7 @@ class ExporterClient:
         return answer
 
     def tidy(self) -> None:
-        """Close connections that have not been used for long."""
+        """Close connections that have been idle for too long."""
         before = self._clock.now().monotonic - LONGEST_IDLE_SECONDS
         for target, connection in list(self._kept.items()):
             if not connection.open or connection.idle_since < before:
@@ -80,7 +80,7 @@ class ExporterClient:
         return session
 
     def _put_back(self, target: Target, connection: Connection, session: HttpSession, *, keep: bool) -> None:
-        """Keep it if there is room. No other is closed for it: with all nodes polled in turn, none would be reused."""
+        """Keep it if there is room. No other is closed for it: with all nodes read in turn, none would be reused."""
         fresh = session.generation == self._generation
         if keep and fresh and connection.reusable and len(self._kept) < MOST_KEPT[target.scheme]:
             connection.idle_since = self._clock.now().monotonic
@@ -100,7 +100,7 @@ class ExporterClient:
                 server_hostname=(session.server_name or target.host) if secure else None,
             )
         except TimeoutError:
-            raise  # ours or the kernel's
+            raise  # of `ask` or of the kernel
         except socket.gaierror as error:
             raise AskError(Result.DNS, f"{target.host}: {error.strerror}") from None
         except ssl.SSLError as error:

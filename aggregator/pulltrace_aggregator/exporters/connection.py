@@ -1,8 +1,8 @@
 """One connection to an exporter, on asyncio's transports and h11's HTTP/1.1.
 
-Chosen by measurement, at 1,000 nodes: h11 on asyncio and http.client in threads cost the same per request, requests
-twice that, and with TLS a megabyte for each node. But only asyncio bounds a whole answer's time, lets hundreds of dead
-nodes wait out their timeouts without hundreds of threads, and can be stopped at once.
+Measured with 1,000 nodes: h11 on asyncio and http.client in threads cost the same per request. The library requests
+costs twice that, and with TLS a megabyte per node. Only asyncio bounds the time of a whole answer, needs no thread for
+each dead node whose timeout runs, and can be stopped at once.
 """
 
 import asyncio
@@ -23,15 +23,16 @@ PATH: Final = "/v1/pulls?layers=false"
 PATH_WITH_LAYERS: Final = "/v1/pulls"
 _HEADER_BYTES: Final = 16 * 1024
 _MOST_PARTS: Final = 4096
-"""Most parts that an answer may come in. Each costs memory and time, even if it is a single byte."""
+"""Most parts of an answer. Each costs memory and time, even if it is a single byte."""
 _REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 
-# Its default, 256 KiB, is held by every TLS connection; most answers have a few kilobytes. The web server does so, too.
+# Every TLS connection holds such a buffer, by default of 256 KiB, and most answers have a few kilobytes. The web server
+# sets it too.
 asyncio.sslproto.SSLProtocol.max_size = 16 * 1024
 
 
 class _Exchange:
-    """One request, and as much of its answer as has come."""
+    """One request, and the part of its answer that has come."""
 
     def __init__(self, done: asyncio.Future[Answer]) -> None:
         self.done = done
@@ -41,7 +42,7 @@ class _Exchange:
         self._parts = 0
 
     def add(self, event: object) -> bool:
-        """Take one part; returns whether more may follow. Raises AskError for what cannot be used."""
+        """Take one part; returns whether more may follow. Raises AskError for an answer that cannot be used."""
         if isinstance(event, h11.Response):
             self._head = event
             _check(event)
@@ -69,8 +70,8 @@ class _Exchange:
 class Connection(asyncio.Protocol):
     """Sends one request after the other, each after the answer to the one before.
 
-    `open` tells that neither side has closed it, `reusable` that another request may follow; `idle_since` is its
-    owner's.
+    `open` means that neither side has closed it, `reusable` that another request may follow. `idle_since` is set and
+    used by its owner only.
     """
 
     def __init__(self) -> None:
@@ -85,8 +86,8 @@ class Connection(asyncio.Protocol):
         """Ask for the report, with or without layers; `headers` are all that are sent.
 
         Raises:
-            AskError: There was no such answer; the connection is of no more use.
-            ConnectionStale: The connection had been kept too long.
+            AskError: There was no answer that can be used; the connection cannot be used any more.
+            ConnectionStale: The connection, which had been kept, ended before the answer began.
         """
         if not self.open:
             raise ConnectionStale
@@ -97,7 +98,7 @@ class Connection(asyncio.Protocol):
         try:
             return await self._exchange.done
         finally:
-            # What it raised leads back here: such a ring of references would wait long for its collector.
+            # An exception refers back to this frame. Such a cycle of references would be collected late.
             self._exchange = None
             self._used = True
 
@@ -154,20 +155,20 @@ class Connection(asyncio.Protocol):
                 exchange.finish()
 
     def _closed_early(self) -> str:
-        # With TLS 1.3 a server refuses a client after the client's handshake, and not all say why.
+        # With TLS 1.3 a server refuses a client only after the client's handshake, and not every server says why.
         secure = self._transport.get_extra_info("ssl_object") is not None
         hint = ": it may require a client certificate" if secure else ""
         return f"the exporter closed the connection before it answered{hint}"
 
     def _recycle(self) -> None:
-        """Make ready for another request if the exporter allows one."""
+        """Prepare for another request if the exporter allows one."""
         if self.open and self._http.our_state is h11.DONE and self._http.their_state is h11.DONE:
             self._http.start_next_cycle()
             self.reusable = not self._http.trailing_data[0]
 
 
 def _check(head: h11.Response) -> None:
-    """Refuse by the head what cannot be used."""
+    """Raise AskError for an answer that cannot be used, by its head."""
     status = head.status_code
     if status in _REFUSED:
         raise AskError(Result.UNAUTHORIZED, f"the exporter answers {status}: credentials are missing or wrong")

@@ -1,4 +1,4 @@
-"""Which exporters there are: EndpointSlices and flags in, one target for each node of this shard out. Pure."""
+"""Where the exporters are: EndpointSlices and flags in, one target for each node of this shard out. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -28,7 +28,7 @@ class Target:
         """Read `NODE=BASE-URL`.
 
         Raises:
-            ValueError: It is not that, or the URL has more than scheme, host and port.
+            ValueError: The text has another form, or the URL has more than a scheme, a host and a port.
         """
         node, equals, url = text.partition("=")
         if not equals:
@@ -58,14 +58,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """The target of each node. `rivals` are the base URLs of other exporters of a node that were as good."""
+    """The target of each node. `rivals` are the base URLs of its other endpoints that rank highest."""
 
     targets: Mapping[str, Target]
     rivals: Mapping[str, tuple[str, ...]]
 
 
 class Discovery:
-    """Knows the slices of the exporters' Service and the targets that were given by flag."""
+    """Knows the EndpointSlices of the exporters' Service and the targets given by flag."""
 
     def __init__(self, given: Iterable[Target] = (), shard: Shard | None = None) -> None:
         self._shard = shard or Shard()
@@ -74,7 +74,7 @@ class Discovery:
         self._chosen: Mapping[str, Target] = self._given
 
     def receive(self, observed: SliceSeen | SliceGone) -> None:
-        """Take a change of a slice."""
+        """Take a change of an EndpointSlice."""
         key = observed.namespace, observed.name
         if isinstance(observed, SliceSeen):
             self._slices[key] = tuple(end for end in observed.endpoints if self._shard.owns(end.node))
@@ -101,7 +101,7 @@ class Discovery:
         return found
 
     def _choose(self, node: str, endpoints: Iterable[Endpoint], scheme: str) -> tuple[Target, list[Target]]:
-        """The best endpoint: ready ones first, then IPv4. Of several that are as good, the present one stays."""
+        """The best endpoint: a ready one, then one with IPv4. Of several equal ones the present one stays."""
         ranked = sorted(
             ((not end.ready, ":" in end.address), Target(end.node, scheme, end.address, end.port)) for end in endpoints
         )

@@ -24,7 +24,7 @@ class Result(StrEnum):
     """Any other status of HTTP; redirects are not followed."""
     TOO_LARGE = "too_large"
     INVALID = "invalid"
-    """Not HTTP, not JSON, or not what was agreed."""
+    """Not HTTP, not JSON, or not a report."""
     SCHEMA = "schema"
     """JSON of a version that this aggregator cannot read."""
     INTERNAL = "internal"
@@ -40,4 +40,4 @@ class AskError(AggregatorError):
 
 
 class ConnectionStale(AggregatorError):
-    """A kept connection had ended before the answer began. The exporter may be well: ask again."""
+    """A kept connection ended before the answer began. The exporter may work: ask again."""

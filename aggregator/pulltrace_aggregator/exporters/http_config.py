@@ -1,6 +1,6 @@
-"""How exporters are asked: TLS and credentials from --exporter.http-config.file, re-read when its files change.
+"""TLS and credentials of requests to exporters, from --exporter.http-config.file. Re-read when its files change.
 
-The file is a part of Prometheus' `http_config`; the rest is refused by name.
+The file has a part of Prometheus' `http_config`; the error for any other key names the key.
 Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#http_config
 """
 
@@ -27,7 +27,7 @@ _SERVER_NAME: Final = re.compile(r"[A-Za-z0-9:._-]{1,253}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """`tls_config`; the paths are absolute or relative to the working directory. An empty name is the host's own."""
+    """`tls_config`; the paths are absolute or relative to the working directory. An empty `server_name` is the host."""
 
     ca_file: Path | None = None
     cert_file: Path | None = None
@@ -54,7 +54,7 @@ class HttpConfig:
 class HttpSession:
     """What requests are sent with; `generation` tells one reading of the files from the next.
 
-    `https` says how exporters that Kubernetes names are asked: over TLS exactly when it is configured.
+    `https` is whether exporters that Kubernetes names are read over TLS: if the file has a `tls_config`.
     """
 
     generation: int
@@ -67,7 +67,7 @@ class HttpAccess:
     """Hands out the session in force. Without a file there are no credentials. For use by one thread."""
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
-        """Read the file; raises ConfigError with all that is wrong. Later a wrong one is logged and not used."""
+        """Read the file; raises ConfigError with all that is wrong. A later fault is logged, without effect."""
         self._file = Reread(path, _read, clock) if path else None
         self._context: ssl.SSLContext | None = None
         self._session = HttpSession(0, https=False)
@@ -81,9 +81,9 @@ class HttpAccess:
         return self._session
 
     def context(self) -> ssl.SSLContext:
-        """The context of the session in force; without `tls_config` it knows the system's authorities."""
+        """The context of the session in force; without `tls_config` it trusts the system's authorities."""
         if self._context is None:
-            self._context = default_context()  # only now: the system's authorities take megabytes
+            self._context = default_context()  # not before it is needed: the system's authorities take megabytes
         return self._context
 
 
@@ -109,7 +109,7 @@ def load(path: Path) -> HttpConfig:
 
 
 def default_context() -> ssl.SSLContext:
-    """What `https` means where nothing is configured: the system's authorities."""
+    """The context for `https` without a `tls_config`: it trusts the system's authorities."""
     return _try_context(TlsSettings())[0]
 
 
@@ -174,7 +174,7 @@ def _authorization(section: Section) -> str:
 
 
 def _secret(section: Section, key: str) -> str | None:
-    """The text of `key` or of the file that `key_file` names, exactly one of which has to be there."""
+    """The text of `key`, or of the file that `key`_file names. Exactly one of the two must be given."""
     by_file = f"{key}_file"
     given = [name for name in (key, by_file) if name in section]
     if len(given) != 1:
@@ -191,7 +191,7 @@ def _secret(section: Section, key: str) -> str | None:
 
 
 def _content(section: Section, key: str) -> str | None:
-    """The text of a file, without the white space around it, which Prometheus takes off too."""
+    """The text of a file without the white space around it, as Prometheus reads it."""
     path = section.path(key)
     try:
         return path.read_text("utf-8").strip() if path else None

@@ -1,4 +1,4 @@
-"""Polls all exporters in one event loop: joins discovery, schedule, client and states."""
+"""Reads all exporters in one event loop: joins discovery, schedule, client and states."""
 
 import asyncio
 import contextlib
@@ -28,9 +28,9 @@ QUIET_SECONDS: Final = 60.0
 """The shortest time between two warnings about one node."""
 TIDY_SECONDS: Final = 1.0
 COLLECT_SECONDS: Final = 0.1
-"""Changes of slices come in groups and are handled together."""
+"""Changes of EndpointSlices come in groups and are handled together."""
 REST_FOR_WORK: Final = 50.0
-"""A report that takes long to read keeps the thread from all other nodes, so its node gets a fiftieth of the time."""
+"""A node rests for this many times as long as its report took to parse: parsing holds up all other nodes."""
 
 
 _RESOLVER_THREADS: Final = 2
@@ -68,19 +68,19 @@ class Poller:
         self._layered: frozenset[str] = frozenset()
 
     def discovered(self, observed: SliceSeen | SliceGone) -> None:
-        """Take a change of a slice."""
+        """Take a change of an EndpointSlice."""
         self._discovery.receive(observed)
         self._update_at = min(self._update_at, self._now() + COLLECT_SECONDS)
         self._wake.set()
 
     def want(self, nodes: Iterable[str], layered: frozenset[str] = frozenset()) -> None:
-        """Take these as all nodes where a pod waits for an image, and those of which the layers of pulls matter."""
+        """Take `nodes` as all nodes to be read often, and `layered` as those to be read with the layers of pulls."""
         self._layered = layered
         self._schedule.want(nodes, self._now())
         self._wake.set()
 
     def stop(self) -> None:
-        """Have `run` drop what it is doing and return."""
+        """Make `run` cancel all requests and return."""
         self._stopping = True
         self._wake.set()
 
@@ -107,7 +107,7 @@ class Poller:
                 self._tasks[node] = task = asyncio.create_task(self._ask(node))
                 task.add_done_callback(lambda done, node=node: self._ended(node, done))  # type: ignore[misc]
         except Exception:
-            log.exception("internal error while exporters are polled, retrying")
+            log.exception("internal error while exporters are read, retrying")
             return Monotonic(now + TIDY_SECONDS)
         return Monotonic(min(self._tidy_at, self._update_at, self._schedule.next_turn()))
 
@@ -126,7 +126,7 @@ class Poller:
             self._update_at = now
 
     def _update_targets(self, now: Monotonic) -> None:
-        """Poll the nodes that discovery knows now."""
+        """Schedule the nodes that discovery knows now."""
         self._update_at = float("inf")
         self._https = self._access.current().https
         found = self._discovery.resolve(https=self._https)
@@ -140,7 +140,7 @@ class Poller:
             self._report(news)
 
     def _drop(self, node: str) -> None:
-        """Cancel what is under way: an answer from an address that is no longer the node's is not about the node."""
+        """Cancel the request under way: an answer from an address that the node no longer has may be another's."""
         self._schedule.remove(node)
         task = self._tasks.pop(node, None)
         if task:
@@ -163,8 +163,8 @@ class Poller:
         except AskError as error:
             self._failed(node, error)
         except Exception as error:
-            # An internal error, perhaps with one odd answer: this node and the others are still asked.
-            log.exception("internal error while an exporter is asked")
+            # An internal error, perhaps because of one odd answer. This node and the others are still asked.
+            log.exception("internal error while an exporter is read")
             self._failed(node, AskError(Result.INTERNAL, type(error).__name__))
 
     def _read(self, node: str, answer: Answer, *, layers: bool) -> None:
@@ -244,10 +244,10 @@ class PollerThread:
         pace: Pace | None = None,
         timeout: float = 3.0,
     ) -> None:
-        """`timeout` is for a whole request, in seconds. From here on `discovery` and `access` are this thread's."""
+        """`timeout` is for a whole request, in seconds. From now on only this thread uses `discovery` and `access`."""
         self._poller = Poller(discovery, access, pace or Pace(), timeout, clock, receiver)
         self._loop = asyncio.new_event_loop()
-        # For host names; addresses need none. `close` does not wait for a name server that is silent.
+        # These resolve host names; addresses need none. `close` does not wait for a name server that does not answer.
         self._loop.set_default_executor(ThreadPoolExecutor(_RESOLVER_THREADS, "exporter names"))
         self._thread = threading.Thread(target=self._run, name="exporters")
 
@@ -256,7 +256,7 @@ class PollerThread:
         self._thread.start()
 
     def close(self) -> None:
-        """Drop all requests and wait for the thread, which is a matter of milliseconds."""
+        """Cancel all requests and wait for the thread, which ends within milliseconds."""
         if self._thread.ident is None:
             self._loop.close()
             return
@@ -264,21 +264,18 @@ class PollerThread:
         self._thread.join()
 
     def receive(self, observed: object) -> None:
-        """Take what Kubernetes tells of EndpointSlices; all else is left to others."""
+        """Take a change of an EndpointSlice; anything else is ignored."""
         if isinstance(observed, SliceSeen | SliceGone):
             self._call(lambda: self._poller.discovered(observed))
 
     def want(self, nodes: Iterable[str], layers: Iterable[str] = ()) -> None:
-        """Take these as all nodes where a pod waits for an image: they are asked often.
-
-        `layers` are those of which the layers of pulls matter, too.
-        """
+        """Take `nodes` as all nodes to be read often, and `layers` as those to be read with the layers of pulls."""
         wanted, layered = frozenset(nodes), frozenset(layers)
         self._call(lambda: self._poller.want(wanted, layered))
 
     @property
     def requests(self) -> dict[Result, int]:
-        """How many requests have ended how since the start, zeros included."""
+        """Number of requests since the start by result, zeros included."""
         return {result: self._poller.requests[result] for result in Result}
 
     def _call(self, function: Callable[[], None]) -> None:

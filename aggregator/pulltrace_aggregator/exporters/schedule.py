@@ -1,4 +1,4 @@
-"""Which node to ask when. Pure: names and instants in, names out."""
+"""Decides which node to ask when. Pure: names and instants in, names out."""
 
 import heapq
 from collections import deque
@@ -13,18 +13,19 @@ from pulltrace.clock import FOREVER, NEVER, Monotonic
 
 _CATCH_UP_SECONDS: Final = 0.05
 _IDLE_TURN: Final = 10
-"""Each tenth request goes to an idle node, if one is due: otherwise idle nodes would starve."""
+"""Each tenth request goes to an idle node if one is due: otherwise busy nodes could take them all."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
     """How often to ask, and how many at once.
 
-    `interval` is for nodes where a pod waits for an image or a pull is known, `idle_interval` for all others. A busy
-    node that does not answer is asked again after at most `patience` intervals, an idle one after `first_retry` seconds
-    and then ever longer. `at_once` bounds all requests under way, so that a machine that is too busy does not begin
-    more than it can end in time; `doubtful_at_once` bounds those to nodes that did not answer last time, so that a
-    hundred dead ones, each worth a timeout, leave room for the others.
+    All times are in seconds. `interval` is for busy nodes: a pod waits for an image there, or a pull is known.
+    `idle_interval` is for all others. Pauses after failures double: for a busy node from `interval` to `patience`
+    intervals, for an idle one from `first_retry` to `idle_interval`; each node's differ by up to a quarter. `at_once`
+    bounds the requests under way, so that a machine that is too busy does not begin more than it can end in time.
+    `doubtful_at_once` bounds those to nodes that failed last time: a hundred dead ones, each of which takes a whole
+    timeout, must leave room for the others.
     """
 
     interval: float = 2.0
@@ -40,7 +41,7 @@ class Pace:
 class _Node:
     name: str
     phase: float
-    """A fixed share, 0 to 1, of every interval, so that nodes are asked one after the other and not all at once."""
+    """A fixed part, 0 to 1, of every interval: it spreads the nodes, so that they are not asked all at once."""
     pulling: bool = False
     failures: int = 0
     asked_at: Monotonic = NEVER
@@ -48,11 +49,11 @@ class _Node:
     ticket: int = 0
     under_way: bool = False
     doubtful: bool = False
-    """Whether it had failed when the request under way began."""
+    """Whether the request before the one under way had failed."""
 
 
 class _Queue:
-    """Nodes by the time they are due. Entries that are no longer true are dropped when they come up."""
+    """Nodes by the time they are due. An entry with an old ticket is outdated and is dropped when it comes up."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[Monotonic, float, int, _Node]] = []
@@ -67,9 +68,9 @@ class _Queue:
 
 
 class Budget:
-    """Spreads requests evenly. In no second, wherever it begins, are there more than `per_second`.
+    """Spreads requests evenly: at most `per_second` in any second, wherever that begins.
 
-    A program that is a little late may catch up, so that a busy moment costs no requests.
+    A program that is a little late may catch up, so that a busy moment does not lower the rate.
     """
 
     def __init__(self, per_second: int) -> None:
@@ -84,13 +85,13 @@ class Budget:
         return Monotonic(max(self._paced, self._last[0] + 1.0)) if full else self._paced
 
     def spend(self, now: Monotonic) -> None:
-        """Begin a request."""
+        """Note that a request begins."""
         self._last.append(now)
         self._paced = Monotonic(max(self._paced, now - _CATCH_UP_SECONDS) + self._gap)
 
 
 class Schedule:
-    """Chooses the node to ask next, within the budget. If there is too much to ask, all intervals grow alike."""
+    """Chooses the node to ask next, within the budget. With too many nodes for it, all intervals grow alike."""
 
     def __init__(self, pace: Pace) -> None:
         self._pace = pace
@@ -118,7 +119,7 @@ class Schedule:
             node.ticket = 0
 
     def want(self, names: Iterable[str], now: Monotonic) -> None:
-        """Take these as the nodes where a pod waits. One that is not known yet counts once it is added."""
+        """Take these as all nodes to be asked often. One that is not known yet counts once it is added."""
         wanted = frozenset(names)
         changed, self._wanted = wanted ^ self._wanted, wanted
         for name in changed:
@@ -128,11 +129,11 @@ class Schedule:
                 self._queue(node, min(node.due, soon) if name in wanted else node.due)
 
     def busy(self, name: str) -> bool:
-        """Whether a pod waits there or a pull is known."""
+        """Whether the node is asked often: it is wanted, or a pull is known there."""
         return name in self._wanted or (name in self._nodes and self._nodes[name].pulling)
 
     def begin_next(self, now: Monotonic) -> str | None:
-        """The node to ask now, which the caller does; None when no node is due."""
+        """The node that the caller must ask now; None when no node is due, or no request may begin."""
         if self._under_way >= self._pace.at_once or now < self._budget.ready_at:
             return None
         node = self._choose(now)
@@ -144,7 +145,7 @@ class Schedule:
         return node.name
 
     def next_turn(self) -> Monotonic:
-        """When `begin_next` can next give a node if nothing else happens; infinite if never."""
+        """When `begin_next` can next give a node if nothing else happens; FOREVER if never."""
         if self._under_way >= self._pace.at_once:
             return FOREVER
         due = min((node.due for busy in (True, False) for node in self._heads(busy)), default=FOREVER)
@@ -159,14 +160,14 @@ class Schedule:
         self._queue(node, Monotonic(max(_next_multiple(now, interval, node.phase), now + rest)))
 
     def failed(self, name: str, now: Monotonic, *, rest: float = 0.0) -> None:
-        """The exporter gave no good answer: pauses grow, but stay short where a pod waits."""
+        """The exporter gave no usable answer. It is not asked again for `rest` seconds, or for longer: see `Pace`."""
         node = self._nodes[name]
         node.failures += 1
         self._end(node)
         self._queue(node, Monotonic(now + max(self._pause(node), rest)))
 
     def again(self, name: str, now: Monotonic) -> None:
-        """The request failed for a reason that is not the exporter's."""
+        """The request failed for a reason that is not the exporter's: ask again at once."""
         node = self._nodes[name]
         self._end(node)
         self._queue(node, now)
@@ -177,7 +178,7 @@ class Schedule:
             pause = min(pace.interval * 2.0**doublings, pace.interval * pace.patience)
         else:
             pause = min(pace.first_retry * 2.0**doublings, pace.idle_interval)
-        # Spread, so that those who failed together do not come back together.
+        # Spread, so that nodes that failed together are not asked together again.
         return pause * (0.75 + node.phase / 2)
 
     def _queue(self, node: _Node, due: Monotonic) -> None:
@@ -193,7 +194,7 @@ class Schedule:
         return None
 
     def _heads(self, busy: bool) -> list[_Node]:
-        """The nodes that may be asked next. Half of the places are kept for nodes where something happens."""
+        """The first nodes of the queues that may be asked now. Half of the requests at once are kept for busy nodes."""
         if not busy and self._under_way >= max(1, self._pace.at_once // 2):
             return []
         room = self._doubtful < self._pace.doubtful_at_once
@@ -213,6 +214,6 @@ class Schedule:
 
 
 def _next_multiple(now: Monotonic, interval: float, phase: float) -> float:
-    """The node's next turn. Its turns are an interval apart, and the next one is not right after now."""
+    """The node's next turn. Its turns are an interval apart, and the next one is at least a tenth of it from now."""
     offset = phase * interval
     return ceil((now + interval / 10 - offset) / interval) * interval + offset

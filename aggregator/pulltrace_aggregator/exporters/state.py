@@ -1,4 +1,4 @@
-"""What is known of every node. Pure: it takes who is to be asked and the answers, and gives values for others."""
+"""What is known of every node. Pure: targets and answers in, values for others out."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from pulltrace_aggregator.exporters.errors import AskError, Result
 from pulltrace_aggregator.model.node import NodeReading, NodeState
 
 KEPT_SECONDS: Final = 600.0
-"""How long a node is remembered that has left discovery with a pull under way: the node may be what went wrong."""
+"""How long a node that left discovery during a pull is remembered: the node itself may have failed."""
 LEFT: Final = "the node is no longer among the exporters' endpoints"
 
 
@@ -19,9 +19,9 @@ LEFT: Final = "the node is no longer among the exporters' endpoints"
 class ExporterSeen:
     """The exporter of one node as it is now.
 
-    `error` and `detail` tell of the last request, None and empty when it went well. `left` means that discovery no
-    longer knows the node, which is kept because a pull of it is known. `claims` is the name that the exporter gives its
-    node, if that is another one; the node keeps the name under which it is asked.
+    `error` and `detail` tell why the last request failed, None and empty if it did not. `left` means that discovery no
+    longer knows the node, which is kept because it was pulling; `detail` says so too. `claims` is the name that the
+    exporter gives its node if that is another one; the node keeps the name under which it is asked.
     """
 
     reading: NodeReading
@@ -38,7 +38,7 @@ class ExporterSeen:
 
     @property
     def pulling(self) -> bool:
-        """Whether a running pull of the node is known."""
+        """Whether a pull of the node is known that runs, waits for its registry, or is queued."""
         report = self.reading.report
         return report is not None and bool(
             report.resolving
@@ -50,14 +50,14 @@ class ExporterSeen:
 
 @dataclass(frozen=True, slots=True)
 class ExporterGone:
-    """The node has left discovery, and no pull of it is known."""
+    """The node has left discovery and is no longer remembered."""
 
     node: str
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What a new set of targets means. Nodes to be asked anew are in `asked`, those to be asked no more in `left`."""
+    """What a new set of targets changes. `asked` are nodes with a new target, `left` those without one now."""
 
     asked: tuple[str, ...]
     left: tuple[str, ...]
@@ -66,7 +66,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """`etag` is that of the report, with layers or without.
+    """A node. `etag` is that of the last report, and `layers` says whether that has layers.
 
     `left_at` is when the node left discovery, None while it is there.
     """
@@ -79,14 +79,14 @@ class _Entry:
 
 
 class ExporterStates:
-    """The nodes by name. All methods take the present moment; those that change a node return what it is now."""
+    """The nodes by name. Methods that change a node return its new state."""
 
     def __init__(self) -> None:
         self._entries: dict[str, _Entry] = {}
 
     @property
     def exporters(self) -> Mapping[str, ExporterSeen]:
-        """All nodes, those that have left included. May be read by other threads."""
+        """All nodes, also those that have left. Other threads may read this."""
         return {node: entry.seen for node, entry in self._entries.copy().items()}
 
     def target(self, node: str) -> Target:
@@ -94,7 +94,7 @@ class ExporterStates:
         return self._entries[node].target
 
     def etag(self, node: str, *, layers: bool = False) -> str:
-        """The tag of a node's report with or without layers, empty without one."""
+        """The entity tag of a node's last report, if that has layers as requested; else empty."""
         entry = self._entries[node]
         return entry.etag if entry.layers is layers else ""
 
@@ -103,7 +103,7 @@ class ExporterStates:
         return self._entries[node].seen
 
     def set_targets(self, targets: Mapping[str, Target], now: Monotonic) -> Changes:
-        """Take these as all nodes that can be asked."""
+        """Take these as the targets of all nodes that can be asked."""
         here = {node: entry.target for node, entry in self._entries.items() if entry.left_at is None}
         asked = [node for node, target in targets.items() if here.get(node) != target]
         gone = [node for node in here if node not in targets]
@@ -120,27 +120,27 @@ class ExporterStates:
     def reported(
         self, node: str, report: NodeReport, etag: str, now: Monotonic, *, layers: bool = False
     ) -> ExporterSeen:
-        """A report came. Whatever it says, it is that of the node that was asked."""
+        """Take in a report. It is that of the node that was asked, whatever name it has."""
         reading = NodeReading(node, NodeState.OK, replace(report, node=node), now, now)
         claims = "" if report.node == node else report.node
         self._entries[node] = replace(self._entries[node], layers=layers)
         return self._answered(node, reading, claims, etag)
 
     def unchanged(self, node: str, now: Monotonic) -> ExporterSeen:
-        """Nothing but time has passed since the last report."""
+        """Take in an answer that says that nothing but time has passed since the last report."""
         entry = self._entries[node]
         reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now, failing_since=None)
         return self._answered(node, reading, entry.seen.claims, entry.etag)
 
     def failed(self, node: str, error: AskError, now: Monotonic) -> ExporterSeen:
-        """A request failed. The last report stays."""
+        """Take in that a request failed. The last report stays."""
         seen = self._entries[node].seen
         seen = replace(seen, reading=seen.reading.failed(now), error=error.result, detail=str(error))
         self._entries[node] = replace(self._entries[node], seen=seen)
         return seen
 
     def _place(self, target: Target) -> ExporterSeen:
-        """A node is new, has come back, or has moved. A tag is no longer good: this is another process."""
+        """Take in a node that is new, has come back, or has moved. Its entity tag is dropped: it is another process."""
         known = self._entries.get(target.node)
         reading = known.seen.reading if known else NodeReading(target.node, NodeState.UNKNOWN)
         seen = ExporterSeen(reading, target.base_url)

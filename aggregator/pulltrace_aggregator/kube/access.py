@@ -1,9 +1,10 @@
 """Where the API server is and who we are: the `kubernetes` package reads configuration and credentials.
 
-The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. A token of a service
-account is read again every minute. Everything else that can change (a token file that a kubeconfig names, a plugin's
-credentials, the kubeconfig itself) is read again when the server answers 401. That costs one request per rotation. It
-is also read again when the server refuses a request without credentials: a token file may have been empty before.
+The package reads kubeconfigs and in-cluster files, runs credential plugins and sets up TLS. It reads the token of a
+service account again every minute, and renews a token whose expiry it knows. Everything else that can change (a token
+file that a kubeconfig names, a plugin's other credentials, the kubeconfig itself) is read again when the server answers
+401. That costs one request per rotation. It is also read again when the server refuses a request without credentials: a
+token file may have been empty before.
 """
 
 import os
@@ -36,22 +37,22 @@ IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
 KUBECONFIG: Final = "KUBECONFIG"
 USUAL_KUBECONFIG: Final = "~/.kube/config"
 RENEWAL_PAUSE_SECONDS: Final = 5.0
-"""Credentials that are refused are not fetched more often: a plugin may start a browser or cost money."""
+"""Refused credentials are not renewed more often than this: a plugin may start a browser or cost money."""
 
 MOST_CONNECTIONS: Final = 1000
-"""How many connections are kept for reuse: eight watches for each namespace and one more."""
+"""Most connections to keep for reuse. There are eight watches for each namespace, one for slices, and rechecks."""
 
-# What the package raises on files that are no kubeconfig, or whose parts have wrong types.
+# What the package raises for a file that is not a kubeconfig, or has parts of a wrong type.
 _FAULTS: Final = (ConfigException, OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError)
 
 Load = Callable[[], Any]
-"""Reads everything anew and returns the package's Configuration; raises AccessError."""
+"""Reads everything again and returns the package's Configuration; raises AccessError."""
 
 
 def source(kubeconfig: str | None = None, context: str | None = None) -> Load:
-    """In-cluster access where there is one and no kubeconfig or context is asked for, else a kubeconfig.
+    """In-cluster access if this is a pod and neither a kubeconfig nor a context is given; else a kubeconfig.
 
-    That is the one given, else those of $KUBECONFIG, else ~/.kube/config; the context is its current one by default.
+    The kubeconfig is the given one, else those of $KUBECONFIG, else ~/.kube/config. Its current context is the default.
     """
     if not kubeconfig and not context and os.environ.get(IN_CLUSTER):
         return lambda: _loaded("in-cluster configuration", load_incluster_config)
@@ -97,16 +98,16 @@ class ApiAccess:
         return self._sockets.closed
 
     def session(self) -> ApiSession:
-        """A session with a token that is as fresh as its file; raises AccessError."""
+        """A session with the present token; raises AccessError if that cannot be read or sent."""
         with self._lock:
             headers = self._headers()
             anonymous = not headers and not self._configuration.cert_file
             return ApiSession(self._generation, self.host.rstrip("/"), self._pool, headers, anonymous)
 
     def renew(self, refused: ApiSession) -> bool:
-        """Read everything anew since the server refused a session; returns whether to try again.
+        """Read everything again because the server refused a session; returns whether to try again.
 
-        Raises AccessError; the old credentials are kept then.
+        Raises AccessError if that fails; then the old credentials are kept.
         """
         with self._lock:
             now = self._clock.now().monotonic
@@ -119,7 +120,7 @@ class ApiAccess:
             return True
 
     def cut(self) -> None:
-        """End every request that is under way; later ones make connections of their own."""
+        """End every request that is under way; later ones open new connections."""
         self._sockets.cut()
 
     def close(self) -> None:
@@ -129,7 +130,7 @@ class ApiAccess:
 
     def _set(self, configuration: Any) -> None:
         pool: PoolManager = RESTClientObject(configuration).pool_manager
-        # Declared as classes, called only.
+        # urllib3 declares these as classes, but only calls them.
         pool.pool_classes_by_scheme = cast("dict[str, type]", self._sockets.pools())
         pool.connection_pool_kw["ssl_context"] = _tls(pool.connection_pool_kw.get("cert_reqs"))
         self._configuration, self._pool = configuration, pool
@@ -137,7 +138,7 @@ class ApiAccess:
 
     def _headers(self) -> dict[str, str]:
         try:
-            # Calls the package's hook that reads a token again, or renews one that has expired.
+            # This calls the package's hook, which reads a token again or renews one that has expired.
             settings = self._configuration.auth_settings()
         except _FAULTS as error:
             raise AccessError(f"credentials cannot be read: {one_line(error)}") from error
@@ -148,9 +149,10 @@ class ApiAccess:
 
 
 def _tls(requirement: int | str | None) -> ssl.SSLContext:
-    """Verifies chain and name, without the checks of form that Python 3.13 adds.
+    """A context that verifies as `requirement` says, without the checks of form that Python 3.13 adds.
 
-    Authorities of EKS, and of MicroK8s before 1.35, have no key identifiers or no key usage, which those refuse.
+    Those (`VERIFY_X509_STRICT`) refuse authorities without key identifiers or key usage, as EKS has them, and MicroK8s
+    before 1.35.
     """
     context = create_urllib3_context(cert_reqs=resolve_cert_reqs(requirement))
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
@@ -187,9 +189,9 @@ def _loaded(what: str, load: Callable[..., None]) -> Any:
 
 
 def _set_proxy(configuration: Any, scheme: str) -> None:
-    """The environment's proxy for this scheme, unless the kubeconfig names one.
+    """Use the environment's proxy for this scheme, unless the kubeconfig names one.
 
-    The package's own reading takes one for the other scheme, too, and older versions lose $NO_PROXY.
+    The package itself would also use the proxy for the other scheme, and its older versions lose $NO_PROXY.
     """
     environment = urllib.request.getproxies_environment()
     configuration.proxy = configuration.proxy or environment.get(scheme)

@@ -1,4 +1,4 @@
-"""One request to the API server, bounded in size and time; its failures become errors of our own."""
+"""One request to the API server, bounded in size and time; a failure becomes one of our own errors."""
 
 import time
 from collections.abc import Iterator
@@ -32,9 +32,9 @@ from pulltrace_aggregator.kube.resources import Request, Right, one_node, one_po
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen
 
 LARGEST_ANSWER: Final = 256 * 1024 * 1024
-"""Bytes of a page: 500 pods of the largest size that etcd takes would be more, usual ones need 5 MB."""
+"""Most bytes of a page of a list. 500 usual pods have 5 MB; 500 of the largest size that etcd takes do not fit."""
 LARGEST_OBJECT: Final = 16 * 1024 * 1024
-"""Bytes of a change in a watch."""
+"""Most bytes of a change in a watch."""
 LARGEST_COMPLAINT: Final = 64 * 1024
 PART: Final = 64 * 1024
 OK: Final = 200
@@ -53,27 +53,27 @@ class Timing:
 
     connect: float = 5.0
     answer: float = 30.0
-    """For the first byte of an answer, and between two."""
+    """For the first part of an answer, and between two parts."""
     whole_answer: float = 60.0
-    """For an answer that is no watch."""
+    """For a whole answer, unless it is a watch."""
     watch: float = 150.0
-    """The requested length of a watch. Each is up to a quarter longer or shorter, so that not all end at once."""
+    """The requested length of a watch, give or take a quarter, so that not all watches end at once."""
     long_watch: float = 1200.0
-    """The same for a resource without bookmarks, which may have to be listed again after a quiet watch."""
+    """The same for a resource without bookmarks, which often has to be listed again after a quiet watch."""
     grace: float = 10.0
-    """How long after its requested end a watch counts as silent."""
+    """A watch is silent if nothing comes for its requested length plus this."""
     at_once: float = 1.0
     """A watch that ends sooner than this has failed."""
     first_pause: float = 0.5
     longest_pause: float = 10.0
     refused_pause: float = 60.0
-    """The longest pause after answers that mostly only a person can change: a missing right, a missing API."""
+    """The longest pause after an answer that only a person can change as a rule: a missing right, a missing API."""
     longest_asked_pause: float = 120.0
     """The longest pause that a Retry-After can ask for."""
 
 
 class ApiClient:
-    """Makes requests, from several threads at once. Ended by `Access.close`, after which all raise Stopped."""
+    """Makes requests. Safe for use by several threads. After `ApiAccess.close` all requests raise Stopped."""
 
     def __init__(self, access: ApiAccess, timing: Timing, clock: Clock) -> None:
         self._access = access
@@ -84,8 +84,8 @@ class ApiClient:
     def server_ahead(self, now: Instant) -> float | None:
         """Seconds by which the API server's clock is ahead of ours at `now`, to about one; None before an answer.
 
-        Stamps of the API server become ages with it, whatever the two clocks show. It is kept against the monotonic
-        clock: when our wall clock is stepped, it is right at once and not with the next answer.
+        It makes ages of the API server's stamps. It comes from the header `Date` (RFC 9110, section 6.6.1) and is kept
+        against our monotonic clock, so that it is right at once when our wall clock is stepped.
         """
         return None if self._server_offset is None else self._server_offset + now.monotonic - now.wall
 
@@ -114,7 +114,7 @@ class ApiClient:
     def lines(self, request: Request, silence: float) -> Iterator[Iterator[bytes]]:
         """The lines of a watch as they come, until the server ends it.
 
-        Raises KubernetesError; Silent where nothing comes for `silence` seconds.
+        Raises KubernetesError: Silent if nothing comes for `silence` seconds.
         """
         response = self._open(request, silence)
         with self._reading(request.right, response, watching=True):
@@ -157,15 +157,15 @@ class ApiClient:
 
     @contextmanager
     def _reading(self, right: Right, response: BaseHTTPResponse, *, watching: bool = False) -> Iterator[None]:
-        """Ends the response in every case. A connection whose answer was not read to its end cannot be used again."""
+        """Translate errors of reading into our own, and finish the response in every case."""
         try:
             yield
         except ReadTimeoutError as error:
             if watching:
-                # The connection is dead; other watches, which last longer, may use it too.
+                # The path to the server is dead: end all other requests too, which might notice it much later.
                 self._access.cut()
                 raise Silent(f"{right}: silence from {self._access.host}") from error
-            raise Unreachable(f"{right}: no more of an answer from {self._access.host}") from error
+            raise Unreachable(f"{right}: the answer from {self._access.host} stopped") from error
         except (HTTPError, HTTPException, OSError) as error:
             if self._access.closed:
                 raise Stopped(f"{right}: ended") from error
@@ -192,7 +192,7 @@ class ApiClient:
 
 
 def _is_refused(status: int, session: ApiSession) -> bool:
-    """Whether the server refused our credentials. If we sent none, it complains of missing rights instead."""
+    """Whether the server refused our credentials. If we sent none, it may answer that a right is missing instead."""
     return status == UNAUTHORIZED or (status == FORBIDDEN and session.anonymous)
 
 
@@ -218,7 +218,7 @@ def _why(error: BaseException) -> str:
 
 
 def _finish(response: BaseHTTPResponse) -> None:
-    """Give the connection back where the answer was read to its end, else close it."""
+    """Give the connection back if the answer was read to its end; else close it, since it cannot be used again."""
     if response.closed:
         response.release_conn()
     else:

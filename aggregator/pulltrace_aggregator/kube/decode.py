@@ -1,6 +1,6 @@
 """Makes our values of the API's JSON objects. Pure; whatever a server sends, nothing here raises.
 
-An object that lacks what makes it one (a name, a uid) gives None: one odd object costs itself only.
+An object without its identity (a name; for a pod a uid too) gives None, so that an odd object costs only itself.
 """
 
 import sys
@@ -38,9 +38,9 @@ DAEMON_SET: Final = "DaemonSet"
 MIRROR_ANNOTATION: Final = "kubernetes.io/config.mirror"
 VIRTUAL_KUBELET: Final = "virtual-kubelet.io/"
 VIRTUAL: Final = frozenset({"virtual-kubelet", "virtual-node", "fargate"})
-"""Values of labels and taints of nodes that have no machine, whose keys differ from one cloud to the next."""
+"""Values of labels and taints of nodes without a machine. Their keys differ between clouds."""
 LONGEST_MESSAGE: Final = 4096
-"""Characters of the kubelet's own words that are kept: the API server cuts those of events at 1,024."""
+"""Most characters of a message that are kept. The API server limits only those of events with an `eventTime`."""
 HIGHEST_PORT: Final = 65535
 
 _CONTAINERS: Final = (
@@ -89,7 +89,7 @@ def node(item: Object) -> NodeSeen | None:
 
 
 def pod_gone(item: Object) -> PodGone | None:
-    """The last that is known of a Pod which left the selection."""
+    """The last state of a Pod that left the selection."""
     identity = _identity(item)
     if not identity or not identity[2]:
         return None
@@ -99,9 +99,9 @@ def pod_gone(item: Object) -> PodGone | None:
 
 
 def event(item: Object, change: Change) -> EventSeen | None:
-    """A core/v1 Event of a kubelet about a pod; None for those of anybody else."""
+    """A core/v1 Event of a kubelet about a pod; None if it names another sender or another kind of object."""
     known, about, source = event_gone(item), member(item, "involvedObject"), member(item, "source")
-    # Newer client libraries fill both pairs of fields, others one of the two.
+    # Newer client libraries fill both fields, others only one of them.
     senders = {_text(source, "component"), _text(item, "reportingComponent")}
     if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
@@ -126,7 +126,7 @@ def event(item: Object, change: Change) -> EventSeen | None:
 
 
 def event_of_reason(reason: str, item: Object, change: Change) -> EventSeen | None:
-    """An event with this reason. A server that knows no selectors sends those of all reasons."""
+    """An event with this reason, else None. A server that ignores selectors sends events of all reasons."""
     seen = event(item, change)
     return seen if seen is not None and seen.reason == reason else None
 
@@ -146,7 +146,7 @@ def endpoint_slice(item: Object) -> SliceSeen | None:
 
 
 def slice_of_service(service: str, item: Object) -> SliceSeen | None:
-    """A slice of this Service. A server that knows no selectors sends those of all Services."""
+    """A slice of this Service, else None. A server that ignores selectors sends those of all Services."""
     named = _text(member(member(item, "metadata"), "labels"), SERVICE_LABEL)
     return endpoint_slice(item) if named in ("", service) else None
 
@@ -158,7 +158,7 @@ def endpoint_slice_gone(item: Object) -> SliceGone | None:
 
 
 def _identity(item: Object) -> tuple[str, str, str] | None:
-    """Namespace, name and uid, which may be empty."""
+    """Namespace, name and uid; None without a name. Namespace and uid may be empty."""
     meta = member(item, "metadata")
     name = _text(meta, "name")
     return (_shared(meta, "namespace"), name, _text(meta, "uid")) if name else None
@@ -204,28 +204,28 @@ def _endpoints(item: Object) -> Iterator[Endpoint]:
         return
     for endpoint in members(item, "endpoints"):
         addresses, node = endpoint.get("addresses"), _shared(endpoint, "nodeName")
-        # All addresses of an endpoint are the same thing, and consumers are to take the first.
+        # All addresses of an endpoint are equivalent: consumers take the first (discovery/v1, `Endpoint.addresses`).
         first = addresses[0] if isinstance(addresses, list) and addresses else None
         if node and isinstance(first, str) and first:
-            # No condition at all is to be understood as ready.
+            # A missing condition means ready (discovery/v1, `EndpointConditions.ready`).
             ready = member(endpoint, "conditions").get("ready") is not False
             yield Endpoint(node, first, port, ready)
 
 
 def _metrics_port(item: Object) -> int:
-    """The port of that name; the only one needs no name."""
+    """The port named `metrics`, or the only port if it has no name; else 0."""
     ports = {_text(each, "name"): _count(each, "port") for each in members(item, "ports")}
     return ports.get(METRICS_PORT) or (ports.get("", 0) if len(ports) == 1 else 0)
 
 
 def member(value: Object, key: str) -> Object:
-    """An object in an object; an empty one for anything else."""
+    """The object under a key; an empty one if there is none."""
     found = value.get(key)
     return found if isinstance(found, dict) else {}
 
 
 def members(value: Object, key: str) -> Iterator[Object]:
-    """The objects of a list in an object; what else is in it is left out."""
+    """The objects of the list under a key; anything else in it is left out."""
     found = value.get(key)
     return (each for each in found if isinstance(each, dict)) if isinstance(found, list) else iter(())
 
@@ -236,12 +236,12 @@ def _text(value: Object, key: str) -> str:
 
 
 def _shared(value: Object, key: str) -> str:
-    """A text that many objects hold: kept once."""
+    """A text that many objects hold, kept once in memory."""
     return sys.intern(_text(value, key))
 
 
 def _words(value: Object, key: str) -> str:
-    """A message, which may be long and may hold anything."""
+    """A message, cut to `LONGEST_MESSAGE`, without lone surrogates."""
     found = value.get(key)
     return found[:LONGEST_MESSAGE].encode("utf-8", "replace").decode() if isinstance(found, str) else ""
 
@@ -266,5 +266,5 @@ def _created_at(item: Object) -> ServerTime | None:
 
 
 def _node_time(*stamps: float | None) -> NodeTime | None:
-    """The first that is known. The server's own stamp is the last resort."""
+    """The first stamp that is known. The server's own stamp is the last resort."""
     return next((NodeTime(stamp) for stamp in stamps if stamp is not None), None)

@@ -1,4 +1,4 @@
-"""What can go wrong between the aggregator and the Kubernetes API, and which answers mean what. Pure."""
+"""Errors between the aggregator and the Kubernetes API, and which answer means which error. Pure."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,8 +13,8 @@ from pulltrace_aggregator.kube.resources import Right
 class KubernetesError(AggregatorError):
     """Root of this adapter's errors.
 
-    `reason` is the label under which restarts of a watch are counted. `relist` means that a watch cannot continue from
-    its version: a new list is needed.
+    `reason` is the label under which failures of a list or watch are counted. `relist` means that a watch cannot
+    continue from its resource version: a new list is needed.
     """
 
     reason: ClassVar[str] = "error"
@@ -22,7 +22,7 @@ class KubernetesError(AggregatorError):
 
 
 class AccessError(KubernetesError):
-    """Configuration or credentials cannot be used; the message names the place and what is wrong with it."""
+    """Configuration or credentials cannot be used; the message says where and why."""
 
     reason = "credentials"
 
@@ -46,7 +46,7 @@ class Cut(KubernetesError):
 
 
 class Silent(KubernetesError):
-    """A watch sent nothing for longer than it was to last: its connection is dead."""
+    """A watch sent nothing for longer than its requested length: its connection is dead."""
 
     reason = "silent"
 
@@ -59,7 +59,7 @@ class InvalidAnswer(KubernetesError):
 
 
 class InternalError(KubernetesError):
-    """An internal error while a change was handled. The change is lost, so everything is listed again."""
+    """An internal error while an object was handled. The change is lost, so everything is listed again."""
 
     reason = "internal"
     relist = True
@@ -82,7 +82,7 @@ class Unauthorized(Refused):
 
 
 class Forbidden(Refused):
-    """403: a right is missing; the message says which. Where listing alone is allowed, listing goes on."""
+    """403: a right is missing; the message says which. If only `watch` is missing, lists go on."""
 
     reason = "forbidden"
     relist = True
@@ -97,7 +97,7 @@ class NotFound(Refused):
 class Expired(Refused):
     """410: the resource version is older than what the server remembers.
 
-    Normal after a quiet time: a watch that sees few changes falls behind all the others of its resource.
+    Normal after a quiet watch: other objects of the resource change, but not those that it selects.
     """
 
     reason = "expired"
@@ -105,7 +105,7 @@ class Expired(Refused):
 
 
 class Throttled(Refused):
-    """429: asked to come back after `retry_after` seconds."""
+    """429: the server asks for a pause of `retry_after` seconds."""
 
     reason = "throttled"
 
@@ -176,7 +176,7 @@ def _message(meaning: str, said: object) -> str:
 
 
 def _seconds(retry_after: Any) -> float:
-    """Retry-After in its form of seconds; the API server never uses the other one, a date."""
+    """Retry-After as seconds. The API server does not use its other form, a date (RFC 9110, section 10.2.3)."""
     try:
         return max(float(int(retry_after)), 0.0)
     except (TypeError, ValueError, OverflowError):

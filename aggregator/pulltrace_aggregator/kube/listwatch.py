@@ -1,4 +1,4 @@
-"""One list where it is needed, then one watch: how a selection is followed until something ends it."""
+"""Follows a selection: one list if it is needed, then one watch, until something ends it."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -11,7 +11,7 @@ from pulltrace_aggregator.kube.resources import Request, Selection
 from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver, Seen
 
 ANY_VERSION: Final = "0"
-"""The version to watch from after a list without one: the server begins with what there is."""
+"""The version to watch from after a list without a version: the watch begins with all objects that exist."""
 _CHANGES: Final = {"ADDED": Change.ADDED, "MODIFIED": Change.MODIFIED}
 
 
@@ -28,7 +28,7 @@ class Progress(Protocol):
 
 
 class ListWatch:
-    """Follows one selection. Keeps no objects, only the names of those that are remembered."""
+    """Follows one selection. Keeps no objects; of those that are remembered it keeps what reports them gone."""
 
     def __init__(
         self,
@@ -50,11 +50,11 @@ class ListWatch:
 
     @property
     def resource_version(self) -> str:
-        """The version that the next watch goes on from; empty when a list has to come first."""
+        """The version from which the next watch continues; empty when a list must come first."""
         return self._resource_version
 
     def run(self) -> None:
-        """Return when the server ended the watch in time; raises KubernetesError."""
+        """List if needed and watch once. Returns when the server ended the watch; raises KubernetesError."""
         try:
             if not self._resource_version:
                 self._list()
@@ -66,7 +66,7 @@ class ListWatch:
             raise
 
     def forget(self) -> None:
-        """Let the next run begin with a list."""
+        """Make the next run begin with a list."""
         self._resource_version = ""
 
     def _list(self) -> None:
@@ -78,7 +78,7 @@ class ListWatch:
                 for item in members(page, "items"):
                     self._report(self._selection.seen(item, Change.LISTED))
         except BaseException:
-            # What the rest of the list would have shown still exists.
+            # The rest of the list might have shown these: they are not gone yet.
             self._known = {**before, **self._known}
             raise
         for uid in before.keys() - self._known.keys():
@@ -116,7 +116,7 @@ class ListWatch:
             raise InvalidAnswer(f"{request.right}: a change without a type or an object")
         if kind == "ERROR":
             raise error_event(request.right, item)
-        # First, so that an object that cannot be handled does not come again and again.
+        # First, so that the watch does not start again before an object that cannot be handled.
         self._resource_version = _version(item) or self._resource_version
         if kind in _CHANGES:
             self._report(self._selection.seen(item, _CHANGES[kind]))
@@ -140,7 +140,7 @@ class ListWatch:
 
 
 def _key(one: Seen | Gone) -> str:
-    """The uid, which every object has that a real server sends."""
+    """The uid. A real server gives every object one."""
     return one.uid or f"{one.namespace}/{one.name}"
 
 

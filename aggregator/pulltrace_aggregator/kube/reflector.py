@@ -39,15 +39,15 @@ class Stage(Enum):
     WATCHING = "watching"
     FAILING = "failing"
     REFUSED = "refused"
-    """Mostly only a person can help: a right is missing, or the server lacks the API. Tried again ever more slowly."""
+    """A right or an API is missing, which only a person can change as a rule. Tried again ever more slowly."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchState:
-    """State of the watch of one selection. `problem` says what is wrong; it is empty when all is well.
+    """State of the watch of one selection. `problem` says what is wrong; it is empty when nothing is.
 
-    `complete` means that a list has come to its end once, so that what there was at the start is known. `restarts`
-    counts the ends of watches by reason; a watch that ends when it was meant to end is not a restart.
+    `complete` means that a list has been complete once, so that everything from before the start is known. `restarts`
+    counts failures of lists and watches by reason. A watch that ends after its requested length is no failure.
     """
 
     name: str
@@ -94,7 +94,7 @@ class Reflector:
             self._stopping.wait(self.attempt())
 
     def attempt(self) -> float:
-        """List if need be and watch once; returns how long to wait before the next attempt, in seconds."""
+        """List if needed and watch once; returns how long to wait before the next attempt, in seconds."""
         began = self._clock.now().monotonic
         try:
             self._following.run()
@@ -103,14 +103,14 @@ class Reflector:
         except KubernetesError as error:
             return self._failed(error, began)
         except Exception as error:
-            # An internal error, perhaps with one odd object: the other objects must still be seen.
+            # An internal error, perhaps because of one odd object. The others must still be seen.
             log.exception(
                 "internal error: a change from the API server was dropped, listing again",
                 extra=fields(watch=self._state.name),
             )
             self._following.forget()
             return self._failed(InternalError(f"{self._state.name}: {type(error).__name__}"), began)
-        # From its acceptance: a list before it, or a server that took long to answer, does not make it last longer.
+        # From its acceptance on: the time of a list before it, or of a slow answer, does not count.
         if self._lasted(self._accepted_at) < self._timing.at_once:
             return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
         self._failures, self._expired = 0, False
@@ -131,14 +131,14 @@ class Reflector:
 
     def _failed(self, error: KubernetesError, began: Monotonic) -> float:
         if self._lasted(began) > self._timing.longest_pause:
-            self._failures, self._expired = 0, False  # it worked for some time
+            self._failures, self._expired = 0, False  # it may have worked for some time
         self._failures += 1
-        # The first time a new list solves it, however many other failures there were before.
+        # The first time a new list solves it, whatever failed before.
         mended = isinstance(error, Expired) and not self._expired
         self._expired = isinstance(error, Expired)
         counts = {**self._state.restarts, error.reason: self._state.restarts.get(error.reason, 0) + 1}
         refused = isinstance(error, Forbidden | NotFound)
-        # A version that is too old is no problem, unless there is one already.
+        # A version that is too old is not a problem by itself.
         problem = self._state.problem if isinstance(error, Expired) else str(error)
         if refused or (self._failures > 1 and not mended):  # what solves itself at once is not logged
             self._problems.failed(
@@ -152,8 +152,8 @@ class Reflector:
         return 0.0 if mended else self._pause(error)
 
     def _pause(self, error: KubernetesError) -> float:
-        """How long to wait. It is spread, so that watches that failed together do not come back together."""
-        # An API server that has just started refuses everything for a moment, until it has read its roles.
+        """How long to wait, in seconds. A random part keeps watches that failed together from coming back together."""
+        # Pauses begin short: an API server that has just started refuses everything until it has read its roles.
         refused = isinstance(error, Forbidden | NotFound)
         longest = self._timing.refused_pause if refused else self._timing.longest_pause
         growing = self._timing.first_pause * 2.0 ** min(self._failures - 1, 10)
@@ -182,7 +182,7 @@ class Health:
 
     @property
     def awaited(self) -> tuple[str, ...]:
-        """Names of those whose first list is still to come, including those whose list is refused."""
+        """Names of the selections whose first list is not complete yet, also of those whose list is refused."""
         return tuple(watch.name for watch in self.watches if not watch.complete)
 
     @property
@@ -192,7 +192,7 @@ class Health:
 
     @property
     def restarts(self) -> Mapping[tuple[str, str], int]:
-        """By resource and reason."""
+        """Failures of lists and watches by resource and reason, since the start."""
         counts: Counter[tuple[str, str]] = Counter()
         for watch in self.watches:
             for reason, count in watch.restarts.items():
@@ -201,7 +201,7 @@ class Health:
 
 
 class Cluster:
-    """The Kubernetes API as the aggregator uses it. Started once, closed once; closing ends its access, too."""
+    """The Kubernetes API as the aggregator uses it. Started once, closed once; closing also closes its access."""
 
     def __init__(
         self,
@@ -251,7 +251,7 @@ class Cluster:
             thread.start()
 
     def close(self) -> None:
-        """End every request and wait for the threads, which is a matter of milliseconds."""
+        """End every request and wait for the threads, which end within milliseconds."""
         self._stopping.set()
         self._access.close()
         for thread in self._threads:

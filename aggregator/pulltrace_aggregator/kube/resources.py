@@ -19,7 +19,7 @@ Query = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Right:
-    """What an authorizer is asked about a request; `namespace` is empty for all of them."""
+    """The right that a request needs; `namespace` is empty for all namespaces."""
 
     verb: str
     resource: str
@@ -45,9 +45,9 @@ class Request:
 class Selection:
     """The objects of one resource that are listed and watched together.
 
-    `detail` tells selections of one resource apart. `remembered` selections report what a later list lacks as gone,
-    at the price of a few words kept for each object. `bookmarked` ones get their position from the server while
-    there are no changes: the API server has no watch cache for events, and so no bookmarks.
+    `detail` tells selections of one resource apart. If `remembered`, objects that a later list lacks are reported gone,
+    at the price of a few words kept for each object. If `bookmarked`, the server sends bookmarks, so that the resource
+    version advances without changes. Events have none, since the API server has no watch cache for them.
     """
 
     resource: str
@@ -63,7 +63,7 @@ class Selection:
 
     @property
     def name(self) -> str:
-        """For threads and logs."""
+        """The name in threads and logs."""
         place = f"in {self.namespace}" if self.namespace else ""
         return " ".join(part for part in (self.resource, self.detail, place) if part)
 
@@ -101,7 +101,7 @@ def selections(namespaces: Iterable[str] = (), service: tuple[str, str] | None =
     chosen: list[Selection] = []
     for namespace in dict.fromkeys(namespaces) or (ALL_NAMESPACES,):
         chosen.append(waiting_pods(namespace))
-        # A field selector has no OR: one watch each.
+        # A field selector has no OR, so each reason needs a watch.
         chosen += [kubelet_events(namespace, reason) for reason in EVENT_REASONS]
     return tuple(chosen) if service is None else (*chosen, exporter_slices(*service))
 
@@ -118,7 +118,7 @@ def waiting_pods(namespace: str = ALL_NAMESPACES) -> Selection:
 
 
 def kubelet_events(namespace: str, reason: str) -> Selection:
-    """Events about pods with one reason. They are not remembered: a large cluster has very many."""
+    """Events about pods with one reason. They are not remembered, because a large cluster has very many."""
     return Selection(
         resource="events",
         namespace=namespace,

@@ -1,7 +1,7 @@
 """urllib3 connections that can be ended from another thread at any stage: connecting, shaking hands, reading.
 
 A watch is a read that lasts minutes, and a hanging server completes neither a connect nor a handshake. A program that
-must end cannot wait for either.
+ends cannot wait for these.
 """
 
 import socket
@@ -47,7 +47,7 @@ class Sockets:
             _shut(connection)
 
     def cut(self) -> None:
-        """Wake everybody who waits for a socket, with an error or the end of the data."""
+        """Wake every thread that waits for a socket, with an error or the end of the data."""
         with self._lock:
             live = tuple(self._live)
         for connection in live:
@@ -60,7 +60,7 @@ class Sockets:
         self.cut()
 
     def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
-        """What a PoolManager makes its pools with, so that all their sockets are remembered."""
+        """The classes with which a PoolManager makes pools whose sockets are remembered here."""
         return {
             "http": partial(self._pool, HTTPConnectionPool, _TrackedConnection),
             "https": partial(self._pool, HTTPSConnectionPool, _TrackedTlsConnection),
@@ -76,7 +76,7 @@ class _TrackedConnection(HTTPConnection):
     """Shows its socket to `Sockets` from before it connects."""
 
     def __init__(self, sockets: Sockets, *args: Any, **options: Any) -> None:
-        # Given or not: urllib3 itself gives none when there is a proxy.
+        # In every case: with a proxy urllib3 passes an empty list.
         super().__init__(*args, **{**options, "socket_options": KEEPALIVE})
         self._sockets = sockets
         self._handle: socket.socket | None = None
@@ -90,11 +90,11 @@ class _TrackedConnection(HTTPConnection):
             self._drop_handle()
 
     def _new_conn(self) -> socket.socket:
-        """As urllib3 does it, except that others know the socket while it connects."""
+        """As in urllib3, except that `Sockets` knows the socket while it connects."""
         try:
             return self._connected()
         except OSError as error:
-            # urllib3 takes a bare ECONNRESET for one of the request, and goes on to read from no socket.
+            # urllib3 takes a bare ECONNRESET for an error of the request, and then reads from a socket that is None.
             raise NewConnectionError(self, str(error)) from error
 
     def _connected(self) -> socket.socket:
@@ -112,7 +112,7 @@ class _TrackedConnection(HTTPConnection):
         raise OSError(f"{self.host} has no address")
 
     def _connect(self, connection: socket.socket, address: Any) -> None:
-        """The handle is a second descriptor: the handshake of TLS takes the socket's own away from it."""
+        """Connect, with a second descriptor as the handle: the TLS handshake detaches the socket's own."""
         self._drop_handle()
         self._handle = connection.dup()
         self._sockets.add(self._handle)
@@ -132,8 +132,8 @@ class _TrackedTlsConnection(_TrackedConnection, HTTPSConnection):
 
 
 def _shut(connection: socket.socket) -> None:
-    """End both directions, below TLS: its own shutdown would pull the session from under a reading thread."""
+    """End both directions, below TLS: `SSLSocket.shutdown` would drop the session that another thread reads from."""
     try:
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
     except OSError:
-        return  # not connected, or closed by now
+        return  # not connected, or closed already
