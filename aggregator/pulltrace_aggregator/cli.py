@@ -38,14 +38,17 @@ def main() -> None:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
+    """Answer `--help` or `--version`, else run until SIGTERM or SIGINT.
+
+    Returns the exit status: 2 for a configuration that cannot be used, 1 after an internal error in a vital thread.
+    """
     return program.run(
         AggregatorConfig.program, flag_help.answer(AggregatorConfig, argv), lambda stop: _configure(argv, environ, stop)
     )
 
 
 class _Connections:
-    """Access to the API server and to the exporters. It is made with the configuration, so all faults are named."""
+    """Access to the API server and to the exporters. Made while flags are checked: all faults are reported together."""
 
     kube: ApiAccess
     exporters: HttpAccess
@@ -95,6 +98,7 @@ def _serve(
     )
     loop = Loop(
         inbox,
+        # The chart gives the exporters' DaemonSet the name of their Service.
         Reconciler(clock.now(), _limits(settings), settings.shard.owns, settings.exporter_service),
         cluster,
         poller,

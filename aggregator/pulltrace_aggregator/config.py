@@ -27,7 +27,7 @@ from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.sharding import Shard
 
 _LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
-"""Names of namespaces and Services (RFC 1123)."""
+"""The name of a namespace or of a Service: a DNS label (RFC 1123)."""
 
 
 class ServiceName(NamedTuple):
@@ -109,7 +109,7 @@ class AggregatorConfig(Settings):
         optional_path,
         "",
         "File with TLS and credentials for requests to exporters: tls_config, basic_auth and authorization of "
-        "Prometheus' http_config. Re-read when it changes. With tls_config, exporters that Kubernetes names are asked "
+        "Prometheus' http_config. Re-read when it changes. With tls_config, exporters that Kubernetes names are read "
         "over https.",
         metavar="FILE",
     )
@@ -117,7 +117,8 @@ class AggregatorConfig(Settings):
         "exporter.interval",
         positive_duration,
         "2s",
-        "How often to ask nodes where a pod waits for an image or a pull is known; others are asked every 5 minutes.",
+        "How often to read the exporter of a node where a pod waits for an image or a pull is known. Others are read "
+        "every 5 minutes.",
         metavar="DURATION",
     )
     exporter_timeout = Flag(
@@ -207,7 +208,7 @@ class AggregatorConfig(Settings):
 
     @classmethod
     def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:
-        """See Settings; a node has one target."""
+        """As in Settings; raises ConfigError also for a node with two targets."""
         return super().from_argv(argv, environ, _check_targets, *checks)
 
 

@@ -23,11 +23,12 @@ log = logging.getLogger(__name__)
 MAX_INTERVAL: Final = 1.0
 """The longest time between two views: as time passes, pulls become stale and ended ones are removed."""
 MIN_INTERVAL: Final = 0.2
-"""The shortest: observations come in bursts, and one view serves all that come within this."""
+"""The shortest time between two views. Observations come in bursts, and one view takes in a whole burst."""
 MOST_AT_ONCE: Final = 5000
-"""Items between two views: more would let the view get old."""
+"""Most items that are taken from the inbox at once. With more of them the view would get old."""
 RECHECK_THREADS: Final = 16
-"""Rechecks of pods under way at a time. A deleted pod leaves with its recheck, and a namespace may have hundreds."""
+"""Most pods and nodes that are read from the API at a time. A deleted pod is shown until its recheck, and a deleted
+namespace may have had hundreds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Rechecked:
 
 @dataclass(frozen=True, slots=True)
 class NodeRead:
-    """What Kubernetes knows of a node, None where there is none."""
+    """The answer to the read of a node, None where there is none."""
 
     name: str
     found: NodeSeen | None
@@ -65,7 +66,7 @@ class Inbox:
         self._items.put((None, self._clock.now()))
 
     def wait(self, seconds: float) -> list[tuple[Item, Instant]]:
-        """All items up to a limit, once there is any, or none after this many seconds."""
+        """All items up to a limit, as soon as there is one. Empty if none comes within this many seconds."""
         try:
             first = self._items.get(timeout=seconds) if seconds > 0 else self._items.get_nowait()
         except queue.Empty:
@@ -73,7 +74,7 @@ class Inbox:
         return self._with_rest([first])
 
     def pop_all(self) -> list[tuple[Item, Instant]]:
-        """All items up to a limit."""
+        """All items that are there, up to a limit."""
         return self._with_rest([])
 
     def _with_rest(self, items: list[tuple[Item | None, Instant]]) -> list[tuple[Item, Instant]]:
@@ -90,7 +91,7 @@ class Kubernetes(Protocol):
 
     @property
     def health(self) -> Health:
-        """How listing and watching fares."""
+        """The state of all watches."""
         ...
 
     def server_ahead(self, now: Instant) -> float | None:
@@ -110,11 +111,11 @@ class Exporters(Protocol):
     """The exporters as the loop uses them."""
 
     def receive(self, observed: object) -> None:
-        """Take where they are, as Kubernetes shows it."""
+        """Take a change of the exporters' EndpointSlices."""
         ...
 
     def want(self, nodes: Iterable[str], layers: Iterable[str]) -> None:
-        """Ask these nodes often, and some of them for the layers of their pulls too."""
+        """Read these nodes often, and those in `layers` with the layers of their pulls."""
         ...
 
 
@@ -169,7 +170,7 @@ class Loop:
 
     def step(self) -> None:
         """Handle everything that has come, and publish the view that it leads to."""
-        # The health comes first: all items of a list that is complete now are among these, unless there are too many.
+        # The health is read first. So the items of all lists that it calls complete are among these, if not too many.
         health, items = self._kubernetes.health, self._inbox.pop_all()
         self._handle_all(items)
         result = self._tick()
@@ -185,7 +186,7 @@ class Loop:
     def _tick(self) -> TickResult | None:
         try:
             return self._reconciler.tick(self._clock.now())
-        except Exception as error:  # noqa: BLE001 - logged; the view before stays
+        except Exception as error:  # noqa: BLE001 - logged; the last view stays
             self._log_error(error)
             return None
 
@@ -193,7 +194,7 @@ class Loop:
         for item, at in items:
             try:
                 self._handle(item, at)
-            except Exception as error:  # noqa: BLE001 - logged, and no reason to drop all the others
+            except Exception as error:  # noqa: BLE001 - logged; the other items are still handled
                 self._log_error(error)
 
     def _handle(self, item: Item, at: Instant) -> None:
@@ -242,11 +243,11 @@ class Loop:
         try:
             self._inbox.receive(NodeRead(name, self._kubernetes.node(name)))
         except KubernetesError as error:
-            # Each node is then taken for one that can have an exporter.
+            # A node that cannot be read counts as one that can have an exporter.
             self._log_unread("node", name, error)
 
     def _log_unread(self, kind: str, name: str, error: KubernetesError) -> None:
-        """A right that is missing is missing for all objects, so the first one is logged."""
+        """A right is missing for all objects of a kind, so only the first of them gives a warning."""
         new = isinstance(error, Forbidden) and kind not in self._forbidden
         if new:
             self._forbidden.add(kind)
@@ -256,5 +257,5 @@ class Loop:
 
 def _reason(health: Health) -> str:
     awaited = ", ".join(health.awaited)
-    reasons = (*((f"the first list is still to come of {awaited}",) if awaited else ()), *health.problems)
+    reasons = (*((f"waiting for the first list of {awaited}",) if awaited else ()), *health.problems)
     return "; ".join(reasons) or "the lists are still being read"

@@ -84,7 +84,7 @@ def test_it_is_ready_with_the_turn_that_has_heard_the_first_lists_and_stays_so()
     setup.kubernetes.health = Health((complete, refused))
     setup.loop.step()
     assert setup.loop.published.unready == (
-        "the first list is still to come of events Pulling; the right to list events is missing"
+        "waiting for the first list of events Pulling; the right to list events is missing"
     )
     later = replace(refused, complete=True)
     setup.kubernetes.health = Health((complete, later))

@@ -1,4 +1,4 @@
-"""Which part of the view is asked for: exact, repeatable parameters of the query of `/v1/pulls`."""
+"""Filters of `/v1/pulls`: query parameters that match exactly and may be repeated."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class UnknownFilter(AggregatorError):
-    """A parameter that is no filter; the message names all that are."""
+    """A query parameter is not a filter; the message names all filters."""
 
 
 _POD: Final[Mapping[str, Callable[[PodPull], str]]] = {
@@ -49,13 +49,13 @@ FILTERS: Final = tuple(dict.fromkeys((*_POD, *_PULL, *_NODE)))
 
 
 def filtered(view: View, query: Query) -> View:
-    """The view with those entries of each list that have, for every parameter, one of its values.
+    """The view with the entries of each list that have, for every parameter, one of its values.
 
-    Entries without such a field never match: `namespace=a` leaves no node. Raises UnknownFilter.
+    A list whose entries have no such field becomes empty: `namespace=a` leaves no node. Raises UnknownFilter.
     """
     unknown = sorted(set(query).difference(FILTERS))
     if unknown:
-        raise UnknownFilter(f"there is no filter {', '.join(map(repr, unknown))}; those are {', '.join(FILTERS)}")
+        raise UnknownFilter(f"there is no filter {', '.join(map(repr, unknown))}; the filters are {', '.join(FILTERS)}")
     if not query:
         return view
     return replace(

@@ -34,7 +34,7 @@ def etag(view: View) -> str:
     """The entity tag of `encode`'s answer: the same as long as nothing but time has passed.
 
     It covers the instants, which stay the same, and not the ages in the answer, which grow. The time of a node's last
-    answer is left out. The tag is weak, because two answers with the same tag differ in their ages.
+    answer is left out. The tag is weak (RFC 9110, section 8.8.1), since answers with the same tag differ in their ages.
     """
     nodes = [(entry.node, entry.state, entry.answered_at is None, entry.queued) for entry in view.nodes]
     state = repr((view.pods, view.pulls, nodes))

@@ -17,7 +17,7 @@ _HARMLESS: Final = (None, Cause.PROGRESSING, Cause.QUEUE, Cause.SHARED_LAYER)
 
 
 def landing_page(published: Published, now: float, telemetry_path: str, pulls_path: str) -> Response:
-    """The page at the monotonic time `now`."""
+    """The page at the monotonic time `now`, in seconds."""
     return landing_response(
         "Image pulls of the cluster",
         ((telemetry_path, "Metrics"), (pulls_path, "Pulls as JSON")),

@@ -1,4 +1,4 @@
-"""The pages that the aggregator serves. Each answer is made of the request, what was published last and the clock."""
+"""The pages that the aggregator serves. An answer depends on the request, what was last published, and the clock."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from pulltrace_aggregator.metrics import Scraper
 
 @dataclass(frozen=True, slots=True)
 class AggregatorPages(Pages):
-    """The aggregator's pages. `published` gives what was published last; it is asked for once for each request."""
+    """The aggregator's pages. `published` gives what was last published; each request calls it once."""
 
     published: Callable[[], Published]
     clock: Clock
@@ -30,7 +30,7 @@ class AggregatorPages(Pages):
         return self.scraper.render(self.published().view, self._now, form)
 
     def pulls(self, request: Request) -> Response:
-        """The view as JSON, filtered; 304 when nothing but time has passed since the client's last."""
+        """The view as JSON, filtered; 304 when nothing but time has passed since the client's last answer."""
         try:
             view = filtered(self.published().view, request.query)
         except UnknownFilter as error:
@@ -38,7 +38,7 @@ class AggregatorPages(Pages):
         return tagged_json(request, json_v1.etag(view), lambda: json_v1.encode(view, self._now))
 
     def unready(self) -> str:
-        """Which first lists are missing, and for want of which right."""
+        """Which first lists are missing, and why."""
         return self.published().unready
 
     def landing(self, _: Request) -> Response:

@@ -1,8 +1,8 @@
-"""What blocks a waiting image: the table of rules, of which the first that holds gives the cause. Pure.
+"""What blocks a waiting image: a table of rules, of which the first that holds gives the cause. Pure.
 
-A download is slow against those of other nodes; `PeerRates` compares them.
+A download is slow in comparison with those of other nodes; `PeerRates` compares them.
 
-Run as a module it writes the reference page.
+Run as a module, it writes the reference page.
 """
 
 import sys
@@ -25,11 +25,11 @@ class Facts:
     """All that the cause depends on.
 
     `failure` is why the last attempt failed, None where that is not known. `silent` means that no exporter answers for
-    the node, `runtime_up` that containerd answers its exporter. `stale` is that of the matched pull, `unresolved` means
-    that the registry has not answered for `--stale.resolving`. `behind` is at the head of the kubelet's queue.
-    `shared` means that all layers on their way are those of a pull that began before. `remote` means that a remote
-    snapshotter fetches layers unseen. `share` is the node's rate as a part of the median of its peers, None without
-    any.
+    the node, `runtime_up` that containerd answers its exporter. `stale` is the reason of the matched pull. `unresolved`
+    means that the registry has not answered for `--stale.resolving`. `behind` is the reference at the head of the
+    kubelet's queue, for an image that is queued. `shared` means that a pull that began before also fetches all layers
+    that are on their way. `remote` means that a remote snapshotter fetches layers unseen. `share` is the node's rate as
+    a part of the median of its peers, None without peers.
     """
 
     phase: PodPhase
@@ -62,7 +62,7 @@ def _failed_for(*reasons: FailureReason) -> Callable[[Facts], bool]:
 
 
 def _left_behind(facts: Facts) -> bool:
-    """Whether no failure is known, and whoever began the pull has left it."""
+    """Whether no failure is known and the matched pull is orphaned."""
     return facts.phase is PodPhase.FAILED and facts.failure is None and facts.stale is StaleReason.ORPHANED
 
 
@@ -94,16 +94,16 @@ RULES: Final = (
     ),
     Rule(
         Cause.REGISTRY,
-        "The last attempt failed because the registry could not be talked to: `registry_unavailable`, `timeout`, `dns`"
-        " or `tls`.",
+        "The last attempt failed because the registry could not be reached or did not work: `registry_unavailable`,"
+        " `timeout`, `dns` or `tls`.",
         _failed_for(FailureReason.REGISTRY_UNAVAILABLE, FailureReason.TIMEOUT, FailureReason.DNS, FailureReason.TLS),
         "See whether other nodes reach the registry. If none does, it is the registry or its certificate; if only this"
         " one does not, it is the node's network, DNS, proxy, clock or trust store.",
     ),
     Rule(
         Cause.BACKOFF,
-        "The last attempt failed for another reason, or for one that nobody told; the kubelet pauses before the next."
-        " Where all that is known is a pull that was left behind, it is `stalled`.",
+        "The last attempt failed for another reason, or for an unknown one; the kubelet pauses before the next attempt."
+        " If all that is known is an orphaned pull, the cause is `stalled`.",
         lambda facts: facts.phase in FAILING and not _left_behind(facts),
         "Read the pod's events (`kubectl describe pod`). `disk_full`: free the node's image store or enlarge it."
         " `signature`: the image is refused by a policy of the node. `canceled`: the download stood still for"
@@ -111,7 +111,7 @@ RULES: Final = (
     ),
     Rule(
         Cause.NO_EXPORTER,
-        "No exporter answers for the node: whatever is shown is the last that was known.",
+        "No exporter answers for the node: what is shown is the last that was known.",
         lambda facts: facts.silent,
         "Is an exporter's pod running on the node, or do taints and node selectors keep it away? Does a network policy"
         " or a wrong certificate keep the aggregator out? If the node itself is down, nothing is pulled there.",
@@ -124,8 +124,8 @@ RULES: Final = (
     ),
     Rule(
         Cause.STALLED,
-        "Neither bytes nor layers have moved for `--stale.no-progress`, or containerd was restarted and nobody goes on"
-        " with the pull.",
+        "Neither bytes nor layers have moved for `--stale.no-progress`, or the pull is orphaned: containerd or its"
+        " client was restarted, and nobody continues it.",
         lambda facts: facts.stale is StaleReason.NO_PROGRESS or _left_behind(facts),
         "containerd gives up after five minutes without a byte, and the kubelet tries again. If it comes back, look at"
         " the path to the registry or its mirror: proxies that cut long answers, a full conntrack table, path MTU.",
@@ -147,15 +147,15 @@ RULES: Final = (
     ),
     Rule(
         Cause.SHARED_LAYER,
-        "All layers that are on their way belong to a pull that began earlier on this node, and a layer is fetched"
+        "A pull that began earlier on this node also fetches all the layers that are on their way. A layer is fetched"
         " once.",
         lambda facts: facts.shared,
         "Nothing is wrong: the image is ready with the other one. If that one is slow or stalled, look there.",
     ),
     Rule(
         Cause.SLOW_DOWNLOAD,
-        "The node's rate is below a quarter of the median of the other nodes that pull the same digest, or where there"
-        " are none of those that pull from the same registry.",
+        "The node's rate is below a quarter of the median of the other nodes that pull the same digest or, without such"
+        " nodes, of those that pull from the same registry.",
         lambda facts: facts.phase is PodPhase.DOWNLOADING and facts.share is not None and facts.share < SLOW_SHARE,
         "The registry is fast enough for others, so look at this node: bandwidth limits, a saturated or failing link,"
         " its distance to the registry or mirror, other traffic.",
@@ -169,29 +169,29 @@ RULES: Final = (
     ),
     Rule(
         Cause.QUEUE,
-        "Another image is ahead in the kubelet's line.",
+        "Another image is ahead in the kubelet's queue.",
         lambda facts: facts.phase is PodPhase.QUEUED and bool(facts.behind),
-        "See what is at the head of the line (`behind` in `/v1/pulls`) and why that takes long. The kubelet pulls one"
+        "See what is at the head of the queue (`behind` in `/v1/pulls`) and why that takes long. The kubelet pulls one"
         " image at a time by default: `serializeImagePulls: false` with `maxParallelImagePulls` (Kubernetes 1.27)"
-        " allows more. Smaller images, and those that are needed first started first, help too.",
+        " allows more. Smaller images help too, and starting first what is needed first.",
     ),
     Rule(
         Cause.PROGRESSING,
         "A remote snapshotter (SOCI, stargz, nydus and others) fetches the image. containerd does not show that, so"
-        " that there are no bytes, no rate and no time left, only layers that are finished.",
+        " there are no bytes, no rate and no time left, only finished layers.",
         lambda facts: facts.remote,
         "Wait. For SOCI the exporter can show the bytes: `--soci.directory`, in the chart `exporter.soci.enabled`. For"
         " the others look at the snapshotter's own metrics.",
     ),
     Rule(
         Cause.PROGRESSING,
-        "None of the above: nothing blocks, it takes its time.",
+        "None of the above: nothing blocks the image, it is on its way.",
         lambda _: True,
-        "Wait. If it is too slow for you although it is as fast as everywhere: a smaller image, fewer new layers, a"
-        " registry or cache that is nearer.",
+        "Wait. If that is too slow although it is as fast as on other nodes: a smaller image, fewer new layers, or a"
+        " nearer registry or cache.",
     ),
 )
-"""The order is that of certainty: first what the runtime itself reports as failed, then what gives no answer."""
+"""The most certain ones come first: what the kubelet reports as failed, then what gives no answer."""
 
 
 def diagnose(facts: Facts) -> Cause:
@@ -214,7 +214,7 @@ class PeerRates:
         self._sorted: dict[Group, list[float]] = {}
 
     def update(self, node: str, pulls: Iterable[Pull]) -> None:
-        """Replace what is known of a node; without pulls it is no peer any more."""
+        """Replace what is known of a node; without pulls it is no longer a peer."""
         for group in self._groups.pop(node, ()):
             rates = self._rates[group]
             del rates[node]
@@ -233,9 +233,9 @@ class PeerRates:
             self._groups[node] = tuple(sums)
 
     def share(self, node: str, pull: Pull) -> float | None:
-        """The node's rate as a part of the median of the others; None when there is no node to compare with.
+        """The node's rate as a part of the median of its peers; None when it has none.
 
-        The nodes that pull the same digest are the others, or where there are none those that pull from its registry.
+        Peers are the other nodes that pull the same digest or, without such nodes, those that pull from its registry.
         """
         for group in _groups_of(pull):
             own = self._rates[group].get(node) if group in self._rates else None
@@ -257,7 +257,7 @@ def _groups_of(pull: Pull) -> tuple[Group, Group]:
 
 
 def _median_without(rates: Sequence[float], left_out: int) -> float | None:
-    """The median of sorted rates but one."""
+    """The median of sorted rates without one of them; None when no other is left."""
     count = len(rates) - 1
     if count < 1:
         return None

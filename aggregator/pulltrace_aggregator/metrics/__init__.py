@@ -1,4 +1,4 @@
-"""The aggregator's metrics: one table, and the reading of a view through it. The contract is docs/metrics.md."""
+"""The aggregator's metrics: one table, and what makes text of a view with it. The contract is docs/metrics.md."""
 
 from pulltrace_aggregator.metrics.scrape import Process, Scrape, Scraper
 from pulltrace_aggregator.metrics.table import FAMILIES, SECTIONS

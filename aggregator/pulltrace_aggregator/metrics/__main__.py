@@ -9,13 +9,13 @@ _HEAD = """\
 
 ## Aggregator
 
-The aggregator speaks of other machines and pods: it emits `node`, `namespace`, `pod` and `container` itself and is
-scraped with `honorLabels: true`. An image that nobody waits for any more stays for `--pod.linger`.
+The aggregator's metrics are about other machines and pods: it sets `node`, `namespace`, `pod` and `container` itself
+and is scraped with `honorLabels: true`. An image that nobody waits for any more stays for `--pod.linger`.
 """
 
 
 def page() -> str:
-    """The part in Markdown, to be put behind the exporter's."""
+    """The part in Markdown, which follows the exporter's."""
     return "\n".join((_HEAD, *(section_text(section) for section in SECTIONS)))
 
 

@@ -1,4 +1,4 @@
-"""Families of the cluster: what is stale, how far images have come, and what was counted."""
+"""Families of the cluster: what is stale or missing, where images are pulled, and what was counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -34,8 +34,8 @@ def _image_nodes(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
 
 CLUSTER: Final = Section(
     "Cluster",
-    "What all nodes show together, and what was counted since the aggregator's start. A restart adds nothing: what an"
-    " event or a pull had told before is not counted again.",
+    "What all nodes show together, and what was counted since the aggregator's start. A restart adds nothing: what"
+    " events and pulls had shown before is not counted again.",
     (
         Family(
             Metric(
@@ -79,7 +79,7 @@ CLUSTER: Final = Section(
         labelled(
             "pulltrace_node_queued_images",
             MetricType.GAUGE,
-            "Images in the kubelet's queue whose pull has not begun; absent for a node without pulls.",
+            "Images in the kubelet's queue whose pull has not begun; absent for a node without pulls and waits.",
             ("node",),
             _queued,
         ),

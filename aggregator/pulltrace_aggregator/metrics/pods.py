@@ -13,7 +13,7 @@ _CAUSES: Final = {cause: f',cause="{cause}"}}' for cause in Cause}
 
 
 def _of_pull(name: str, help_text: str, value: Callable[[NodePull], float | None]) -> Family[Scrape]:
-    """A gauge of the matched pull, without a sample where there is none or its value is not known."""
+    """A gauge of the matched pull, without a sample where there is no pull or its value is not known."""
 
     def samples(scrape: Scrape) -> Iterator[Sample]:
         for row in scrape.pods:
@@ -56,8 +56,8 @@ PODS: Final = Section(
     "Pods",
     "One row of series for each image that a container or image volume waits for, and for `--pod.linger` after it has"
     " come: `container` is the name of either, `container_type` is `container`, `init`, `ephemeral`, `volume` or"
-    " `sandbox` (the pause image; `container` is `POD` then), `image` is the reference as written in the pod. A deleted"
-    " pod's leave at once, and so do those of a pod that another one of the same name has replaced.",
+    " `sandbox` (the pause image; `container` is `POD` then), `image` is the reference as written in the pod. The rows"
+    " of a deleted pod leave at once, and so do those of a pod that another one of the same name has replaced.",
     (
         Family(
             Metric(

@@ -1,4 +1,4 @@
-"""What one scrape reads: the view, the clock, and what the adapters say of themselves."""
+"""What one scrape reads: the view, the clock, and the state of the program itself."""
 
 import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ INFO_LABELS: Final = ("uid", *PULL_LABELS, "match")
 class PodRow(NamedTuple):
     """An image that a pod waits for, and the text of its labels.
 
-    `labels` is there to append others to, `series` has braces, `info` is the text of the labels of the join alone.
+    Other labels are appended to `labels`; `series` has the same in braces; `info` has the labels of the match alone.
     """
 
     pull: PodPull
@@ -31,9 +31,9 @@ class PodRow(NamedTuple):
 
 
 class Rows:
-    """Makes rows, remembering those of the last scrape and of nothing else.
+    """Makes rows, and remembers those of the last scrape, so that texts are not made again.
 
-    Safe for use by several threads: the memory is replaced as a whole, at worst a text is written twice.
+    Safe for use by several threads: the memory is replaced as a whole, and at worst a text is made twice.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class Rows:
 
 
 def _row(pull: PodPull, known: PodRow | None) -> PodRow:
-    """The row of a pull; of what was `known` of its labels what still holds."""
+    """The row of a pull; it takes the texts that still hold from the `known` row with these labels."""
     if known is None:
         labels = label_text(POD_LABELS, pull.labels)
         return PodRow(pull, labels, f"{{{labels}}}", _info(pull))
@@ -75,9 +75,9 @@ def node_pull_labels(entry: NodePull) -> str:
 class Process:
     """What the metrics say of this program itself.
 
-    `kubernetes_up` tells whether list and watch work, None before they were tried. `watch_restarts` counts by resource
-    and reason, `exporter_requests` by result. `web_config_loaded` tells whether the last reading of the web
-    configuration succeeded, None without one.
+    `kubernetes_up` tells whether everything is listed and watched. `watch_restarts` counts by resource and reason,
+    `exporter_requests` by result. `web_config_loaded` tells whether the last reading of the web configuration
+    succeeded. None gives no sample.
     """
 
     version: str = __version__
@@ -90,7 +90,7 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Scrape:
-    """One scrape's state: what every family's producer is a pure function of. `now` is monotonic."""
+    """All that the families of one scrape read. `now` is monotonic."""
 
     view: View
     now: float
@@ -100,7 +100,7 @@ class Scrape:
 
 
 class Scraper:
-    """Answers scrapes: view and time in, text out. For use by several threads."""
+    """Answers scrapes: view and time in, text out. Safe for use by several threads."""
 
     def __init__(
         self, families: Sequence[Family[Scrape]], process: Process, collectors: CollectorRegistry | None = None

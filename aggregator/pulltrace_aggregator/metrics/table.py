@@ -34,7 +34,7 @@ AGGREGATOR: Final = Section(
         labelled(
             "pulltrace_aggregator_watch_restarts_total",
             MetricType.COUNTER,
-            "Watches that the API server ended early or that failed, by resource and reason.",
+            "Lists and watches that failed, and watches that the API server ended early, by resource and reason.",
             ("resource", "reason"),
             lambda scrape: scrape.process.watch_restarts().items(),
         ),
@@ -65,7 +65,7 @@ AGGREGATOR: Final = Section(
             "Whether the last reading of --web.config.file succeeded, 1 or 0; absent without such a file.",
             lambda scrape: _as_number(scrape.process.web_config_loaded()),
         ),
-        # Last, so that it counts this scrape's own faults.
+        # Last, so that it includes the faults of this scrape.
         labelled(
             "pulltrace_aggregator_scrape_errors_total",
             MetricType.COUNTER,
