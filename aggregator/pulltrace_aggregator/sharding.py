@@ -6,23 +6,23 @@ from hashlib import sha256
 from typing import Final, Self
 
 _SHARD: Final = re.compile(r"(?:[a-z0-9][a-z0-9.-]*-)?([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
-"""The number may stand behind the rest of the name of a StatefulSet's pod."""
+"""The number of the share alone, or at the end of the name of a StatefulSet's pod."""
 _HASH_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Share number `index`, from 0, of `count`. The default is everything."""
+    """Share number `index`, from 0, of `count`. The default is all nodes."""
 
     index: int = 0
     count: int = 1
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `i/n`, or `name-i/n` as a pod of a StatefulSet knows its number.
+        """Read `i/n`, or `name-i/n`, where `name-i` is the name of a StatefulSet's pod.
 
         Raises:
-            ValueError: It is not that, or there is no share with this number.
+            ValueError: The text has another form, or there is no share with this number.
         """
         found = _SHARD.fullmatch(text)
         if found is None:

@@ -1,8 +1,8 @@
 """The counters: what happened since the aggregator's start, each time once, with bounded labels. Pure.
 
-An exporter is read again and again, may be restarted in mid-pull, and may be out of reach when a pull ends. So the
-pulls of each node are remembered. All counts of pulls are lower bounds: what happened between an aggregator's end and
-the next one's first reading is left out.
+An exporter is read again and again, may be restarted during a pull, and may be out of reach when a pull ends. So the
+pulls of each node are remembered. All counts of pulls are lower bounds: what happens while no aggregator runs is left
+out.
 """
 
 from collections import Counter, OrderedDict
@@ -33,20 +33,20 @@ from pulltrace_aggregator.pods.image_wait import ImageWait
 OTHER: Final = "other"
 MOST_REGISTRIES: Final = 200
 DURATION_BUCKETS: Final = (0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0, 3600.0)
-"""Seconds, the same as the exporter's."""
+"""Upper bounds in seconds; finer than those of the exporter's histogram."""
 SAME_START_SECONDS: Final = 2.0
-"""Instants that are no further apart are one start, reported twice."""
+"""Instants that are at most this far apart are one start, reported twice."""
 MOST_UNREPORTED: Final = 20
-"""Pulls of a node that are remembered though its exporter, just restarted perhaps, reports them no more."""
+"""Most pulls of a node that are remembered after its exporter no longer reports them: it may have been restarted."""
 MOST_FORGOTTEN: Final = 1000
-"""Nodes without an exporter whose pulls are remembered: it may be about to come back."""
+"""Most nodes whose pulls are remembered after their exporter has gone: it may come back."""
 
 
 class Counters:
     """Mutable inside the reconciler; `totals()` gives an immutable copy."""
 
     def __init__(self, repositories: int, started: Monotonic) -> None:
-        """At most `repositories` have counters of their own. `started` is when the aggregator was."""
+        """At most `repositories` have counters of their own. `started` is when the aggregator started."""
         self._most_repositories = repositories
         self._repositories: set[Repository] = set()
         self._image_bytes: Counter[Repository] = Counter()
@@ -65,7 +65,7 @@ class Counters:
     def add_event(self, event: EventSeen, image: str) -> None:
         """Count what a kubelet's event tells of an image: a failure, or how long a pull took. A list adds no duration.
 
-        The `image` is empty where it is not known yet: `add_pod` may tell it.
+        `image` is empty while it is not known: a failure then waits for `add_pod`.
         """
         times, message = self._events.count(event), event.message
         if not times:
@@ -78,12 +78,12 @@ class Counters:
             self._pull_took(event.namespace, message)
 
     def add_pod(self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]) -> None:
-        """Count the failures that a pod has named by what is known of it now."""
+        """Count the failures whose image is known now that the pod has been seen."""
         for event, times, image in self._unnamed.named(namespace, pod, image_of):
             self._failed(event, times, image)
 
     def add_pulls(self, reading: NodeReading, pulls: Iterable[NodePull]) -> None:
-        """Count what is new of the `pulls` that are shown of a node."""
+        """Count what is new in the `pulls` that are shown of a node."""
         for entry, attempt in self._history.update(reading, pulls):
             fetched, result = attempt.fetch(entry.pull), attempt.end(entry.pull.phase)
             if fetched or result:
@@ -152,7 +152,7 @@ def _observed(histogram: Histogram | None, seconds: float) -> Histogram:
 
 
 def _registry_of(image: str) -> str:
-    """The registry that a reference names; empty for a text that is none."""
+    """The registry that a reference names; empty for a text that is no reference."""
     name = image_name(image)
     return name.registry if name else ""
 
@@ -164,9 +164,10 @@ def _registry_of(image: str) -> str:
 class _Attempt:
     """One pull from its start to its end.
 
-    `started_at` is what the node reported last; it and `began_at` are None while the start is not known. `whole` means
-    that it cannot have been counted before. `present` is the most that was on the node, None while unknown, and
-    `resumed` what an attempt before it may have left there.
+    `started_at` is the start that the node last reported, `began_at` the first one on our clock; both are None while
+    the start is not known. `seen_at` is the last answer that shows it. `whole` means that nothing of it can have been
+    counted before. `present` is the most bytes that were on the node, None while unknown; `resumed` is how many of them
+    an earlier attempt may have left there.
     """
 
     started_at: NodeTime | None
@@ -179,10 +180,10 @@ class _Attempt:
     reasons: set[StaleReason] = field(default_factory=set)
 
     def fetch(self, pull: Pull) -> int:
-        """The bytes that were fetched since the last time."""
+        """The bytes that were fetched since the last call."""
         if pull.downloaded is None:
             return 0
-        # After its restart an exporter takes for cached what it does not know to have been fetched.
+        # After a restart an exporter reports as cached what it did not see being fetched.
         present, before = (pull.cached or 0) + pull.downloaded, self.present
         self.present = max(present, before or 0)
         if before is None:
@@ -190,13 +191,13 @@ class _Attempt:
         return min(max(0, present - before), pull.downloaded)
 
     def end(self, phase: Phase) -> Phase | None:
-        """The result, once."""
+        """The result when it is new, else None."""
         news = phase if phase.ended and self.result is None else None
         self.result = self.result or news
         return news
 
     def add_reason(self, reason: StaleReason) -> bool:
-        """Whether it became stale for this reason since the last time."""
+        """Whether this reason is new."""
         news = reason not in self.reasons
         self.reasons.add(reason)
         return news
@@ -228,7 +229,7 @@ class PullHistory:
             attempt = attempts[entry.key] = self._attempt(entry, known, reading.answered_at, first=first)
             shown.append((entry, attempt))
         if reading.reported.daemon.up or attempts:
-            # An exporter that has not read containerd yet does not know its pulls.
+            # While containerd is down an exporter may not know its pulls: that does not count as the first answer.
             self._nodes[reading.node] = _latest(attempts, {pull.key for pull in reading.reported.pulls})
         return shown
 
@@ -243,7 +244,7 @@ class PullHistory:
         if first:
             attempt.whole = began_at is not None and began_at >= self._started
             if not attempt.whole:
-                # One that began before we did may have been counted, and so may its end and its stale reason.
+                # An aggregator before us may have counted it, with its end and its stale reason.
                 attempt.result = pull.phase if pull.phase.ended else None
                 attempt.reasons.update(() if entry.stale is None else (entry.stale,))
         elif known is not None and known.result is not Phase.SUCCEEDED:
@@ -252,7 +253,7 @@ class PullHistory:
 
 
 def _latest(attempts: dict[ImageKey, _Attempt], reported: set[ImageKey]) -> dict[ImageKey, _Attempt]:
-    """The attempts that are reported, and the last ones of the others."""
+    """The attempts that are reported, and the latest of the others."""
     gone = [key for key in attempts if key not in reported]
     for key in gone[:-MOST_UNREPORTED]:
         del attempts[key]
@@ -262,9 +263,10 @@ def _latest(attempts: dict[ImageKey, _Attempt], reported: set[ImageKey]) -> dict
 def _is_later(entry: NodePull, known: _Attempt) -> bool:
     """Whether a pull began after a known one of its image.
 
-    A clock that is stepped moves one of the two instants and leaves the other; an answer that stands still moves the
-    start on without end, but not past the answer before, in which the pull was there already. Without an age there is
-    no start. An orphan is reported as long as its lease is there, and no pull of its image runs in between.
+    Its start must have moved both on the node's clock and on ours: a step of a clock moves only one of them. It must
+    also be later than the last answer, which showed the known pull: if the ages in the answers stand still, each answer
+    moves the start on. A pull without a start is never later. Two orphans are one: an orphan is reported as long as its
+    lease exists, and no pull of its image runs in between.
     """
     if known.result is Phase.ORPHANED and entry.pull.phase is Phase.ORPHANED:
         return False

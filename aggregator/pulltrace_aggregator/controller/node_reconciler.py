@@ -1,4 +1,4 @@
-"""One node at one moment: its pods' waits, its pulls, and what is to be published of them."""
+"""One node at one moment: the waits of its pods, its pulls, and what is published of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,17 +26,17 @@ from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 EVENT_SECONDS: Final = 3.0
-"""How long after the start of a container the event `Pulled` with its durations may come."""
+"""How long after the end of a wait the event `Pulled`, with its durations, may still come."""
 FIRST_SECONDS: Final = 4.0
-"""A download is not compared with others before this age: the rate of its first moments means nothing."""
+"""A download is not compared with others before this age: its first rates mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
     """What one node adds to the view.
 
-    It is to be reconciled again at `next_at` at the latest. `busy` nodes are to be asked often; `layers` means that the
-    layers of its pulls matter.
+    It is reconciled again at `next_at` at the latest. `busy` means that its exporter is read often, `layers` that it is
+    read with the layers of its pulls.
     """
 
     status: NodeStatus
@@ -48,7 +48,7 @@ class NodeView:
 
 
 class NodeReconciler:
-    """Brings nodes up to now, one by one. It knows of all of them: rates, digests of tags, and the counters."""
+    """Brings nodes up to now, one by one. It keeps what is common to all: rates, digests of tags, and the counters."""
 
     def __init__(self, counters: Counters, limits: StaleLimits, linger: float, started: Monotonic) -> None:
         self._counters = counters
@@ -60,7 +60,7 @@ class NodeReconciler:
         self._rates = PeerRates()
 
     def compare(self, reading: NodeReading, now: Monotonic) -> None:
-        """Learn from a node what the others are compared with. Called for all nodes before any is reconciled."""
+        """Learn from a node what others are compared with. Called for all nodes of a tick before any is reconciled."""
         self._digests.update(reading.node, reading.reported.pulls)
         silent = is_silent(reading, now, self._limits, Deadlines(now))
         self._rates.update(reading.node, () if silent else reading.reported.pulls)
@@ -83,7 +83,7 @@ class NodeReconciler:
     ) -> NodeView:
         """Bring the node's waits and pulls up to now; returns its part of the view.
 
-        An exporter is `expected` unless the node cannot have one.
+        `expected` is False for a node that cannot have an exporter.
         """
         deadlines = Deadlines(now)
         opened_at = min((wait.opened_at for record in records for wait in record.waits), default=FOREVER)
@@ -101,7 +101,7 @@ class NodeReconciler:
             rows,
             pulls,
             next_at=deadlines.next_at,
-            # A pull that has ended counts too: the exporter's answers show when it goes.
+            # A pull that has ended counts too: the exporter's answers show when its linger is over.
             busy=bool(pulls) or status.active or any(record.may_wait for record in records),
             layers=any(row.pull is not None and needs_layers(row.pull.pull, pulls) for row in rows),
         )
@@ -131,7 +131,7 @@ class NodeReconciler:
         return joined, queue
 
     def _is_final(self, wait: ImageWait, deadlines: Deadlines) -> bool:
-        """Whether a wait has ended, and no event with its durations is expected any more."""
+        """Whether a wait has ended and an event with its durations need not be awaited."""
         if wait.ended_at is None or wait.counted or not wait.confirmed:
             return False
         return wait.pulled is not None or wait.since < self._started or deadlines.reached(wait.ended_at + EVENT_SECONDS)
@@ -168,7 +168,7 @@ class NodeReconciler:
             silent=node.silent and not node.coming,
             runtime_up=node.reading.reported.daemon.up,
             stale=matched.stale if matched else None,
-            # The first in line are those whose registry has not answered for too long.
+            # The longest waits for a registry come first: the first `unanswered` of them are too long.
             unresolved=canonical_reference(entry.container.image) in queue.resolving[:unanswered],
             behind=queue.head if entry.phase is PodPhase.QUEUED else "",
             remote=pull is not None and bool(pull.remote_pending),
@@ -178,7 +178,7 @@ class NodeReconciler:
 
 
 def _pull_of(entry: JoinedWait) -> NodePull | None:
-    """The matched pull; the last one known for an image that has come."""
+    """The matched pull; for an image that has come, the last one that was matched."""
     if entry.match.pull is not None or entry.wait.ended_at is None or entry.wait.pull is None:
         return entry.match.pull
     return replace(entry.wait.pull, stale=None, answering=False)

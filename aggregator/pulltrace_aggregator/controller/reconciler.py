@@ -22,7 +22,7 @@ NODE_RETRY_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the flags set: when pulls are stale, and how many seconds an image that has come stays.
+    """What the flags set: when pulls are stale, and for how many seconds an image that has come is shown.
 
     At most `repositories` have counters of their own.
     """
@@ -36,10 +36,10 @@ class Limits:
 class TickResult:
     """What a tick gives: the view, and what others are to do.
 
-    `rechecks` are pods and `node_reads` nodes to be read from the API now. Each is named once, and again if no answer
-    comes for a while. `busy` are the nodes to be asked often: a pull is known there, running or ended, or a pod waits
-    for an image, or may wait. `layers` are those of the busy nodes whose layers matter. `faults` are internal errors;
-    the nodes in them are shown as they were before.
+    `rechecks` are pods and `node_reads` nodes to be read from the API now. Each is given once, and again if no answer
+    comes for a while. `busy` are the nodes whose exporters are read often: a pull is known there, running or ended, or
+    a pod waits for an image, or may wait. `layers` are those of them that are read with the layers of pulls. `faults`
+    are internal errors, each with its node; that node is shown as it was before.
     """
 
     view: View
@@ -95,7 +95,7 @@ class Reconciler:
         self._changed.add(name)
 
     def read(self, reading: NodeReading) -> None:
-        """Take in how a node's exporter was read. An answer that changes nothing costs nothing."""
+        """Take in how a node's exporter was read. After an answer without news the node is not reconciled."""
         if not self._owns(reading.node):
             return
         before = self._readings.get(reading.node)
@@ -108,7 +108,7 @@ class Reconciler:
             self._views[reading.node] = replace(view, status=status)
 
     def forget(self, node: str) -> None:
-        """The node has no exporter any more, and nothing of the last one has to be kept."""
+        """The node has no exporter any more, and its last report is dropped."""
         if self._readings.pop(node, None) is not None:
             self._nodes.forget(node)
             self._changed.add(node)
@@ -136,7 +136,7 @@ class Reconciler:
 
     def _reconcile(self, nodes: list[str], now: Monotonic) -> Iterator[tuple[str, Exception]]:
         readings = {node: self._readings.get(node) or NodeReading(node, NodeState.UNKNOWN) for node in nodes}
-        # First what all of them say, for each is compared with the others.
+        # First learn from all of them, because each is compared with the others.
         for reading in readings.values():
             self._nodes.compare(reading, now)
         for node, reading in readings.items():
@@ -148,11 +148,11 @@ class Reconciler:
                 else:
                     for remembered in (self._views, self._expected, self._asked_at):
                         remembered.pop(node, None)
-            except Exception as error:  # noqa: BLE001 - returned to the caller, and no reason to drop all others
+            except Exception as error:  # noqa: BLE001 - returned to the caller; the other nodes go on
                 yield node, error
 
     def _node_reads(self, now: Monotonic) -> tuple[str, ...]:
-        """Nodes where a pod waits without an exporter that answers: can they have one?"""
+        """Nodes to be read, to find out whether they can have an exporter: a pod waits there, and none answers."""
         dark = [
             name
             for name, view in self._views.items()

@@ -1,4 +1,4 @@
-"""Which pulls are stale, by ages alone: no two machines' clocks are compared, and nothing is ever called completed."""
+"""Which pulls are stale, by ages alone: no two machines' clocks are compared. A stale pull is never called ended."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -11,16 +11,16 @@ from pulltrace_aggregator.model.states import StaleReason
 
 DEFAULT_SILENCE: Final = 60.0
 EXPORTERS_LINGER: Final = 120.0
-"""How long an ended pull stays whose exporter has not answered since: the default of the exporter's `--pull.linger`."""
+"""How long an ended pull stays if its exporter no longer answers: the default of the exporter's `--pull.linger`."""
 SLOW_SECONDS: Final = 4.0
-"""How long a download that has just begun must be slow: its first rates say nothing."""
+"""How long a download that has just begun must be slow before it counts: its first rates mean nothing."""
 FIRST_MOMENTS: Final = 60.0
-"""A download that is older than this is called slow at once."""
+"""A download that is older than this counts as slow at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class StaleLimits:
-    """The age, in seconds, from which each reason holds; 0 turns it off."""
+    """From how many seconds on each rule holds: ages, and for `slow_eta` the time left. 0 turns a rule off."""
 
     no_progress: float = 60.0
     unpack: float = 600.0
@@ -31,12 +31,12 @@ class StaleLimits:
 
     @property
     def silence(self) -> float:
-        """How long an exporter that does not answer counts as one that does, also where the reason is turned off."""
+        """After how many seconds without an answer an exporter counts as silent, also if the reason is turned off."""
         return self.exporter or DEFAULT_SILENCE
 
 
 def is_silent(reading: NodeReading, since: Monotonic, limits: StaleLimits, deadlines: Deadlines) -> bool:
-    """Whether a node has no exporter that answers. One that is not found yet counts as silent since `since`."""
+    """Whether no exporter answers for a node. One that was not found or read yet counts as silent since `since`."""
     if reading.state is NodeState.OK:
         return False
     silent_since = since if reading.state is NodeState.UNKNOWN else reading.silent_since
@@ -47,7 +47,7 @@ def resolving_stale(reading: NodeReading, limits: StaleLimits, deadlines: Deadli
     """Number of pulls of the node whose registry has not answered for too long."""
     if not limits.resolving:
         return 0
-    # What has come since an exporter's last answer is not known.
+    # What the registries have answered since the exporter's last answer is not known.
     known_until = deadlines.now if reading.state is NodeState.OK else reading.answered_at
     due = [reading.to_monotonic(start) + limits.resolving for start in reading.reported.resolving]
     return sum(deadlines.reached(instant, known_until) for instant in due)
@@ -84,7 +84,7 @@ def _downloads(pull: Pull) -> bool:
 
 
 def _downloads_unseen(pull: Pull) -> bool:
-    """Whether a remote snapshotter fetches what containerd does not show: it moves only when a layer is committed."""
+    """Whether a remote snapshotter fetches unseen: then only a committed layer counts as progress."""
     return pull.phase is Phase.DOWNLOADING and pull.remote_pending > 0
 
 
@@ -129,7 +129,7 @@ def node_pulls(
 
 
 def _is_past(pull: Pull, reading: NodeReading, deadlines: Deadlines) -> bool:
-    """Whether the linger of an ended pull is over, and its node has not answered for a while."""
+    """Whether the linger of an ended pull is over although its node, which has not answered for a while, shows it."""
     if not pull.phase.ended or reading.answered_at is None:
         return False
     return deadlines.reached(
@@ -147,14 +147,14 @@ def waits_for_shared_layer(pull: Pull, pulls: Iterable[NodePull]) -> bool:
 
 
 def needs_layers(pull: Pull, pulls: Iterable[NodePull]) -> bool:
-    """Whether its layers decide if it waits for another pull."""
+    """Whether `waits_for_shared_layer` may hold, so that the layers of the node's pulls must be read."""
     return pull.phase is Phase.DOWNLOADING and any(
         entry.pull.phase is Phase.DOWNLOADING and _began_before(entry.pull, pull) for entry in pulls
     )
 
 
 def _began_before(one: Pull, other: Pull) -> bool:
-    """Whether it is known that one pull began before another of its node."""
+    """Whether one pull is known to have begun before another of its node."""
     return one.started_at is not None and other.started_at is not None and one.started_at < other.started_at
 
 
@@ -163,7 +163,7 @@ def _on_their_way(layers: Iterable[Layer]) -> set[str]:
 
 
 class SlowDownloads:
-    """Remembers since when downloads are too slow, until they have been for a while."""
+    """Remembers since when new downloads are too slow, to leave out those that are so for a moment only."""
 
     def __init__(self) -> None:
         self._since: dict[str, dict[ImageKey, Monotonic]] = {}
@@ -173,7 +173,7 @@ class SlowDownloads:
         self._since.pop(node, None)
 
     def without_brief(self, node: str, pulls: Iterable[NodePull], deadlines: Deadlines) -> tuple[NodePull, ...]:
-        """The pulls of a node, without the reason `slow` where it has held for a moment only."""
+        """The pulls of a node, without the reason `slow` where a new download has had it for a moment only."""
         before, since, kept = self._since.pop(node, {}), dict[ImageKey, Monotonic](), []
         for entry in pulls:
             established = entry.began_at is not None and deadlines.now - entry.began_at >= FIRST_MOMENTS

@@ -13,19 +13,19 @@ from pulltrace_aggregator.model.node import NodePull
 from pulltrace_aggregator.model.states import MatchKind
 
 KnownDigest = Callable[[ImageName], str | None]
-"""Gives the digest that a reference led to elsewhere."""
+"""Gives the digest that was last pulled for a reference on any node; None where none is known."""
 
 TOLERATED_SECONDS: Final = 1.0
-"""Two clocks may differ by this: a pull that seems to end this much before a wait began may still be that wait's."""
+"""Two clocks may differ by this: a pull that seems to end this long before a wait began may still be for that wait."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
     """An image that one container of one pod wants. Instants are on the node's clock.
 
-    `requested_at` is when the kubelet asked for it in the present attempt, None when that is not known; `since` is when
-    the wait began, by its age. `evident` means that there is evidence of a wait already, `trying` that no
-    failure ended the attempt. One that is `done` has its image: only an ended pull can be its own.
+    `requested_at` is when the kubelet asked for it in the present attempt, None when that is not known. `since` is when
+    the wait began, computed from its age. `evident` means that there is other evidence of a wait, `trying` that no
+    failure ended the attempt. `done` means that the image has come: only an ended pull can match.
     """
 
     key: Hashable
@@ -39,7 +39,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The pull of a claim, None for an ambiguous match: then it is one of the `candidates`, or none."""
+    """The pull of a claim, None if none was found or the match is ambiguous: then it may be one of the `candidates`."""
 
     kind: MatchKind
     pull: NodePull | None = None
@@ -51,7 +51,7 @@ UNMATCHED: Final = Match(MatchKind.NONE)
 
 @dataclass(frozen=True, slots=True)
 class _Request:
-    """All claims of one image, in all its spellings. They are one request: no pull shows which of them it serves."""
+    """All claims of one image, in all its spellings. They are one: no pull shows which of them it serves."""
 
     name: ImageName
     requested_at: NodeTime | None
@@ -60,7 +60,7 @@ class _Request:
 
     @property
     def order(self) -> tuple[bool, bool, float, float, str]:
-        """The kubelet serves in order. A request of which no present attempt is known comes last."""
+        """The kubelet serves in the order of its requests. Claims without a known present attempt come last."""
         return not self.urgent, self.requested_at is None, self.requested_at or 0.0, self.since, self.name.canonical
 
 
@@ -70,8 +70,8 @@ def correlate(
     """The match of each claim. No two pulls have the same key.
 
     A digest matches the same root digest. A tag matches the reference that the exporter reports, else a pull of the
-    same repository. Of several pulls of one repository it is the one that began after the kubelet had asked for the
-    image, in order; what was pulled elsewhere ranks them.
+    same repository. Among several of those, a pull of the digest that is known for the tag is chosen first, then, in
+    the order of the requests, the earliest pull that began after the kubelet had asked for the image.
     """
     pulls = tuple(pulls)
     running = [entry for entry in pulls if entry.running]
@@ -172,7 +172,7 @@ def _earliest_after(request: _Request, free: list[NodePull]) -> NodePull | None:
 
 
 def _after(request: _Request, pulls: Iterable[NodePull]) -> list[NodePull]:
-    """The pulls that began after the image was asked for, as far as that is known."""
+    """The pulls that did not begin before the image was asked for, as far as that is known."""
     asked = request.requested_at
     return [
         entry for entry in pulls if asked is None or entry.pull.started_at is None or entry.pull.started_at >= asked
@@ -186,14 +186,14 @@ def _only(free: Sequence[NodePull]) -> Match:
 
 
 def _is_exact(name: ImageName, entry: NodePull) -> bool:
-    """Whether the pull is for this very image: by digest if it has one, else by what the exporter says."""
+    """Whether the pull is for exactly this image: by digest if the name has one, else by the reported references."""
     if name.digest is not None:
         return entry.key.digest == name.digest
     return any(tagged.canonical == name.canonical for tagged in _tagged(entry))
 
 
 def _candidates(name: ImageName, pulls: Iterable[NodePull]) -> list[NodePull]:
-    """Pulls of the repository that may be for a tag; a root can be known from several repositories."""
+    """Pulls of the repository that may be for a tag. One pull may serve several repositories."""
     if name.digest is not None:
         return []
     same_host = [
@@ -204,7 +204,7 @@ def _candidates(name: ImageName, pulls: Iterable[NodePull]) -> list[NodePull]:
 
 
 def _is_for_other_tag(name: ImageName, entry: NodePull) -> bool:
-    """Whether the exporter knows which tags of this repository were asked for. An exact match was looked for before."""
+    """Whether a tag of this repository is known for the pull: it is another one, since no exact match was found."""
     return any((tagged.host, tagged.repository) == (name.host, name.repository) for tagged in _tagged(entry))
 
 
@@ -214,7 +214,7 @@ def _tagged(entry: NodePull) -> list[ImageName]:
 
 
 def _match_ended(claim: Claim, name: ImageName, ended: Iterable[NodePull]) -> Match:
-    """The pull that came to its end during the wait: the last one of its reference, or the only one it can be."""
+    """The pull that ended during the wait: the last exact match, or the only candidate of its repository."""
     own = [entry for entry in ended if _ended_within(claim, entry)]
     exact = [entry for entry in own if _is_exact(name, entry)]
     if exact:
@@ -228,22 +228,22 @@ def _ended_within(claim: Claim, entry: NodePull) -> bool:
     if requested_at is None:
         return _end(entry) >= claim.since - TOLERATED_SECONDS
     if entry.pull.phase is not Phase.SUCCEEDED and started_at is not None and started_at < requested_at:
-        return False  # the attempt of another pod: this claim still waits in line
+        return False  # the attempt of another pod: this claim is still queued
     return _end(entry) >= requested_at
 
 
 def _end(entry: NodePull) -> float:
-    """The earliest time at which it can have ended; minus infinity when that is not known."""
+    """When it ended, or the earliest time at which it can have; minus infinity when that is not known."""
     return next((at for at in (entry.pull.ended_at, entry.pull.started_at) if at is not None), float("-inf"))
 
 
-# What pulls elsewhere have shown
+# What finished pulls have shown
 
 MOST_REFERENCES: Final = 10_000
 
 
 class TagDigests:
-    """References and the digests that were pulled for them. They rank candidates and make none: tags move."""
+    """The digest last pulled for each tag. It ranks candidates, and makes no match by itself: tags move."""
 
     def __init__(self, limit: int = MOST_REFERENCES) -> None:
         self._limit = limit
@@ -251,11 +251,11 @@ class TagDigests:
         self._known: dict[str, frozenset[tuple[ImageKey, NodeTime | None]]] = {}
 
     def digest_of(self, name: ImageName) -> str | None:
-        """The digest that the reference led to last."""
+        """The digest last pulled for the reference, None where none is known."""
         return self._digests.get(name.canonical)
 
     def update(self, node: str, pulls: Iterable[Pull]) -> None:
-        """Learn from the pulls of a node's report, from each success once: a later one elsewhere may be newer."""
+        """Learn from a node's report. Each success counts once: it must not replace a later one on another node."""
         succeeded = {(pull.key, pull.started_at): pull for pull in pulls if pull.phase is Phase.SUCCEEDED}
         before = self._known.get(node, frozenset())
         for identity, pull in succeeded.items():

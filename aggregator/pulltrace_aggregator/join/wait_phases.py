@@ -1,4 +1,4 @@
-"""How the waits of one node go on: begun and ended by its pulls, the phase of each, and the kubelet's queue. Pure."""
+"""How the waits of one node advance: their begin and end by pulls, their phases, and the kubelet's queue. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 ANSWER_SECONDS: Final = 5.0
-"""If a node shows nothing for this long after the kubelet's request, that attempt is over."""
+"""If a node reports nothing under way this long after the kubelet's request, that attempt is over."""
 EVENT_SECONDS: Final = 5.0
-"""By this time after the failure of a pull, the kubelet's events have named its pod."""
+"""This long after a pull failed, the kubelet's events have named its pod."""
 
 _RUNNING: Final = {Phase.DOWNLOADING: PodPhase.DOWNLOADING, Phase.UNPACKING: PodPhase.UNPACKING}
 _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
@@ -26,10 +26,10 @@ _IN_VAIN: Final = (Phase.FAILED, Phase.ORPHANED)
 
 @dataclass(frozen=True, slots=True)
 class PullQueue:
-    """`fetching`, `resolving` (the longest-waiting first) and `queued` are canonical references.
+    """What the kubelet serves now and next; all but `head` are canonical references.
 
-    `fetching` are those that are downloaded by pulls whose image is not known yet. `head` is the reference that is
-    served now, empty when nothing is known to be.
+    `fetching` are downloaded by pulls whose image is not known yet. `resolving` wait for their registry, the longest
+    wait first. `head` is the reference that is served now, empty when none is known.
     """
 
     head: str = ""
@@ -44,11 +44,11 @@ class PullQueue:
         node: "NodeNow",
         images: Mapping[ImageKey, str],
     ) -> "PullQueue":
-        """Put the images that no pull was found for in line.
+        """Queue the images for which no pull was found.
 
-        As many as the exporter reports unidentified or resolving are those that have waited longest, leaving out the
-        ones that the kubelet's intents show to be queued; the others are queued. `images` names the pulls in the words
-        of a pod.
+        The exporter reports how many pulls are unidentified or resolving. As many of the images, those that have waited
+        longest, are taken to be these; not those that the kubelet's intents show to be queued. All others are queued.
+        `images` has the image of a pull as a pod writes it.
         """
         since: dict[str, NodeTime] = {}
         for claim in waiting:
@@ -93,8 +93,8 @@ class JoinedWait:
 class NodeNow:
     """A node at the moment of the deadlines, and its pulls.
 
-    `silent` means that no exporter answers for it, `coming` that it has none yet because its own image is awaited.
-    `intents` is since when the kubelet queues an image, by canonical reference.
+    `silent` means that no exporter answers for it. `coming` means that the exporter's own pod waits for its image, or
+    got it a moment ago. `intents` is when the kubelet queued each image, by canonical reference.
     """
 
     reading: NodeReading
@@ -110,7 +110,7 @@ class NodeNow:
 
     @property
     def is_idle(self) -> bool:
-        """Whether its exporter and containerd work, and show nothing that goes on."""
+        """Whether its last report has containerd up and nothing under way."""
         report = self.reading.report
         if report is None or not report.daemon.up or any(entry.running for entry in self.pulls):
             return False
@@ -120,7 +120,7 @@ class NodeNow:
 def advance_waits(
     records: Iterable[PodRecord], node: NodeNow, known_digest: KnownDigest, linger: float
 ) -> tuple[list[JoinedWait], PullQueue]:
-    """Bring the waits of a node's pods up to now, and put what has no pull in line."""
+    """Bring the waits of a node's pods up to now, and queue those without a pull."""
     claimed = {
         (record.uid, container.key): (record, container, claim)
         for record in records
@@ -144,7 +144,7 @@ def _claim(record: PodRecord, container: ContainerImage, node: NodeNow) -> Claim
     if wait is None and not record.is_possible(container) and not container.waits(watched=record.watched):
         return None
     intent = node.intents.get(canonical_reference(container.image))
-    # The kubelet's stamps say nothing on a clock that is not the node's.
+    # The kubelet's stamps mean nothing on another clock than the node's.
     requested_at = container.requested_at if node.reading.reported.timed else None
     return Claim(
         key=(record.uid, container.key),
@@ -163,7 +163,7 @@ def _claim(record: PodRecord, container: ContainerImage, node: NodeNow) -> Claim
 def _advance(
     record: PodRecord, container: ContainerImage, match: Match, node: NodeNow, linger: float
 ) -> ImageWait | None:
-    """The wait as it is now; None when there is none (any more)."""
+    """The wait as it is now; None when there is none, or none any more."""
     wait, now = container.wait, node.deadlines.now
     if wait is None:
         since = _evident_since(record, container, match, node)
@@ -183,7 +183,7 @@ def _advance(
 
 
 def _evident_since(record: PodRecord, container: ContainerImage, match: Match, node: NodeNow) -> Monotonic | None:
-    """Since when there is evidence that it waits; None when there is none."""
+    """When the evidence that it waits began; None when there is none."""
     now = node.deadlines.now
     if container.waits(watched=record.watched):
         return container.since(record.created, now)
@@ -196,7 +196,7 @@ def _evident_since(record: PodRecord, container: ContainerImage, match: Match, n
 
 
 def _is_evident(record: PodRecord, container: ContainerImage, match: Match, node: NodeNow) -> bool:
-    """Whether an open wait goes on. A pod that left the watched ones stays as it was until a recheck."""
+    """Whether an open wait goes on. A pod that left the watched pods stays as it was until a recheck."""
     return (
         record.left_at is not None
         or container.waits(watched=record.watched)
@@ -206,7 +206,7 @@ def _is_evident(record: PodRecord, container: ContainerImage, match: Match, node
 
 
 def _evident_until(entry: NodePull, reading: NodeReading) -> Monotonic:
-    """Until when a pull alone is evidence. A failed pull is none for a pod that has not asked."""
+    """Until when a pull alone is evidence: a failed pull only until the kubelet's events must have named its pod."""
     return Monotonic(reading.ended_at(entry.pull) + EVENT_SECONDS) if entry.pull.phase in _IN_VAIN else FOREVER
 
 
@@ -235,7 +235,7 @@ def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
 
 
 def _place_by_requests(in_line: list[JoinedWait]) -> PullQueue:
-    """Without an exporter, the kubelet's requests give the order: the first image is served, in an unknown phase."""
+    """Without an exporter the kubelet's requests give the order. The first image is served, in an unknown phase."""
     if not in_line:
         return PullQueue()
     head = min(in_line, key=lambda entry: entry.claim.requested_at or entry.claim.since).container.image
@@ -263,7 +263,7 @@ def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
 
 
 def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
-    """Whether the status shows a failure and the node does nothing: the attempt of the last `Pulling` is over."""
+    """Whether the attempt of the last `Pulling` is over: the status shows a failure and the node is idle."""
     answered, requested = node.reading.answered_at, entry.container.events.pulling.arrived
     if entry.container.status is not ImageStatus.MISSING or answered is None or not node.is_idle:
         return False

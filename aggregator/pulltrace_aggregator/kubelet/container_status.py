@@ -21,7 +21,7 @@ class ImageStatus(Enum):
     MISSING = "missing"
     """It waits, and says that it waits for the image."""
     PRESENT = "present"
-    """It was started, or fails at what comes after the image."""
+    """It was started, or a step after the image fails."""
 
 
 VOLUME_FAILED: Final = "ImageVolumeMountFailed"
@@ -31,7 +31,7 @@ _STARTED: Final = (RunState.RUNNING, RunState.TERMINATED)
 
 
 def image_status(use: ImageUse, said: ImageMessage) -> ImageStatus:
-    """What the status of one user tells; `said` is what its waiting reason and message say."""
+    """What the status of a container or image volume tells; `said` is its parsed waiting reason and message."""
     if use.state is RunState.UNKNOWN:
         return ImageStatus.UNKNOWN
     if use.state is not RunState.WAITING:
@@ -43,11 +43,11 @@ def image_status(use: ImageUse, said: ImageMessage) -> ImageStatus:
 
 
 def with_volumes(uses: tuple[ImageUse, ...]) -> tuple[ImageUse, ...]:
-    """The same users, image volumes with the status that those of the containers tell.
+    """The same uses, the image volumes with a status that is derived from those of the containers.
 
     The kubelet reports no status of a volume. It pulls the volumes before it starts any container. If one cannot be
-    pulled, the container that needs it says so in place of its own image, which was not requested yet. If one cannot
-    be mounted, the container says so, and its own image is present.
+    pulled, the container that needs it reports that image in place of its own, which was not requested yet. If one
+    cannot be mounted, the container reports that, and its own image is present.
     """
     volumes = [use for use in uses if use.user.type is ContainerType.VOLUME]
     if not volumes:
@@ -75,7 +75,7 @@ def _of_container(use: ImageUse, volumes: Iterable[ImageUse]) -> ImageUse:
 
 
 def _tells_of(use: ImageUse, volume: ImageUse) -> bool:
-    """Whether the image that a container says it waits for is not its own but the volume's."""
+    """Whether a container reports that the volume's image is missing, and not its own."""
     if use.reason not in MISSING_REASONS:
         return False
     named = tuple(quoted_in(use.message))
@@ -85,7 +85,10 @@ def _tells_of(use: ImageUse, volume: ImageUse) -> bool:
 
 
 def reached(uses: Iterable[ImageUse]) -> frozenset[tuple[ContainerType, str]]:
-    """The users whose turn has come: an image is not asked for before the init containers ahead have theirs."""
+    """Type and name of those whose turn has come: an image is not requested before all init containers ahead started.
+
+    Image volumes and ephemeral containers wait for no init container.
+    """
     found, open_way = set(), True
     for use in uses:
         user = use.user

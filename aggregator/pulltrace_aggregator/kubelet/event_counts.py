@@ -1,7 +1,7 @@
-"""How often an event happened since it was last seen: each time once, none invented. Pure.
+"""How often an event happened since it was last seen: only what was seen counts, and it counts once. Pure.
 
-The kubelet repeats an event by raising its count, and the API server may show one event any number of times. What
-counts is growth that was seen. Counts are a lower bound: the kubelet drops events when there are many.
+The kubelet repeats an event by raising its count, and the API server may show one event any number of times. So the
+growth of the count is what counts. The result is a lower bound: the kubelet drops events when there are many.
 """
 
 from collections import OrderedDict
@@ -27,11 +27,11 @@ class _Known:
 class EventCounter:
     """Turns events, listed and watched, into increments. It counts those of pulls that succeeded or may have failed.
 
-    An event that a list shows first is a baseline: it happened before. One that a watch adds counts in full, and each
-    growth of a known one by its difference, also when a later list shows it. An event is known by its name, since the
-    kubelet goes on counting under it when the API server has forgotten the object (after an hour, by default).
+    An event that a list or a modification shows first is a baseline: it happened before. One that a watch adds counts
+    in full. A known one counts by the growth of its count, also when a later list shows it. An event is known by its
+    name: the kubelet goes on counting under it after the API server has dropped the object (by default after an hour).
 
-    The `limit` most recent events are remembered; what a forgotten one has grown to is a baseline again.
+    The `limit` most recent events are remembered. A forgotten one is a baseline again when it comes back.
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
@@ -45,14 +45,14 @@ class EventCounter:
     def count(self, event: EventSeen) -> int:
         """How often what its message says has happened since it was last seen."""
         message = event.message
-        # The messages of combined events change: the next one may tell of a failure.
+        # The message of a combined event changes: the next one may be a failure, and needs a baseline.
         if not message.combined and message.kind not in _COUNTED:
             return 0
         growth = self._growth(event)
         if message.kind not in _COUNTED:
             return 0
-        # Both events of an attempt, and those of other containers, are combined into one that shows the latest message:
-        # of the growth only the last step is known to be what it says.
+        # A combined event counts both events of an attempt, and those of other containers. It shows only the latest
+        # message, so one step of its growth at most is known to be what the message says.
         return min(growth, 1) if message.combined else growth
 
     def _growth(self, event: EventSeen) -> int:
@@ -60,7 +60,7 @@ class EventCounter:
         known = self._known.pop(key, None)
         if known is not None and known.uid != event.uid and event.count <= known.times:
             known = None  # another event under an old name
-        # One that is seen first had counted all of it before, unless a watch shows it as new.
+        # What an event counted before it was first seen does not count, unless a watch shows the event as new.
         first = 0 if event.change is Change.ADDED else event.count
         before = known.times if known else first
         self._known[key] = _Known(event.uid, max(before, event.count))
@@ -70,9 +70,9 @@ class EventCounter:
 
 
 class UnnamedFailures:
-    """Failures whose events name no image. Which one it was, or whether it was one at all, the pod itself has to tell.
+    """Events that may be failed pulls but name no image. The pod's status tells which image it was, or that none was.
 
-    Its watch may be a little behind that of the events. The latest `limit` pods are remembered.
+    The watch of pods may be behind that of events. The latest `limit` pods are remembered.
     """
 
     def __init__(self, limit: int = MOST_UNNAMED) -> None:
@@ -80,7 +80,7 @@ class UnnamedFailures:
         self._waiting: OrderedDict[tuple[str, str], list[tuple[EventSeen, int]]] = OrderedDict()
 
     def add(self, event: EventSeen, times: int) -> None:
-        """Keep an event that tells of `times` failures."""
+        """Keep an event that happened `times` times."""
         self._waiting.setdefault((event.namespace, event.pod), []).append((event, times))
         self._waiting.move_to_end((event.namespace, event.pod))
         if len(self._waiting) > self._limit:
@@ -89,7 +89,7 @@ class UnnamedFailures:
     def named(
         self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]
     ) -> Iterator[tuple[EventSeen, int, str]]:
-        """The events of a pod whose image is known now, with the image; each once."""
+        """The events of a pod whose image is known by now, with their number and image; each is given once."""
         waiting = self._waiting.pop((namespace, pod), [])
         for event, times in waiting[-MOST_OF_ONE_POD:]:
             if image := image_of(event):

@@ -1,9 +1,9 @@
-"""Why a pull failed, by the words of kubelet, runtime and registry: one ordered table of rules.
+"""Why a pull failed, by the words of the kubelet, runtime and registry: one ordered table of rules.
 
-The words are part of no contract. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
+No contract fixes these words. They come from containerd 1.6 to 2.4, CRI-O, Docker, Go's net packages on Linux and
 Windows, and the larger registries; `tests/aggregator/data` has them with their sources. Where a text has a fixed form,
-the rule has that form, and takes any address, number or system error in it. A text that no rule knows is `other`.
-Nothing of a text goes into the answer.
+the rule has that form, with any address, number or system error in it. A text that no rule matches is `other`. No part
+of a text is published.
 """
 
 import re
@@ -15,7 +15,7 @@ from pulltrace_aggregator.model.states import FailureReason
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A text that holds one of the patterns, in letters of either case, has this reason. The first such rule counts."""
+    """A text in which one of the patterns is found, in either case, has this reason. The first such rule decides."""
 
     reason: FailureReason
     why: str
@@ -30,7 +30,7 @@ def _http(status: str) -> str:
 
 
 _CLAUSE: Final = r"(?:[^:\n]|:(?!\s))*"
-"""The text between two colons with a space behind."""
+"""Text up to the next colon that a space follows."""
 _ABSENT: Final = r"(?:not found|does(?: not|n't) exist)\b"
 _OF_A_REGISTRY: Final = (
     "manifest|tag|repository|repo|image|artifact|name|reference|blob|content|platform|project|package|page|resource"
@@ -51,7 +51,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.INVALID_NAME,
-        "refused as a name before anybody was asked, or by the registry as one; a digest alone may be another's",
+        "the node or the registry refused the name; an invalid digest alone can be that of other content",
         (
             "invalid reference format",
             "(?:couldn't|failed to) parse image (?:name|reference)",
@@ -73,7 +73,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.DISK_FULL,
-        "before the rules for the place where it happened",
+        "before the rules for the step at which it happened",
         (
             "no space left on device",
             "disk quota exceeded",
@@ -83,12 +83,12 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.CANCELED,
-        "given up: no byte for image_pull_progress_timeout, the runtime ends, the kubelet withdraws its request",
+        "given up: no byte for image_pull_progress_timeout, the runtime ends, or the kubelet cancels its request",
         ("context canceled", "code = Canceled", "operation was canceled"),
     ),
     Rule(
         FailureReason.OTHER,
-        "the runtime itself does not answer; its connection's errors look like a registry's",
+        "the runtime does not answer; errors of that connection look like those of a registry's",
         (
             "code = Unavailable desc = (?:error reading from server|connection (?:error|closed)|transport is closing)",
             r"dial unix\b",
@@ -96,7 +96,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.OTHER,
-        "the content came and is no good, or the node cannot keep it; such texts go on with `not found` or `EOF`",
+        "the content came but is bad, or the node cannot store it; such texts often end in `not found` or `EOF`",
         (
             "failed to extract layer",
             "failed to prepare extraction snapshot",
@@ -110,7 +110,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.RATE_LIMITED,
-        "before refusals: some registries answer 403 and say in words that it is too much",
+        "before refusals: some registries answer 403 and name the limit only in words",
         (
             r"\btoo ?many ?requests\b",
             _http("429"),
@@ -120,7 +120,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.DNS,
-        "the name server's silence is no silence of the registry",
+        "before timeouts: a name server that does not answer is not the registry",
         (r"\bdial tcp: lookup\b", "no such host"),
     ),
     Rule(
@@ -140,7 +140,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.TLS,
-        "one side does not like the other's certificate, or speaks no TLS",
+        "one side rejects the other's certificate, or does not speak TLS",
         (r"\bx509:", r"\btls: ", "HTTP response to HTTPS client"),
     ),
     Rule(
@@ -165,7 +165,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.UNAUTHORIZED,
-        "before absence: what may not be seen is often said not to exist. `permission denied` alone is a file's",
+        "before absence: what may not be seen is often said not to exist. `permission denied` alone is about a file",
         (
             _http("40[137]"),
             "unauthorized|unauthenticated",
@@ -182,7 +182,7 @@ RULES: Final = (
     ),
     Rule(
         FailureReason.OTHER,
-        "what is absent is the node's own, or it is there and no manifest; the words before `not found` tell",
+        "something of the node is absent, or the content is not a manifest; the words before `not found` tell",
         (
             r"\b(?:image|content) store\b",
             r"\bcontent digest\b",
@@ -197,7 +197,7 @@ RULES: Final = (
         (
             _http("404"),
             rf"\b(?:{_OF_A_REGISTRY})\b{_CLAUSE}(?::\s)?{_ABSENT}",
-            # Only a reference, or no word, stands before it.
+            # Only a reference, or nothing, stands before it.
             rf"(?:^|[:=]\s)(?:(?:…|\S+[:@]\S+):?\s)?{_ABSENT}",
             r"\b(?:name|manifest|blob)[ _]unknown\b",
             r"\bunknown (?:blob|manifest|image)\b",
@@ -209,18 +209,17 @@ RULES: Final = (
         ),
     ),
 )
-"""The first rule that holds gives the reason."""
 
 _COMPILED = tuple((rule.reason, re.compile("|".join(rule.patterns), re.IGNORECASE)) for rule in RULES)
 _WORD = re.compile(
-    r"""(?:\b(?:lookup|host)\ |\b(?:name|repository)\ ['"])?   # what names something that has no slash
+    r"""(?:\b(?:lookup|host)\ |\b(?:name|repository)\ ['"])?   # words before a name that may have no slash
     [^\s"'{}\[\](),;<>]+""",
     re.IGNORECASE | re.VERBOSE,
 )
 _PHRASES = frozenset({"i/o", "net/http:"})
 
 LONGEST: Final = 8 * 1024
-"""Characters of a text that are read. A registry may answer with a whole page; the cause stands before it."""
+"""Most characters of a text that are read. A registry may answer with a whole page; the cause stands before it."""
 
 
 def classify(error: str) -> FailureReason:
@@ -233,12 +232,12 @@ def classify(error: str) -> FailureReason:
 
 
 def without_names(error: str) -> str:
-    """The words that count, `…` for each name."""
+    """The text with `…` for each name."""
     return _WORD.sub(_without_name, error[:LONGEST])
 
 
 def _without_name(found: re.Match[str]) -> str:
-    """References, addresses and paths hold a slash; the colon that ends one of them belongs to the sentence."""
+    """References, addresses and paths hold a slash. A colon at their end belongs to the sentence."""
     before, _, name = found[0].rpartition(" ")
     if not before and ("/" not in name or name in _PHRASES):
         return found[0]

@@ -1,7 +1,7 @@
 """What the kubelet says of images, in events and in waiting containers: one table of its versions 1.23 to 1.37.
 
 Read from `pkg/kubelet/images/image_manager.go` and `kuberuntime` of these versions. Nothing here raises, whatever the
-text: what the table does not have is `Kind.UNKNOWN`.
+text: a message that is not in the table is `Kind.UNKNOWN`.
 """
 
 import re
@@ -17,7 +17,7 @@ from pulltrace_aggregator.model.states import ContainerType, FailureReason
 
 OLDEST: Final = 23
 NEWEST: Final = 37
-"""Minor versions of Kubernetes 1 that the table was read from. Later ones are taken for the newest."""
+"""The first and last minor version of Kubernetes 1 that the table was read from."""
 
 COMBINED_PREFIX: Final = "(combined from similar events): "
 """Put before the latest message by client-go when more than 10 events differ in nothing but their messages."""
@@ -36,8 +36,8 @@ _UNAVAILABLE: Final = FailureReason.REGISTRY_UNAVAILABLE
 class Form:
     """One way to say something: the reason of its event or waiting container, the text with its variables.
 
-    `failure` is the reason of the failure; where the text has an `{error}`, it is what holds if the error's words tell
-    nothing else. `since` and `until` are the kubelets that write it.
+    `failure` is the reason of the failure; in a text with `{error}` or `{words}`, it holds if those tell no other one.
+    `since` and `until` are the minor versions of Kubernetes 1 that write the form. A message is read without them.
     """
 
     reason: str
@@ -108,8 +108,8 @@ EVENT_REASONS: Final = tuple(dict.fromkeys(form.reason for form in EVENTS))
 WAITING: Final = (
     Form("ErrImagePull", Kind.FAILED, ""),
     Form("ErrImagePull", Kind.FAILED, "{error}", _OTHER),
-    # Before 1.32 a container in back-off has the reason of the last failure in its events only. A pause in words that
-    # are not the kubelet's is no failure of its own.
+    # Before 1.32 only the events of a container in back-off tell why its last attempt failed. A back-off in other words
+    # has a reason only if those words tell one.
     Form("ImagePullBackOff", Kind.BACK_OFF, "Back-off pulling image {image}"),
     Form("ImagePullBackOff", Kind.BACK_OFF, "Back-off pulling image {image}: {error}", _OTHER, since=32),
     Form("ImagePullBackOff", Kind.BACK_OFF, "{error}"),
@@ -136,7 +136,7 @@ WAITING: Final = (
 """Messages of waiting containers by `state.waiting.reason`; the first form that fits is taken."""
 
 MISSING_REASONS: Final = frozenset(form.reason for form in WAITING if form.kind is not Kind.PRESENT)
-"""Waiting reasons of a container that has no image yet."""
+"""Waiting reasons that are about an image: the container's own, or that of an image volume."""
 
 _VARIABLES: Final = {
     "image": QUOTED,
@@ -196,15 +196,15 @@ _WAITING = _by_reason(WAITING)
 
 
 def parse_event(reason: str, message: str) -> ImageMessage:
-    """What an event of the kubelet says. `Kind.UNKNOWN` for one that is not about an image."""
+    """What an event of the kubelet says; `Kind.UNKNOWN` if it is not about an image."""
     text = message.removeprefix(COMBINED_PREFIX)
     return replace(_read(_EVENTS.get(reason, ()), text), combined=text != message)
 
 
 def parse_waiting(reason: str, message: str) -> ImageMessage:
-    """What `state.waiting` of a container says. `Kind.UNKNOWN` for one that does not wait for an image.
+    """What `state.waiting` of a container says; `Kind.UNKNOWN` if the table does not have it.
 
-    An error can stand in the place of the reason. It is the image's: all later steps have reasons of one word.
+    The reason can be the text of an error. Then it is about the image: all later steps have a reason of one word.
     """
     if any(map(str.isspace, reason.strip())):
         return ImageMessage(Kind.FAILED, failure=classify(reason), error=reason.strip())
@@ -229,7 +229,7 @@ _FIELD_PATH = re.compile(rf"spec\.({'|'.join(_FIELDS)})\{{([^{{}}]+)\}}")
 def parse_field_path(path: str) -> ImageUser | None:
     """The container that `path` names; None for a path of another kind.
 
-    Of an image volume the kubelet (1.31 and later) tells the pod only: an empty path is one, its name unknown.
+    An empty path means an image volume: for those the kubelet (1.31 and later) names only the pod.
     """
     if not path:
         return ImageUser(ContainerType.VOLUME)

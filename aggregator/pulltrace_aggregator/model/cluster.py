@@ -18,7 +18,7 @@ class ImageUser:
 
 
 SANDBOX: Final = ImageUser(ContainerType.SANDBOX, "POD")
-"""By the name that the kubelet gives it in `kubectl logs` and in the runtime."""
+"""Named like the containers of the pause image under dockershim, `k8s_POD_…`."""
 
 
 class RunState(StrEnum):
@@ -50,8 +50,8 @@ class ImageUse:
 class PodSeen:
     """A pod as it is now. `created_at` is the API server's stamp (Unix time); `node` is empty before scheduling.
 
-    `terminating` means that its deletion was asked for. `static_uid` is the uid that events of a static pod bear, whose
-    mirror this is, empty for other pods; `daemonset` is the DaemonSet that made it.
+    `terminating` means that its deletion was asked for. `static_uid` is set for the mirror of a static pod: it is the
+    uid in the kubelet's events about that pod. `daemonset` is the name of the DaemonSet that owns the pod, or empty.
     """
 
     namespace: str
@@ -67,12 +67,12 @@ class PodSeen:
 
     @property
     def gone(self) -> "PodGone":
-        """What is reported when it is there no longer."""
+        """What is reported once it is gone."""
         return PodGone(self.namespace, self.name, self.uid, self.terminating, self.static_uid)
 
     @property
     def event_uid(self) -> str:
-        """The uid that the kubelet's events about it bear."""
+        """The uid in the kubelet's events about it."""
         return self.static_uid or self.uid
 
 
@@ -93,12 +93,12 @@ class PodGone:
 
     @property
     def event_uid(self) -> str:
-        """The uid that the kubelet's events about it bear."""
+        """The uid in the kubelet's events about it."""
         return self.static_uid or self.uid
 
 
 class Change(StrEnum):
-    """How an event came. One that a list shows may have happened at any time before, and may have come before."""
+    """How an event arrived. A listed one may have happened long ago, and may have arrived before."""
 
     LISTED = "listed"
     ADDED = "added"
@@ -110,7 +110,7 @@ class EventSeen:
     """An event that a kubelet has sent about a pod.
 
     `name` and `uid` are the event's own; it is in the namespace of its pod. `user` has no name where the event names no
-    container, as for image volumes, and is None for a path of another kind. `first_at` and `last_at` are on the node's
+    container, as for image volumes, and is None for any other field path. `first_at` and `last_at` are on the node's
     clock in whole seconds, `created_at` on the API server's (Unix time). `count` is at least 1 and grows when the event
     repeats.
     """
@@ -132,13 +132,13 @@ class EventSeen:
 
     @property
     def gone(self) -> "EventGone":
-        """What is reported when it is there no longer."""
+        """What is reported once it is gone."""
         return EventGone(self.namespace, self.name, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
 class EventGone:
-    """The API server has forgotten an event, an hour after it happened as a rule."""
+    """The API server has dropped an event: by default an hour after its last change (`--event-ttl`)."""
 
     namespace: str
     name: str
@@ -175,7 +175,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class SliceSeen:
-    """An EndpointSlice as it is now; ready or not, every endpoint that has a node is in it."""
+    """An EndpointSlice as it is now, with every endpoint that has a node and an address, ready or not."""
 
     namespace: str
     name: str
@@ -184,7 +184,7 @@ class SliceSeen:
 
     @property
     def gone(self) -> "SliceGone":
-        """What is reported when it is there no longer."""
+        """What is reported once it is gone."""
         return SliceGone(self.namespace, self.name, self.uid)
 
 

@@ -22,7 +22,7 @@ class Kind(StrEnum):
     BACK_OFF = "back_off"
     """The kubelet pauses before the next attempt."""
     ERROR = "error"
-    """An error in its own words, of the image or of a later step: it is the image's if the status says the same."""
+    """An error of the image or of a later step. It is the image's if the container's status has the same words."""
     UNKNOWN = "unknown"
 
 
@@ -32,8 +32,8 @@ class ImageMessage:
 
     `image` is the reference as written in the pod, `failure` why there is no image. `pull_seconds` is the time in the
     runtime, up to Kubernetes 1.25 with the time in the kubelet's queue; `total_seconds` is the time since the kubelet
-    asked, queue included, from 1.26 on. `error` is an error that stands alone. `combined` means that one event stands
-    for similar ones, of other containers and with other causes among them.
+    asked, queue included, from 1.26 on. `error` is the text of an error in a message that names no image. `combined`
+    means that one event stands for several similar ones, which may be of other containers and have other causes.
     """
 
     kind: Kind
@@ -46,14 +46,15 @@ class ImageMessage:
 
     @property
     def waiting_seconds(self) -> float | None:
-        """Time in the kubelet's queue."""
+        """Time in the kubelet's queue; None before Kubernetes 1.26."""
         if self.pull_seconds is None or self.total_seconds is None:
             return None
         return max(0.0, self.total_seconds - self.pull_seconds)
 
 
 LONGEST_COMPARED: Final = 900
-"""Characters: the API server takes 1,024 bytes of an event's message."""
+"""Characters that are compared. A client may cut an event's message at 1,024 bytes: `NoteLengthLimit` in the API
+server's validation, which holds for events with an `eventTime`."""
 
 
 def same_error(one: ImageMessage, other: ImageMessage) -> bool:

@@ -10,29 +10,29 @@ from pulltrace.model.pull import Daemon, ImageKey, NodeReport, Phase, Pull
 from pulltrace_aggregator.model.states import StaleReason
 
 SOON_SECONDS: Final = 10.0
-"""A node whose polls fail within this time after an answer has been silent since that answer."""
+"""If a read fails within this time after the last answer, the node has been silent since that answer."""
 
 _START: Final = Monotonic(0.0)
 _NO_REPORT: Final = NodeReport(node="", version="", now=NodeTime(0.0), daemon=Daemon(up=True))
 
 
 class NodeState(StrEnum):
-    """How the last question to a node's exporter went."""
+    """How the last read of a node's exporter went."""
 
     OK = "ok"
     UNREACHABLE = "unreachable"
     UNKNOWN = "unknown"
-    """No exporter of it is known, or it was not polled yet."""
+    """No exporter of it is known, or it was not read yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeReading:
-    """One node as last read. Its name is the one under which it was asked, whatever the report says.
+    """One node as last read. Its name is the one under which it was read, whatever the report says.
 
-    `report` is the last that came, at `read_at`; `answered_at` is the last answer, one that nothing has changed
-    included. Without an answer so far there is no report and `answered_at` is None. `failing_since` is when the first
-    question after the last answer failed, None while there is an answer. `moved` is since when the bytes of a pull are
-    as they are, where the node does not report when they moved last; the reconciler sets it.
+    `report` is the last report, which came at `read_at`. `answered_at` is the time of the last answer, also of one that
+    says that nothing has changed. Before the first answer both are None. `failing_since` is when the first read after
+    the last answer failed, None if the last read succeeded. `moved` is when the bytes of a pull last changed, for pulls
+    whose progress the node reports without its time; the reconciler sets it.
     """
 
     node: str
@@ -50,7 +50,7 @@ class NodeReading:
 
     @property
     def ahead(self) -> float:
-        """How far the node's clock is ahead of our monotonic one, in seconds."""
+        """Seconds by which the node's clock is ahead of our monotonic one."""
         return self.reported.now - self.read_at
 
     def to_monotonic(self, instant: NodeTime) -> Monotonic:
@@ -62,22 +62,22 @@ class NodeReading:
         return NodeTime(instant + self.ahead)
 
     def progressed_at(self, pull: Pull) -> Monotonic | None:
-        """When a pull of the report moved last; None where that is not known."""
+        """When a pull of the report last made progress; None where that is not known."""
         if pull.last_progress_at is not None:
             return self.to_monotonic(pull.last_progress_at)
         return self.moved.get(pull.key)
 
     def ended_at(self, pull: Pull) -> Monotonic:
-        """When an ended pull of the report ended. Where that is not reported, it was before the report."""
+        """When an ended pull of the report ended. If that is not reported, the time of the report."""
         return self.read_at if pull.ended_at is None else self.to_monotonic(pull.ended_at)
 
     def failed(self, now: Monotonic) -> "NodeReading":
-        """This reading once a question has failed."""
+        """This reading after a read that failed."""
         since = now if self.failing_since is None else self.failing_since
         return replace(self, state=NodeState.UNREACHABLE, failing_since=since)
 
     def after(self, before: "NodeReading | None") -> "NodeReading":
-        """This reading, with what the one before adds: since when pulls stand still."""
+        """This reading, with `moved` continued from the one before."""
         moved = self._moved_after(before)
         return replace(self, moved=moved) if moved else self
 
@@ -95,7 +95,7 @@ class NodeReading:
 
     @property
     def silent_since(self) -> Monotonic | None:
-        """When it stopped answering, None while it answers. A node that is polled rarely is not silent for that."""
+        """When it stopped answering, None while it answers. If it is read rarely, that is the first failed read."""
         if self.state is NodeState.OK:
             return None
         answered, failing = self.answered_at, self.failing_since
@@ -105,14 +105,14 @@ class NodeReading:
 
 
 def _bytes_done(pull: Pull) -> tuple[Phase, int] | None:
-    """What has to grow for a running pull to make progress; None where the node does not report it."""
+    """The phase of a running pull and the bytes that grow in it; None where the node does not report them."""
     done = {Phase.DOWNLOADING: pull.downloaded, Phase.UNPACKING: pull.unpacked}.get(pull.phase)
     return None if done is None else (pull.phase, done)
 
 
 @dataclass(frozen=True, slots=True)
 class NodePull:
-    """A pull of a node. `ahead` is what its clock shows more than our monotonic one.
+    """A pull of a node. `ahead` is the number of seconds by which the node's clock is ahead of our monotonic one.
 
     `answering` is False when the node has been silent for too long, so that no present rate is known; `timed` is False
     when the node does not report its time, so that its instants are good for ages only.
@@ -127,7 +127,7 @@ class NodePull:
 
     @property
     def key(self) -> ImageKey:
-        """What tells it from all other pulls of the node."""
+        """Its identity on the node."""
         return self.pull.key
 
     @property
@@ -153,9 +153,9 @@ class NodePull:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """One node. `queued` counts the images in line, `resolving` those without an answer from their registry.
+    """One node. `queued` counts the images in the kubelet's queue, `resolving` those whose registry has not answered.
 
-    `missing` means that a pod waits for an image there and no exporter answers.
+    `missing` means that a pod waits for an image there, and that the exporter that should be there does not answer.
     """
 
     node: str

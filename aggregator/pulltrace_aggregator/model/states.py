@@ -15,7 +15,7 @@ class ContainerType(StrEnum):
 
 
 class PodPhase(StrEnum):
-    """State of one image that a container of a pod waits for, or has waited for a short while ago."""
+    """The present step of a wait, or how it ended a short while ago."""
 
     QUEUED = "queued"
     RESOLVING = "resolving"
@@ -28,7 +28,7 @@ class PodPhase(StrEnum):
 
 
 class MatchKind(StrEnum):
-    """How a pull was found for it: by digest or reference, by repository, not for certain, not at all."""
+    """How the pull of a wait was found: by digest or reference, by repository, not for certain, not at all."""
 
     EXACT = "exact"
     REPOSITORY = "repository"
@@ -37,7 +37,7 @@ class MatchKind(StrEnum):
 
 
 class StaleReason(StrEnum):
-    """The values of the label `reason`, in the order in which they are asked for: the first that holds is it."""
+    """Why a pull is stale: the values of the label `reason`. The first one that holds, in this order, is given."""
 
     ORPHANED = "orphaned"
     EXPORTER_UNREACHABLE = "exporter_unreachable"
@@ -48,7 +48,7 @@ class StaleReason(StrEnum):
 
 
 class Cause(StrEnum):
-    """The values of the label `cause`."""
+    """What blocks a wait: the values of the label `cause`."""
 
     QUEUE = "queue"
     REGISTRY = "registry"

@@ -23,10 +23,10 @@ class PodImage(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PodPull:
-    """An image that a container or image volume waits for, or that came a short while ago.
+    """An image that a container, image volume or sandbox waits for, or that came a short while ago.
 
     `registry`, `repository` and `digest` are those of the matched pull, else those of the reference. `behind` is the
-    reference at the head of the node's line, for one that is queued. `cause` is None once the image has come;
+    reference at the head of the kubelet's queue, for one that is queued. `cause` is None once the image has come;
     `failure` is why the last attempt failed, while the wait is failed or in back-off.
     """
 

@@ -1,8 +1,8 @@
 """One container of one pod and its image: what the kubelet's events and the container's status say of it. Pure.
 
-The events of each reason are watched by themselves, so that those of one container overtake each other. They are put in
-order by the kubelet's own stamps, on the node's clock and in whole seconds. When they arrived decides whether they are
-newer than a pod's status.
+Each reason of events has a watch of its own, so the events of one container may arrive out of order. The kubelet's own
+stamps, on the node's clock and in whole seconds, put them in order. Their arrival decides whether they are newer than a
+pod's status.
 """
 
 from dataclasses import dataclass, field, replace
@@ -18,13 +18,13 @@ from pulltrace_aggregator.model.states import ContainerType, FailureReason, PodP
 from pulltrace_aggregator.pods.image_wait import ImageWait
 
 ContainerKey = tuple[ContainerType, str, str]
-"""Type and name of a container or volume; the image instead of a name that is not known."""
+"""Type and name of a container or volume, and the image if the name is not known; the unused one is empty."""
 NEVER_ON_NODE: Final = NodeTime(NEVER)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Stamp:
-    """When an event happened last, and when it arrived: NEVER for a listed one, which may have happened long before."""
+    """When an event last happened, and when it arrived: NEVER for a listed one, which may have happened long ago."""
 
     node: NodeTime = NEVER_ON_NODE
     arrived: Monotonic = NEVER
@@ -32,10 +32,10 @@ class Stamp:
 
 @dataclass(frozen=True, slots=True)
 class PullEvent:
-    """One sight of an event.
+    """One observation of an event.
 
-    `first_on_node` is its first time on the node's clock; `first_at` and `last_at` are its first and its last time on
-    our monotonic clock, from the API server's stamp.
+    `first_on_node` is its first time on the node's clock. `first_at` and `last_at` are its first and its last time on
+    our monotonic clock, found with the API server's stamp of its creation.
     """
 
     message: ImageMessage
@@ -50,7 +50,7 @@ class PullEvent:
         last = NodeTime(moment.now.wall + moment.server_ahead) if event.last_at is None else event.last_at
         first = last if event.first_at is None else min(event.first_at, last)
         now, first_at = moment.monotonic, moment.of(event.created_at)
-        # From its first to its last time passed as much on the node's clock as on any other.
+        # The time from first to last is the same on every clock. A modified event has just happened.
         last_at = now if event.change is Change.MODIFIED else min(now, Monotonic(first_at + last - first))
         arrived = NEVER if event.change is Change.LISTED else now
         return cls(event.message, Stamp(last, arrived), first, first_at, last_at)
@@ -63,8 +63,8 @@ _NO_EVENT: Final = Stamp()
 class PullEvents:
     """The latest event of each kind.
 
-    `first_pulling_on_node`, `first_pulling_at` and `last_pulling_at` are those of the event `Pulling`, see `PullEvent`.
-    `failing_since` is when the first of the failures in a row happened.
+    `first_pulling_on_node`, `first_pulling_at` and `last_pulling_at` are the times of the event `Pulling`, see
+    `PullEvent`. `failing_since` is when the first of the present row of failures happened.
     """
 
     pulling: Stamp = _NO_EVENT
@@ -78,7 +78,7 @@ class PullEvents:
     failure: FailureReason | None = None
 
     def after(self, event: PullEvent) -> "PullEvents":
-        """These events and one more; what is older than its like changes nothing."""
+        """These events and one more. One that is not newer than the last of its kind changes nothing."""
         match event.message.kind:
             case Kind.PULLING:
                 return self._after_pulling(event)
@@ -89,7 +89,7 @@ class PullEvents:
             case Kind.FAILED:
                 return self._after_failure(event.stamp, event.message.failure, event.first_at)
             case Kind.NOT_STARTED:
-                # The second event of a failed attempt: the first one, unless it was dropped, had the reason.
+                # The second event of a failed attempt. The first one has the reason, unless it was dropped.
                 failure = self.failure if self.failed.node >= self.pulling.node else None
                 return self._after_failure(event.stamp, failure, event.first_at)
             case _:
@@ -107,19 +107,19 @@ class PullEvents:
         )
 
     def _after_failure(self, stamp: Stamp, failure: FailureReason | None, first_at: Monotonic) -> "PullEvents":
-        # Of two events of one second the one with a reason counts, whichever comes first.
+        # Of two events of one second the one with a reason counts, in whatever order they arrive.
         newer = stamp > self.failed or (failure is not None and stamp.node == self.failed.node)
         since = self.failing_since if self.failing else first_at
         return replace(self, failed=stamp, failure=failure, failing_since=since) if newer else self
 
     @property
     def requested(self) -> bool:
-        """Whether the image was asked for and has not come since. Within one second it has."""
+        """Whether the image was asked for and has not come since. If both are in one second, it has come."""
         return self.pulling.node > self.pulled.node
 
     @property
     def requested_at(self) -> Monotonic:
-        """When the image was asked for first without having come since."""
+        """When the image was first asked for, after it last came."""
         return self.last_pulling_at if self.pulled.node >= self.first_pulling_on_node else self.first_pulling_at
 
     @property
@@ -134,23 +134,23 @@ class PullEvents:
 
     @property
     def latest(self) -> NodeTime:
-        """When anything happened last."""
+        """When the last of all these events happened."""
         return max(self.pulling.node, self.pulled.node, self.failed.node, self.backed_off.node)
 
     @property
     def backing_off(self) -> bool:
-        """Whether a pause after a failure is the latest news."""
+        """Whether a pause after a failure is later than the failure."""
         return self.backed_off.node > self.failed.node
 
 
 @dataclass(slots=True, eq=False)
 class ContainerImage:
-    """One container or image volume of a pod, and its image as written there.
+    """One container, image volume or sandbox of a pod, and its image as written there.
 
-    `waiting` is what the status says while it waits. `status_at` is when its words changed while we watched,
-    `present_at` when they last said that the image is there, `pulled_at` when its pull succeeded: what came before is
-    no evidence any more. `last_failure` is the last reason that the status has given for the image's absence, at
-    `last_failure_at`: before 1.32 back-off does not repeat it.
+    `waiting` is what the status says while it waits. `status_at` is when that last changed, NEVER if it has not changed
+    since the pod was first seen. `present_at` is when the status last said that the image is there, `pulled_at` when a
+    matched pull succeeded or the wait was given up: what came before is no evidence any more. `last_failure` is the
+    last reason in the status, at `last_failure_at`: before Kubernetes 1.32 a back-off does not repeat it.
     """
 
     user: ImageUser
@@ -172,7 +172,7 @@ class ContainerImage:
         return self.user.type, self.user.name, "" if self.user.name else self.image
 
     def update(self, use: ImageUse, now: Monotonic) -> bool:
-        """Take in the present status; returns whether it says anything new."""
+        """Take in the present status; returns whether it has changed."""
         before, self.use = self.use, use
         if before is not None and _words(before) == _words(use):
             return False
@@ -182,8 +182,8 @@ class ContainerImage:
         if before is None:
             self.status_at = NEVER
         elif not (failed_before and self.waiting.kind is Kind.BACK_OFF):
-            # A pause is the end of the attempt whose failure was told before. The kubelet often writes it at its next
-            # look at the pod, when the next attempt has begun.
+            # A pause after a failure tells of the same attempt, so it is not new. The kubelet often writes it only when
+            # the next attempt has begun.
             self.status_at = now
         if self.waiting.failure is not None:
             self.last_failure, self.last_failure_at = self.waiting.failure, self.status_at
@@ -194,7 +194,7 @@ class ContainerImage:
     def waits(self, *, watched: bool) -> bool:
         """Whether events or status are evidence that it waits for the image now.
 
-        `watched` means that the status is that of now, and not that of the last recheck.
+        `watched` means that the status is the present one, and not that of the last recheck.
         """
         if watched and self.use is not None and self.use.state is RunState.RUNNING:
             return False
@@ -204,18 +204,18 @@ class ContainerImage:
     def _is_requested(self) -> bool:
         past, events = max(self.present_at, self.pulled_at), self.events
         latest = max(events.pulling.arrived, events.failed.arrived, events.backed_off.arrived)
-        # No event says that a pause image is asked for, or that it came.
+        # No event says that a pause image was asked for or has come.
         asked = events.failing if self.user == SANDBOX else events.requested
         return asked and (past == NEVER or latest > past)
 
     @property
     def _is_missing(self) -> bool:
-        """Whether the status says that it waits, and nothing newer contradicts."""
+        """Whether the status says that the image is missing, and nothing newer contradicts it."""
         if self.status is not ImageStatus.MISSING:
             return False
         events = self.events
         if self.user.type is ContainerType.VOLUME and events.pulled.node > NEVER:
-            # The container that cannot be started does not say which of its volumes it is.
+            # The container that cannot start does not say which of its volumes is missing.
             return events.requested or events.failing
         return self.status_at >= max(events.pulled.arrived, self.pulled_at)
 
@@ -227,9 +227,9 @@ class ContainerImage:
         return not self.events.failing
 
     def is_refused(self, pull: NodePull) -> bool:
-        """Whether the kubelet said that this container's attempt failed while that pull went on, or after it.
+        """Whether the kubelet said, after that pull began, that this container's attempt failed.
 
-        Then the pull is another pod's: it tells how far the image is on the node, not whether this pod may have it.
+        Then the pull is another pod's. It shows how far the image is on the node, not whether this pod may use it.
         """
         events, started_at, began_at = self.events, pull.pull.started_at, pull.began_at
         if self.trying or started_at is None or began_at is None:
@@ -238,13 +238,13 @@ class ContainerImage:
             return True
         last = max(events.failed, events.backed_off)
         if last.arrived < began_at and (last.arrived > NEVER or not pull.timed):
-            return False  # it had arrived before the pull began
-        # Events have whole seconds. In case of doubt the failure came later.
+            return False  # the failure arrived before the pull began
+        # The stamps are whole seconds. In doubt the failure came later.
         return events.failing and (not pull.timed or last.node + 1.0 > started_at)
 
     @property
     def failing_phase(self) -> PodPhase:
-        """How a failure shows: still fresh, or already a pause before the next attempt."""
+        """Failed, or already in back-off before the next attempt."""
         if self.status is ImageStatus.MISSING:
             return PodPhase.BACKOFF if self.waiting.kind is Kind.BACK_OFF else PodPhase.FAILED
         return PodPhase.BACKOFF if self.events.backing_off else PodPhase.FAILED
@@ -256,7 +256,7 @@ class ContainerImage:
             return self.waiting.failure
         events = self.events
         reason = events.failure if events.failed.node > events.pulled.node else None
-        # Of the last reason in the status and that of an event, the later one counts.
+        # The later one counts: the last reason in the status, or that of the last event.
         return (
             reason
             if reason is not None and events.failed.arrived >= self.last_failure_at
@@ -265,7 +265,7 @@ class ContainerImage:
 
     @property
     def requested_at(self) -> NodeTime | None:
-        """When the kubelet asked for the image in the present attempt."""
+        """When the kubelet asked for the image in the present attempt; None without one, or while it is not known."""
         return self.events.pulling.node if self.events.requested and self.trying else None
 
     def since(self, created: Monotonic, now: Monotonic) -> Monotonic:

@@ -33,9 +33,9 @@ _RUNNING: Final = (Stage.RESOLVE, Stage.DOWNLOAD, Stage.UNPACK)
 _ATTEMPT: Final = (Stage.QUEUE, *_RUNNING)
 
 TOLERATED_UNKNOWN: Final = 0.1
-"""The part of a wait that may be unknown if its stages are to be counted."""
+"""Stages are counted if no more than this part of the wait is unknown."""
 TOLERATED_SECONDS: Final = 2.0
-"""This many seconds may always be unknown: the time until the node is polled for the first time."""
+"""This many seconds may always be unknown: the time until the node is first read."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class StageTimer:
     def seconds(self, now: Monotonic, pulled: ImageMessage | None = None) -> Mapping[Stage, float] | None:
         """The time of each stage, for a wait that ends now; None if the phase was unknown for too long.
 
-        The event `Pulled` corrects the last attempt: our questions to a node are seconds apart.
+        The durations in the event `Pulled` correct the last attempt: reads of a node are seconds apart.
         """
         self.enter(PodPhase.PULLED, now)
         last = _corrected(self.attempt, pulled)
@@ -87,12 +87,12 @@ def _corrected(attempt: Mapping[Stage, float], pulled: ImageMessage | None) -> M
     if pulled is None or pulled.pull_seconds is None:
         return attempt
     if pulled.waiting_seconds is None:
-        return _scaled(attempt, _ATTEMPT, pulled.pull_seconds)  # up to 1.25 the queue is in it
+        return _scaled(attempt, _ATTEMPT, pulled.pull_seconds)  # up to 1.25 it includes the queue
     return {Stage.QUEUE: pulled.waiting_seconds, **_scaled(attempt, _RUNNING, pulled.pull_seconds)}
 
 
 def _scaled(seen: Mapping[Stage, float], stages: Iterable[Stage], whole: float) -> dict[Stage, float]:
-    """Split the whole time as the stages were seen. A pull that was too short to be seen counts as a download."""
+    """Split the whole time in proportion to the stages seen. A pull that was too short to be seen is a download."""
     parts = {stage: seen.get(stage, 0.0) for stage in stages}
     total = sum(parts.values())
     if not total:
@@ -102,13 +102,13 @@ def _scaled(seen: Mapping[Stage, float], stages: Iterable[Stage], whole: float) 
 
 @dataclass(slots=True, eq=False)
 class ImageWait:
-    """One wait for one image, from the first evidence to the linger's end. Instants are monotonic.
+    """One wait for one image, from the first evidence to the end of its linger. Instants are monotonic.
 
-    `since` is when it began, as far as one can tell, and `opened_at` when it was first seen. `pull` is the last one
-    that was matched to it. `ended_at` is when the image came: by an event `Pulled`, which is `pulled`, by the
-    container's status, or with its pull, which is not `confirmed`: the kubelet may still refuse it to this pod.
-    `counted` means that the counters have it already, or must not have it. `guessed` means that `since` is the pod's
-    creation, because nothing better is known.
+    `since` is when it began, as far as is known, and `opened_at` when it was first seen. `pull` is the last pull that
+    was matched to it. `ended_at` is when the image came, by the kubelet's event, by the container's status, or because
+    the matched pull succeeded. `pulled` is the message of the event `Pulled`. `confirmed` is False while only the pull
+    tells of the end: the kubelet may still refuse the image to this pod. `counted` means that the counters have the
+    wait already, or must not have it. `guessed` means that `since` is the pod's creation, as nothing better is known.
     """
 
     since: Monotonic
@@ -124,13 +124,13 @@ class ImageWait:
 
     @classmethod
     def begin(cls, since: Monotonic, now: Monotonic) -> "ImageWait":
-        """A wait that is first seen now, and began at `since`."""
+        """A wait that is first seen now and began at `since`, or now if that is in the future."""
         since = min(since, now)
         return cls(since, now, StageTimer(since))
 
     @property
     def only_listed(self) -> bool:
-        """Whether it is known from a list of events alone, and its node was not reconciled since."""
+        """Whether only a list of events tells of it, and its node was not reconciled since."""
         return self.counted and self.stages.phase is PodPhase.UNKNOWN
 
     def end(self, now: Monotonic, pulled: ImageMessage | None = None, *, confirmed: bool = True) -> None:

@@ -14,10 +14,10 @@ _NOBODY: Final[Mapping[str, PodRecord]] = MappingProxyType({})
 
 
 class PodIndex:
-    """All pods that are remembered; the uids are those that events bear.
+    """All pods that are remembered; the uids are those in the kubelet's events.
 
-    `unwatched` are those of which no watch tells. `changed` are the nodes of which anything is new, `finished` the
-    waits that ended well, with the namespace, of pods that have gone: the reader of these two empties them.
+    `unwatched` are the pods that no watch shows. `changed` are the nodes with anything new. `finished` are the waits
+    that ended well and whose pods have gone, each with its namespace. Whoever reads these two empties them.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class PodIndex:
         return self._uids.get((record.namespace, record.name), record.uid) != record.uid
 
     def add(self, record: PodRecord) -> PodRecord:
-        """A new pod, or one that events placed on another node."""
+        """Add a new pod, in place of a record of it on another node."""
         if (before := self._pods.get(record.uid)) is not None:
             self.forget(before)
         self._pods[record.uid] = record
@@ -58,19 +58,19 @@ class PodIndex:
         return record
 
     def name(self, record: PodRecord) -> None:
-        """This pod bears its name now."""
+        """Give this pod its name, in place of any other pod with that name."""
         self.displace(record.namespace, record.name, record.uid)
         self._uids[record.namespace, record.name] = record.uid
         self._deleted.pop(record.uid, None)  # a static pod has a new mirror
 
     def displace(self, namespace: str, name: str, uid: str) -> None:
-        """Another pod that bore the name is gone."""
+        """Delete the pod with this name unless it has this uid."""
         before = self._uids.get((namespace, name), uid)
         if before != uid:
             self.delete(before)
 
     def delete(self, pod: PodSeen | PodGone | str) -> None:
-        """The pod is deleted."""
+        """Forget a deleted pod, and remember its uid."""
         uid = pod if isinstance(pod, str) else pod.event_uid
         if (record := self._pods.get(uid)) is not None:
             self.forget(record)
@@ -79,7 +79,7 @@ class PodIndex:
             self._deleted.popitem(last=False)
 
     def forget(self, record: PodRecord) -> None:
-        """The pod is of no interest any more; it may be again."""
+        """Drop a pod; later observations may add it again."""
         self.finished += [(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
         self._pods.pop(record.uid, None)
         self.unwatched.pop(record.uid, None)

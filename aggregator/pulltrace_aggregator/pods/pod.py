@@ -21,10 +21,10 @@ class PodRecord:
     """A pod that waits, has waited a short while ago, or may wait.
 
     `watched` pods are Pending, and each change of their status is observed. The others are known from events and from
-    rechecks: one is due at `recheck_at`. `confirmed` is False while it is not known that the pod is still there,
-    `listed` when that is so because only a list of old events speaks of it. `left_at` is when it left the watched ones
-    with an image still awaited. `uid` is the one that its events bear, `api_uid` the one that the API shows, empty
-    while that is not known: they differ for a static pod.
+    rechecks; the next one is due at `recheck_at`. `confirmed` is False while it is not known that the pod still exists,
+    `listed` is True while only a list of old events tells of it. `left_at` is when it left the watched pods while it
+    still waited for an image. `uid` is the one in its events, `api_uid` the one in the API, empty while that is not
+    known: they differ for a static pod.
     """
 
     namespace: str
@@ -61,7 +61,7 @@ class PodRecord:
 
     @property
     def suspicious(self) -> bool:
-        """Whether, by its events, an image has not come."""
+        """Whether its events say that an image has not come."""
         return any(each.waits(watched=False) or each.events.failing for each in self.containers.values())
 
     @property
@@ -70,7 +70,7 @@ class PodRecord:
         return any(self.is_possible(container) for container in self.containers.values())
 
     def is_possible(self, container: ContainerImage) -> bool:
-        """Whether an image may be awaited: its turn has come, and nothing says that it is there."""
+        """Whether it may wait for an image: the container's turn has come, and nothing says that the image is there."""
         if not self.watched or container.status is not ImageStatus.UNKNOWN or container.use is None:
             return False
         return (container.user.type, container.user.name) in self.reached and container.pulled_at == NEVER
@@ -103,7 +103,7 @@ class PodRecord:
         return any(changes)
 
     def image_of(self, event: EventSeen) -> str:
-        """The image of an event that names none: that of its container, unless the status tells of another error."""
+        """The image of the container that an event is about; empty if not known, or if the status has another error."""
         user, message = event.user, event.message
         container = self.containers.get((user.type, user.name, "")) if user and not message.combined else None
         if container is None or (message.kind is Kind.ERROR and not same_error(message, container.waiting)):
@@ -111,13 +111,13 @@ class PodRecord:
         return container.image
 
     def give_up(self, now: Monotonic) -> None:
-        """Drop the open waits, because how they ended is not known. What is known so far begins no new wait."""
+        """Drop the open waits, since it is not known how they ended. What is known so far begins no new wait."""
         for container in self.containers.values():
             if container.wait is not None and container.wait.ended_at is None:
                 container.wait, container.pulled_at = None, now
 
     def _end_sandbox(self, now: Monotonic) -> None:
-        """The pause image is there when the kubelet goes on with what needs it: the images of containers."""
+        """The pause image is there once the kubelet goes on with what needs it: the images of containers."""
         sandbox = self.containers.get(_SANDBOX)
         if sandbox is None or sandbox.wait is None or (sandbox.wait.ended_at is not None and sandbox.wait.confirmed):
             return
@@ -142,18 +142,18 @@ class PodRecord:
         return True
 
     def _pulled(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> None:
-        """The kubelet says that the image came, also where its request was not observed."""
+        """End the wait: the image is there. A wait whose request was not observed begins and ends here."""
         message, wait = event.message, container.wait
         if wait is not None and wait.ended_at is None and not container.events.requested:
             wait.end(now, message)
             if wait.only_listed and event.stamp.arrived == NEVER:
-                container.wait = None  # one list shows its beginning and its end
+                container.wait = None  # lists of events show its beginning and its end
         elif wait is not None and message.kind is Kind.PRESENT:
             wait.confirmed = True
         elif message.kind is Kind.PULLED and event.stamp.arrived > NEVER:
             took = message.pull_seconds if message.total_seconds is None else message.total_seconds
             if wait is not None and wait.pulled is None and wait.ended_at is not None:
-                wait.pulled, wait.confirmed = message, True  # who said so first has no figures
+                wait.pulled, wait.confirmed = message, True  # the first sign of the end had no durations
             elif wait is None or wait.ended_at is not None:
                 container.wait = ImageWait.begin(Monotonic(now - (took or 0.0)), now)
                 container.wait.end(now, message)
@@ -164,15 +164,15 @@ class PodRecord:
         if container.waits(watched=self.watched):
             since = container.since(self.created, now)
             if wait is not None and wait.ended_at is not None and not wait.confirmed:
-                wait.ended_at = None  # the pull was fine, and the kubelet says that this pod still lacks the image
+                wait.ended_at = None  # the pull succeeded, but the kubelet says that this pod has no image yet
             elif wait is None or wait.ended_at is not None:
                 wait = container.wait = ImageWait.begin(since, now)
                 wait.guessed = not events.requested and container.status_at == NEVER
-                # Where the time before the first observation went is not known.
+                # It is not known which stages took the time before the first observation.
                 wait.counted = events.requested and events.pulling.arrived == NEVER
             since = min(now, max(since, self.created))
             if wait.guessed and events.requested and events.pulling.arrived == NEVER:
-                # The list of events, which comes after that of the pods, has the time of the request.
+                # A list of events that arrived after that of the pods has the time of the request.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
         elif wait is not None and container.status is ImageStatus.PRESENT:
@@ -180,22 +180,22 @@ class PodRecord:
             wait.ended_at = now if wait.ended_at is None else wait.ended_at
 
     def _meant(self, user: ImageUser, message: ImageMessage) -> list[ContainerImage]:
-        """The containers that an event is about; one that is not known yet begins with it."""
+        """The containers that an event is about; one that is not known yet is added."""
         image = message.image
         known = self.containers.get((user.type, user.name, ""))
         if message.combined:
-            # Such an event goes on under the container that it began with; only its image is that of the last one.
+            # Its container is that of the first event that was combined, its image that of the last one.
             return self._users_of(image)
         if not user.name:
             volumes = [each for each in self._users_of(image) if each.user.type is ContainerType.VOLUME]
             if not volumes and self.watched:
-                # It has no such volume, so this is a container's event without its path.
+                # The pod has no such volume, so this is a container's event without a field path.
                 return self._users_of(image)
             return volumes or ([self._add(user, image)] if image else [])
         if known is not None and (not image or same_image(known.image, image)):
             return [known]
         if not image or (known is not None and self.watched):
-            return []  # of an image that the pod has no more, or not yet
+            return []  # about an image that the pod no longer has, or does not have yet
         return [self._add(user, image)]
 
     def _users_of(self, image: str) -> list[ContainerImage]:
@@ -208,7 +208,7 @@ class PodRecord:
 
 
 def _kept(before: dict[ContainerKey, ContainerImage], use: ImageUse) -> ContainerImage:
-    """What is known of a container; a volume takes over the events of its image that name no container."""
+    """What is known of a container; a volume takes over the events about its image that name no container."""
     known = before.get((use.user.type, use.user.name, ""))
     if known is None and use.user.type is ContainerType.VOLUME:
         nameless = (each for key, each in before.items() if key[2] and same_image(key[2], use.image))

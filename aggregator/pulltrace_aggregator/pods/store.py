@@ -1,8 +1,8 @@
 """Which container waits for which image: pods and events in, evidence out. Pure: values and a clock.
 
-A pod waits on evidence only: the kubelet has asked for an image that has not come, or the container's status says that
-the image is lacking. (The join finds out whether an intent or a running pull is for it.) It ends with the kubelet's
-word, with the container, or with the pod.
+A wait needs evidence: the kubelet has asked for an image that has not come, or the container's status says that the
+image is missing. (The join adds waits for intents and running pulls.) A wait ends when the kubelet says so, or with the
+container or pod.
 """
 
 from collections.abc import Callable
@@ -18,19 +18,19 @@ from pulltrace_aggregator.pods.index import PodIndex
 from pulltrace_aggregator.pods.pod import PodRecord
 
 RECHECK_SECONDS: Final = 600.0
-"""A wait that is known from events alone is rechecked after this long: the event of its end may have been dropped."""
+"""A pod that is known from events alone is rechecked after this long: the event of the end may have been dropped."""
 RETRY_SECONDS: Final = 30.0
-"""A recheck that brought no answer is repeated after this long."""
+"""A recheck without an answer is repeated after this long."""
 LEFT_RETRY_SECONDS: Final = 5.0
-"""The same for a pod that left the watched ones while it waited for an image: it may be deleted."""
+"""The same for a pod that left the watched pods while it waited for an image: it may be deleted."""
 PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
 """How long a pod is remembered without confirmation that it is still there."""
 LINGER_RECHECK_SECONDS: Final = 3.0
-"""How often a running pod is rechecked while its image is still shown: no watch shows its deletion."""
+"""The interval between rechecks of a running pod whose image is still shown: no watch shows its deletion."""
 LINGER_RECHECKS_PER_SECOND: Final = 5.0
-"""The limit for all such pods together. If there are very many, a deleted one may be shown until its linger ends."""
+"""The limit for all such pods together. If there are very many, a deleted pod may be shown until the linger ends."""
 RECHECKS_AT_ONCE: Final = 50
 MOST_UNWATCHED: Final = 20_000
 
@@ -44,7 +44,7 @@ _NO_LISTS: Final[frozenset[tuple[str, str]]] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A pod that is to be read from the API, whatever its phase. `uid` is the one that its events bear."""
+    """A pod to be read from the API, whatever its phase. `uid` is the one in its events."""
 
     namespace: str
     name: str
@@ -73,19 +73,19 @@ class PodStore:
         return self._pods.on(node)
 
     def pop_changed(self) -> set[str]:
-        """The nodes of which anything is new since the last time."""
+        """The nodes with anything new since the last call."""
         changed, self._pods.changed = self._pods.changed, set()
         return changed
 
     def pop_finished(self) -> list[tuple[str, ImageWait]]:
-        """Waits that ended well and whose pods have gone, with the namespace, since the last time."""
+        """Waits that ended well and whose pods have gone since the last call, each with its namespace."""
         finished, self._pods.finished = self._pods.finished, []
         return finished
 
     # Observations
 
     def observe(self, seen: Observed, moment: Moment) -> None:
-        """Take in one observation of the cluster; slices of endpoints are for others."""
+        """Take in one observation of the cluster; EndpointSlices and events that are gone change nothing."""
         match seen:
             case PodSeen():
                 self._observe_pod(seen, moment)
@@ -100,7 +100,7 @@ class PodStore:
                 pass
 
     def image_of(self, event: EventSeen) -> str:
-        """The image that an event is about; empty while it is not known, or may be about something else."""
+        """The image that an event is about; empty while not known, and if the event may be about something else."""
         record = self._pods.get(event.pod_uid)
         return event.message.image or (record.image_of(event) if record else "")
 
@@ -129,14 +129,14 @@ class PodStore:
             self._pods.changed.add(record.node)
 
     def _observe_leave(self, pod: PodSeen, moment: Moment) -> None:
-        """A server that knows no selectors shows what a pod is after it was Pending."""
+        """Take in a pod that is no longer Pending. Only a server that ignores selectors shows one."""
         record = self._pods.get(pod.event_uid)
         if record is not None:
             self._leave(record, moment.monotonic)
             self.rechecked(Recheck(pod.namespace, pod.name, pod.event_uid), pod, moment)
 
     def _observe_gone(self, pod: PodGone, now: Monotonic) -> None:
-        """A pod left the phase Pending, or it was deleted; one that had left before is deleted."""
+        """Take in that a pod left the phase Pending or was deleted. One that had left before is deleted."""
         record = self._pods.get(pod.event_uid)
         if pod.terminating or (record is not None and not record.watched):
             self._pods.delete(pod)
@@ -144,7 +144,7 @@ class PodStore:
             self._leave(record, now)
 
     def _leave(self, record: PodRecord, now: Monotonic) -> None:
-        """A pod is no longer watched: where an image is still awaited, a recheck decides what became of it."""
+        """A pod is no longer watched. If it still waits for an image, a recheck decides how that ended."""
         record.watched = False
         self._pods.unwatched[record.uid] = record
         self._pods.changed.add(record.node)
@@ -166,7 +166,7 @@ class PodStore:
         self._pods.changed.add(record.node)
 
     def _add_unwatched(self, event: EventSeen, now: Monotonic) -> PodRecord | None:
-        """A pod that is not watched: what a watch shows is believed, what a list shows waits for a recheck."""
+        """Add a pod that is not watched, to be rechecked at once, or later if a list shows it."""
         message = event.message
         if message.kind not in (*_ASKING, *_FAILING) or not message.image:
             return None
@@ -187,11 +187,11 @@ class PodStore:
     # Rechecks
 
     def rechecks(self, now: Monotonic) -> tuple[Recheck, ...]:
-        """The pods to be read now; one that brings no answer is given again later."""
+        """The pods to be read now. One for which no answer comes is given again later."""
         for record in [record for record in self._pods.unwatched.values() if self._is_done(record, now)]:
             self._pods.forget(record)
         due = [record for record in self._pods.unwatched.values() if record.recheck_at <= now]
-        # First those that are shown and may be deleted; the others may wait.
+        # First the pods that are shown and may be deleted. The others can wait.
         due.sort(key=lambda record: record.left_at is None)
         chosen = list(islice((record for record in due if self._may_recheck(record, now)), RECHECKS_AT_ONCE))
         for record in chosen:
@@ -199,7 +199,7 @@ class PodStore:
         return tuple(Recheck(record.namespace, record.name, record.uid) for record in chosen)
 
     def _may_recheck(self, record: PodRecord, now: Monotonic) -> bool:
-        """Whether it is worth a request. Pods that wait for nothing share a limited number of them per second."""
+        """Whether it is worth a request now. Pods that wait for nothing share a limited number per second."""
         if record.open_waits or not record.confirmed:
             return True
         if now < self._linger_recheck_at:
@@ -209,7 +209,7 @@ class PodStore:
         return True
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, moment: Moment) -> None:
-        """Take in what a recheck has shown: the pod of that name, None where there is none."""
+        """Take in the answer to a recheck: the pod of that name, None where there is none."""
         record = self._pods.get(recheck.uid)
         if record is None or record.watched:
             return
@@ -234,7 +234,7 @@ class PodStore:
         if not just_left:
             for container in record.containers.values():
                 if container.wait in open_before and container.wait.ended_at is not None:
-                    container.wait = None  # it ended before, and nobody knows when
+                    container.wait = None  # it ended at an unknown time before this recheck
 
     def _is_done(self, record: PodRecord, now: Monotonic) -> bool:
         """Whether a pod that is not watched can be forgotten."""
@@ -247,5 +247,5 @@ class PodStore:
         return now - record.added_at >= DOUBT_SECONDS or (not record.listed and not record.suspicious)
 
     def _has_all_lists(self, namespace: str) -> bool:
-        """Whether the pod would be known if it were Pending, and an end of its wait if there was one."""
+        """Whether all lists are complete that would show the pod as Pending, or the end of its wait."""
         return any(self._lists.get(scope, _NO_LISTS) >= _NEEDED for scope in ("", namespace))
