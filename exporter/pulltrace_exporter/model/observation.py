@@ -75,10 +75,11 @@ class Lease:
 
     `contents` is what it holds in the store, by digest (None: not described, because a manifest names it already).
     `ingests` are the digests that it is downloading. `found_blobs` has the blobs that the manifest names, as they
-    were when this lease's manifest was first read (None: not in the store), with sources that they got since. `found_snapshots` is what the
-    snapshotters said of the image's snapshots, by chain ID. `unpacked` is known when the lease is gone: whether the
-    image was unpacked. None: it was not to be unpacked, or it cannot be told. `fetched`: it is a pull even if its
-    root has no source label. containerd 1.x itself makes the manifest of a Docker schema 1 image, without a source.
+    were when this lease's manifest was first read (None: not in the store), with sources that they got since.
+    `found_snapshots` is what the snapshotters said of the image's snapshots, by chain ID. `unpacked` is known when the
+    lease is gone: whether the image was unpacked. None: it was not to be unpacked, or it cannot be told. `fetched`: it
+    is a pull even if its root has no source label. containerd 1.x itself makes the manifest of a Docker schema 1 image,
+    without a source.
     """
 
     id: str
