@@ -10,8 +10,8 @@ class ProblemLog:
     """Remembers who fails and what was logged. Safe for use by several threads.
 
     A subject that fails again is logged after `quiet` seconds at the earliest: one that fails now and then would fill
-    the log. With `together`, the problem of one subject is not logged again for others, and the recovery is logged once
-    all subjects work: an outage hits all watches at the same time.
+    the log. With `together`, a problem that one subject has had since it last worked is not logged again, for it or
+    others, and the recovery is logged once all subjects work: an outage hits all watches at the same time.
     """
 
     def __init__(
@@ -23,16 +23,18 @@ class ProblemLog:
         self._quiet = quiet
         self._together = together
         self._lock = threading.Lock()
-        self._problems: dict[str, str] = {}
+        self._problems: dict[str, set[str]] = {}
         self._said_at: dict[str, float] = {}
 
     def failed(self, subject: str, problem: str, now: float = 0.0, **what: object) -> None:
-        """A subject fails with `problem`, in place of its last one. Subjects with the same cause give the same text."""
+        """A subject fails with `problem`. Subjects with the same cause give the same text."""
         with self._lock:
-            known = problem in self._problems.values() if self._together else subject in self._problems
+            had = self._problems.values()
+            known = any(problem in each for each in had) if self._together else subject in self._problems
             if not known and now - self._said_at.get(subject, float("-inf")) < self._quiet:
                 return
-            self._problems[subject] = problem
+            if self._together or not known:
+                self._problems.setdefault(subject, set()).add(problem)
             if not known:
                 self._said_at[subject] = now
         if not known:

@@ -73,5 +73,15 @@ def test_an_outage_is_said_once_for_all(said: pytest.LogCaptureFixture) -> None:
     assert said.messages == ["fails", "fails", "works"]
 
 
+def test_an_outage_whose_problem_changes_to_and_fro_is_said_once_for_each(said: pytest.LogCaptureFixture) -> None:
+    problems = ProblemLog(LOG, "fails", "works", together=True)
+    problems.failed("nodes", "a right is missing", error="a right is missing")
+    for _ in range(2):
+        for problem in ("network", "server_error", "network"):
+            problems.failed("pods", problem, error=problem)
+        problems.works("pods")
+    assert [_error(record) for record in said.records] == ["a right is missing", *["network", "server_error"] * 2]
+
+
 def _error(record: logging.LogRecord) -> object:
     return vars(record)["pulltrace_fields"].get("error")

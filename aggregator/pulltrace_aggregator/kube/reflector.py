@@ -130,8 +130,8 @@ class Reflector:
         return self._clock.now().monotonic - began
 
     def _failed(self, error: KubernetesError, began: Monotonic) -> float:
-        if self._lasted(began) > self._timing.longest_pause:
-            self._failures, self._expired = 0, False  # it may have worked for some time
+        if self._accepted_at >= began and self._lasted(self._accepted_at) > self._timing.longest_pause:
+            self._failures, self._expired = 0, False
         self._failures += 1
         # The first time a new list solves it, whatever failed before.
         mended = isinstance(error, Expired) and not self._expired

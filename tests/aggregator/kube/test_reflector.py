@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeAlias
 
 import pytest
 
@@ -20,17 +21,19 @@ from pulltrace_aggregator.problem_log import ProblemLog
 pytestmark = pytest.mark.unit
 
 DOWN = Unreachable("no answer")
+Step: TypeAlias = KubernetesError | float | tuple[float, KubernetesError]
 LIST: Object = {"metadata": {"resourceVersion": "7"}, "items": []}
 
 
 class Scripted(ApiClient):
-    """A client whose watches end as told: with an error, or after so many seconds."""
+    """A client whose watches end as told: refused with an error, or after so many seconds, well or with an error."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.script: list[KubernetesError | float] = []
+        self.script: list[Step] = []
         self.lists = 0
         self.list_seconds = 0.0
+        self.refusal_seconds = 0.0
 
     def now(self) -> Instant:
         return Instant(self.seconds, Monotonic(self.seconds))
@@ -44,9 +47,13 @@ class Scripted(ApiClient):
     def lines(self, request: Request, silence: float) -> Iterator[Iterator[bytes]]:
         step = self.script.pop(0)
         if isinstance(step, KubernetesError):
+            self.seconds += self.refusal_seconds
             raise step
         yield iter(())
-        self.seconds += step
+        seconds, error = step if isinstance(step, tuple) else (step, None)
+        self.seconds += seconds
+        if error:
+            raise error
 
 
 @pytest.fixture
@@ -65,7 +72,7 @@ def _reflector(client: Scripted, jitter: float) -> Reflector:
     return Reflector(client, selection, Recorder(), problems, stopping, Timing(), client, lambda: jitter)
 
 
-def pauses(reflector: Reflector, client: Scripted, *steps: KubernetesError | float) -> list[float]:
+def pauses(reflector: Reflector, client: Scripted, *steps: Step) -> list[float]:
     client.script = list(steps)
     return [reflector.attempt() for _ in steps]
 
@@ -73,6 +80,12 @@ def pauses(reflector: Reflector, client: Scripted, *steps: KubernetesError | flo
 def test_pauses_grow_to_a_limit_and_begin_anew_after_a_good_time(reflector: Reflector, client: Scripted) -> None:
     assert pauses(reflector, client, *[DOWN] * 7) == [0.5, 1, 2, 4, 8, 10, 10]
     assert pauses(reflector, client, 150.0, DOWN) == [0, 0.5]
+    assert pauses(reflector, client, DOWN, (150.0, DOWN), DOWN) == [1, 0.5, 1]
+
+
+def test_pauses_grow_also_when_each_failure_takes_long(reflector: Reflector, client: Scripted) -> None:
+    client.refusal_seconds = 30.0
+    assert pauses(reflector, client, DOWN, DOWN, DOWN) == [0.5, 1, 2]
 
 
 def test_pauses_are_spread(client: Scripted) -> None:
@@ -140,7 +153,7 @@ def test_a_problem_is_said_once_when_it_lasts(
     caplog.set_level("INFO")
     pauses(reflector, client, DOWN, 150.0)
     assert not caplog.records
-    pauses(reflector, client, *[DOWN] * 4, Refused(500, "oh"), 150.0, 150.0)
+    pauses(reflector, client, *[DOWN] * 4, Refused(500, "oh"), DOWN, 150.0, 150.0)
     assert [(record.levelname, _said(record)) for record in caplog.records] == [
         ("WARNING", "no answer"),
         ("WARNING", "oh"),
