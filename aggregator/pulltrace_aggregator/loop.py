@@ -242,6 +242,7 @@ class Loop:
     def _read_node(self, name: str) -> None:
         try:
             self._inbox.receive(NodeRead(name, self._kubernetes.node(name)))
+            self._forbidden.discard("node")
         except KubernetesError as error:
             # A node that cannot be read counts as one that can have an exporter.
             self._log_unread("node", name, error)

@@ -4,7 +4,7 @@ The kubelet repeats an event by raising its count, and the API server may show o
 growth of the count is what counts. The result is a lower bound: the kubelet drops events when there are many.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -72,17 +72,18 @@ class EventCounter:
 class UnnamedFailures:
     """Events that may be failed pulls but name no image. The pod's status tells which image it was, or that none was.
 
-    The watch of pods may be behind that of events. The latest `limit` pods are remembered.
+    The watch of pods may be behind that of events. The latest `limit` pods are remembered, each with its latest events.
     """
 
     def __init__(self, limit: int = MOST_UNNAMED) -> None:
         self._limit = limit
-        self._waiting: OrderedDict[tuple[str, str], list[tuple[EventSeen, int]]] = OrderedDict()
+        self._waiting: OrderedDict[tuple[str, str], deque[tuple[EventSeen, int]]] = OrderedDict()
 
     def add(self, event: EventSeen, times: int) -> None:
         """Keep an event that happened `times` times."""
-        self._waiting.setdefault((event.namespace, event.pod), []).append((event, times))
-        self._waiting.move_to_end((event.namespace, event.pod))
+        key = event.namespace, event.pod
+        self._waiting.setdefault(key, deque(maxlen=MOST_OF_ONE_POD)).append((event, times))
+        self._waiting.move_to_end(key)
         if len(self._waiting) > self._limit:
             self._waiting.popitem(last=False)
 
@@ -90,8 +91,7 @@ class UnnamedFailures:
         self, namespace: str, pod: str, image_of: Callable[[EventSeen], str]
     ) -> Iterator[tuple[EventSeen, int, str]]:
         """The events of a pod whose image is known by now, with their number and image; each is given once."""
-        waiting = self._waiting.pop((namespace, pod), [])
-        for event, times in waiting[-MOST_OF_ONE_POD:]:
+        for event, times in self._waiting.pop((namespace, pod), ()):
             if image := image_of(event):
                 yield event, times, image
             else:

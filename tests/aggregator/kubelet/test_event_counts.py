@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pulltrace_aggregator.kubelet.event_counts import EventCounter
+from pulltrace_aggregator.kubelet.event_counts import MOST_OF_ONE_POD, EventCounter, UnnamedFailures
 from pulltrace_aggregator.kubelet.messages import COMBINED_PREFIX, parse_event
 from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUser
 from pulltrace_aggregator.model.states import ContainerType
@@ -135,6 +135,14 @@ def test_memory_is_bounded() -> None:
     assert counter.count(event(MODIFIED, 2, name=names[2])) == 1
     assert counter.count(event(MODIFIED, 2, name=names[0])) == 0, "forgotten, so a baseline again"
     assert counter.count(event(MODIFIED, 3, name=names[0])) == 1
+
+
+def test_of_a_pod_that_is_not_heard_of_the_latest_events_are_kept() -> None:
+    unnamed = UnnamedFailures()
+    for number in range(MOST_OF_ONE_POD + 5):
+        unnamed.add(event(ADDED), number)
+    found = [times for _, times, _ in unnamed.named("default", "web", lambda _: "a:1")]
+    assert found == list(range(5, MOST_OF_ONE_POD + 5))
 
 
 def test_events_that_are_not_counted_are_not_remembered(counter: EventCounter) -> None:
