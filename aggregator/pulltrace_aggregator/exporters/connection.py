@@ -90,7 +90,7 @@ class Connection(asyncio.Protocol):
             ConnectionStale: The connection, which had been kept, ended before the answer began.
         """
         if not self.open:
-            raise ConnectionStale
+            raise ConnectionStale if self._used else AskError(Result.CONNECTION, self._closed_early())
         self.reusable = False
         self._exchange = _Exchange(asyncio.get_running_loop().create_future())
         request = h11.Request(method="GET", target=PATH_WITH_LAYERS if layers else PATH, headers=list(headers))
