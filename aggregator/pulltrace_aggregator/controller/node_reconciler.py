@@ -74,7 +74,7 @@ class NodeReconciler:
 
     def count(self, namespace: str, wait: ImageWait) -> None:
         """Count a wait that ended well, once. One from before the aggregator is left out: its start is unknown."""
-        if wait.ended_at is not None and not wait.counted and wait.since >= self._started:
+        if wait.ended_at is not None and wait.confirmed and not wait.counted and wait.since >= self._started:
             self._counters.wait_ended(namespace, wait, wait.ended_at)
         wait.counted = True
 

@@ -169,7 +169,7 @@ def _advance(
         since = _evident_since(record, container, match, node)
         wait = None if since is None else ImageWait.begin(since, now)
     elif wait.ended_at is not None:
-        wait = None if node.deadlines.reached(wait.ended_at + linger) else wait
+        wait = None if wait.confirmed and node.deadlines.reached(wait.ended_at + linger) else wait
     elif not _is_evident(record, container, match, node):
         wait = None
     if wait is not None and match.pull is not None:
@@ -178,7 +178,6 @@ def _advance(
         if wait.ended_at is None and succeeded:
             wait.end(now, confirmed=False)
             container.pulled_at = now
-            node.deadlines.reached(now + linger)
     return wait
 
 

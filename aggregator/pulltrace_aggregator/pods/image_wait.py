@@ -106,9 +106,10 @@ class ImageWait:
 
     `since` is when it began, as far as is known, and `opened_at` when it was first seen. `pull` is the last pull that
     was matched to it. `ended_at` is when the image came, by the kubelet's event, by the container's status, or because
-    the matched pull succeeded. `pulled` is the message of the event `Pulled`. `confirmed` is False while only the pull
-    tells of the end: the kubelet may still refuse the image to this pod. `counted` means that the counters have the
-    wait already, or must not have it. `guessed` means that `since` is the pod's creation, as nothing better is known.
+    the matched pull succeeded. `pulled` is the message of the event `Pulled`. `confirmed` means that the kubelet told
+    of the end. While only the pull does, the wait is not over: the kubelet may still refuse the image to this pod.
+    `counted` means that the counters have the wait already, or must not have it. `guessed` means that `since` is the
+    pod's creation, as nothing better is known.
     """
 
     since: Monotonic

@@ -80,7 +80,7 @@ class PodIndex:
 
     def forget(self, record: PodRecord) -> None:
         """Drop a pod; later observations may add it again."""
-        self.finished += [(record.namespace, wait) for wait in record.waits if wait.ended_at is not None]
+        self.finished += [(record.namespace, wait) for wait in record.waits if wait.confirmed]
         self._pods.pop(record.uid, None)
         self.unwatched.pop(record.uid, None)
         if self._uids.get((record.namespace, record.name)) == record.uid:

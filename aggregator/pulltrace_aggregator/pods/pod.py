@@ -50,8 +50,8 @@ class PodRecord:
 
     @property
     def open_waits(self) -> list[ImageWait]:
-        """The waits whose image has not come."""
-        return [wait for wait in self.waits if wait.ended_at is None]
+        """The waits of which the kubelet has not told the end."""
+        return [wait for wait in self.waits if not wait.confirmed]
 
     @property
     def trying(self) -> bool:
@@ -113,7 +113,7 @@ class PodRecord:
     def give_up(self, now: Monotonic) -> None:
         """Drop the open waits, since it is not known how they ended. What is known so far begins no new wait."""
         for container in self.containers.values():
-            if container.wait is not None and container.wait.ended_at is None:
+            if container.wait is not None and not container.wait.confirmed:
                 container.wait, container.pulled_at = None, now
 
     def _end_sandbox(self, now: Monotonic) -> None:
@@ -148,7 +148,7 @@ class PodRecord:
             wait.end(now, message)
             if wait.only_listed and event.stamp.arrived == NEVER:
                 container.wait = None  # lists of events show its beginning and its end
-        elif wait is not None and message.kind is Kind.PRESENT:
+        elif wait is not None and wait.ended_at is not None and message.kind is Kind.PRESENT:
             wait.confirmed = True
         elif message.kind is Kind.PULLED and event.stamp.arrived > NEVER:
             took = message.pull_seconds if message.total_seconds is None else message.total_seconds

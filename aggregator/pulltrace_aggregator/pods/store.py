@@ -229,7 +229,7 @@ class PodStore:
         self._pods.changed.add(record.node)
 
     def _update(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:
-        open_before = record.open_waits
+        open_before = [wait for wait in record.waits if wait.ended_at is None]
         record.update(found, moment)
         if not just_left:
             for container in record.containers.values():

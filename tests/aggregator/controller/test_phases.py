@@ -439,7 +439,8 @@ def test_a_pod_in_back_off_does_not_download_what_another_ones_pull_fetches(clus
     assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.FAILED}
 
 
-def test_an_image_whose_pull_ended_counts_when_nobody_says_that_the_pod_may_not_have_it() -> None:
+@pytest.mark.parametrize("deleted", [True, False])
+def test_an_image_whose_pull_ended_counts_once_the_kubelet_says_that_the_pod_has_it(*, deleted: bool) -> None:
     cluster = Cluster(Limits(pod_linger=20))
     pod = cluster.pod()
     pod.pulling()
@@ -447,7 +448,12 @@ def test_an_image_whose_pull_ended_counts_when_nobody_says_that_the_pod_may_not_
     cluster.pass_time(10)
     cluster.node().end()
     cluster.pass_time(21)
-    assert [found.count for found in cluster.view.totals.waits.values()] == [1]
+    assert not cluster.view.totals.waits
+    if deleted:
+        pod.delete()
+    else:
+        pod.run()
+    assert [found.count for found in cluster.pass_time(1).totals.waits.values()] == [1] * (not deleted)
 
 
 def test_a_pull_that_begins_in_the_second_of_the_failure_is_the_next_attempt(cluster: Cluster) -> None:

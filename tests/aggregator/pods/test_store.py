@@ -243,14 +243,16 @@ def test_a_fault_of_a_later_step_means_that_the_image_is_there(cluster: Cluster)
     assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
 
 
-def test_the_wait_ends_with_the_success_of_its_pull_although_every_event_was_dropped() -> None:
+def test_a_wait_goes_on_after_the_success_of_its_pull_until_the_container_runs_or_the_pod_goes() -> None:
     cluster = Cluster(Limits(pod_linger=30))
-    cluster.pod()
+    pod = cluster.pod()
     cluster.node().pull()
     assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING)]
     cluster.node().end()
     assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
     cluster.pass_time(31)
+    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
+    pod.run()
     assert shown(cluster) == []
 
 
