@@ -21,10 +21,10 @@ class PodRecord:
     """A pod that waits, has waited a short while ago, or may wait.
 
     `watched` pods are Pending, and each change of their status is observed. The others are known from events and from
-    rechecks; the next one is due at `recheck_at`. `confirmed` is False while it is not known that the pod still exists,
-    `listed` is True while only a list of old events tells of it. `left_at` is when it left the watched pods while it
-    still waited for an image. `uid` is the one in its events, `api_uid` the one in the API, empty while that is not
-    known: they differ for a static pod.
+    rechecks; the next one is due at `recheck_at`, the last one was answered at `rechecked_at`. `confirmed` is False
+    while it is not known that the pod still exists, `listed` is True while only a list of old events tells of it.
+    `left_at` is when it left the watched pods while it still waited for an image. `uid` is the one in its events,
+    `api_uid` the one in the API, empty while that is not known: they differ for a static pod.
     """
 
     namespace: str
@@ -39,6 +39,7 @@ class PodRecord:
     confirmed: bool = True
     listed: bool = False
     recheck_at: Monotonic = FOREVER
+    rechecked_at: Monotonic = NEVER
     left_at: Monotonic | None = None
     containers: dict[ContainerKey, ContainerImage] = field(default_factory=dict)
     reached: frozenset[tuple[ContainerType, str]] = frozenset()

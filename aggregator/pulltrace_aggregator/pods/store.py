@@ -18,7 +18,7 @@ from pulltrace_aggregator.pods.index import PodIndex
 from pulltrace_aggregator.pods.pod import PodRecord
 
 RECHECK_SECONDS: Final = 600.0
-"""A pod that is known from events alone is rechecked after this long: the event of the end may have been dropped."""
+"""A pod that is known from events alone is rechecked after this long at the latest: no watch shows its end."""
 RETRY_SECONDS: Final = 30.0
 """A recheck without an answer is repeated after this long."""
 LEFT_RETRY_SECONDS: Final = 5.0
@@ -27,10 +27,12 @@ PATIENCE_SECONDS: Final = 30.0
 """How long a pod that is no longer Pending is shown as it was, and how long old events wait for all lists."""
 DOUBT_SECONDS: Final = 120.0
 """How long a pod is remembered without confirmation that it is still there."""
-LINGER_RECHECK_SECONDS: Final = 3.0
-"""The interval between rechecks of a running pod whose image is still shown: no watch shows its deletion."""
-LINGER_RECHECKS_PER_SECOND: Final = 5.0
-"""The limit for all such pods together. If there are very many, a deleted pod may be shown until the linger ends."""
+UNWATCHED_SECONDS: Final = 3.0
+"""The interval between rechecks of a running pod whose image is shown: no watch shows its deletion."""
+UNWATCHED_PER_SECOND: Final = 5.0
+"""The limit for all such pods together. If there are very many, a deleted pod may be shown for longer."""
+RECENT_SECONDS: Final = 15.0
+"""A wait that ended since a recheck that is no older than this ended now. Else it is not known when it ended."""
 RECHECKS_AT_ONCE: Final = 50
 MOST_UNWATCHED: Final = 20_000
 
@@ -62,7 +64,7 @@ class PodStore:
         self._exporter = exporter
         self._pods = PodIndex()
         self._lists: dict[str, frozenset[tuple[str, str]]] = {}
-        self._linger_recheck_at = NEVER
+        self._unwatched_at = NEVER
 
     def __len__(self) -> int:
         """Number of pods that are remembered."""
@@ -151,7 +153,7 @@ class PodStore:
         if record.open_waits:
             record.left_at = record.recheck_at = now
         else:
-            record.recheck_at = Monotonic(now + LINGER_RECHECK_SECONDS)
+            record.recheck_at = Monotonic(now + UNWATCHED_SECONDS)
 
     def _observe_event(self, event: EventSeen, moment: Moment) -> None:
         kind = event.message.kind
@@ -182,7 +184,7 @@ class PodStore:
 
     def _confirm(self, record: PodRecord, now: Monotonic) -> None:
         self._pods.name(record)
-        record.confirmed, record.recheck_at = True, Monotonic(now + RECHECK_SECONDS)
+        record.confirmed, record.recheck_at = True, Monotonic(now + UNWATCHED_SECONDS)
 
     # Rechecks
 
@@ -191,21 +193,22 @@ class PodStore:
         for record in [record for record in self._pods.unwatched.values() if self._is_done(record, now)]:
             self._pods.forget(record)
         due = [record for record in self._pods.unwatched.values() if record.recheck_at <= now]
-        # First the pods that are shown and may be deleted. The others can wait.
-        due.sort(key=lambda record: record.left_at is None)
+        # First the pods that have just left, then those that are due for longest.
+        due.sort(key=lambda record: (record.left_at is None, record.recheck_at))
         chosen = list(islice((record for record in due if self._may_recheck(record, now)), RECHECKS_AT_ONCE))
         for record in chosen:
             record.recheck_at = Monotonic(now + (RETRY_SECONDS if record.left_at is None else LEFT_RETRY_SECONDS))
         return tuple(Recheck(record.namespace, record.name, record.uid) for record in chosen)
 
     def _may_recheck(self, record: PodRecord, now: Monotonic) -> bool:
-        """Whether it is worth a request now. Pods that wait for nothing share a limited number per second."""
-        if record.open_waits or not record.confirmed:
+        """Whether it is worth a request now. Pods that are known to run share a limited number per second."""
+        overdue = bool(record.open_waits) and now - record.recheck_at >= RECHECK_SECONDS - UNWATCHED_SECONDS
+        if overdue or record.left_at is not None or not record.confirmed:
             return True
-        if now < self._linger_recheck_at:
+        if now < self._unwatched_at:
             return False
-        begin = max(self._linger_recheck_at, now - 1.0)
-        self._linger_recheck_at = Monotonic(begin + 1.0 / LINGER_RECHECKS_PER_SECOND)
+        begin = max(self._unwatched_at, now - 1.0)
+        self._unwatched_at = Monotonic(begin + 1.0 / UNWATCHED_PER_SECOND)
         return True
 
     def rechecked(self, recheck: Recheck, found: PodSeen | None, moment: Moment) -> None:
@@ -219,19 +222,18 @@ class PodStore:
         record.api_uid = found.uid
         self._confirm(record, moment.monotonic)
         record.created = moment.of(found.created_at)
-        just_left, record.left_at = record.left_at is not None, None
+        recent = record.left_at is not None or moment.monotonic - record.rechecked_at <= RECENT_SECONDS
+        record.left_at, record.rechecked_at = None, moment.monotonic
         if found.phase in _FINISHED:
             record.give_up(moment.monotonic)
         else:
-            self._update(record, found, moment, just_left=just_left)
-        if not record.open_waits:
-            record.recheck_at = Monotonic(moment.monotonic + LINGER_RECHECK_SECONDS)
+            self._update(record, found, moment, recent=recent)
         self._pods.changed.add(record.node)
 
-    def _update(self, record: PodRecord, found: PodSeen, moment: Moment, *, just_left: bool) -> None:
+    def _update(self, record: PodRecord, found: PodSeen, moment: Moment, *, recent: bool) -> None:
         open_before = [wait for wait in record.waits if wait.ended_at is None]
         record.update(found, moment)
-        if not just_left:
+        if not recent:
             for container in record.containers.values():
                 if container.wait in open_before and container.wait.ended_at is not None:
                     container.wait = None  # it ended at an unknown time before this recheck

@@ -9,12 +9,12 @@ from pulltrace_aggregator.model.cluster import Change
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.pods.store import (
     LEFT_RETRY_SECONDS,
-    LINGER_RECHECK_SECONDS,
-    LINGER_RECHECKS_PER_SECOND,
     PATIENCE_SECONDS,
     RECHECK_SECONDS,
     RECHECKS_AT_ONCE,
     RETRY_SECONDS,
+    UNWATCHED_PER_SECOND,
+    UNWATCHED_SECONDS,
     Recheck,
 )
 from rig.simulated_cluster import Cluster, SimulatedPod
@@ -63,15 +63,24 @@ def test_a_wait_of_a_running_pod_shows_by_its_events_and_ends_by_them() -> None:
     assert len(cluster.core._pods._pods) == 0
 
 
-def test_a_wait_that_events_alone_tell_of_is_looked_at_after_ten_minutes_and_again(cluster: Cluster) -> None:
+def test_a_wait_that_events_alone_tell_of_is_looked_at_again_and_again(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
-    assert looks(cluster, RECHECK_SECONDS) == [RECHECK_SECONDS]
-    assert cluster.turn.rechecks == (Recheck("shop", "web", pod.uid),)
-    cluster.look()
-    cluster.tick()
-    assert shown(cluster) == [("web", PodPhase.QUEUED)]
-    assert looks(cluster, RECHECK_SECONDS)[0] >= RECHECK_SECONDS - 1
+    for _ in range(2):
+        assert looks(cluster, UNWATCHED_SECONDS)[-1] >= UNWATCHED_SECONDS - 1
+        assert cluster.turn.rechecks == (Recheck("shop", "web", pod.uid),)
+        cluster.look()
+        cluster.tick()
+        assert shown(cluster) == [("web", PodPhase.QUEUED)]
+
+
+def test_a_wait_that_is_looked_at_often_ends_with_the_look_that_finds_the_container_running(cluster: Cluster) -> None:
+    pod = a_running_pod(cluster)
+    pod.pulling("debug")
+    cluster.pass_time(5)
+    pod.uses[pod._key("debug")] = replace(pod.uses[pod._key("debug")], state=pod.uses[pod._key("app")].state)
+    cluster.pass_time(5)
+    assert shown(cluster) == [("web", PodPhase.PULLED)]
 
 
 def test_a_look_without_an_answer_is_asked_for_again(cluster: Cluster) -> None:
@@ -249,7 +258,7 @@ def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() ->
     cluster.pass_time(3)
     pod.pulled()
     pod.leave()
-    assert looks(cluster, 2 * LINGER_RECHECK_SECONDS) == [LINGER_RECHECK_SECONDS]
+    assert looks(cluster, 2 * UNWATCHED_SECONDS) == [UNWATCHED_SECONDS]
     assert shown(cluster) == [("web", PodPhase.PULLED)]
     cluster.look()
     assert shown(cluster) == [("web", PodPhase.PULLED)]
@@ -258,14 +267,16 @@ def test_a_running_pod_whose_image_is_still_shown_is_looked_at_now_and_then() ->
     assert len(cluster.core._pods._pods) == 0
 
 
-def test_a_running_pod_that_is_deleted_goes_with_the_next_look(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    pod.pulled()
-    pod.leave()
+@pytest.mark.parametrize("pulled", [True, False])
+def test_a_running_pod_that_is_deleted_goes_with_the_next_look(cluster: Cluster, pulled: bool) -> None:
+    pod = a_running_pod(cluster)
+    pod.pulling("debug")
+    if pulled:
+        pod.pulled("debug")
     cluster.tick()
+    assert shown(cluster)
     pod.phase = "gone"
-    cluster.pass_time(LINGER_RECHECK_SECONDS + 1)
+    cluster.pass_time(UNWATCHED_SECONDS + 1)
     assert shown(cluster) == []
 
 
@@ -277,7 +288,7 @@ def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second(clu
         pod.leave()
     asked = looks(cluster, 13)
     assert 40 <= len(asked) <= 60
-    assert max(asked.count(second) for second in set(asked)) <= 2 * LINGER_RECHECKS_PER_SECOND
+    assert max(asked.count(second) for second in set(asked)) <= 2 * UNWATCHED_PER_SECOND
 
 
 # Restart
