@@ -141,10 +141,10 @@ class DownloadAccounting:
             # Of one that another pull has completed since, the bytes were seen.
             seen = blob is not None and blob.complete and not blob.is_older_than(info, poll.now)
             info = info if seen else None
-        gone = info is None and digest not in lease.contents and blob is not None and blob.complete
+        gone = info is None and blob is not None and blob.complete
         if gone and blob is not None:
-            # Another pull has completed it. It may have been unpacked and discarded since, or may still be added to
-            # this lease. The other pull's lease does not tell which.
+            # Another pull has completed it. It may have been unpacked and discarded since, removed and fetched again,
+            # or may still be added to this lease. The other pull's lease does not tell which.
             pull.undecided[digest] = blob
         if blob is None or gone or (info is not None and blob.is_older_than(info, poll.now)):
             # New, or known but deleted from the node since: then it is fetched again.

@@ -563,7 +563,7 @@ def test_bytes_that_an_unseen_attempt_left_are_downloaded_but_not_counted(node: 
     assert exporter.pull.downloaded == 1000
 
 
-@pytest.mark.parametrize("seen", ["in steps", "when it is over"])
+@pytest.mark.parametrize("seen", ["in steps", "just when it ended", "when it is over"])
 def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, exporter: Exporter, seen: str) -> None:
     image = an_image(layers=(1000,))
     for _ in range(2):
@@ -573,6 +573,14 @@ def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, expo
             pull.resolve()
             exporter.look(0.1)
             pull.fetch(0, 500)
+            exporter.look()
+        elif seen == "just when it ended":
+            # The ingests were listed before the end of this one, and what the lease holds after it.
+            pull.resolve()
+            pull.fetch(0, 500)
+            listed = dict(node.ingests)
+            pull.finish(0)
+            node.ingests |= listed
             exporter.look()
         node.sleep(0.1)
         pull.run()
