@@ -67,13 +67,17 @@ def check_socket(address: Path, allowed: Iterable[Path]) -> SocketFile | None:
     """The socket at `address`; None when there is none yet.
 
     Raises UnsafeSocketError unless it is a socket that belongs to root or to this user and that others cannot write
-    to. Raises PermissionError when it cannot be examined or opened.
+    to, or when it cannot be examined. Raises PermissionError when that or opening it is not permitted.
     """
     real = check_directory(address, allowed)
     try:
         status = real.stat()
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except PermissionError:
+        raise
+    except OSError as error:
+        raise UnsafeSocketError(f"containerd socket {address} cannot be examined: {error.strerror}") from None
     fault = _fault(status)
     if fault:
         raise UnsafeSocketError(f"containerd socket {address} {fault}")

@@ -137,6 +137,15 @@ def test_a_path_that_is_no_socket_is_refused(folder: Path, make: Callable[[Path]
 
 
 @pytest.mark.unit
+def test_a_path_that_cannot_be_examined_is_refused(folder: Path) -> None:
+    loop = folder / "loop"
+    loop.symlink_to(loop)
+    for path, reason in ((loop, "symbolic links"), (folder / ("x" * 300), "name too long")):
+        with pytest.raises(UnsafeSocketError, match=f"^containerd socket {path} cannot be examined: .*{reason}$"):
+            check_socket(path, [folder])
+
+
+@pytest.mark.unit
 @pytest.mark.parametrize("mode", [0o777, 0o666, 0o662])
 def test_a_socket_that_everybody_may_write_to_is_refused(folder: Path, mode: int) -> None:
     path = folder / "containerd.sock"
