@@ -38,7 +38,7 @@ class LeaseState:
     `started` is the lease's creation, `since` the same for comparison with containerd's timestamps. `changed` is when
     it last changed. `inherited`: it was there before the exporter started, so bytes that were on the node at
     `observed_from` are not counted. `fetched`: blobs were fetched for it, so it is a pull. `answered_at` is the first
-    poll at which it held anything.
+    poll at which it held anything. `guessed`: several repositories were added to its root at once, and any may be its.
     """
 
     id: str
@@ -55,6 +55,7 @@ class LeaseState:
     nameless: bool = True
     fetched: bool = False
     answered_at: Instant | None = None
+    guessed: bool = False
 
     @classmethod
     def begin(cls, lease: Lease, poll: Poll, *, inherited: bool) -> Self:
@@ -86,15 +87,19 @@ class LeaseState:
         waited = poll.now.monotonic - (self.root_seen or poll.now).monotonic >= LABELS_SECONDS
         # containerd labels the root before it fetches what the root names.
         passed = len(lease.contents) > 1 or bool(lease.ingests) or bool(lease.snapshots)
-        alone = all(other is self or other.root != root.digest for other in others)
+        beside = [other for other in others if other is not self and other.root == root.digest]
+        new = self.since.covers(root.created_at, poll.now)
+        added = set(root.sources).difference(self.sources_before) or set(root.sources if new else ())
+        self.guessed = len(added) > 1
         return choose_image(
             root,
             self.sources_before,
-            fresh=alone and self.since.covers(root.created_at, poll.now),
+            fresh=new and not beside,
             final=final or waited or passed,
             intents=[item.reference for item in poll.intents],
             records=self.written_records(root.digest, poll) if final or lease.fetched else (),
             fetched=lease.fetched,
+            taken=added.intersection(other.pull.key[:2] for other in beside if other.pull is not None),
         )
 
     def written_records(self, root: str, poll: Poll) -> list[ImageRecord]:

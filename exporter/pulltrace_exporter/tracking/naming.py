@@ -1,7 +1,7 @@
 """What a lease is pulling: its root, which of the root's repositories was asked for, and which manifests."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from pulltrace.model.pull import ImageKey
 from pulltrace.model.reference import InvalidReference, Reference
@@ -40,10 +40,10 @@ class Repositories:
         """The root's sources when it was last remembered, else those that it has now."""
         return self._sources.get(root.digest, root.sources)
 
-    def remember(self, root: BlobInfo) -> None:
-        """Remember the root's sources for later pulls."""
-        self._sources[root.digest] = root.sources
-        self._sources.move_to_end(root.digest)
+    def remember(self, digest: str, sources: Iterable[Source]) -> None:
+        """Remember these sources of a root for later pulls."""
+        self._sources[digest] = tuple(sources)
+        self._sources.move_to_end(digest)
         if len(self._sources) > REMEMBERED_ROOTS:
             self._sources.popitem(last=False)
 
@@ -57,13 +57,15 @@ def choose_image(
     intents: Iterable[Reference],
     records: Iterable[ImageRecord] = (),
     fetched: bool = False,
+    taken: Collection[Source] = (),
 ) -> ImageKey | None:
     """The image that a pull of `root` is for, None while that can still change.
 
     `before` are the sources that the root had before this lease. `fresh`: the root came to the node with this lease.
     `final`: no source will be added any more. The first of these decides: the only source that was added since the
     lease began, the image record that the pull's success wrote, the kubelet's intent, the first source. A root
-    without a source belongs to a pull only if its lease `fetched` blobs; then its record names the image.
+    without a source belongs to a pull only if its lease `fetched` blobs; then its record names the image. Of several
+    sources that came together, those are `taken` that other running pulls of the root are for.
     """
     sources = root.sources
     if not sources and fetched:
@@ -76,6 +78,7 @@ def choose_image(
     if not sources or not final:
         return None
     candidates = added or list(sources)
+    candidates = [source for source in candidates if source not in taken] or candidates
     written = (_reference(record.name) for record in records)
     wanted = [(reference.host, reference.repository) for reference in (*written, *intents) if reference]
     return ImageKey(*next((source for source in wanted if source in candidates), candidates[0]), root.digest)

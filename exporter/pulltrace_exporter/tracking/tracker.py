@@ -171,7 +171,8 @@ class Tracker:
         key = state.choose_image(root, lease, poll, self._leases.values(), final=final)
         if key is None:
             return
-        self._repositories.remember(root)
+        # What else was added may be another lease's that began at the same time.
+        self._repositories.remember(root.digest, (*state.sources_before, (key.registry, key.repository)))
         pull = self._pulls.get(key)
         if pull is None or pull.ended is not None:
             pull = self._start(key, state, root, poll)
@@ -216,6 +217,9 @@ class Tracker:
                 self._counters.add_unresolved()
             return
         digest = pull.key.digest
+        if (root := lease.contents.get(digest)) is not None:
+            self._repositories.remember(digest, root.sources)
+        pull = self._exchange(state, pull, poll)
         others = self._other_images(state, pull)
         own = [record for record in state.written_records(digest, poll) if image_of(record, digest) not in others]
         names = (*matching_references(pull.key, own), *matching_references(pull.key, poll.seen.images.get(digest, ())))
@@ -223,6 +227,22 @@ class Tracker:
         # A client unpacks after it has written the record, and may fail then.
         succeeded = bool(own) and lease.unpacked is not False
         self._finish(state, pull, Phase.SUCCEEDED if succeeded else Phase.FAILED, poll)
+
+    def _exchange(self, state: LeaseState, pull: PullState, poll: Poll) -> PullState:
+        """The pull that a lease was for, by the record that it wrote.
+
+        Of two requests for one root that began together, nothing tells which is which before the first has succeeded.
+        """
+        written = {image_of(record, pull.key.digest) for record in state.written_records(pull.key.digest, poll)}
+        if not state.guessed or pull.key in written:
+            return pull
+        for other in self._leases.values():
+            if other.guessed and other.pull is not None and other.pull.key in written:
+                own, other.pull = other.pull, pull
+                own.leases.symmetric_difference_update((state.id, other.id))
+                pull.leases.symmetric_difference_update((state.id, other.id))
+                return own
+        return pull
 
     def _other_images(self, state: LeaseState, pull: PullState) -> set[ImageKey]:
         """The other images that were pulled while a lease was there: their own pulls may have written their records."""

@@ -131,9 +131,8 @@ def test_the_first_in_order_is_the_last_resort_among_those_that_were_added_if_an
 
 def test_roots_are_remembered_in_a_bounded_number() -> None:
     repositories = Repositories()
-    repositories.remember(content("first", A))
-    for number in range(REMEMBERED_ROOTS):
-        repositories.remember(content(f"root {number}", A))
+    for name in ("first", *(f"root {number}" for number in range(REMEMBERED_ROOTS))):
+        repositories.remember(digest(name), (A,))
 
     assert repositories.sources_before(content("first", A, B)) == (A, B)  # forgotten: what it bears now
     assert repositories.sources_before(content("root 7", A, B)) == (A,)
@@ -264,6 +263,46 @@ def test_two_pulls_of_one_image_from_two_repositories_are_told_apart(node: Node,
         "team/app": "succeeded",
         "team/copy": "failed",
     }
+
+
+@pytest.mark.parametrize("first", ["team/app", "team/copy"])
+@pytest.mark.parametrize("intents", [True, False])
+def test_two_pulls_of_one_image_that_begin_together_are_two(
+    node: Node, exporter: Exporter, *, first: str, intents: bool
+) -> None:
+    names = ("team/app", "team/copy")
+    wanted = [f"{REGISTRY}/{name}:1" for name in names] if intents else []
+    image = an_image()
+    pulls = {name: node.pull(image.under(name)) for name in reversed(names)}
+    for pull in pulls.values():
+        pull.resolve()
+    exporter.look(0.1, *wanted)
+    assert {name: pull.requests for name, pull in exporter.pulls.items()} == dict.fromkeys(names, 1)
+    assert exporter.shown.queued == ()
+    pulls.pop(first).run()
+    exporter.look(1, *wanted)
+    assert {name: exporter.pulls[name].phase.value for name in (first, *pulls)} == {
+        first: "succeeded",
+        **dict.fromkeys(pulls, "unpacking"),
+    }
+    for pull in pulls.values():
+        pull.run()
+    exporter.look()
+    assert exporter.results == {"succeeded": 2}
+    assert {pull.phase.value for pull in exporter.pulls.values()} == {"succeeded"}
+
+
+def test_a_pull_of_a_root_that_got_two_names_at_once_takes_the_other_one_later(node: Node, exporter: Exporter) -> None:
+    """The root of the second lease is first seen a moment after its label."""
+    image = an_image()
+    one, two = node.pull(image), node.pull(image.under("team/copy"))
+    one.resolve()
+    node.store(image.documents[0][0], two.image)
+    exporter.look(0.1)
+    assert list(exporter.pulls) == ["team/app"]
+    two.resolve()
+    exporter.look(0.1)
+    assert {name: pull.requests for name, pull in exporter.pulls.items()} == {"team/app": 1, "team/copy": 1}
 
 
 def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same(node: Node) -> None:
