@@ -31,6 +31,12 @@ def no_digests(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode()
 
 
+def unknown_digests(document: dict[str, Any]) -> bytes:
+    """containerd answers a question for one with an error, not that it is absent."""
+    document["layers"] = [{"mediaType": OCI.layers["gzip"], "size": 10, "digest": f"md5:{'0' * 32}"}]
+    return json.dumps(document).encode()
+
+
 def another_kind(_: dict[str, Any]) -> bytes:
     return b'["no", "manifest"]'
 
@@ -41,7 +47,7 @@ def huge(document: dict[str, Any]) -> bytes:
     return json.dumps(document).encode()
 
 
-SPOILS = (cut_short, no_config, no_digests, another_kind, huge)
+SPOILS = (cut_short, no_config, no_digests, unknown_digests, another_kind, huge)
 
 
 @pytest.mark.parametrize("index", [False, True], ids=["root", "in-index"])

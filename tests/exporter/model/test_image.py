@@ -93,6 +93,10 @@ def test_a_manifest_without_layers_has_none(data: bytes) -> None:
         {},
         {"digest": "latest", "size": 1},
         descriptor(digest="sha256:../../etc"),
+        descriptor(digest="sha256:" + "a" * 32),
+        descriptor(digest="sha256:" + "A" * 64),
+        descriptor(digest="sha256:" + "a" * 4000),
+        descriptor(digest="md5:" + "a" * 32),
         descriptor(digest=5),
     ],
 )
