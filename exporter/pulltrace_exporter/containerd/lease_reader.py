@@ -266,7 +266,7 @@ class LeaseReader:
             if config.digest in self.diff_ids:
                 continue
             if config.digest in self._contents or self._found_blobs.get(config.digest) is not None:
-                diff_ids = self._library.diff_ids(client, config.digest, config.size)
+                diff_ids = self._library.diff_ids(client, config.digest)
                 if diff_ids is not None:
                     self.diff_ids[config.digest] = diff_ids
                     self._chains[config.digest] = chain_ids(diff_ids)

@@ -26,7 +26,7 @@ class ManifestCache:
         if size > MAX_DOCUMENT_BYTES:
             document: Document = Unreadable(f"{size} bytes are more than {MAX_DOCUMENT_BYTES}")
         else:
-            data = client.read(digest, size)
+            data = client.read(digest, MAX_DOCUMENT_BYTES)
             if data is None:
                 return None
             document = parse_document(data)
@@ -35,18 +35,19 @@ class ManifestCache:
         self._shrink()
         return document
 
-    def diff_ids(self, client: Client, digest: str, size: int) -> tuple[str, ...] | None:
-        """The diff IDs in the config with a digest; None when it is gone, empty when it has none or is too large."""
+    def diff_ids(self, client: Client, digest: str) -> tuple[str, ...] | None:
+        """The diff IDs in the config with a digest; None when it is gone, empty when it has none or is too large.
+
+        Its size is not asked for, as a manifest may give any, 0 too: with that containerd sends all there is.
+        """
         known = self._diff_ids.get(digest)
         if known is not None:
             self._diff_ids.move_to_end(digest)
             return known
-        diff_ids: tuple[str, ...] = ()
-        if size <= MAX_DOCUMENT_BYTES:
-            data = client.read(digest, size)
-            if data is None:
-                return None
-            diff_ids = parse_diff_ids(data)
+        data = client.read(digest, MAX_DOCUMENT_BYTES)
+        if data is None:
+            return None
+        diff_ids = parse_diff_ids(data)
         self._diff_ids[digest] = diff_ids
         self._weight += len(diff_ids)
         self._shrink()

@@ -1,6 +1,7 @@
 """Pulls that were over before anybody looked, and leases that tell nothing: what becomes of them look by look."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from typing import cast
@@ -14,7 +15,7 @@ from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
 from pulltrace_exporter.containerd.messages import Resources
 from pulltrace_exporter.containerd.observer import Observer
 from pulltrace_exporter.errors import ContainerdError
-from pulltrace_exporter.model.image import chain_ids
+from pulltrace_exporter.model.image import MAX_DOCUMENT_BYTES, chain_ids
 from pulltrace_exporter.model.observation import (
     BlobInfo,
     ImageRecord,
@@ -71,6 +72,7 @@ class FakeContainerd:
         """What happens while the leases are listed."""
         self.writing: dict[str, Ingest] = {}
         self.asked = 0
+        self.most_read = 0
 
     def lease(self, lease_id: str, created_at: float, *contents: str, gone: bool = False) -> None:
         """A lease that holds these; `gone`: it is listed, and deleted before it is read."""
@@ -136,7 +138,9 @@ class FakeContainerd:
         return ["moby"]
 
     def read(self, digest: str, limit: int) -> bytes | None:
-        return self.blobs[digest][0] if digest in self.blobs else None
+        """As containerd: without a limit all is sent."""
+        self.most_read = max(self.most_read, limit or sys.maxsize)
+        return self.blobs[digest][0][: limit or None] if digest in self.blobs else None
 
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
         created_at = self.snapshots.get(chain_id)
@@ -317,6 +321,19 @@ def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: FakeCo
     containerd.lease("pull", NOW + 1, *containerd.blobs)
     (lease,) = watcher.look(1.2).leases
     assert {name: stat.created_at for name, stat in lease.found_snapshots.items()} == containerd.snapshots
+
+
+@pytest.mark.parametrize("size", [0, 1, 2**40])
+def test_a_config_is_read_whatever_size_a_manifest_gives_it(
+    containerd: FakeContainerd, watcher: Watcher, size: int
+) -> None:
+    """It may be there for another image, and then containerd does not compare its size."""
+    manifest = json.dumps({"config": {"digest": digest_of(CONFIG), "size": size}}).encode()
+    containerd.children[digest_of(manifest)] = (digest_of(CONFIG),)
+    containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, CONFIG)}
+    containerd.lease("pull", NOW + 1, *containerd.blobs)
+    assert watcher.look(1.2).diff_ids == {digest_of(CONFIG): (digest_of(b"unpacked"),)}
+    assert containerd.most_read <= MAX_DOCUMENT_BYTES
 
 
 def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
