@@ -33,8 +33,8 @@ class FoundSnapshots:
             self._asked.clear()
         for image in images:
             if (image.config, image.snapshotter) not in self._asked:
-                self._asked.add((image.config, image.snapshotter))
                 self._stat_chain(client, image)
+                self._asked.add((image.config, image.snapshotter))
         return len(self.by_chain_id) > before
 
     def stat_remote(self, client: Client, held: Mapping[str, Snapshots]) -> None:

@@ -248,9 +248,9 @@ class LeaseReader:
             document = self._library.document(client, digest, content.size)
             if document is None:
                 continue
-            self.documents[digest] = document
             if isinstance(document, Manifest):
                 self._stat_blobs(client, document, ingests)
+            self.documents[digest] = document  # only now: when a call fails, all is done again
         self._read_configs(client)
 
     def _stat_blobs(self, client: Client, manifest: Manifest, ingests: dict[str, Ingest]) -> None:

@@ -71,6 +71,8 @@ class FakeContainerd:
         self.listing: Callable[[], object] = lambda: None
         """What happens while the leases are listed."""
         self.writing: dict[str, Ingest] = {}
+        self.refused = ""
+        """The digest or chain ID for which calls fail."""
         self.asked = 0
         self.most_read = 0
 
@@ -123,6 +125,8 @@ class FakeContainerd:
         return self.writing
 
     def contents(self, digests: Sequence[str], namespace: str = "") -> dict[str, BlobInfo | None]:
+        if self.refused in digests:
+            raise ContainerdError("Content/Info", "UNAVAILABLE")
         return {digest: None if namespace else self.content(digest) for digest in digests}
 
     def content(self, digest: str) -> BlobInfo | None:
@@ -143,6 +147,8 @@ class FakeContainerd:
         return self.blobs[digest][0][: limit or None] if digest in self.blobs else None
 
     def snapshot(self, snapshotter: str, chain_id: str) -> SnapshotStat:
+        if self.refused == chain_id:
+            raise ContainerdError("Snapshots/Stat", "UNAVAILABLE")
         created_at = self.snapshots.get(chain_id)
         return SnapshotStat(snapshotter, None if created_at is None else NodeTime(created_at))
 
@@ -751,6 +757,27 @@ def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, wat
         watcher.look(3.6, containerd.write(TAG, 3.5))
     containerd.failing = ""
     assert len(watcher.look(3.8).inferred) == 1
+
+
+CHAIN_ID = digest_of(b"unpacked")
+
+
+@pytest.mark.parametrize("refused", [*PARTS, CHAIN_ID], ids=["config", "layer", "snapshot"])
+def test_what_was_there_before_a_pull_is_asked_again_when_reading_fails(
+    containerd: FakeContainerd, watcher: Watcher, refused: str
+) -> None:
+    containerd.lease("pull", NOW + 1)
+    watcher.look(1.1)
+    containerd.fetch(NOW - 60)
+    containerd.snapshots = {CHAIN_ID: NOW - 59}
+    containerd.lease("pull", NOW + 1, ROOT)
+    containerd.refused = refused
+    with pytest.raises(ContainerdError):
+        watcher.look(1.3)
+    containerd.refused = ""
+    (lease,) = watcher.look(1.5).leases
+    assert lease.found_blobs == containerd.contents(PARTS)
+    assert lease.found_snapshots == {CHAIN_ID: SnapshotStat("overlayfs", NodeTime(NOW - 59))}
 
 
 def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then(
