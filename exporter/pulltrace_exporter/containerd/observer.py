@@ -67,6 +67,7 @@ class Observer:
         While there is no pull, this is one cheap call. Ingests are read before a lease's resources, so that a blob
         that is committed in between shows as complete, and is never missing in both.
         """
+        self._inferred_pulls.hear(written)  # first of all: they are told once, even if a call fails
         began = self._wall()
         listed = client.leases()
         now = self._wall()
@@ -78,7 +79,6 @@ class Observer:
         ignored = frozenset(ignored)
         watched = {lease_id: created for lease_id, created in listed.items() if lease_id not in ignored}
         gone = [reader for lease_id, reader in self._readers.items() if lease_id not in listed]
-        self._inferred_pulls.hear(written)
         self._late = late
         others = tuple(Lease(lease_id, created) for lease_id, created in listed.items() if lease_id in ignored)
         if watched or gone or self._inferred_pulls.pending:

@@ -72,7 +72,7 @@ class FakeContainerd:
         """What happens while the leases are listed."""
         self.writing: dict[str, Ingest] = {}
         self.refused = ""
-        """The digest or chain ID for which calls fail."""
+        """The digest, chain ID or name for which calls fail."""
         self.asked = 0
         self.most_read = 0
 
@@ -113,6 +113,7 @@ class FakeContainerd:
         return (own, *again, *added)
 
     def leases(self) -> dict[str, float]:
+        self._fail_for("Leases/List")
         self.listing()
         return {lease_id: created_at for lease_id, (created_at, _) in self.held.items()}
 
@@ -153,6 +154,8 @@ class FakeContainerd:
         return SnapshotStat(snapshotter, None if created_at is None else NodeTime(created_at))
 
     def image(self, name: str) -> ImageRecord | None:
+        if self.refused == name:
+            raise ContainerdError("Images/List", "UNAVAILABLE")
         return self._record(name) if name in self.records else None
 
     def images(self, root: str) -> tuple[ImageRecord, ...]:
@@ -749,7 +752,7 @@ def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(
     assert not watcher.look(2.2, written).images[ROOT]
 
 
-@pytest.mark.parametrize("call", ["Content/ListStatuses", "Images/List"])
+@pytest.mark.parametrize("call", ["Leases/List", "Content/ListStatuses", "Images/List"])
 def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, watcher: Watcher, call: str) -> None:
     containerd.fetch(NOW + 3)
     containerd.failing = call
@@ -757,6 +760,22 @@ def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, wat
         watcher.look(3.6, containerd.write(TAG, 3.5))
     containerd.failing = ""
     assert len(watcher.look(3.8).inferred) == 1
+
+
+def test_a_removed_record_whose_root_is_not_known_yet_is_not_lost_when_reading_fails(
+    containerd: FakeContainerd, watcher: Watcher
+) -> None:
+    name = f"{HOST}/team/other:v1"
+    own, other = containerd.write(TAG, 3.5, created=True), containerd.write(name, 3.51)
+    containerd.records.clear()
+    containerd.refused = name
+    with pytest.raises(ContainerdError):
+        watcher.look(3.6, own, other)
+    containerd.refused = ""
+    added = containerd.write(BY_DIGEST, 3.7, created=True)
+    containerd.records.clear()
+    (lease,) = watcher.look(3.8, added).inferred
+    assert ROOT in lease.contents
 
 
 CHAIN_ID = digest_of(b"unpacked")

@@ -181,8 +181,8 @@ class InferredPulls:
         """Keep of what was heard of the writes of pulls that nobody saw. Nothing is lost when a call fails."""
         records: dict[str, ImageRecord | None] = {}
         early: tuple[ImageWrite, ...] = ()
-        while self._heard:
-            write = self._heard[0]
+        while len(self._heard) > len(early):
+            write, *others = self._heard[len(early) :]
             # CRI names each image by the digest of its config too.
             if reference_of(write.name) and not self._cri_writes.hear(write):
                 if write.name not in records:
@@ -195,8 +195,7 @@ class InferredPulls:
                 elif write.managed and 0 <= now - write.at < DIGEST_NAME_SECONDS:
                     early += (write,)
             self._account(write.name, write.at)
-            self._heard = self._heard[1:]
-        self._heard = early
+            self._heard = (*early, *others)
 
     def _explain(self, write: ImageWrite, record: ImageRecord, now: float, *, removed: bool) -> None:
         rewriting = rewrites_records(self.version)
