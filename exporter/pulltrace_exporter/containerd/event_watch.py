@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 
@@ -26,6 +27,8 @@ LOWEST_LAYERS = ('topic=="/snapshot/prepare",event.parent~=/^$/',)
 
 LATE_SECONDS = 0.2
 """How long an event may be on its way when what it tells of can be read already."""
+RETRY_SECONDS = 5.0
+"""A stream that ended is begun again, but not sooner after its own beginning: each end causes a poll."""
 MAX_WRITES = 4000
 """Of one poll that took long. Each pull makes three."""
 MAX_TOLD = 500
@@ -61,12 +64,12 @@ class EventWatch:
         return new
 
     def adapt(self, *, busy: bool) -> None:
-        """Listen for less while a pull runs, because polls come often then.
+        """Listen for less while a pull runs, because polls come often then, and anew when the stream has ended.
 
         A pull of sixty layers makes some two hundred events. To hear them costs more than the polls do.
         """
         self._close_former()
-        if busy == self._busy:
+        if busy == self._busy and not self._listener.lost:
             return
         # Both listen until the next poll. Otherwise neither would hear what is written in between.
         self._former, signs = self._listener, LOWEST_LAYERS if busy else FIRST_SIGNS
@@ -102,8 +105,14 @@ class _Listener:
         self._stream = client.subscribe(filters)
         self._hear = hear
         self._closing = False
+        self._began = time.monotonic()
         self._thread = threading.Thread(target=self._listen, name="containerd-events")
         self._thread.start()
+
+    @property
+    def lost(self) -> bool:
+        """Whether its stream has ended, and it is time for another one. The connection of the polls may still work."""
+        return not self._thread.is_alive() and time.monotonic() - self._began >= RETRY_SECONDS
 
     def close(self) -> None:
         self._closing = True

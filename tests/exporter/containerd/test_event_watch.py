@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pulltrace_exporter.containerd import event_watch as event_watch_module
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.event_watch import EventWatch
 from rig.standin import StandIn
@@ -51,3 +52,19 @@ def test_a_write_that_two_subscriptions_hear_of_is_told_once(node: StandIn, even
     node.store.put_image("last", TARGET, MARKED)
     wait_until(lambda: told_of("last"))
     assert told == [("first", True, False), ("first", False, True), ("last", True, True)]
+
+
+def test_a_stream_that_ended_by_itself_is_begun_again_by_the_next_poll(
+    node: StandIn, event_watch: EventWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when no descriptor was left for it: the connection of the polls goes on."""
+    event_watch._listener._stream.cancel()
+    wait_until(lambda: node.bus.listeners == 0)
+    event_watch._listener._thread.join()
+    event_watch.adapt(busy=False)
+    assert node.bus.listeners == 0, "one that fails at once must not make polls come without a pause"
+    monkeypatch.setattr(event_watch_module, "RETRY_SECONDS", 0.0)
+    event_watch.adapt(busy=False)
+    wait_until(lambda: node.bus.listeners == 1)
+    node.store.put_image("later", TARGET, MARKED)
+    wait_until(lambda: [write.name for write in event_watch.writes()] == ["later"])
