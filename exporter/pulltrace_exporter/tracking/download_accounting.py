@@ -157,6 +157,8 @@ class DownloadAccounting:
             elif info is not None:
                 blob.downloaded = min(self._unfinished.downloaded(digest), blob.size)
         if info is not None:
+            if not blob.complete:  # a manifest may give any size to what is there already: nobody compares it
+                blob.size = max(info.size, blob.downloaded)
             if not pull.since.covers(info.created_at, poll.now):
                 pull.cached.add(digest)
             self._add_present(pull, blob, info, poll.now)

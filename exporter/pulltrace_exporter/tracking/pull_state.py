@@ -270,7 +270,8 @@ class PullState:
                 downloaded, rate = 0, None
             else:
                 downloaded, rate = blob.downloaded, blob.bytes_per_second(at) if running else None
-            if known is None or known.downloaded != downloaded or known.bytes_per_second != rate:
+            same = known is not None and known.size == blob.size and known.downloaded == downloaded
+            if known is None or not same or known.bytes_per_second != rate:
                 known = layer.published = Layer(
                     layer.index, blob.digest, layer.media_type, blob.size, downloaded, rate, layer.state
                 )

@@ -219,6 +219,17 @@ def test_layers_of_another_image_are_cached_and_their_bytes_saved(node: Node, ex
     assert exporter.found == 5000
 
 
+def test_a_layer_that_is_there_has_its_own_size_whatever_the_manifest_says(node: Node, exporter: Exporter) -> None:
+    """containerd compares sizes only of what it fetches."""
+    node.pulled(an_image("team/base", (a_blob("base", 5000),)))
+    exporter.look(0.1)
+    pull = node.pull(an_image("team/app", (a_blob("base", 2**63 - 1), 1000)))
+    pull.complete()
+    exporter.look()
+    assert (exporter.pull.size, exporter.pull.cached, exporter.found) == (6100, 5000, 5000)
+    assert exporter.layers[0].size == 5000
+
+
 def test_a_layer_whose_snapshot_is_there_but_whose_blob_is_not_is_never_fetched(node: Node, exporter: Exporter) -> None:
     image = an_image(layers=(1000, 2000))
     node.pulled(image)
