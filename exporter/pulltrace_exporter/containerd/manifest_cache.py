@@ -6,7 +6,8 @@ from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.model.image import MAX_DOCUMENT_BYTES, Document, Unreadable, parse_diff_ids, parse_document
 
 MAX_REFERENCES = 5_000
-"""The cached documents name at most so many blobs, about two hundred ordinary images. Two stay, however large."""
+"""The cached documents and the blobs that they name are at most so many, about two hundred ordinary images. Two stay,
+however large."""
 
 
 class ManifestCache:
@@ -31,7 +32,7 @@ class ManifestCache:
                 return None
             document = parse_document(data)
         self._documents[digest] = document
-        self._weight += len(document.references)
+        self._weight += 1 + len(document.references)
         self._shrink()
         return document
 
@@ -49,7 +50,7 @@ class ManifestCache:
             return None
         diff_ids = parse_diff_ids(data)
         self._diff_ids[digest] = diff_ids
-        self._weight += len(diff_ids)
+        self._weight += 1 + len(diff_ids)
         self._shrink()
         return diff_ids
 
@@ -57,7 +58,7 @@ class ManifestCache:
         while self._weight > MAX_REFERENCES and len(self._documents) + len(self._diff_ids) > 2:
             if len(self._documents) > 1:
                 _, document = self._documents.popitem(last=False)
-                self._weight -= len(document.references)
+                self._weight -= 1 + len(document.references)
             if len(self._diff_ids) > 1:
                 _, diff_ids = self._diff_ids.popitem(last=False)
-                self._weight -= len(diff_ids)
+                self._weight -= 1 + len(diff_ids)
