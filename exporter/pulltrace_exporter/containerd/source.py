@@ -100,7 +100,8 @@ class ContainerdSource:
         if self._cancelled:
             raise ContainerdError("connect", "CANCELLED", "the exporter is ending")
         socket = self._check()
-        if self._client is not None and socket == self._socket:
+        # Without a watch, an error of another kind than containerd's has ended the last attempt half-way.
+        if self._client is not None and self._event_watch is not None and socket == self._socket:
             return self._client
         self._disconnect()
         # The real path, so that what was checked is what is opened.

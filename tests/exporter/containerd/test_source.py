@@ -1,16 +1,19 @@
 """The connection to containerd across its restarts."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from pulltrace_exporter.containerd import source as source_module
+from pulltrace_exporter.containerd.client import Client
+from pulltrace_exporter.containerd.event_watch import EventWatch
 from pulltrace_exporter.containerd.socket import SocketFile, check_socket
 from pulltrace_exporter.containerd.source import ContainerdSource
 from pulltrace_exporter.errors import ContainerdError
 from rig.standin import StandIn
+from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -40,3 +43,18 @@ def test_a_containerd_that_starts_between_the_check_of_its_socket_and_the_connec
         seen = source.observe(())
     assert seen.reconnected
     assert seen.daemon.started_at == node.socket.stat().st_mtime
+
+
+def test_a_connection_that_was_made_half_is_made_anew(node: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where no more threads may be started: without its events, short pulls are never heard of."""
+
+    def fail_once(client: Client, ring: Callable[[], None]) -> EventWatch:
+        monkeypatch.setattr(source_module, "EventWatch", EventWatch)
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(source_module, "EventWatch", fail_once)
+    with closing(ContainerdSource(node.socket, [node.socket.parent], "k8s.io")) as source:
+        with pytest.raises(RuntimeError):
+            source.observe(())
+        source.observe(())
+        wait_until(lambda: node.bus.listeners == 1)
