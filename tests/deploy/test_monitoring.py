@@ -15,7 +15,7 @@ from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
 from rig import debian, needs
 from rig.chart_values import CLIENTS, EVERYTHING, KPS, PASSWORD, READY_FOR_TLS, TLS, VARIANTS, Values, each_variant
-from rig.charts import NAMESPACE, new_helm, of_kind, one
+from rig.charts import NAMESPACE, Refused, new_helm, of_kind, one
 from rig.pages import Page
 from rig.processes import run
 
@@ -332,6 +332,14 @@ def test_the_chart_has_every_threshold_with_its_default() -> None:
 def test_no_place_of_a_value_is_left_over() -> None:
     spec = one(new_helm({**KPS, "rules": {"dashboardBaseUrl": "https://grafana.example"}}), "PrometheusRule")["spec"]
     assert not re.findall(r"@\w+(:s)?@", str(spec))
+
+
+@unit
+@pytest.mark.parametrize("name", ["manyPods", "queueAfter", "nodeFor"])
+def test_a_threshold_that_is_missing_is_named(name: str) -> None:
+    # By null, or by --reuse-values with those of a chart that did not have it yet.
+    with pytest.raises(Refused, match=rf"rules\.settings\.{name} is missing"):
+        new_helm({**KPS, "rules": {"settings": {name: None}}})
 
 
 @unit

@@ -9,6 +9,10 @@
 {{- $text = replace (printf "@%s:s@" $name) (toString $seconds) $text -}}
 {{- end -}}
 {{- end -}}
+{{- /* A setting that is null, or new since the values that are reused. */ -}}
+{{- with regexFind "@[a-zA-Z]+(:s)?@" $text -}}
+{{- fail (printf "rules.settings.%s is missing, and rules need it: values that are reused from an older chart lack it (--reset-then-reuse-values), and null takes the default away" (trimAll "@" . | trimSuffix ":s")) -}}
+{{- end -}}
 {{- $text -}}
 {{- end -}}
 
