@@ -441,6 +441,15 @@ def test_promtool_accepts_the_scrape_configuration_of_the_readme(tmp_path: Path)
 
 
 @unit
+def test_the_scrape_configuration_of_the_readme_leaves_out_pods_that_have_ended() -> None:
+    # An evicted aggregator stays as a failed pod: as a target it would be down for ever, which is an alert.
+    (block,) = (each for each in readme_blocks() if "scrape_configs:" in each)
+    ended = {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"}
+    for job in yaml.safe_load(block)["scrape_configs"]:
+        assert ended in job["relabel_configs"]
+
+
+@unit
 def test_values_of_the_readme_are_values() -> None:
     others = ("scrape_configs:", "resources:\n  - deploy/manifests")  # for Prometheus, for kubectl
     found = [yaml.safe_load(block) for block in readme_blocks() if not block.startswith(others)]
