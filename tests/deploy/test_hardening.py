@@ -204,6 +204,12 @@ def test_networks_let_in_prometheus_and_between_them_only_what_is_needed() -> No
     assert ports == [[10301], [443, 6443, 8443, 16443]]
 
 
+def test_exporters_that_have_the_address_of_their_node_are_reached_there() -> None:
+    # No selector of pods means a pod that uses the network of its node.
+    (exporters, _) = one(new_helm({"exporter": {"hostNetwork": True}}), "NetworkPolicy", "aggregator")["spec"]["egress"]
+    assert exporters == {"ports": [{"port": 10301, "protocol": "TCP"}]}
+
+
 def test_policies_select_the_pods_and_their_ports() -> None:
     for values in VARIANTS.values():
         found = new_helm(values)
