@@ -114,6 +114,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {program: {"serviceAccount": {"name": "one"}} for program in ("exporter", "aggregator")},
         ("exporter.serviceAccount.name and aggregator.serviceAccount.name are both one",),
     ),
+    "the other's account by its default name": (
+        {"aggregator": {"serviceAccount": {"name": "pulltrace-exporter"}}},
+        ("exporter.serviceAccount.name and aggregator.serviceAccount.name are both pulltrace-exporter",),
+    ),
     "client certificates without TLS": (
         {"tls": {"clientCertificates": True}},
         ("tls.clientCertificates needs tls.enabled",),

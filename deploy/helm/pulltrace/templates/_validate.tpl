@@ -86,11 +86,11 @@
 
 {{/* Accounts, each made once. */}}
 {{- define "pulltrace.validateAccounts" -}}
-{{- $exporter := .Values.exporter.serviceAccount -}}
-{{- $aggregator := .Values.aggregator.serviceAccount -}}
+{{- $name := include "pulltrace.exporter.serviceAccount" . -}}
+{{- $created := and .Values.exporter.serviceAccount.create .Values.aggregator.serviceAccount.create -}}
 {{- $running := and .Values.exporter.enabled .Values.aggregator.enabled -}}
-{{- if and $running $exporter.create $aggregator.create $exporter.name (eq $exporter.name $aggregator.name) -}}
-{{- fail (printf "exporter.serviceAccount.name and aggregator.serviceAccount.name are both %s: it would be made twice, and exporters have the aggregator's rights" $exporter.name) -}}
+{{- if and $running $created (eq $name (include "pulltrace.aggregator.serviceAccount" .)) -}}
+{{- fail (printf "exporter.serviceAccount.name and aggregator.serviceAccount.name are both %s: it would be made twice, and exporters have the aggregator's rights" $name) -}}
 {{- end -}}
 {{- end -}}
 
