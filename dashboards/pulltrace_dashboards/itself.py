@@ -70,11 +70,11 @@ def _kubernetes() -> Panel:
     about = About(
         3,
         "API watches",
-        "Whether the aggregator lists and watches all that it has to. Down: who waits is not known, or is old.",
+        "Whether the aggregator, every shard of it, lists and watches all that it has to. Down: who waits is not "
+        "known, or is old.",
         NO_AGGREGATOR,
     )
-    where = f"pulltrace_aggregator_kubernetes_up{{{CLUSTER}}}"
-    return number(about, f"min(max by (cluster) ({where}))", "short", words=UP_DOWN)
+    return number(about, f"min(pulltrace_aggregator_kubernetes_up{{{CLUSTER}}})", "short", words=UP_DOWN)
 
 
 def _reached() -> Panel:
@@ -84,8 +84,8 @@ def _reached() -> Panel:
         "Nodes that did not answer the aggregator's last question. Good is 0: causes on those nodes are guesses.",
         NO_AGGREGATOR,
     )
-    where = f'{CLUSTER}, state="unreachable"'
-    expr = f"sum({latest('pulltrace_aggregator_exporters', ('cluster', 'state'), where)})"
+    # Each shard has nodes of its own, and no two generations of an aggregator run at once.
+    expr = f'sum(pulltrace_aggregator_exporters{{{CLUSTER}, state="unreachable"}})'
     return number(about, expr, "short", bounds=steps((1, RED)), decimals=0)
 
 
