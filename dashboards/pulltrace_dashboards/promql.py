@@ -55,11 +55,12 @@ def rate(metric: str, by: tuple[str, ...], where: str) -> str:
 def grown(metric: str, by: tuple[str, ...], where: str, window: str = "$__range") -> str:
     """By how much a counter grew, with the first value of series that began within the window.
 
-    `increase` alone does not see the first of a kind: the first failure for a reason is a series that begins at 1.
+    `increase` alone does not see the first of a kind: the first failure for a reason is a series that begins at 1. One
+    that was there within the hour before, and away because a scrape failed or Prometheus was, did not begin.
     """
     series = f"{metric}{{{where}}}"
     increase = f"increase({series}[{window}])"
-    born = f"min_over_time({series}[{window}]) unless {series} offset {window}"
+    born = f"min_over_time({series}[{window}]) unless last_over_time({series}[1h] offset {window})"
     return f"sum by {listed(by)} ({increase} + ({born} or {increase} * 0))"
 
 

@@ -50,3 +50,15 @@ def test_one_shard_that_does_not_see_the_api_server_is_enough(tmp_path: Path) ->
         for number, up in enumerate((1, 0, 1))
     }
     asked(tmp_path, "itself/3A", shards, {"5m": {"{}": 0}})
+
+
+def test_a_counter_that_is_scraped_again_has_not_grown_by_all_that_it_ever_counted(tmp_path: Path) -> None:
+    # A scrape fails, which marks its series as stale, and the next one succeeds.
+    counter = 'pulltrace_pod_pull_failures_total{namespace="shop",registry="registry.example",reason="timeout"}'
+    series = {counter: "500x20 stale 500x20"}
+    asked(tmp_path, "overview/12A", series, {"12m30s": {}, "13m": {}})
+
+
+def test_the_first_failure_of_a_kind_counts(tmp_path: Path) -> None:
+    counter = 'pulltrace_pod_pull_failures_total{namespace="shop",registry="registry.example",reason="timeout"}'
+    asked(tmp_path, "overview/12A", {counter: "_x19 1x20"}, {"11m": {'{reason="timeout"}': 1}, "15m": {}})
