@@ -43,7 +43,7 @@ def _many(settings: Settings) -> Alert:
     blocked = f'{RECENT}{{cause!="progressing"}} > {settings.seconds("many_after")}'
     pods = f"count by (cluster) (count by (cluster, namespace, pod) ({blocked}))"
     namespaces = f"count by (cluster) (count by (cluster, namespace) ({blocked}))"
-    most = f"topk(1, count by (cause) ({WAIT_CAUSES}{{cluster=%q}}))"
+    most = f"topk(1, count by (cause) ({WAIT_CAUSES}{{cluster=%q,cause!=%q}}))"
     return Alert(
         "PulltraceManyPodsCannotStart",
         "critical",
@@ -55,7 +55,7 @@ def _many(settings: Settings) -> Alert:
         f"and on (cluster) {namespaces} >= {settings.number('many_namespaces')}",
         "{{ $value }} pods of several namespaces cannot start, because their images do not come.",
         "{{ $value }} pods have waited for an image for long, and something blocks them. "
-        f'{{{{ with query (printf "{most}" $labels.cluster) }}}}{{{{ with . | first }}}}'
+        f'{{{{ with query (printf "{most}" $labels.cluster "progressing") }}}}{{{{ with . | first }}}}'
         "Most are blocked by: {{ .Labels.cause }} ({{ .Value }}). {{ end }}{{ end }}"
         f"{longest_wait('cluster')} Next: open the overview, which counts the waiting images by cause: one registry,"
         " one group of nodes, or everything?",
