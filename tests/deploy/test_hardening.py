@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
+from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import KNOWN_SOCKETS
-from rig.chart_values import INTENTS, VARIANTS, Values, each_variant
+from rig.chart_values import CLIENTS, INTENTS, VARIANTS, Values, each_variant
 from rig.charts import new_helm, notes, of_kind, one, pod_specs
 from rig.pages import CHECKOUT
 
@@ -108,6 +109,13 @@ def test_intents_are_read_only_when_asked_for_and_where_the_program_expects_them
     assert argument(container, "kubelet.intents-directory") == ""
     (container,) = ours(pod_specs(new_helm(INTENTS))["pulltrace-exporter"])
     assert argument(container, "kubelet.intents-directory") == ExporterConfig.intents_directory.default
+
+
+def test_the_instructions_to_uninstall_name_what_stays_of_cert_manager() -> None:
+    _, _, text = (CHART / "README.md").read_text().partition("After `helm uninstall`")
+    command, _, _ = text.partition("**From plain to TLS")
+    for certificate in of_kind(new_helm(CLIENTS), "Certificate"):
+        assert certificate["spec"]["secretName"] in command.split()
 
 
 @each_variant
