@@ -172,6 +172,17 @@ def test_the_aggregator_may_read_and_nothing_else() -> None:
     assert found == {("ClusterRole", ""): READS | NODES, ("Role", "monitoring"): SLICES}
 
 
+def test_the_readme_and_the_values_name_all_that_it_may_read() -> None:
+    readme, values = ((CHART / name).read_text() for name in ("README.md", "values.yaml"))
+    (row,) = (line for line in readme.splitlines() if line.startswith("| ClusterRole"))
+    _, _, above = values.partition("\nrbac:\n")
+    comment, _, _ = above.partition("create:")
+    for role in of_kind(new_helm({}), "Role", "ClusterRole"):
+        for resource in {each for rule in role["rules"] for each in rule["resources"]}:
+            assert resource in row.lower()
+            assert resource in comment.lower()
+
+
 def test_with_namespaces_listed_its_rights_end_there() -> None:
     found = rules(new_helm(VARIANTS["namespaced"]), "Role", "ClusterRole")
     assert found == {("Role", "team-a"): READS, ("Role", "team-b"): READS, ("Role", "monitoring"): SLICES}
