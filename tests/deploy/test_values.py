@@ -225,6 +225,11 @@ def test_notes_name_what_to_run_next() -> None:
 @pytest.mark.unit
 def test_notes_follow_the_values() -> None:
     assert "statefulset/pulltrace-aggregator" in notes(VARIANTS["sharded"])
+    # A Service is forwarded to one pod only, and so the answer is of one shard.
+    assert "port-forward pod/pulltrace-aggregator-0 10302\n(the nodes of this shard; 3 share them)" in notes(
+        VARIANTS["sharded"]
+    )
+    assert "port-forward service/pulltrace-aggregator 10302\nand open" in notes({})
     assert "NOTHING SCRAPES" not in notes(KPS)
     assert "release=kps" in notes(KPS)
     assert "without encryption" not in notes(TLS)
