@@ -30,8 +30,8 @@ from pulltrace_exporter import config as exporter
 _PATH_OR_EMPTY: Final = r"^(/\.{0,2}[A-Za-z0-9_@+-][A-Za-z0-9_.@+-]*)*$"
 """A path from the root, without `//`, `.` and `..`, so that the path that is written is the one that is mounted."""
 _PATH: Final = _PATH_OR_EMPTY.replace("*$", "+$")
-_REGISTRY: Final = r"^([A-Za-z0-9.\[\]:-]+(/[a-z0-9._/-]+)?)?$"
-_REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9.:_/-]*$"
+_REGISTRY: Final = r"^([A-Za-z0-9.\[\]:-]+(/[a-z0-9._-]+)*)?$"
+_REPOSITORY: Final = r"^[A-Za-z0-9][A-Za-z0-9.:_-]*(/[A-Za-z0-9.:_-]+)*$"
 _SERVICE_OR_EMPTY: Final = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$"
 _BCRYPT: Final = r"^\$2[abxy]\$(0[4-9]|1[0-4])\$[./A-Za-z0-9]{53}$"
 

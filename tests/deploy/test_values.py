@@ -55,6 +55,8 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "percentage": ({"aggregator": {"podDisruptionBudget": {"maxUnavailable": "101%"}}}, ("maxUnavailable", "pattern")),
     "probe": ({"exporter": {"livenessProbe": {"successThreshold": 2}}}, ("successThreshold", "1")),
     "image": ({"exporter": {"image": {"repository": "a b"}}}, ("repository", "pattern")),
+    "registry that ends with a slash": ({"global": {"imageRegistry": "m.example/hub/"}}, ("imageRegistry", "pattern")),
+    "empty part of an image": ({"exporter": {"image": {"repository": "team//exporter"}}}, ("repository", "pattern")),
     "no interval": ({"monitors": {"exporter": {"interval": "0s"}}}, ("interval", "pattern")),
     "units in another order": ({"monitors": {"aggregator": {"interval": "1s1m"}}}, ("interval", "pattern")),
     "timeout": (
@@ -199,7 +201,9 @@ def test_a_release_whose_name_is_none_of_a_service_is_told_what_to_do(release: s
         for severity in ("sev1", "P2", "page-me")
     ]
     + [{"monitors": {"exporter": {"interval": "1m", "scrapeTimeout": timeout}}} for timeout in ("60s", "1m", "500ms")]
-    + [{"tls": {"certManager": {"duration": "1h", "renewBefore": "5m"}}}],
+    + [{"tls": {"certManager": {"duration": "1h", "renewBefore": "5m"}}}]
+    + [{"global": {"imageRegistry": registry}} for registry in ("m.example", "[::1]:5000", "m.example:5000/hub/mirror")]
+    + [{"exporter": {"image": {"repository": repository}}} for repository in ("own", "a/b/c_d", "m.example:5000/a")],
     ids=str,
 )
 def test_right_values_are_taken(values: dict[str, Any]) -> None:
