@@ -35,7 +35,7 @@ class PullEvent:
     """One observation of an event.
 
     `first_on_node` is its first time on the node's clock. `first_at` and `last_at` are its first and its last time on
-    our monotonic clock, found with the API server's stamp of its creation.
+    our monotonic clock, found with the API server's stamp of its creation. A modified event has one time only.
     """
 
     message: ImageMessage
@@ -48,11 +48,15 @@ class PullEvent:
     def of(cls, event: EventSeen, moment: Moment) -> "PullEvent":
         """An event with its stamps on our clock; one without a stamp counts as happening now."""
         last = NodeTime(moment.now.wall + moment.server_ahead) if event.last_at is None else event.last_at
+        now = moment.monotonic
+        if event.change is Change.MODIFIED:
+            # It has just happened, and was told before. If that is forgotten, what it told of then has ended.
+            return cls(event.message, Stamp(last, now), last, now, now)
         first = last if event.first_at is None else min(event.first_at, last)
-        now, first_at = moment.monotonic, moment.of(event.created_at)
-        # The time from first to last is the same on every clock. A modified event has just happened.
-        last_at = now if event.change is Change.MODIFIED else min(now, Monotonic(first_at + last - first))
+        first_at = moment.of(event.created_at)
         arrived = NEVER if event.change is Change.LISTED else now
+        # The time from first to last is the same on every clock.
+        last_at = min(now, Monotonic(first_at + last - first))
         return cls(event.message, Stamp(last, arrived), first, first_at, last_at)
 
 
@@ -98,13 +102,10 @@ class PullEvents:
     def _after_pulling(self, event: PullEvent) -> "PullEvents":
         if event.stamp <= self.pulling:
             return self
-        return replace(
-            self,
-            pulling=event.stamp,
-            first_pulling_on_node=event.first_on_node,
-            first_pulling_at=event.first_at,
-            last_pulling_at=event.last_at,
-        )
+        later = replace(self, pulling=event.stamp, last_pulling_at=event.last_at)
+        if self.pulling != _NO_EVENT:
+            return later
+        return replace(later, first_pulling_on_node=event.first_on_node, first_pulling_at=event.first_at)
 
     def _after_failure(self, stamp: Stamp, failure: FailureReason | None, first_at: Monotonic) -> "PullEvents":
         # Of two events of one second the one with a reason counts, in whatever order they arrive.

@@ -63,6 +63,27 @@ def test_a_wait_of_a_running_pod_shows_by_its_events_and_ends_by_them() -> None:
     assert len(cluster.core._pods._pods) == 0
 
 
+def test_a_container_that_crashes_again_and_again_waits_for_each_pull_anew() -> None:
+    """Its repeated event bears the time of the first pull, which the aggregator has forgotten."""
+    cluster = Cluster(Limits(pod_linger=20))
+    pod = a_running_pod(cluster)
+    for _ in range(3):
+        pod.pulling("debug")
+        cluster.pass_time(2)
+        (row,) = cluster.view.pods
+        assert cluster.now.monotonic - row.since == 2
+        pod.failed(container="debug")
+        cluster.pass_time(10)
+        pod.pulling("debug")
+        cluster.pass_time(1)
+        (row,) = cluster.view.pods
+        assert cluster.now.monotonic - row.since == 13
+        pod.pulled("debug")
+        cluster.pass_time(300)
+        assert shown(cluster) == []
+    assert cluster.view.totals.waits["shop"].total == 3 * 13
+
+
 def test_a_wait_that_events_alone_tell_of_is_looked_at_again_and_again(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
