@@ -111,7 +111,8 @@ class PullEvents:
         # Of two events of one second the one with a reason counts, in whatever order they arrive.
         newer = stamp > self.failed or (failure is not None and stamp.node == self.failed.node)
         since = self.failing_since if self.failing else first_at
-        return replace(self, failed=stamp, failure=failure, failing_since=since) if newer else self
+        failed = max(stamp, self.failed)  # a list shows an event again, as one that arrived before all others
+        return replace(self, failed=failed, failure=failure, failing_since=since) if newer else self
 
     @property
     def requested(self) -> bool:

@@ -84,6 +84,22 @@ def test_a_container_that_crashes_again_and_again_waits_for_each_pull_anew() -> 
     assert cluster.view.totals.waits["shop"].total == 3 * 13
 
 
+def test_a_list_that_shows_a_refusal_again_does_not_end_the_wait(cluster: Cluster) -> None:
+    pod = a_running_pod(cluster)
+    pod.pulling("debug")
+    cluster.node().pull("tools:1", known=True)
+    cluster.pass_time(5)
+    cluster.node().end("tools:1")
+    cluster.tick()
+    cluster.sleep(1)
+    pod.failed("unauthorized", "debug")
+    cluster.pass_time(1)
+    cluster.node().forget("tools:1")
+    cluster.relist()
+    cluster.pass_time(1)
+    assert shown(cluster) == [("web", PodPhase.FAILED)]
+
+
 def test_a_wait_that_events_alone_tell_of_is_looked_at_again_and_again(cluster: Cluster) -> None:
     pod = a_running_pod(cluster)
     pod.pulling("debug")
