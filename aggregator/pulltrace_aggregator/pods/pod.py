@@ -74,7 +74,9 @@ class PodRecord:
         """Whether it may wait for an image: the container's turn has come, and nothing says that the image is there."""
         if not self.watched or container.status is not ImageStatus.UNKNOWN or container.use is None:
             return False
-        return (container.user.type, container.user.name) in self.reached and container.pulled_at == NEVER
+        if container.pulled_at > NEVER or container.events.pulled.node > NEVER:
+            return False  # its status is late: the kubelet writes none while it pulls the pod's other images
+        return (container.user.type, container.user.name) in self.reached
 
     def update(self, pod: PodSeen, moment: Moment) -> bool:
         """Take in a pod's spec and status; returns whether anything is new."""

@@ -94,6 +94,27 @@ def test_a_pull_is_no_evidence_for_a_container_that_has_its_image(cluster: Clust
     assert shown(cluster) == [("web", "sidecar", PodPhase.DOWNLOADING)]
 
 
+@pytest.mark.parametrize("pulled", [False, True])
+def test_neither_pull_nor_intent_is_evidence_for_an_image_that_has_come_while_another_is_pulled(pulled: bool) -> None:
+    """The kubelet writes no status before it has pulled all images of the pod."""
+    cluster = Cluster(Limits(pod_linger=10))
+    pod = cluster.pod(more={"second": OTHER})
+    if pulled:
+        pod.pulling()
+        cluster.pass_time(2)
+        pod.pulled()
+    else:
+        pod.present()
+    pod.pulling("second")
+    cluster.node().pull(OTHER, known=True)
+    cluster.pass_time(20)
+    cluster.node().intent(IMAGE)
+    assert shown(cluster) == [("web", "second", PodPhase.DOWNLOADING)]
+    cluster.node().queued.clear()
+    cluster.node().pull(IMAGE, known=True)
+    assert shown(cluster) == [("web", "second", PodPhase.DOWNLOADING)]
+
+
 def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs(cluster: Cluster) -> None:
     pod = cluster.pod(init={"first": OTHER, "second": IMAGE})
     cluster.node().pull()
