@@ -190,7 +190,10 @@ class ContainerImage:
         if self.waiting.failure is not None:
             self.last_failure, self.last_failure_at = self.waiting.failure, self.status_at
         if self.status is ImageStatus.PRESENT:
-            self.present_at, self.last_failure = now, None
+            self.last_failure = None
+            if before is None or (before.state, use.state) != (RunState.RUNNING, RunState.TERMINATED):
+                # The end of a run tells of its image only. The request for the next run may have arrived before.
+                self.present_at = now
         return True
 
     def waits(self, *, watched: bool) -> bool:

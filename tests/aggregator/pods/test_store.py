@@ -310,6 +310,24 @@ def test_a_request_that_comes_late_does_not_begin_a_wait_of_a_running_container(
     assert shown(cluster) == []
 
 
+def test_a_container_that_ends_waits_for_its_next_run_even_if_the_request_overtakes_the_status(
+    cluster: Cluster,
+) -> None:
+    pod = cluster.pod(init={"setup": OTHER})
+    pod.pulling("setup")
+    cluster.sleep(2)
+    pod.pulled("setup")
+    pod.run("setup")
+    cluster.pass_time(200)
+    pod.pulling("setup")
+    cluster.sleep(0.1)
+    pod.status(state=RunState.TERMINATED, container="setup")
+    assert shown(cluster) == [("web", "setup", PodPhase.QUEUED)]
+    cluster.sleep(2)
+    pod.run("setup")
+    assert shown(cluster) == [("web", "setup", PodPhase.PULLED)]
+
+
 def test_a_status_that_lags_behind_the_kubelets_word_begins_no_wait() -> None:
     cluster = Cluster(Limits(pod_linger=10))
     pod = cluster.pod()
