@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from pulltrace_aggregator.controller.counters import MOST_REGISTRIES, OTHER
+from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, EventSeen
 from pulltrace_aggregator.model.view import FailureLabels, NamespaceRegistry
 from rig.simulated_cluster import IMAGE, Cluster
@@ -124,6 +125,27 @@ def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts(cluster: 
     pod.run()
     cluster.relist()
     assert waits(cluster) == {"shop": (1, 40.0)}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_wait_that_the_pull_of_another_pod_seemed_to_end_counts_once(refused: bool) -> None:
+    cluster = Cluster(Limits(pod_linger=10))
+    pod = cluster.pod()
+    pod.pulling()
+    cluster.node().pull(known=True)
+    cluster.pass_time(5)
+    cluster.node().end()
+    cluster.pass_time(20)
+    if refused:
+        pod.failed("unauthorized")
+        cluster.pass_time(5)
+    pod.pulled(took="2s", total="25s")
+    cluster.pass_time(5)
+    assert cluster.view.totals.waits["shop"].count == 1
+    cluster.pass_time(60)
+    pod.pulled(took="1s", total="3s")
+    cluster.pass_time(5)
+    assert cluster.view.totals.waits["shop"].count == 2
 
 
 def test_an_image_that_was_there_is_no_wait(cluster: Cluster) -> None:
