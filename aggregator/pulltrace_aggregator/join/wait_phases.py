@@ -16,7 +16,7 @@ from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
 ANSWER_SECONDS: Final = 5.0
-"""If a node reports nothing under way this long after the kubelet's request, that attempt is over."""
+"""If a node has nothing under way for this long after the kubelet's request, that attempt is over."""
 EVENT_SECONDS: Final = 5.0
 """This long after a pull failed, the kubelet's events have named its pod."""
 
@@ -107,14 +107,6 @@ class NodeNow:
     def __post_init__(self) -> None:
         intents = {canonical_reference(image.reference): image.since for image in self.reading.reported.queued}
         object.__setattr__(self, "intents", intents)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether its last report has containerd up and nothing under way."""
-        report = self.reading.report
-        if report is None or not report.daemon.up or any(entry.running for entry in self.pulls):
-            return False
-        return not (report.queued or report.resolving or report.unidentified)
 
 
 def advance_waits(
@@ -262,11 +254,15 @@ def _known_phase(entry: JoinedWait, node: NodeNow) -> PodPhase | None:
 
 
 def _is_over(entry: JoinedWait, node: NodeNow) -> bool:
-    """Whether the attempt of the last `Pulling` is over: the status shows a failure and the node is idle."""
-    answered, requested = node.reading.answered_at, entry.container.events.pulling.arrived
-    if entry.container.status is not ImageStatus.MISSING or answered is None or not node.is_idle:
+    """Whether the attempt of the last `Pulling` is over: the status shows a failure and the node is idle.
+
+    Between two pulls of the kubelet's queue a node seems idle, too: a new pull is not reported in its first second.
+    """
+    answered, idle_since = node.reading.answered_at, node.reading.idle_since
+    if entry.container.status is not ImageStatus.MISSING or answered is None or idle_since is None:
         return False
-    return node.deadlines.reached(requested + ANSWER_SECONDS, known_until=answered)
+    since = max(idle_since, entry.container.events.pulling.arrived)
+    return node.deadlines.reached(since + ANSWER_SECONDS, known_until=answered)
 
 
 def _is_known(entry: JoinedWait, node: NodeNow) -> bool:

@@ -32,7 +32,8 @@ class NodeReading:
     `report` is the last report, which came at `read_at`. `answered_at` is the time of the last answer, also of one that
     says that nothing has changed. Before the first answer both are None. `failing_since` is when the first read after
     the last answer failed, None if the last read succeeded. `moved` is when the bytes of a pull last changed, for pulls
-    whose progress the node reports without its time; the reconciler sets it.
+    whose progress the node reports without its time. `idle_since` is the first of the present row of reports that have
+    containerd up and nothing under way, None if the last one has not. The reconciler sets these two.
     """
 
     node: str
@@ -42,6 +43,7 @@ class NodeReading:
     answered_at: Monotonic | None = None
     failing_since: Monotonic | None = None
     moved: Mapping[ImageKey, Monotonic] = field(default_factory=dict)
+    idle_since: Monotonic | None = None
 
     @property
     def reported(self) -> NodeReport:
@@ -77,9 +79,9 @@ class NodeReading:
         return replace(self, state=NodeState.UNREACHABLE, failing_since=since)
 
     def after(self, before: "NodeReading | None") -> "NodeReading":
-        """This reading, with `moved` continued from the one before."""
-        moved = self._moved_after(before)
-        return replace(self, moved=moved) if moved else self
+        """This reading, with `moved` and `idle_since` continued from the one before."""
+        moved, idle_since = self._moved_after(before), self._idle_after(before)
+        return replace(self, moved=moved, idle_since=idle_since) if moved or idle_since is not None else self
 
     def _moved_after(self, before: "NodeReading | None") -> Mapping[ImageKey, Monotonic]:
         if before is not None and before.report is self.report:
@@ -92,6 +94,14 @@ class NodeReading:
             for pull in self.reported.pulls
             if pull.last_progress_at is None and (done := _bytes_done(pull)) is not None
         }
+
+    def _idle_after(self, before: "NodeReading | None") -> Monotonic | None:
+        report = self.report
+        if report is None or not report.daemon.up or any(not pull.phase.ended for pull in report.pulls):
+            return None
+        if report.queued or report.resolving or report.unidentified:
+            return None
+        return self.read_at if before is None or before.idle_since is None else before.idle_since
 
     @property
     def silent_since(self) -> Monotonic | None:

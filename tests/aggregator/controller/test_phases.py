@@ -252,6 +252,28 @@ def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so(cl
     assert phase(cluster, pod) is PodPhase.BACKOFF
 
 
+def test_a_retry_stays_queued_between_two_pulls_of_the_queue(cluster: Cluster) -> None:
+    """In its first second a pull whose registry has not answered is not reported."""
+    node, pod = cluster.node(), cluster.pod()
+    pod.status("ImagePullBackOff")
+    node.pull(SECOND, known=True)
+    cluster.pass_time(30)
+    pod.pulling()
+    cluster.pass_time(20)
+    node.end(SECOND)
+    assert phase(cluster, pod) is PodPhase.QUEUED
+    cluster.sleep(1)
+    node.resolving.append(node.now)
+    assert phase(cluster, pod) is PodPhase.RESOLVING
+    node.resolving.clear()
+    cluster.pass_time(4)
+    assert phase(cluster, pod) is PodPhase.QUEUED
+    cluster.pass_time(2)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+    node.forget(SECOND)
+    assert phase(cluster, pod) is PodPhase.BACKOFF
+
+
 @pytest.mark.parametrize("end", [Phase.FAILED, Phase.ORPHANED])
 def test_a_pod_that_asks_during_another_pods_pull_stays_queued_when_that_fails(cluster: Cluster, end: Phase) -> None:
     node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
