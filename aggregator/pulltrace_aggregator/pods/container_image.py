@@ -279,8 +279,10 @@ class ContainerImage:
             return self.events.requested_at
         if self.user == SANDBOX:
             return self.events.failing_since
-        # A status that was there when the pod was first seen may be as old as the pod.
-        return now if self.status_at > NEVER else created
+        if self.status_at > NEVER:
+            return now
+        # A status that was there when the pod was first seen may be as old as the pod, unless an event tells more.
+        return self.events.failing_since if self.events.failing else created
 
 
 def _words(use: ImageUse) -> tuple[str, str, str]:

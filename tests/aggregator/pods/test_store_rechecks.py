@@ -166,6 +166,18 @@ def test_failures_of_an_unknown_pod_are_looked_into_before_they_show(cluster: Cl
     assert shown(cluster) == [("web", PodPhase.FAILED)]
 
 
+def test_a_container_without_a_request_waits_since_its_failure_and_not_since_its_old_pod_began(
+    cluster: Cluster,
+) -> None:
+    pod = a_running_pod(cluster)
+    cluster.sleep(86_400)
+    pod.status("InvalidImageName", container="debug")
+    pod.event("InspectFailed", 'Failed to apply default image tag "tools:1": invalid reference format', "debug")
+    cluster.pass_time(3)
+    assert shown(cluster) == [("web", PodPhase.FAILED)]
+    assert cluster.now.monotonic - cluster.view.pods[0].since == 3
+
+
 def test_a_name_that_another_pod_bears_is_looked_at_at_once(cluster: Cluster) -> None:
     old = cluster.pod("db-0")
     old.pulling()
