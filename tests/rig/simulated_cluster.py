@@ -197,6 +197,11 @@ class SimulatedPod:
         """An init container has done its work."""
         self.status(container=container, state=RunState.TERMINATED)
 
+    def crash(self, container: str = "app", reason: str = "", *, age: float = 0.0) -> None:
+        """A run ended `age` seconds ago; with a reason the container waits for the next one."""
+        state = RunState.WAITING if reason else RunState.TERMINATED
+        self.status(reason, container=container, state=state, ended_at=NodeTime(int(self.node.now - age)))
+
     def leave(self, *, phase: str = "Running") -> None:
         """The pod is no longer Pending, so that it is no longer watched."""
         self.phase = phase

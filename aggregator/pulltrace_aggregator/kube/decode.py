@@ -182,6 +182,7 @@ def _use(kind: ContainerType, container: Object, image: str, status: Object) -> 
     states = member(status, "state")
     state = next((each for each in _STATES if each in states), RunState.UNKNOWN)
     waiting = member(states, RunState.WAITING)
+    ended = member(states, RunState.TERMINATED) or member(member(status, "lastState"), RunState.TERMINATED)
     return ImageUse(
         user=ImageUser(kind, _shared(container, "name")),
         image=sys.intern(image),
@@ -189,6 +190,7 @@ def _use(kind: ContainerType, container: Object, image: str, status: Object) -> 
         reason=_shared(waiting, "reason"),
         message=_words(waiting, "message"),
         image_id=_text(status, "imageID"),
+        ended_at=_node_time(_time(ended, "finishedAt")) if ended else None,
     )
 
 

@@ -25,6 +25,9 @@ COMBINED_PREFIX: Final = "(combined from similar events): "
 SANDBOX_FAILED: Final = "FailedCreatePodSandBox"
 """Reason of the only event that tells of a pause image. It names no container."""
 
+CRASHED: Final = "CrashLoopBackOff"
+"""Waiting reason between a run of a container and the next one."""
+
 _OTHER: Final = FailureReason.OTHER
 _NEVER: Final = FailureReason.NEVER_PULL
 _NAME: Final = FailureReason.INVALID_NAME
@@ -124,7 +127,7 @@ WAITING: Final = (
     Form("ImageVolumeMountFailed", Kind.FAILED, ""),
     Form("ImageVolumeMountFailed", Kind.FAILED, "{error}", _OTHER),
     # Steps that the kubelet takes when the image is there (`startContainer` of kuberuntime).
-    Form("CrashLoopBackOff", Kind.PRESENT, "{any}"),
+    Form(CRASHED, Kind.PRESENT, "{any}"),
     Form("CreateContainerConfigError", Kind.PRESENT, "{any}"),
     Form("CreateContainerError", Kind.PRESENT, "{any}"),
     Form("PreCreateHookError", Kind.PRESENT, "{any}"),

@@ -36,6 +36,7 @@ class ImageUse:
 
     `image` is as written in the pod. `reason` and `message` are the kubelet's words while it waits; the reason may be
     any text. `image_id` is the runtime's name of the image that a container was started from, empty until then.
+    `ended_at` is when its last run ended, on the node's clock in whole seconds.
     """
 
     user: ImageUser
@@ -44,6 +45,7 @@ class ImageUse:
     reason: str = ""
     message: str = ""
     image_id: str = ""
+    ended_at: NodeTime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import Final
 
 from pulltrace.clock import NEVER, Moment, Monotonic, NodeTime
 from pulltrace_aggregator.kubelet.container_status import ImageStatus, image_status
-from pulltrace_aggregator.kubelet.messages import parse_waiting
+from pulltrace_aggregator.kubelet.messages import CRASHED, parse_waiting
 from pulltrace_aggregator.model.cluster import SANDBOX, Change, EventSeen, ImageUse, ImageUser, RunState
 from pulltrace_aggregator.model.image_message import UNKNOWN, ImageMessage, Kind
 from pulltrace_aggregator.model.node import NodePull
@@ -191,10 +191,17 @@ class ContainerImage:
             self.last_failure, self.last_failure_at = self.waiting.failure, self.status_at
         if self.status is ImageStatus.PRESENT:
             self.last_failure = None
-            if before is None or (before.state, use.state) != (RunState.RUNNING, RunState.TERMINATED):
-                # The end of a run tells of its image only. The request for the next run may have arrived before.
+            if not self._is_about_last_run(use):
                 self.present_at = now
         return True
+
+    def _is_about_last_run(self, use: ImageUse) -> bool:
+        """Whether the status tells of a run that had ended when the kubelet asked for the image again.
+
+        While the image for the next run is pulled, the status stays so.
+        """
+        between_runs = use.state is RunState.TERMINATED or use.reason == CRASHED
+        return between_runs and use.ended_at is not None and use.ended_at <= self.events.pulling.node
 
     def waits(self, *, watched: bool) -> bool:
         """Whether events or status are evidence that it waits for the image now.
@@ -285,5 +292,5 @@ class ContainerImage:
         return self.events.failing_since if self.events.failing else created
 
 
-def _words(use: ImageUse) -> tuple[str, str, str]:
-    return use.state, use.reason, use.message
+def _words(use: ImageUse) -> tuple[str, str, str, NodeTime | None]:
+    return use.state, use.reason, use.message, use.ended_at

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pulltrace.clock import NodeTime
 from pulltrace_aggregator.kube import decode
 from pulltrace_aggregator.kube.decode import Object
 from pulltrace_aggregator.model.cluster import (
@@ -35,6 +36,7 @@ KEYS = sorted(
     {"metadata", "spec", "status", "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp", "nodeName"}
     | {"containers", "initContainers", "ephemeralContainers", "volumes", "image", "reference", "pullPolicy", "state"}
     | {"containerStatuses", "initContainerStatuses", "waiting", "running", "reason", "message", "imageID", "phase"}
+    | {"lastState", "terminated", "finishedAt"}
     | {"involvedObject", "source", "component", "host", "fieldPath", "series", "count", "eventTime", "ports", "port"}
     | {"labels", "annotations", "taints", "key", "value", "ownerReferences", "kind", "nodeInfo", "operatingSystem"}
     | {"endpoints", "addresses", "conditions", "ready", "reportingComponent", "firstTimestamp", "lastTimestamp"}
@@ -208,6 +210,25 @@ def test_a_container_that_has_been_reported_twice_is_one() -> None:
     )
     assert pod is not None
     assert [(use.user.name, use.state) for use in pod.uses] == [("main", RunState.RUNNING)]
+
+
+@pytest.mark.parametrize(
+    "status",
+    [
+        {"state": {"terminated": {"finishedAt": "2024-01-02T03:04:05Z"}}},
+        {"state": {"waiting": {}}, "lastState": {"terminated": {"finishedAt": "2024-01-02T03:04:05Z"}}},
+    ],
+)
+def test_when_the_last_run_of_a_container_ended(status: Object) -> None:
+    pod = decode.pod(
+        {
+            "metadata": META,
+            "spec": {"containers": [{"name": "main", "image": "app"}]},
+            "status": {"containerStatuses": [{"name": "main", **status}]},
+        }
+    )
+    assert pod is not None
+    assert pod.uses[0].ended_at == NodeTime(1704164645.0)
 
 
 def test_a_long_message_is_cut() -> None:

@@ -321,7 +321,7 @@ def test_a_container_that_ends_waits_for_its_next_run_even_if_the_request_overta
     cluster.pass_time(200)
     pod.pulling("setup")
     cluster.sleep(0.1)
-    pod.status(state=RunState.TERMINATED, container="setup")
+    pod.crash("setup", age=1)
     assert shown(cluster) == [("web", "setup", PodPhase.QUEUED)]
     cluster.sleep(2)
     pod.run("setup")

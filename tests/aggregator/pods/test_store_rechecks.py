@@ -120,6 +120,22 @@ def test_a_wait_that_is_looked_at_often_ends_with_the_look_that_finds_the_contai
     assert shown(cluster) == [("web", PodPhase.PULLED)]
 
 
+@pytest.mark.parametrize("restart", [False, True])
+def test_a_look_that_finds_the_crash_before_the_request_does_not_end_the_wait(cluster: Cluster, restart: bool) -> None:
+    """The status stays so while the image for the next run is pulled."""
+    pod = a_running_pod(cluster)
+    pod.crash("debug", "CrashLoopBackOff")
+    cluster.sleep(60)
+    pod.pulling("debug")
+    if restart:
+        cluster.restart()
+    cluster.pass_time(RECHECK_SECONDS + 10, each=5)
+    assert shown(cluster) == [("web", PodPhase.QUEUED)]
+    pod.crash("debug", "CrashLoopBackOff")  # it ran meanwhile, and the event Pulled was dropped
+    cluster.pass_time(RECHECK_SECONDS, each=5)
+    assert shown(cluster) == []
+
+
 def test_a_look_without_an_answer_is_asked_for_again(cluster: Cluster) -> None:
     a_running_pod(cluster).pulling("debug")
     cluster.sleep(RECHECK_SECONDS)
