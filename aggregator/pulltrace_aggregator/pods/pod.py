@@ -168,6 +168,7 @@ class PodRecord:
         wait, events = container.wait, container.events
         if container.waits(watched=self.watched):
             since = container.since(self.created, now)
+            listed = events.requested and events.pulling.arrived == NEVER
             if wait is not None and wait.ended_at is not None and not wait.confirmed:
                 wait.ended_at = None  # the pull succeeded, but the kubelet says that this pod has no image yet
             elif wait is None or wait.ended_at is not None:
@@ -175,11 +176,10 @@ class PodRecord:
                 wait.guessed = not events.requested and container.status_at == NEVER
                 # It is not known which stages took the time before the first observation. One that another pod's pull
                 # seemed to end was counted when its linger was over.
-                listed = events.requested and events.pulling.arrived == NEVER
                 wait.counted = listed or since < container.pulled_at
             since = min(now, max(since, self.created))
-            if wait.guessed and events.requested and events.pulling.arrived == NEVER:
-                # A list of events that arrived after that of the pods has the time of the request.
+            if listed and (wait.guessed or wait.counted):
+                # The lists arrive one by one: that of pods tells no time, that of requests not which of them has ended.
                 wait.since, wait.guessed = since, False
             wait.since = min(wait.since, since)
         elif wait is not None and container.status is ImageStatus.PRESENT:

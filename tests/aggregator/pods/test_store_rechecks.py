@@ -401,6 +401,21 @@ def test_a_restart_in_the_middle_gives_the_same_view_at_once() -> None:
     assert not after.totals.durations
 
 
+def test_a_new_aggregator_dates_the_wait_of_a_container_that_crashed_by_its_last_request(cluster: Cluster) -> None:
+    pod = a_running_pod(cluster)
+    pod.pulling("debug")
+    cluster.sleep(2)
+    pod.pulled("debug")
+    cluster.sleep(3600)
+    pod.crash("debug", "CrashLoopBackOff")
+    cluster.sleep(20)
+    pod.pulling("debug")
+    cluster.restart()
+    cluster.pass_time(30)
+    assert shown(cluster) == [("web", PodPhase.QUEUED)]
+    assert cluster.now.monotonic - cluster.view.pods[0].since == 30
+
+
 def test_only_what_may_wait_is_looked_at_after_a_restart() -> None:
     cluster = a_busy_cluster()
     cluster.restart()
