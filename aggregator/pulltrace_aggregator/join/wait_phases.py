@@ -7,7 +7,7 @@ from typing import Final
 from pulltrace.clock import FOREVER, Deadlines, Monotonic, NodeTime
 from pulltrace.model.pull import ImageKey, Phase
 from pulltrace.model.reference import canonical_reference, same_image
-from pulltrace_aggregator.join.correlate import Claim, KnownDigest, Match, correlate
+from pulltrace_aggregator.join.correlate import UNMATCHED, Claim, KnownDigest, Match, correlate
 from pulltrace_aggregator.kubelet.container_status import ImageStatus
 from pulltrace_aggregator.model.node import NodePull, NodeReading
 from pulltrace_aggregator.model.states import MatchKind, PodPhase
@@ -122,9 +122,10 @@ def advance_waits(
     matches = correlate([claim for _, _, claim in claimed.values()], node.pulls, known_digest) if claimed else {}
     joined: list[JoinedWait] = []
     for key, (record, container, claim) in claimed.items():
-        wait = container.wait = _advance(record, container, matches[key], node, linger)
+        match = UNMATCHED if _comes_again(matches[key], claim, node) else matches[key]
+        wait = container.wait = _advance(record, container, match, node, linger)
         if wait is not None:
-            joined.append(JoinedWait(record, container, wait, claim, matches[key]))
+            joined.append(JoinedWait(record, container, wait, claim, match))
     queue = _place(joined, node)
     for entry in joined:
         entry.wait.enter(entry.phase, node.deadlines.now)
@@ -147,6 +148,12 @@ def _claim(record: PodRecord, container: ContainerImage, node: NodeNow) -> Claim
         trying=container.trying,
         done=wait is not None and wait.ended_at is not None,
     )
+
+
+def _comes_again(match: Match, claim: Claim, node: NodeNow) -> bool:
+    """Whether the matched pull has succeeded, and the kubelet shows that it will pull the image once more."""
+    succeeded = match.pull is not None and match.pull.pull.phase is Phase.SUCCEEDED
+    return succeeded and not claim.done and canonical_reference(claim.image) in node.intents
 
 
 # The wait

@@ -252,6 +252,28 @@ def test_a_request_without_any_work_on_the_node_is_over_though_nobody_said_so(cl
     assert phase(cluster, pod) is PodPhase.BACKOFF
 
 
+def test_a_pod_whose_own_turn_is_still_to_come_is_not_pulled_with_the_pull_of_another(cluster: Cluster) -> None:
+    """The kubelet's intents show that."""
+    node, first, second = cluster.node(), cluster.pod("first"), cluster.pod("second")
+    first.pulling()
+    node.pull(known=True)
+    cluster.pass_time(5)
+    second.pulling()
+    assert phases(cluster) == {"first": PodPhase.DOWNLOADING, "second": PodPhase.DOWNLOADING}
+    cluster.pass_time(5)
+    node.end()
+    node.intent(IMAGE)
+    first.pulled()
+    node.pull(SECOND, known=True)
+    assert phases(cluster) == {"first": PodPhase.PULLED, "second": PodPhase.QUEUED}
+    assert (second.row().cause, second.row().behind) == (Cause.QUEUE, SECOND)
+    cluster.pass_time(300)
+    assert phases(cluster) == {"second": PodPhase.QUEUED}
+    node.queued.clear()
+    second.present()
+    assert phases(cluster) == {"second": PodPhase.PULLED}
+
+
 def test_a_retry_stays_queued_between_two_pulls_of_the_queue(cluster: Cluster) -> None:
     """In its first second a pull whose registry has not answered is not reported."""
     node, pod = cluster.node(), cluster.pod()
