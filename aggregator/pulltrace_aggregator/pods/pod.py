@@ -1,7 +1,7 @@
 """One pod as the aggregator holds it: its containers and their images, brought up to date by status and events."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from pulltrace.clock import FOREVER, NEVER, Moment, Monotonic
@@ -132,6 +132,7 @@ class PodRecord:
             for each in others
         ):
             sandbox.present_at, sandbox.wait.confirmed = now, True
+            sandbox.events = replace(sandbox.events, pulled=failed)  # a later failure begins another wait
             sandbox.wait.ended_at = now if sandbox.wait.ended_at is None else sandbox.wait.ended_at
 
     def _add_event(self, container: ContainerImage, event: PullEvent, now: Monotonic) -> bool:

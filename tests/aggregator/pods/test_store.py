@@ -577,6 +577,18 @@ def test_a_pause_image_is_there_when_the_pods_own_images_are_asked_for(cluster: 
     assert [row.labels.container for row in pod.rows] == ["app"]
 
 
+def test_a_pause_image_that_is_missing_again_is_another_wait(cluster: Cluster) -> None:
+    pod = cluster.pod()
+    pod.sandbox_failed(PAUSE)
+    cluster.pass_time(15)
+    pod.pulling()
+    pod.failed()
+    cluster.pass_time(600)
+    pod.sandbox_failed(PAUSE)
+    cluster.pass_time(5)
+    assert cluster.now.monotonic - pod.row("POD").since == 5
+
+
 def test_a_sandbox_that_fails_for_another_reason_is_no_wait(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.event("FailedCreatePodSandBox", "Failed to create pod sandbox: no more addresses", "POD")
