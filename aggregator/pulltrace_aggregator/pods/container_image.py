@@ -229,6 +229,9 @@ class ContainerImage:
         if self.user.type is ContainerType.VOLUME and events.pulled.node > NEVER:
             # The container that cannot start does not say which of its volumes is missing.
             return events.requested or events.failing
+        failed = max(events.failed.node, events.backed_off.node)
+        if self.status_at == NEVER and NEVER < failed <= events.pulled.node:
+            return events.requested  # it was there from the first, and tells of a failure before the image came
         return self.status_at >= max(events.pulled.arrived, self.pulled_at)
 
     @property

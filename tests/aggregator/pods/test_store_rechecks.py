@@ -416,6 +416,25 @@ def test_a_new_aggregator_dates_the_wait_of_a_container_that_crashed_by_its_last
     assert cluster.now.monotonic - cluster.view.pods[0].since == 30
 
 
+def test_a_new_aggregator_sees_that_an_image_has_come_though_the_status_does_not_say_so_yet(cluster: Cluster) -> None:
+    """The kubelet writes no status while it pulls the next image."""
+    pod = cluster.pod(more={"second": "registry.example/team/other:1"})
+    pod.pulling()
+    pod.failed()
+    pod.status("ErrImagePull", "no such luck")
+    cluster.sleep(10)
+    pod.pulling()
+    cluster.sleep(5)
+    pod.pulled()
+    pod.pulling("second")
+    cluster.restart()
+    cluster.tick()
+    assert [row.labels.container for row in cluster.view.pods if row.phase is not PodPhase.PULLED] == ["second"]
+    pod.status("ErrImagePull", "no such luck again")
+    cluster.tick()
+    assert pod.row().phase is PodPhase.FAILED
+
+
 def test_only_what_may_wait_is_looked_at_after_a_restart() -> None:
     cluster = a_busy_cluster()
     cluster.restart()
