@@ -161,8 +161,6 @@ class PodRecord:
             elif wait is None or wait.ended_at is not None:
                 container.wait = ImageWait.begin(Monotonic(now - (took or 0.0)), now)
                 container.wait.end(now, message)
-                # If another pod's pull seemed to end it, it was counted before.
-                container.wait.counted = container.pulled_at > container.wait.since
 
     def _update_wait(self, container: ContainerImage, now: Monotonic) -> None:
         """Begin or end the wait on what is known now."""
@@ -175,9 +173,8 @@ class PodRecord:
             elif wait is None or wait.ended_at is not None:
                 wait = container.wait = ImageWait.begin(since, now)
                 wait.guessed = not events.requested and container.status_at == NEVER
-                # It is not known which stages took the time before the first observation. One that another pod's pull
-                # seemed to end was counted when its linger was over.
-                wait.counted = listed or since < container.pulled_at
+                # It is not known which stages took the time before the first observation.
+                wait.counted = listed
             since = min(now, max(since, self.created))
             if listed and (wait.guessed or wait.counted):
                 # The lists arrive one by one: that of pods tells no time, that of requests not which of them has ended.
