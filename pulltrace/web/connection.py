@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import h11
 
-from pulltrace.web.http import Request, Response, parse_target
+from pulltrace.web.http import METHODS, Request, Response, parse_target
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +158,9 @@ class Connection:
             if not isinstance(event, h11.Request):
                 return None
             if not isinstance(self._http.next_event(), h11.EndOfMessage):
-                raise _RefusedError(http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+                known = event.method.decode("ascii") in METHODS
+                status = http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE if known else http.HTTPStatus.METHOD_NOT_ALLOWED
+                raise _RefusedError(status)
         except h11.RemoteProtocolError as error:
             _break_cycles(error)
             raise _RefusedError(error.error_status_hint) from error
@@ -186,7 +188,8 @@ class Connection:
         self.unsent = 0
 
     async def _refuse(self, status: int) -> None:
-        await self._send("GET", Response(status, headers={"Connection": "close"}))
+        allow = {"Allow": ", ".join(METHODS)} if status == http.HTTPStatus.METHOD_NOT_ALLOWED else {}
+        await self._send("GET", Response(status, headers={"Connection": "close", **allow}))
         # Unread data would make the kernel reset the connection, and the client would lose the answer.
         self._enter(_GOODBYE_SECONDS)
         if self._writer.can_write_eof():

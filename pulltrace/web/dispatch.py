@@ -9,7 +9,16 @@ from dataclasses import replace
 from typing import Final, TypeVar
 
 from pulltrace.logs import fields
-from pulltrace.web.http import HEALTHY_PATH, READY_PATH, Handler, Request, Response, prefers_gzip, text_response
+from pulltrace.web.http import (
+    HEALTHY_PATH,
+    METHODS,
+    READY_PATH,
+    Handler,
+    Request,
+    Response,
+    prefers_gzip,
+    text_response,
+)
 from pulltrace.web.passwords import Passwords, has_credentials
 
 logger = logging.getLogger(__name__)
@@ -19,7 +28,6 @@ T = TypeVar("T")
 PROBES: Final = frozenset({HEALTHY_PATH, READY_PATH})
 """Paths that need no password and that no slow page delays."""
 
-_METHODS: Final = ("GET", "HEAD")
 _GZIP_FROM_BYTES: Final = 512
 # Compared with the usual level 6: half the time or less, a tenth more bytes.
 _GZIP_LEVEL: Final = 1
@@ -45,8 +53,8 @@ class Dispatcher:
         handler = self._routes.get(request.path)
         if handler is None:
             return text_response(404, "there is no such page; / lists those that are")
-        if request.method not in _METHODS:
-            return text_response(405, "only GET and HEAD", allow=", ".join(_METHODS))
+        if request.method not in METHODS:
+            return text_response(405, "only GET and HEAD", allow=", ".join(METHODS))
         threads = self._probes if request.path in PROBES else self._pages
         return await _in(threads, lambda: _render(handler, request))
 

@@ -194,13 +194,13 @@ def test_a_client_that_has_sent_all_it_wants_is_still_answered() -> None:
         (b"\x00" * 5000, 400),
         (b"GET /" + b"a" * 40_000, 431),
         (b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 4000, 431),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 413),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n" + b"x" * 200_000, 413),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 405),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999\r\n\r\n" + b"x" * 200_000, 405),
         (b"HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 413),
         (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", 413),
         (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: x\r\n\r\n", 501),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 413),
+        (b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n", 405),
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_answered_is_refused_and_closed(
@@ -211,6 +211,7 @@ def test_a_request_that_cannot_be_answered_is_refused_and_closed(
             client.send(sent)
             answer = client.answer()
             assert (answer.status, answer.headers["connection"], answer.body) == (status, "close", b"")
+            assert answer.headers.get("allow") == ("GET, HEAD" if status == 405 else None)
             assert client.ended()
         assert get(server.port, "/metrics").status == 200
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
