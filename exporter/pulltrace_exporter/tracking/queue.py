@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pulltrace.model.pull import ImageKey, QueuedImage
-from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.model.reference import InvalidReference, Reference, canonical_reference
 from pulltrace_exporter.model.observation import Intent
 
 
@@ -52,6 +52,6 @@ def queued(intents: Sequence[ImageIntent], running: Iterable[ImageKey], resolvin
 
 
 def references_of(intents: Sequence[ImageIntent], key: ImageKey) -> tuple[str, ...]:
-    """The reference that a running pull serves, if only one can be it."""
+    """The reference that a running pull serves, if only one image can be it; of several spellings the oldest."""
     own = [item.intent.reference for item in intents if item.is_for(key)]
-    return tuple(own) if len(set(own)) == 1 else ()
+    return tuple(own[:1]) if len(set(map(canonical_reference, own))) == 1 else ()

@@ -63,6 +63,12 @@ def test_a_tag_is_known_only_when_one_intent_alone_can_be_it() -> None:
     assert references_of(parse_intents([Intent("alpine", NodeTime(1.0))]), A) == ()
 
 
+def test_of_several_spellings_of_one_image_the_oldest_is_the_reference() -> None:
+    spellings = ("alpine", "docker.io/library/alpine:latest")
+    intents = parse_intents([Intent(text, NodeTime(float(at))) for at, text in enumerate(spellings)])
+    assert references_of(intents, ImageKey("docker.io", "library/alpine", digest("root"))) == ("alpine",)
+
+
 def test_a_running_pull_bears_the_tag_that_the_kubelet_asked_for_and_others_wait() -> None:
     node = Node()
     exporter = Exporter(node)
