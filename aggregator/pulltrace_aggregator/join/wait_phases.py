@@ -187,9 +187,9 @@ def _evident_since(record: PodRecord, container: ContainerImage, match: Match, n
         return container.since(record.created, now)
     intent = node.intents.get(canonical_reference(container.image))
     if intent is not None:
-        return max(record.created, node.reading.to_monotonic(intent))
+        return max(record.turn_of(container), node.reading.to_monotonic(intent))
     if match.pull is not None and match.pull.running:
-        return now if match.pull.began_at is None else max(record.created, match.pull.began_at)
+        return now if match.pull.began_at is None else max(record.turn_of(container), match.pull.began_at)
     return None
 
 

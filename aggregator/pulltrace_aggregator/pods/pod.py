@@ -24,7 +24,8 @@ class PodRecord:
     rechecks; the next one is due at `recheck_at`, the last one was answered at `rechecked_at`. `confirmed` is False
     while it is not known that the pod still exists, `listed` is True while only a list of old events tells of it.
     `left_at` is when it left the watched pods while it still waited for an image. `uid` is the one in its events,
-    `api_uid` the one in the API, empty while that is not known: they differ for a static pod.
+    `api_uid` the one in the API, empty while that is not known: they differ for a static pod. `reached` has type and
+    name of the containers whose turn has come, each with the time at which that was seen.
     """
 
     namespace: str
@@ -42,7 +43,7 @@ class PodRecord:
     rechecked_at: Monotonic = NEVER
     left_at: Monotonic | None = None
     containers: dict[ContainerKey, ContainerImage] = field(default_factory=dict)
-    reached: frozenset[tuple[ContainerType, str]] = frozenset()
+    reached: dict[tuple[ContainerType, str], Monotonic] = field(default_factory=dict)
 
     @property
     def waits(self) -> Iterator[ImageWait]:
@@ -78,10 +79,15 @@ class PodRecord:
             return False  # its status is late: the kubelet writes none while it pulls the pod's other images
         return (container.user.type, container.user.name) in self.reached
 
+    def turn_of(self, container: ContainerImage) -> Monotonic:
+        """When the container's turn came, as far as it was seen; the pod's creation if it was not."""
+        return max(self.created, self.reached.get((container.user.type, container.user.name), self.created))
+
     def update(self, pod: PodSeen, moment: Moment) -> bool:
         """Take in a pod's spec and status; returns whether anything is new."""
         uses = with_volumes(pod.uses)
-        self.reached = reached(uses)
+        since = moment.monotonic if self.reached else self.created
+        self.reached = {user: self.reached.get(user, since) for user in reached(uses)}
         before, self.containers = self.containers, {}
         changed = False
         sandbox = before.get(_SANDBOX)

@@ -125,6 +125,19 @@ def test_an_image_is_not_asked_for_before_the_init_containers_ahead_have_theirs(
     assert shown(cluster) == [("web", "app", PodPhase.DOWNLOADING), ("web", "second", PodPhase.PULLED)]
 
 
+@pytest.mark.parametrize("evidence", ["pull", "intent"])
+def test_a_wait_that_a_pull_or_an_intent_shows_begins_with_the_turn_of_its_container(
+    cluster: Cluster, evidence: str
+) -> None:
+    pod = cluster.pod(init={"setup": OTHER})
+    node = cluster.node()
+    node.pull() if evidence == "pull" else node.intent(IMAGE)
+    cluster.pass_time(6)
+    pod.complete("setup")
+    cluster.pass_time(3)
+    assert waiting_seconds(cluster) == [3.0]
+
+
 def test_evidence_from_a_pull_alone_goes_with_it(cluster: Cluster) -> None:
     cluster.pod()
     cluster.node().pull()
