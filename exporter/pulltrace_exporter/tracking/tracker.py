@@ -245,9 +245,13 @@ class Tracker:
         return pull
 
     def _other_images(self, state: LeaseState, pull: PullState) -> set[ImageKey]:
-        """The other images that were pulled while a lease was there: their own pulls may have written their records."""
+        """The other images that were pulled while a lease was there: their own pulls may have written their records.
+
+        One that has failed may have the name that is this lease's, if that was guessed.
+        """
         since = state.started.monotonic
-        others = (other for other in self._pulls.values() if other is not pull)
+        others = (each for each in self._pulls.values() if each is not pull)
+        others = (each for each in others if not (state.guessed and each.phase is Phase.FAILED))
         return {other.key for other in others if other.ended is None or other.ended.monotonic > since}
 
     def _add_inferred(self, lease: Lease, poll: Poll) -> None:

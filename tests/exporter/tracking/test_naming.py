@@ -292,6 +292,23 @@ def test_two_pulls_of_one_image_that_begin_together_are_two(
     assert {pull.phase.value for pull in exporter.pulls.values()} == {"succeeded"}
 
 
+@pytest.mark.parametrize("failing", ["team/app", "team/copy"])
+def test_one_of_two_pulls_of_one_image_that_begin_together_may_fail(
+    node: Node, exporter: Exporter, *, failing: str
+) -> None:
+    image = an_image()
+    pulls = {name: node.pull(image.under(name)) for name in ("team/copy", "team/app")}
+    for pull in pulls.values():
+        pull.resolve()
+    exporter.look(0.1)
+    pulls.pop(failing).fail()
+    exporter.look()
+    for pull in pulls.values():
+        pull.run()
+    exporter.look()
+    assert exporter.results == {"failed": 1, "succeeded": 1}
+
+
 def test_a_pull_of_a_root_that_got_two_names_at_once_takes_the_other_one_later(node: Node, exporter: Exporter) -> None:
     """The root of the second lease is first seen a moment after its label."""
     image = an_image()
