@@ -11,6 +11,7 @@ import pytest
 from rig.images import MIB
 from rig.invariants import check_whole, layer_size
 from rig.node_setup import NodeSetup
+from rig.scrape import Scrape
 from rig.standin import StandIn
 
 STARTED = "pulltrace_containerd_start_time_seconds"
@@ -85,13 +86,17 @@ def test_a_failing_call_is_counted_said_once_and_got_over(own_setup: NodeSetup, 
 @pytest.mark.parametrize("calls", ["Content/*", "Snapshots/*", "Images/*", "Leases/ListResources"])
 def test_calls_that_fail_in_mid_pull_cost_no_byte(own_setup: NodeSetup, standin: StandIn, calls: str) -> None:
     image = own_setup.push(layers=[3 * MIB, 300_000])
-    own_setup.registry.throttle(MIB // 2)  # longer than the pauses after three failures, also on a busy machine
+    stall = own_setup.registry.stall(image.layers[0].digest, after=MIB)
     exporter = own_setup.exporter()
     with standin.faults.failing(calls, times=3):
         pull = own_setup.pull(image)
-        exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") > 0)
+        stall.wait_held()
+        if calls != "Images/*":  # they are called when the pull is over
+            exporter.wait_until(lambda scrape: _errors(scrape) == 3 and scrape.phase(image) == "downloading")
+        stall.release()
+        pull.wait()
         end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    pull.wait()
+    assert _errors(end) == 3
     check_whole(end.pull(image), image)
     assert end.ended == {"succeeded": 1}
     assert end.layer_bytes == layer_size(image)
@@ -151,6 +156,10 @@ def test_a_connection_that_breaks_is_made_again(own_setup: NodeSetup, standin: S
     check_whole(end.pull(image), image)
     assert end.ended == {"succeeded": 1}, "a lease from before the connection was left by no crash"
     assert end.layer_bytes == layer_size(image)
+
+
+def _errors(scrape: Scrape) -> float:
+    return scrape.total("pulltrace_exporter_poll_errors_total")
 
 
 def _seconds(call: Callable[[], object]) -> float:
