@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 import h11
 
-from pulltrace.web.http import METHODS, Request, Response, parse_target
+from pulltrace.web.http import ALLOW, METHODS, Request, Response, parse_target
 
 logger = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class Connection:
         self.unsent = 0
 
     async def _refuse(self, status: int) -> None:
-        allow = {"Allow": ", ".join(METHODS)} if status == http.HTTPStatus.METHOD_NOT_ALLOWED else {}
+        allow = {"Allow": ALLOW} if status == http.HTTPStatus.METHOD_NOT_ALLOWED else {}
         await self._send("GET", Response(status, headers={"Connection": "close", **allow}))
         # Unread data would make the kernel reset the connection, and the client would lose the answer.
         self._enter(_GOODBYE_SECONDS)

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 
 from pulltrace.logs import fields
 from pulltrace.web.http import (
+    ALLOW,
     HEALTHY_PATH,
     METHODS,
     READY_PATH,
@@ -54,7 +55,7 @@ class Dispatcher:
         if handler is None:
             return text_response(404, "there is no such page; / lists those that are")
         if request.method not in METHODS:
-            return text_response(405, "only GET and HEAD", allow=", ".join(METHODS))
+            return text_response(405, "only GET and HEAD", allow=ALLOW)
         threads = self._probes if request.path in PROBES else self._pages
         return await _in(threads, lambda: _render(handler, request))
 

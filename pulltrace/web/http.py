@@ -10,6 +10,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH = "/", "/v1/pulls", "/-/healthy", "/-/ready"
 """What both programs serve beside their metrics, whose path is a flag."""
 METHODS: Final = ("GET", "HEAD")
+ALLOW: Final = ", ".join(METHODS)
 
 _ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')

@@ -38,7 +38,8 @@ class LeaseState:
     `started` is the lease's creation, `since` the same for comparison with containerd's timestamps. `changed` is when
     it last changed. `inherited`: it was there before the exporter started, so bytes that were on the node at
     `observed_from` are not counted. `fetched`: blobs were fetched for it, so it is a pull. `answered_at` is the first
-    poll at which it held anything. `guessed`: several repositories were added to its root at once, and any may be its.
+    poll at which it held anything. `guessed`: several repositories were added to its root at once, and any may be its,
+    or what another lease has left of them.
     """
 
     id: str
@@ -89,8 +90,11 @@ class LeaseState:
         passed = len(lease.contents) > 1 or bool(lease.ingests) or bool(lease.snapshots)
         beside = [other for other in others if other is not self and other.root == root.digest]
         new = self.since.covers(root.created_at, poll.now)
-        added = set(root.sources).difference(self.sources_before) or set(root.sources if new else ())
-        self.guessed = len(added) > 1
+        added = set(root.sources).difference(self.sources_before)
+        if new and not added and len(root.sources) > 1:
+            # It came with this lease, and was first seen when it had all these sources.
+            self.sources_before, added = (), set(root.sources)
+        self.guessed = len(added) > 1 or any(other.guessed for other in beside)
         return choose_image(
             root,
             self.sources_before,

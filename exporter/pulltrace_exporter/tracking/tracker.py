@@ -172,7 +172,7 @@ class Tracker:
         if key is None:
             return
         # What else was added may be another lease's that began at the same time.
-        self._repositories.remember(root.digest, (*state.sources_before, (key.registry, key.repository)))
+        self._repositories.remember(root.digest, {*state.sources_before, key[:2]})
         pull = self._pulls.get(key)
         if pull is None or pull.ended is not None:
             pull = self._start(key, state, root, poll)
