@@ -1,7 +1,6 @@
 """What the pods may do, in every variant."""
 
 from pathlib import PurePosixPath
-from typing import Any
 
 import pytest
 
@@ -10,7 +9,8 @@ from pulltrace_chart.rendering import Object
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import KNOWN_SOCKETS
 from rig.chart_values import CLIENTS, INTENTS, VARIANTS, Values, each_variant
-from rig.charts import new_helm, notes, of_kind, one, pod_specs
+from rig.charts import README, new_helm, of_kind, one, pod_specs, rights
+from rig.kubernetes.api import Rule
 from rig.pages import CHECKOUT
 
 pytestmark = pytest.mark.unit
@@ -24,8 +24,13 @@ MADE = {
 RUNTIMES = ("containerd", "k3s", "rke2", "k0s", "microk8s")
 
 
-def host_paths(spec: Object) -> set[str]:
-    return {volume["hostPath"]["path"] for volume in spec.get("volumes", ()) if "hostPath" in volume}
+def host_paths(spec: Object) -> dict[str, Object]:
+    """What is mounted of the node, by the volume's name."""
+    return {volume["name"]: volume["hostPath"] for volume in spec.get("volumes", ()) if "hostPath" in volume}
+
+
+def host_folders(spec: Object) -> set[str]:
+    return {path["path"] for path in host_paths(spec).values()}
 
 
 def ours(spec: Object) -> list[Object]:
@@ -47,7 +52,7 @@ def test_no_other_folder_of_the_node_is_mounted(values: Values) -> None:
         socket = PurePosixPath(argument(container, "containerd.address"))
         intents = argument(container, "kubelet.intents-directory")
         soci = {each.partition("=")[2] for each in container["args"] if each.startswith("--soci.directory=")}
-        assert host_paths(spec) == {str(socket.parent)} | ({intents} if intents else set()) | soci
+        assert host_folders(spec) == {str(socket.parent)} | ({intents} if intents else set()) | soci
         assert all(PurePosixPath(folder).name == "unpack" for folder in soci)
         assert str(socket.parent) != "/"
         assert not intents or intents.endswith(INTENTS_END)
@@ -56,12 +61,12 @@ def test_no_other_folder_of_the_node_is_mounted(values: Values) -> None:
 @each_variant
 def test_mounts_of_the_node_are_read_only_and_in_their_place(values: Values) -> None:
     for spec in pod_specs(new_helm(values)).values():
-        paths = {
-            volume["name"]: volume["hostPath"]["path"] for volume in spec.get("volumes", ()) if "hostPath" in volume
-        }
+        paths = host_paths(spec)
         for container in (*spec["containers"], *spec.get("initContainers", ())):
             mounts = [mount for mount in container.get("volumeMounts", ()) if mount["name"] in paths]
-            assert all(mount["readOnly"] is True and mount["mountPath"] == paths[mount["name"]] for mount in mounts)
+            assert all(
+                mount["readOnly"] is True and mount["mountPath"] == paths[mount["name"]]["path"] for mount in mounts
+            )
             assert not any("mountPropagation" in mount for mount in mounts)
 
 
@@ -112,7 +117,7 @@ def test_intents_are_read_only_when_asked_for_and_where_the_program_expects_them
 
 
 def test_the_instructions_to_uninstall_name_what_stays_of_cert_manager() -> None:
-    _, _, text = (CHART / "README.md").read_text().partition("After `helm uninstall`")
+    _, _, text = README.text.partition("After `helm uninstall`")
     command, _, _ = text.partition("**From plain to TLS")
     for certificate in of_kind(new_helm(CLIENTS), "Certificate"):
         assert certificate["spec"]["secretName"] in command.split()
@@ -122,17 +127,16 @@ def test_the_instructions_to_uninstall_name_what_stays_of_cert_manager() -> None
 def test_the_instructions_to_uninstall_name_what_stays_on_nodes(values: Values) -> None:
     _, _, text = (CHECKOUT / "docs/operating.md").read_text().partition("## Uninstall")
     for spec in pod_specs(new_helm(values)).values():
-        for volume in (each for each in spec.get("volumes", ()) if "hostPath" in each):
-            made = volume["hostPath"]["type"] != "Directory"
-            assert made is (volume["name"] in MADE)
-            assert not made or all(word in text for word in MADE[volume["name"]])
+        made = {name for name, path in host_paths(spec).items() if path["type"] != "Directory"}
+        assert made == MADE.keys() & host_paths(spec).keys()
+        assert all(word in text for name in made for word in MADE[name])
 
 
 def test_a_socket_elsewhere_is_allowed_by_its_folder() -> None:
     spec = pod_specs(new_helm(VARIANTS["own-socket"]))["pulltrace-exporter"]
     (container,) = ours(spec)
     assert argument(container, "containerd.allow-directory") == "/opt/containerd"
-    assert host_paths(spec) == {"/opt/containerd"}
+    assert host_folders(spec) == {"/opt/containerd"}
 
 
 def test_mounts_below_the_folder_can_be_read_only_too() -> None:
@@ -141,56 +145,40 @@ def test_mounts_below_the_folder_can_be_read_only_too() -> None:
     assert mount["recursiveReadOnly"] == "IfPossible"
 
 
-def rules(found: tuple[Object, ...], *kinds: str) -> dict[tuple[str, str], set[tuple[str, str, str]]]:
-    """The rights of each role of the aggregator by kind and namespace: group, resource, verb."""
-    return {
-        (role["kind"], role["metadata"].get("namespace", "")): {
-            (group, resource, verb)
-            for rule in role["rules"]
-            for group in rule["apiGroups"]
-            for resource in rule["resources"]
-            for verb in rule["verbs"]
-        }
-        for role in of_kind(found, *kinds)
-        if not role["metadata"]["name"].endswith("-test")
-    }
+def reads(namespace: str | None = None) -> set[Rule]:
+    """What the aggregator does with pods, in all namespaces with None."""
+    pods = {Rule((verb,), "pods", "", namespace) for verb in ("get", "list", "watch")}
+    return pods | {Rule((verb,), "events", "", namespace) for verb in ("list", "watch")}
 
 
-READS = {
-    ("", "pods", "get"),
-    ("", "pods", "list"),
-    ("", "pods", "watch"),
-    ("", "events", "list"),
-    ("", "events", "watch"),
-}
-NODES = {("", "nodes", "get")}
-SLICES = {("discovery.k8s.io", "endpointslices", verb) for verb in ("list", "watch")}
+def slices(namespace: str) -> set[Rule]:
+    return {Rule((verb,), "endpointslices", "discovery.k8s.io", namespace) for verb in ("list", "watch")}
+
+
+NODES = {Rule(("get",), "nodes")}
 
 
 def test_the_aggregator_may_read_and_nothing_else() -> None:
-    found = rules(new_helm({}), "Role", "ClusterRole")
-    assert found == {("ClusterRole", ""): READS | NODES, ("Role", "monitoring"): SLICES}
+    assert {*rights(new_helm({}))} == reads() | NODES | slices("monitoring")
 
 
 def test_the_readme_and_the_values_name_all_that_it_may_read() -> None:
-    readme, values = ((CHART / name).read_text() for name in ("README.md", "values.yaml"))
-    (row,) = (line for line in readme.splitlines() if line.startswith("| ClusterRole"))
-    _, _, above = values.partition("\nrbac:\n")
+    (row,) = (line for line in README.text.splitlines() if line.startswith("| ClusterRole"))
+    _, _, above = (CHART / "values.yaml").read_text().partition("\nrbac:\n")
     comment, _, _ = above.partition("create:")
-    for role in of_kind(new_helm({}), "Role", "ClusterRole"):
-        for resource in {each for rule in role["rules"] for each in rule["resources"]}:
-            assert resource in row.lower()
-            assert resource in comment.lower()
+    for right in rights(new_helm({})):
+        assert right.resource in row.lower()
+        assert right.resource in comment.lower()
 
 
 def test_with_namespaces_listed_its_rights_end_there() -> None:
-    found = rules(new_helm(VARIANTS["namespaced"]), "Role", "ClusterRole")
-    assert found == {("Role", "team-a"): READS, ("Role", "team-b"): READS, ("Role", "monitoring"): SLICES}
+    found = rights(new_helm(VARIANTS["namespaced"]))
+    assert {*found} == reads("team-a") | reads("team-b") | slices("monitoring")
 
 
 def test_slices_are_read_where_the_exporters_service_is() -> None:
-    found = rules(new_helm(VARIANTS["aggregator-only"]), "Role")
-    assert found == {("Role", "nodes"): SLICES}
+    found = rights(new_helm(VARIANTS["aggregator-only"]))
+    assert {*found} == reads() | NODES | slices("nodes")
 
 
 @each_variant
@@ -204,9 +192,11 @@ def test_every_right_goes_to_the_account_that_the_aggregator_or_the_test_runs_as
         assert (subject["kind"], subject["name"]) == ("ServiceAccount", account)
 
 
-def peers(policy: Object) -> list[Any]:
+def let_in(policy: Object) -> list[str]:
+    """The component of each peer, or the name of another program."""
     (rule,) = policy["spec"]["ingress"]
-    return [each["podSelector"]["matchLabels"] for each in rule["from"]]
+    labels: list[dict[str, str]] = [each["podSelector"]["matchLabels"] for each in rule["from"]]
+    return [each.get("app.kubernetes.io/component") or each["app.kubernetes.io/name"] for each in labels]
 
 
 def test_networks_let_in_prometheus_and_between_them_only_what_is_needed() -> None:
@@ -215,10 +205,8 @@ def test_networks_let_in_prometheus_and_between_them_only_what_is_needed() -> No
     for policy in (exporter, aggregator):
         assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert "egress" not in exporter["spec"]
-    components = [each.get("app.kubernetes.io/component", each["app.kubernetes.io/name"]) for each in peers(exporter)]
-    assert components == ["prometheus", "test", "aggregator"]
-    components = [each.get("app.kubernetes.io/component", each["app.kubernetes.io/name"]) for each in peers(aggregator)]
-    assert components == ["prometheus", "test"]
+    assert let_in(exporter) == ["prometheus", "test", "aggregator"]
+    assert let_in(aggregator) == ["prometheus", "test"]
     ports = [sorted(port["port"] for port in rule["ports"]) for rule in aggregator["spec"]["egress"]]
     assert ports == [[10301], [443, 6443, 8443, 16443]]
 
@@ -237,9 +225,3 @@ def test_policies_select_the_pods_and_their_ports() -> None:
             assert policy["spec"]["podSelector"]["matchLabels"] == service["spec"]["selector"]
             (rule,) = policy["spec"]["ingress"]
             assert [port["port"] for port in rule["ports"]] == [service["spec"]["ports"][0]["port"]]
-
-
-def test_notes_say_what_pod_security_asks_for() -> None:
-    assert "kubectl label namespace monitoring pod-security.kubernetes.io/enforce=privileged" in notes({})
-    assert "/run/k3s/containerd" in notes({"runtime": "k3s"})
-    assert "Pod Security" not in notes(VARIANTS["aggregator-only"])

@@ -15,8 +15,7 @@ from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
 from rig import debian, needs
 from rig.chart_values import CLIENTS, EVERYTHING, KPS, PASSWORD, READY_FOR_TLS, TLS, VARIANTS, Values, each_variant
-from rig.charts import NAMESPACE, Refused, new_helm, of_kind, one
-from rig.pages import Page
+from rig.charts import NAMESPACE, README, Refused, endpoint, new_helm, of_kind, one
 from rig.processes import run
 
 unit = pytest.mark.unit
@@ -30,12 +29,23 @@ def dashboards(found: tuple[Object, ...]) -> list[Object]:
     ]
 
 
+def texts(made: list[Object]) -> list[str]:
+    """The JSON in objects that hold a dashboard each."""
+    return [text for each in made for text in (each["data"].values() if "data" in each else [each["spec"]["json"]])]
+
+
 def alerts(groups: list[Object]) -> dict[str, Object]:
     return {rule["alert"]: rule for group in groups for rule in group["rules"] if "alert" in rule}
 
 
+def groups(**values: Any) -> list[Object]:
+    """The groups of rules with these values beside those for kube-prometheus-stack."""
+    found: list[Object] = one(new_helm({**KPS, **values}), "PrometheusRule")["spec"]["groups"]
+    return found
+
+
 def rendered_alerts(**rules: Any) -> dict[str, Object]:
-    return alerts(one(new_helm({**KPS, "rules": rules}), "PrometheusRule")["spec"]["groups"])
+    return alerts(groups(rules=rules))
 
 
 @unit
@@ -59,10 +69,8 @@ def test_one_value_is_all_that_kube_prometheus_stack_needs(release: str) -> None
 @unit
 def test_each_can_be_turned_on_and_off_by_itself() -> None:
     for name, kinds in {"monitors": ("PodMonitor", "ServiceMonitor"), "rules": ("PrometheusRule",)}.items():
-        assert of_kind(new_helm({name: {"enabled": True}}), *MONITORING) == of_kind(
-            new_helm({name: {"enabled": True}}), *kinds
-        )
-        assert of_kind(new_helm({name: {"enabled": True}}), *kinds)
+        made = new_helm({name: {"enabled": True}})
+        assert of_kind(made, *MONITORING) == of_kind(made, *kinds) != []
         assert not of_kind(new_helm({**KPS, name: {"enabled": False}}), *kinds)
     assert dashboards(new_helm({"dashboards": {"enabled": True}}))
     assert not dashboards(new_helm({**KPS, "dashboards": {"enabled": False}}))
@@ -78,40 +86,38 @@ def test_monitors_select_the_pods_and_their_port(values: Values) -> None:
         assert labels == service["spec"]["selector"]
         assert labels.items() <= service["metadata"]["labels"].items()
         assert monitor["spec"]["namespaceSelector"] == {"matchNames": [service["metadata"]["namespace"]]}
-        (endpoint,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
-        assert (endpoint["port"], endpoint["path"], endpoint["interval"]) == ("metrics", "/metrics", "10s")
+        scraped = endpoint(monitor)
+        assert (scraped["port"], scraped["path"], scraped["interval"]) == ("metrics", "/metrics", "10s")
 
 
 @unit
 def test_exporters_get_their_node_from_the_pod() -> None:
-    spec = one(new_helm(KPS), "PodMonitor")["spec"]
-    (endpoint,) = spec["podMetricsEndpoints"]
+    monitor = one(new_helm(KPS), "PodMonitor")
+    scraped = endpoint(monitor)
     node = {"sourceLabels": ["__meta_kubernetes_pod_node_name"], "targetLabel": "node", "action": "replace"}
-    assert node in endpoint["relabelings"]
-    assert spec["sampleLimit"] == 50000
-    assert not endpoint.get("honorLabels")
-    assert endpoint["scheme"] == "http"
-    assert "tlsConfig" not in endpoint
+    assert node in scraped["relabelings"]
+    assert monitor["spec"]["sampleLimit"] == 50000
+    assert not scraped.get("honorLabels")
+    assert scraped["scheme"] == "http"
+    assert "tlsConfig" not in scraped
 
 
 @unit
 def test_what_the_aggregator_says_goes_before_what_is_known_of_it() -> None:
-    spec = one(new_helm(KPS), "ServiceMonitor")["spec"]
-    (endpoint,) = spec["endpoints"]
-    assert endpoint["honorLabels"] is True
-    assert {"regex": "pod|container", "action": "labeldrop"} in endpoint["relabelings"]
-    assert spec["sampleLimit"] == 250000
+    monitor = one(new_helm(KPS), "ServiceMonitor")
+    assert endpoint(monitor)["honorLabels"] is True
+    assert {"regex": "pod|container", "action": "labeldrop"} in endpoint(monitor)["relabelings"]
+    assert monitor["spec"]["sampleLimit"] == 250000
 
 
 @unit
 def test_monitors_take_what_users_add() -> None:
     found = new_helm(EVERYTHING)
-    (pods,) = one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]
-    service = one(found, "ServiceMonitor")
+    pods, service = endpoint(one(found, "PodMonitor")), one(found, "ServiceMonitor")
     assert pods["relabelings"][-1] == {"targetLabel": "zone", "replacement": "a"}
     assert pods["scrapeTimeout"] == "5s"
     assert service["spec"]["labelLimit"] == 50
-    assert service["spec"]["endpoints"][0]["metricRelabelings"] == [{"action": "labeldrop", "regex": "uid"}]
+    assert endpoint(service)["metricRelabelings"] == [{"action": "labeldrop", "regex": "uid"}]
     assert {"prometheus": "main", "release": "kps"}.items() <= service["metadata"]["labels"].items()
 
 
@@ -119,11 +125,10 @@ def test_monitors_take_what_users_add() -> None:
 def test_scrapes_are_encrypted_and_know_the_name_and_who_signed_it() -> None:
     found = new_helm(TLS)
     for kind, component in (("PodMonitor", "exporter"), ("ServiceMonitor", "aggregator")):
-        spec = one(found, kind)["spec"]
-        (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
+        scraped = endpoint(one(found, kind))
         secret = one(found, "Certificate", f"pulltrace-{component}")["spec"]["secretName"]
-        assert endpoint["scheme"] == "https"
-        assert endpoint["tlsConfig"] == {
+        assert scraped["scheme"] == "https"
+        assert scraped["tlsConfig"] == {
             "ca": {"secret": {"name": secret, "key": "ca.crt"}},
             "serverName": f"pulltrace-{component}.{NAMESPACE}.svc",
         }
@@ -136,7 +141,7 @@ def test_the_first_step_to_tls_changes_all_but_the_programs() -> None:
         assert one(ready, kind) == one(plain, kind)
         assert one(served, kind) != one(plain, kind)
     for kind in ("PodMonitor", "ServiceMonitor"):
-        (known,), (asked,) = (endpoints(one(found, kind)) for found in (ready, served))
+        known, asked = (endpoint(one(found, kind)) for found in (ready, served))
         assert known == {**asked, "scheme": "http"}
     assert of_kind(ready, "Certificate", "Issuer") == of_kind(served, "Certificate", "Issuer")
 
@@ -144,11 +149,6 @@ def test_the_first_step_to_tls_changes_all_but_the_programs() -> None:
 @unit
 def test_values_of_an_older_chart_that_are_reused_do_not_turn_tls_off() -> None:
     assert new_helm({**KPS, "tls": {"enabled": True, "serve": None}}) == new_helm(TLS)
-
-
-def endpoints(monitor: Object) -> list[Object]:
-    found: list[Object] = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
-    return found
 
 
 @unit
@@ -162,8 +162,7 @@ def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
         "action": "replace",
     }
     for monitor in of_kind(found, "PodMonitor", "ServiceMonitor"):
-        (endpoint,) = endpoints(monitor)
-        assert by_scheme in endpoint["relabelings"]
+        assert by_scheme in endpoint(monitor)["relabelings"]
     for workload in of_kind(found, "DaemonSet", "Deployment", "StatefulSet"):
         template = workload["spec"]["template"]
         scheme = template["metadata"]["annotations"]["prometheus.io/scheme"]
@@ -173,10 +172,8 @@ def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
 
 @unit
 def test_scrapes_present_what_the_secret_holds() -> None:
-    for kind in ("PodMonitor", "ServiceMonitor"):
-        spec = one(new_helm(PASSWORD), kind)["spec"]
-        (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
-        assert endpoint["basicAuth"] == {
+    for monitor in of_kind(new_helm(PASSWORD), "PodMonitor", "ServiceMonitor"):
+        assert endpoint(monitor)["basicAuth"] == {
             "username": {"name": "pulltrace-login", "key": "username"},
             "password": {"name": "pulltrace-login", "key": "password"},
         }
@@ -211,26 +208,28 @@ def test_an_alert_can_be_changed_by_name() -> None:
         "labels": {"team": "x"},
         "annotations": {"summary": "Ours"},
     }
-    after = rendered_alerts(alerts={"PulltracePullStalled": change})["PulltracePullStalled"]
+    others = rendered_alerts(alerts={"PulltracePullStalled": change})
+    after = others.pop("PulltracePullStalled")
     assert (after["for"], after["keep_firing_for"], after["expr"]) == ("10m", "5m", before["expr"])
     assert after["labels"] == {**before["labels"], "severity": "critical", "team": "x"}
     assert after["annotations"] == {**before["annotations"], "summary": "Ours"}
-    others = rendered_alerts(alerts={"PulltracePullStalled": change})
-    del others["PulltracePullStalled"]
     assert others == {name: each for name, each in alerts(SOURCE["groups"]).items() if name != "PulltracePullStalled"}
 
 
 @unit
 def test_an_alert_can_be_left_out_and_the_recording_rules_stay() -> None:
-    found = one(new_helm({**KPS, "rules": {"alerts": {"PulltraceImageQueued": {"disabled": True}}}}), "PrometheusRule")
-    assert set(alerts(SOURCE["groups"])) - set(alerts(found["spec"]["groups"])) == {"PulltraceImageQueued"}
-    recorded = [[rule["record"] for rule in group["rules"] if "record" in rule] for group in found["spec"]["groups"]]
-    assert recorded == [[rule["record"] for rule in group["rules"] if "record" in rule] for group in SOURCE["groups"]]
+    found = groups(rules={"alerts": {"PulltraceImageQueued": {"disabled": True}}})
+    assert set(alerts(SOURCE["groups"])) - set(alerts(found)) == {"PulltraceImageQueued"}
+    assert recorded(found) == recorded(SOURCE["groups"])
+
+
+def recorded(groups: list[Object]) -> list[list[str]]:
+    return [[rule["record"] for rule in group["rules"] if "record" in rule] for group in groups]
 
 
 @unit
 def test_the_recording_rules_of_the_dashboards_can_be_left_out() -> None:
-    found = one(new_helm({**KPS, "rules": {"groups": {"dashboards": False}}}), "PrometheusRule")["spec"]["groups"]
+    found = groups(rules={"groups": {"dashboards": False}})
     assert found == [group for group in SOURCE["groups"] if group["name"] != "pulltrace.dashboards"]
     assert len(found) < len(SOURCE["groups"])
 
@@ -240,7 +239,7 @@ WITHOUT_EXPORTERS = {"exporter": {"enabled": False}}
 
 
 def shipped(**values: Any) -> set[str]:
-    return set(alerts(one(new_helm({**KPS, **values}), "PrometheusRule")["spec"]["groups"]))
+    return set(alerts(groups(**values)))
 
 
 @unit
@@ -330,8 +329,7 @@ def test_the_chart_has_every_threshold_with_its_default() -> None:
 
 @unit
 def test_no_place_of_a_value_is_left_over() -> None:
-    spec = one(new_helm({**KPS, "rules": {"dashboardBaseUrl": "https://grafana.example"}}), "PrometheusRule")["spec"]
-    assert not re.findall(r"@\w+(:s)?@", str(spec))
+    assert not re.findall(r"@\w+(:s)?@", str(groups(rules={"dashboardBaseUrl": "https://grafana.example"})))
 
 
 @unit
@@ -377,10 +375,9 @@ def test_all_alerts_take_labels_annotations_and_the_place_of_the_runbooks() -> N
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("values", [KPS, EVERYTHING], ids=["default", "everything-on"])
-def test_promtool_accepts_the_rules(values: Values, tmp_path: Path) -> None:
+def test_promtool_accepts_rules_that_are_changed_by_values(tmp_path: Path) -> None:
     promtool = needs.program(debian.PROMTOOL)
-    spec = one(new_helm(values), "PrometheusRule")["spec"]
+    spec = one(new_helm(EVERYTHING), "PrometheusRule")["spec"]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
     wanted = sum(len(group["rules"]) for group in spec["groups"])
     assert f"{wanted} rules found" in run([promtool, "check", "rules", tmp_path / "rules.yaml"])
@@ -389,15 +386,11 @@ def test_promtool_accepts_the_rules(values: Values, tmp_path: Path) -> None:
 @unit
 def test_dashboards_come_unchanged() -> None:
     for values in (KPS, VARIANTS["grafana-operator"]):
-        made = dashboards(new_helm(values))
-        texts = [
-            each["data"].popitem()[1] if each["kind"] == "ConfigMap" else each["spec"]["json"]
-            for each in json.loads(json.dumps(made))
-        ]
-        found = {document["uid"]: document for document in map(json.loads, texts)}
+        made = texts(dashboards(new_helm(values)))
+        found = {document["uid"]: document for document in map(json.loads, made)}
         sources = [json.loads(path.read_text()) for path in DASHBOARDS.glob("*.json")]
         assert found == {document["uid"]: document for document in sources}
-        assert all(len(text) < 900_000 for text in texts)  # an object of the API server ends at 1 MiB
+        assert all(len(text) < 900_000 for text in made)  # an object of the API server ends at 1 MiB
 
 
 @unit
@@ -411,9 +404,7 @@ def test_the_folder_is_only_told_when_it_is_given() -> None:
 @pytest.mark.parametrize("variant", ["sidecar", "operator"])
 def test_the_choice_of_a_cluster_is_shown_where_there_are_several(variant: str) -> None:
     made = dashboards(new_helm({**KPS, "dashboards": {"multicluster": True, "mode": variant}}))
-    for each in made:
-        text = each["data"].popitem()[1] if each["kind"] == "ConfigMap" else each["spec"]["json"]
-        dashboard = json.loads(text)
+    for dashboard in map(json.loads, texts(made)):
         hidden = {item["name"] for item in dashboard["templating"]["list"] if item.get("hide", 0)}
         # Nobody chooses a job.
         assert hidden == ({"job"} if dashboard["uid"] == "pulltrace-itself" else set())
@@ -428,36 +419,36 @@ def test_the_grafana_operator_is_told_which_grafana() -> None:
         assert each["spec"]["folder"] == "Images"
 
 
-@pytest.mark.integration
-def test_promtool_accepts_the_scrape_configuration_of_the_readme(tmp_path: Path) -> None:
-    (block,) = (each for each in readme_blocks() if "scrape_configs:" in each)
-    (tmp_path / "prometheus.yml").write_text(block)
-    run([needs.program(debian.PROMTOOL), "check", "config", "--syntax-only", tmp_path / "prometheus.yml"])
-    jobs = {each["job_name"]: each for each in yaml.safe_load(block)["scrape_configs"]}
-    assert jobs["pulltrace-aggregator"]["honor_labels"] is True
-    monitors = {"exporter": "PodMonitor", "aggregator": "ServiceMonitor"}
-    for component, kind in monitors.items():
-        assert jobs[f"pulltrace-{component}"]["sample_limit"] == one(new_helm(KPS), kind)["spec"]["sampleLimit"]
+@pytest.fixture
+def documented_jobs() -> dict[str, Object]:
+    """The scrape configuration of the README, by the names of its jobs."""
+    (block,) = (each for each in README.texts("yaml") if "scrape_configs:" in each)
+    return {each["job_name"]: each for each in yaml.safe_load(block)["scrape_configs"]}
 
 
 @unit
-def test_the_scrape_configuration_of_the_readme_leaves_out_pods_that_have_ended() -> None:
+def test_the_scrape_configuration_of_the_readme_is_as_strict_as_the_monitors(
+    documented_jobs: dict[str, Object],
+) -> None:
+    assert documented_jobs["pulltrace-aggregator"]["honor_labels"] is True
+    for component, kind in (("exporter", "PodMonitor"), ("aggregator", "ServiceMonitor")):
+        limit = one(new_helm(KPS), kind)["spec"]["sampleLimit"]
+        assert documented_jobs[f"pulltrace-{component}"]["sample_limit"] == limit
+
+
+@unit
+def test_the_scrape_configuration_of_the_readme_leaves_out_pods_that_have_ended(
+    documented_jobs: dict[str, Object],
+) -> None:
     # An evicted aggregator stays as a failed pod: as a target it would be down for ever, which is an alert.
-    (block,) = (each for each in readme_blocks() if "scrape_configs:" in each)
     ended = {"source_labels": ["__meta_kubernetes_pod_phase"], "regex": "Succeeded|Failed", "action": "drop"}
-    for job in yaml.safe_load(block)["scrape_configs"]:
-        assert ended in job["relabel_configs"]
+    assert all(ended in job["relabel_configs"] for job in documented_jobs.values())
 
 
 @unit
 def test_values_of_the_readme_are_values() -> None:
     others = ("scrape_configs:", "resources:\n  - deploy/manifests")  # for Prometheus, for kubectl
-    found = [yaml.safe_load(block) for block in readme_blocks() if not block.startswith(others)]
+    found = [yaml.safe_load(block) for block in README.texts("yaml") if not block.startswith(others)]
     assert len(found) == 5
     for values in found:
         assert of_kind(new_helm({**KPS, **values}), "PodMonitor", "ServiceMonitor")
-
-
-def readme_blocks() -> list[str]:
-    path = CHART / "README.md"
-    return [block.text for block in Page(path, path.read_text()).blocks if block.language == "yaml"]

@@ -4,7 +4,7 @@ import pytest
 
 from pulltrace_chart.rendering import Object
 from rig.chart_values import KPS
-from rig.charts import NAMESPACE, Refused, new_helm, of_kind, one, pod_specs
+from rig.charts import NAMESPACE, endpoint, new_helm, of_kind, one, pod_specs
 
 pytestmark = pytest.mark.unit
 
@@ -52,13 +52,7 @@ def test_monitors_can_be_in_another_namespace_and_take_fields_of_endpoints() -> 
         monitor = one(found, kind)
         assert monitor["metadata"]["namespace"] == "observability"
         assert monitor["spec"]["namespaceSelector"]["matchNames"] == [NAMESPACE]
-    (endpoint,) = one(found, "PodMonitor")["spec"]["podMetricsEndpoints"]
-    assert endpoint["honorTimestamps"] is False
-
-
-def test_fields_of_endpoints_that_are_the_charts_are_refused() -> None:
-    with pytest.raises(Refused, match=r"monitors\.exporter\.endpoint\.port is set by the chart"):
-        new_helm({**KPS, "monitors": {"exporter": {"endpoint": {"port": "other"}}}})
+    assert endpoint(one(found, "PodMonitor"))["honorTimestamps"] is False
 
 
 def test_the_test_may_list_the_pods_of_its_namespace_and_nothing_else() -> None:

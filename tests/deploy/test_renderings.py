@@ -10,31 +10,23 @@ from helm_python import lint
 
 from pulltrace_chart import valuesfile
 from pulltrace_chart.places import CHART
-from pulltrace_chart.rendering import Object, objects, render
 from rig.chart_values import NOTHING, VARIANTS, Values, each_variant
-from rig.charts import HELMS, NAMESPACE, Renderer, new_helm, of_kind, old_helm, one
+from rig.charts import (
+    FOREIGN,
+    NAMESPACE,
+    Renderer,
+    both_helms,
+    new_helm,
+    of_kind,
+    old_helm,
+    one,
+    pod_specs,
+    release,
+)
 
 KUBERNETES = ("1.34", "1.37")
-FOREIGN = {
-    "Certificate": "cert-manager.io/v1",
-    "Issuer": "cert-manager.io/v1",
-    "PodMonitor": "monitoring.coreos.com/v1",
-    "ServiceMonitor": "monitoring.coreos.com/v1",
-    "PrometheusRule": "monitoring.coreos.com/v1",
-    "GrafanaDashboard": "grafana.integreatly.org/v1beta1",
-    "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
-}
-"""Kinds that Kubernetes itself does not know."""
 RENAMED = ("renamed", "numbers-for-names")
 WORKLOADS = ("DaemonSet", "Deployment", "StatefulSet")
-
-both_helms = pytest.mark.parametrize(
-    "helm",
-    [
-        pytest.param(HELMS["helm-3.10"], id="helm-3.10", marks=pytest.mark.integration),
-        pytest.param(HELMS["helm-4"], id="helm-4", marks=pytest.mark.unit),
-    ],
-)
 
 
 @cache
@@ -119,11 +111,8 @@ def test_nothing_is_left_when_everything_is_off() -> None:
 
 @pytest.mark.unit
 def test_with_everything_on_every_kind_is_there() -> None:
-    kinds = {item["kind"] for item in new_helm(VARIANTS["everything-on"])} | {
-        "GrafanaDashboard",
-        "Issuer",
-        "Deployment",
-    }
+    elsewhere = {"GrafanaDashboard", "Issuer", "Deployment"}
+    kinds = {item["kind"] for item in new_helm(VARIANTS["everything-on"])} | elsewhere
     assert kinds >= {*FOREIGN, *WORKLOADS, "Pod", "NetworkPolicy", "PodDisruptionBudget", "Role", "Service", "Secret"}
 
 
@@ -146,10 +135,9 @@ def test_names_fit_whatever_kubernetes_makes_of_them(values: Values) -> None:
         assert len(item["metadata"]["name"]) <= 63
 
 
-def names_of(release: str, namespace: str = "a", **values: object) -> set[tuple[str, str, str]]:
+def names_of(name: str, namespace: str = "a", **values: object) -> set[tuple[str, str, str]]:
     """Every object of a release that has its own place in the cluster: kind, namespace, name."""
-    rendered = render(CHART, {**values}, name=release, namespace=namespace)
-    found = objects("\n---\n".join(text for path, text in rendered.items() if path.endswith(".yaml")))
+    found = release(values, name, namespace)
     return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in found}
 
 
@@ -172,9 +160,8 @@ def test_a_name_that_fits_is_left_as_it_is() -> None:
 
 @pytest.mark.unit
 def test_releases_in_several_namespaces_share_no_role() -> None:
-    there = {"exporter": {"enabled": False}, "aggregator": {"exporterService": "nodes/pulltrace-exporter"}}
     releases = [("a-pulltrace", "team"), ("pulltrace", "team-a"), ("pulltrace", "team")]
-    made = [names_of(release, namespace, **there) for release, namespace in releases]
+    made = [names_of(name, namespace, **VARIANTS["aggregator-only"]) for name, namespace in releases]
     roles = [place for names in made for place in names if "Role" in place[0]]
     # Of each release four for the aggregator, and two for the test.
     assert len(set(roles)) == len(roles) == 3 * (4 + 2)
@@ -207,17 +194,10 @@ def test_what_points_at_another_object_finds_it() -> None:
     for values in VARIANTS.values():
         found = new_helm(values)
         for binding in of_kind(found, "RoleBinding", "ClusterRoleBinding"):
-            ref = binding["roleRef"]
-            role = one(
-                [
-                    each
-                    for each in found
-                    if each["metadata"]["name"] == ref["name"]
-                    and each["metadata"].get("namespace") == binding["metadata"].get("namespace")
-                ],
-                ref["kind"],
-            )
-            assert role["rules"]
+            ref, where = binding["roleRef"], binding["metadata"].get("namespace")
+            roles = [each for each in of_kind(found, ref["kind"]) if each["metadata"].get("namespace") == where]
+            (rules,) = (each["rules"] for each in roles if each["metadata"]["name"] == ref["name"])
+            assert rules
         for workload in of_kind(found, "StatefulSet"):
             assert one(found, "Service", "aggregator")["metadata"]["name"] == workload["spec"]["serviceName"]
 
@@ -236,33 +216,23 @@ def test_one_aggregator_is_recreated_and_several_know_their_number() -> None:
 
 @pytest.mark.unit
 def test_images_are_named_as_users_of_charts_expect() -> None:
-    def image(**values: object) -> str:
-        found = one(
-            new_helm(
-                {k: v for k, v in values.items() if k != "image"} | {"exporter": {"image": values.get("image", {})}}
-            ),
-            "DaemonSet",
-        )
-        name: str = found["spec"]["template"]["spec"]["containers"][0]["image"]
+    def image(mirror: str = "", **given: str) -> str:
+        found = new_helm({"global": {"imageRegistry": mirror}, "exporter": {"image": {"tag": "1", **given}}})
+        name: str = pod_specs(found)["pulltrace-exporter"]["containers"][0]["image"]
         return name
 
     digest = "sha256:" + "0" * 64
-    assert image(image={"tag": "1"}) == "ghcr.io/pulltrace/pulltrace-exporter:1"
-    assert image(image={"tag": "1", "digest": digest}) == f"ghcr.io/pulltrace/pulltrace-exporter@{digest}"
-    assert (
-        image(image={"tag": "1"}, **{"global": {"imageRegistry": "m.example"}})
-        == "m.example/pulltrace/pulltrace-exporter:1"
-    )
-    assert image(image={"tag": "1", "registry": "", "repository": "own"}) == "own:1"
+    assert image() == "ghcr.io/pulltrace/pulltrace-exporter:1"
+    assert image(digest=digest) == f"ghcr.io/pulltrace/pulltrace-exporter@{digest}"
+    assert image("m.example") == "m.example/pulltrace/pulltrace-exporter:1"
+    assert image(registry="", repository="own") == "own:1"
 
 
 @pytest.mark.unit
 def test_common_labels_and_pull_secrets_reach_every_object_and_pod() -> None:
     found = new_helm(VARIANTS["everything-on"])
-    ours: list[Object] = [
-        item for item in found if "more" not in item["metadata"]["name"] and "text" not in item["metadata"]["name"]
-    ]
-    for item in ours:
+    extra = [one(found, "ConfigMap", name) for name in ("pulltrace-more", "pulltrace-text")]
+    for item in (each for each in found if each not in extra):
         assert item["metadata"]["labels"]["cost"] == "shared", item["metadata"]
         assert item["metadata"]["annotations"]["owner"] == "platform", item["metadata"]
     for item in of_kind(found, *WORKLOADS):
@@ -270,8 +240,6 @@ def test_common_labels_and_pull_secrets_reach_every_object_and_pod() -> None:
         assert template["metadata"]["labels"]["cost"] == "shared"
         assert template["metadata"]["labels"]["team"] == "platform"
         assert template["spec"]["imagePullSecrets"] == [{"name": "one"}, {"name": "two"}, {"name": "three"}]
-    assert one(found, "ConfigMap", "pulltrace-more")
-    assert one(found, "ConfigMap", "pulltrace-text")
     assert NAMESPACE in {item["metadata"].get("namespace") for item in found}
 
 

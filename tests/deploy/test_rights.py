@@ -13,7 +13,7 @@ from pulltrace_chart.rendering import Object
 from rig import needs
 from rig.aggregator import RunningAggregator
 from rig.chart_values import VARIANTS, Values
-from rig.charts import new_helm, of_kind, pod_specs
+from rig.charts import FOREIGN, new_helm, of_kind, one, pod_specs, rights
 from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
@@ -22,16 +22,6 @@ from rig.scrape import Scrape
 from rig.web import wait_until
 
 AGGREGATOR = "pulltrace-aggregator"
-UNKNOWN = (
-    "Certificate",
-    "Issuer",
-    "PodMonitor",
-    "ServiceMonitor",
-    "PrometheusRule",
-    "GrafanaDashboard",
-    "VerticalPodAutoscaler",
-)
-"""Kinds that others bring to an API server."""
 TEAMS = ("team-a", "team-b")
 NAMED = ("nodes", "123", "456", "789", "true")
 """Further namespaces that variants of the values name."""
@@ -54,7 +44,7 @@ def install(api: Api, namespace: str, values: Values) -> tuple[Object, ...]:
     api.create(objects.namespace(namespace))
     found = new_helm({**values, "namespaceOverride": namespace})
     for item in found:
-        if item["kind"] not in UNKNOWN and item["metadata"].get("namespace"):
+        if item["kind"] not in FOREIGN and item["metadata"].get("namespace"):
             api.create(item)
     for item in of_kind(found, "ClusterRole", "ClusterRoleBinding"):
         api.create(item)
@@ -63,9 +53,7 @@ def install(api: Api, namespace: str, values: Values) -> tuple[Object, ...]:
 
 def account_token(api: Api, found: Iterable[Object]) -> str:
     """A token of the account that the aggregator runs as."""
-    (account,) = (
-        each["metadata"] for each in of_kind(found, "ServiceAccount") if each["metadata"]["name"] == AGGREGATOR
-    )
+    account = one(found, "ServiceAccount", AGGREGATOR)["metadata"]
     return api.token(account["namespace"], account["name"])
 
 
@@ -123,9 +111,10 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
     (role,) = of_kind(found, "ClusterRole")
     with closing(Api(cluster.url, cluster.ca_file, token=token)) as account:
         # A node is read only when its exporter is missed.
-        for resource, verb in (each for each in granted(role) if each[0] != "nodes"):
+        for right in (each for each in rights([role]) if each.resource != "nodes"):
+            resource, (verb,) = right.resource, right.verbs
             cluster.api.patch(role, {"rules": without(role, resource, verb)})
-            wait_lost(account, Rule((verb,), resource))
+            wait_lost(account, right)
             with run(f"{verb}-{resource}.log") as program:
                 if verb == "get":
                     leaves_pending(cluster.api, program)
@@ -145,10 +134,6 @@ def wait_said(program: RunningAggregator, words: str) -> None:
 def wait_lost(account: Api, right: Rule) -> None:
     """The server learns of its own roles by a watch, a moment later."""
     wait_until(lambda: not account.may(right), 30, lambda: f"{right} is still there")
-
-
-def granted(role: Object) -> list[tuple[str, str]]:
-    return [(resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]]
 
 
 def without(role: Object, resource: str, verb: str) -> list[Object]:
@@ -187,30 +172,16 @@ def test_with_namespaces_listed_roles_there_are_enough(cluster: api_server.ApiSe
         wait_up(program)
 
 
-def rules(found: Iterable[Object]) -> list[Rule]:
-    """One for each right that the rendered roles give the aggregator."""
-    return [
-        Rule((verb,), resource, group, role["metadata"].get("namespace"))
-        for role in of_kind(found, "Role", "ClusterRole")
-        if not role["metadata"]["name"].endswith("-test")
-        for rule in role["rules"]
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    ]
-
-
 @pytest.mark.contract
 def test_the_rendered_rights_are_all_that_slices_need_too(tmp_path: Path) -> None:
     found = new_helm({})
-    rights = rules(found)
-    slices = [rule for rule in rights if rule.resource == "endpointslices"]
+    slices = [rule for rule in rights(found) if rule.resource == "endpointslices"]
     assert [rule.verbs for rule in slices] == [("list",), ("watch",)]
     with FakeCluster() as fake:
         fake.api.create(objects.namespace("monitoring"))
         for missing in (None, *slices):
             config = tmp_path / f"{missing.verbs[0] if missing else 'whole'}.json"
-            token = fake.user(rule for rule in rights if rule != missing)
+            token = fake.user(rule for rule in rights(found) if rule != missing)
             config.write_text(kubeconfig(fake.url, fake.ca_file, token=token))
             with RunningAggregator(config.with_suffix(".log"), *arguments(found), f"--kubeconfig={config}") as program:
                 if missing is None:

@@ -11,17 +11,15 @@ import pytest
 import yaml
 
 from pulltrace_chart.copies import alerts
-from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig.aggregator import RunningAggregator
 from rig.chart_values import CLIENTS, KPS, LOGIN, PASSWORD, Values
-from rig.charts import new_helm, of_kind, one
+from rig.charts import README, endpoint, new_helm, of_kind, one
 from rig.exporter import RunningExporter
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.mounted import Secrets, mounted
-from rig.pages import Page
 from rig.pki import LOOPBACK, Authority
 from rig.prometheus import Labels, Prometheus, prometheus
 from rig.web import hashed, wait_until
@@ -120,8 +118,7 @@ def discovery(stage: Stage, namespace: str) -> list[Any]:
 
 def documented_jobs(stage: Stage) -> list[Any]:
     """The jobs of the README, except for how they reach the cluster."""
-    path = CHART / "README.md"
-    (block,) = (each.text for each in Page(path, path.read_text()).blocks if "kubernetes_sd_configs" in each.text)
+    (block,) = (text for text in README.texts("yaml") if "kubernetes_sd_configs" in text)
     jobs: list[Any] = yaml.safe_load(block)["scrape_configs"]
     assert [each["kubernetes_sd_configs"][0]["namespaces"]["names"] for each in jobs] == [[PLAIN_NAMESPACE]] * 2
     own = {"scrape_interval": "1s", "kubernetes_sd_configs": discovery(stage, PLAIN_NAMESPACE)}
@@ -130,32 +127,31 @@ def documented_jobs(stage: Stage) -> list[Any]:
 
 def operators_job(stage: Stage, monitor: Object) -> dict[str, Any]:
     """What the Prometheus operator makes of a monitor: its selector, the labels it gives, then the relabelings."""
-    meta, spec = monitor["metadata"], monitor["spec"]
-    (endpoint,) = spec.get("podMetricsEndpoints") or spec["endpoints"]
+    meta, spec, scraped = monitor["metadata"], monitor["spec"], endpoint(monitor)
     label = "__meta_kubernetes_pod_label_{}"
     selected = {label.format(re.sub(r"\W", "_", key)): value for key, value in spec["selector"]["matchLabels"].items()}
-    selected["__meta_kubernetes_pod_container_port_name"] = endpoint["port"]
+    selected["__meta_kubernetes_pod_container_port_name"] = scraped["port"]
     keep = [{"action": "keep", "source_labels": [name], "regex": value} for name, value in selected.items()]
     given = {"namespace": "namespace", "container": "pod_container_name", "pod": "pod_name"}
     labels = [
         {"source_labels": [f"__meta_kubernetes_{source}"], "target_label": name} for name, source in given.items()
     ]
     names = {"sourceLabels": "source_labels", "targetLabel": "target_label"}
-    relabel = [{names.get(key, key): value for key, value in each.items()} for each in endpoint["relabelings"]]
-    tls = endpoint["tlsConfig"]
+    relabel = [{names.get(key, key): value for key, value in each.items()} for each in scraped["relabelings"]]
+    tls = scraped["tlsConfig"]
     files = {"ca_file": tls["ca"]["secret"], "cert_file": tls["cert"]["secret"], "key_file": tls["keySecret"]}
     paths = {name: stage.folder / f"{meta['name']}-{name}" for name in files}
     for name, ref in files.items():
         paths[name].write_bytes(stage.secrets[ref["name"]][ref["key"]])
-    presented = {key: stage.secrets[ref["name"]][ref["key"]].decode() for key, ref in endpoint["basicAuth"].items()}
+    presented = {key: stage.secrets[ref["name"]][ref["key"]].decode() for key, ref in scraped["basicAuth"].items()}
     return {
         "job_name": f"{meta['namespace']}/{meta['name']}",
         "scrape_interval": "1s",
-        "honor_labels": endpoint.get("honorLabels", False),
+        "honor_labels": scraped.get("honorLabels", False),
         "sample_limit": spec["sampleLimit"],
         # The pods say which one.
         "scheme": "http",
-        "metrics_path": endpoint["path"],
+        "metrics_path": scraped["path"],
         "tls_config": {**{name: str(path) for name, path in paths.items()}, "server_name": tls["serverName"]},
         "basic_auth": presented,
         "kubernetes_sd_configs": discovery(stage, SECURED_NAMESPACE),

@@ -8,15 +8,8 @@ from helm_python import HelmError
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import render
 from rig.chart_values import CLIENTS, HASH, KPS, NOTHING, OFF, PASSWORD, READY_FOR_TLS, TLS, VARIANTS
-from rig.charts import HELMS, Refused, Renderer, new_helm, notes
+from rig.charts import Refused, Renderer, both_helms, new_helm, notes
 
-both_helms = pytest.mark.parametrize(
-    "helm",
-    [
-        pytest.param(HELMS["helm-3.10"], id="helm-3.10", marks=pytest.mark.integration),
-        pytest.param(HELMS["helm-4"], id="helm-4", marks=pytest.mark.unit),
-    ],
-)
 LOGIN = {"enabled": True, "existingSecret": "login"}
 WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown value": ({"exporters": {}}, ("exporters", "not allowed")),
@@ -96,6 +89,10 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"monitors": {"aggregator": {"spec": {"sampleLimit": 1}}}},
         ("monitors.aggregator.spec.sampleLimit is set by the chart",),
     ),
+    "field of an endpoint that is the chart's": (
+        {**KPS, "monitors": {"exporter": {"endpoint": {"port": "other"}}}},
+        ("monitors.exporter.endpoint.port is set by the chart",),
+    ),
     "users that are not asked for": (
         {"basicAuth": {"users": {"me": HASH}}},
         ("basicAuth.users or basicAuth.webConfigSecret is given, but basicAuth.enabled is false",),
@@ -148,6 +145,12 @@ FOLDERS = {
 }
 
 
+def exporter(name: str, value: str) -> dict[str, Any]:
+    group, key = name.split(".")
+    switch = {"enabled": True} if group == "kubeletIntents" else {}
+    return {"exporter": {group: {**switch, key: value}}}
+
+
 @both_helms
 @pytest.mark.parametrize(("values", "words"), WRONG.values(), ids=WRONG)
 def test_wrong_values_are_refused_by_name(helm: Renderer, values: dict[str, Any], words: tuple[str, ...]) -> None:
@@ -157,12 +160,6 @@ def test_wrong_values_are_refused_by_name(helm: Renderer, values: dict[str, Any]
     assert all(word in text for word in words), text
     assert "oneOf" not in text
     assert "anyOf" not in text
-
-
-def exporter(name: str, value: str) -> dict[str, Any]:
-    group, key = name.split(".")
-    switch = {"enabled": True} if group == "kubeletIntents" else {}
-    return {"exporter": {group: {**switch, key: value}}}
 
 
 @pytest.mark.unit
@@ -227,12 +224,18 @@ def test_notes_name_what_to_run_next() -> None:
 
 
 @pytest.mark.unit
+def test_notes_say_what_pod_security_asks_for() -> None:
+    assert "kubectl label namespace monitoring pod-security.kubernetes.io/enforce=privileged" in notes({})
+    assert "/run/k3s/containerd" in notes({"runtime": "k3s"})
+    assert "Pod Security" not in notes(VARIANTS["aggregator-only"])
+
+
+@pytest.mark.unit
 def test_notes_follow_the_values() -> None:
-    assert "statefulset/pulltrace-aggregator" in notes(VARIANTS["sharded"])
+    sharded = notes(VARIANTS["sharded"])
+    assert "statefulset/pulltrace-aggregator" in sharded
     # A Service is forwarded to one pod only, and so the answer is of one shard.
-    assert "port-forward pod/pulltrace-aggregator-0 10302\n(the nodes of this shard; 3 share them)" in notes(
-        VARIANTS["sharded"]
-    )
+    assert "port-forward pod/pulltrace-aggregator-0 10302\n(the nodes of this shard; 3 share them)" in sharded
     assert "port-forward service/pulltrace-aggregator 10302\nand open" in notes({})
     assert "NOTHING SCRAPES" not in notes(KPS)
     assert "release=kps" in notes(KPS)
@@ -250,6 +253,7 @@ def test_notes_name_the_client_where_it_gets_through_the_proxy() -> None:
     assert "kubectl pulltrace" not in notes(CLIENTS)
 
 
+@pytest.mark.unit
 def test_notes_do_not_tell_to_turn_on_what_is_on() -> None:
     text = notes({"scrapeAnnotations": True})
     assert "annotations prometheus.io/… of pods finds both programs" in text

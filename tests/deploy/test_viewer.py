@@ -2,15 +2,15 @@
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pulltrace_chart.rendering import Object
 from rig import needs
 from rig.chart_values import Values
-from rig.charts import new_helm, of_kind, one
+from rig.charts import new_helm, of_kind, one, rights
 from rig.client_world import NAMESPACE, SERVICE, Answering, World, aggregator, exporter, pull, wait, world
 from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Rule
@@ -28,11 +28,8 @@ def viewer(shards: int = 1, **more: bool) -> Object:
     return one(new_helm(values), "ClusterRole", "-viewer")
 
 
-def rules(role: Object) -> Iterator[Rule]:
-    for rule in role["rules"]:
-        for group in rule["apiGroups"]:
-            for resource in rule["resources"]:
-                yield Rule(tuple(rule["verbs"]), resource, group, None, tuple(rule.get("resourceNames", ())))
+def given(shards: int = 1, **more: bool) -> list[Rule]:
+    return rights([viewer(shards, **more)])
 
 
 @pytest.fixture
@@ -62,9 +59,9 @@ def test_it_is_given_to_everybody_who_may_view_only_where_that_is_wanted() -> No
 
 @pytest.mark.unit
 def test_it_gives_no_right_to_write_and_reaches_nothing_but_the_aggregator() -> None:
-    for role in (viewer(), viewer(shards=3)):
-        assert {verb for rule in rules(role) for verb in rule.verbs} == {"get", "list"}
-        proxied = [rule for rule in rules(role) if rule.resource.endswith("/proxy")]
+    for found in (given(), given(shards=3)):
+        assert {rule.verbs for rule in found} == {("get",), ("list",)}
+        proxied = [rule for rule in found if rule.resource.endswith("/proxy")]
         assert proxied
         assert all(name.removeprefix("https:").startswith(SERVICE) for rule in proxied for name in rule.names)
         assert all(rule.names for rule in proxied)
@@ -72,7 +69,7 @@ def test_it_gives_no_right_to_write_and_reaches_nothing_but_the_aggregator() -> 
 
 @pytest.mark.unit
 def test_network_policies_let_the_api_server_in_where_its_addresses_are_known() -> None:
-    values: dict[str, Any] = {"networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"]}}}
+    values: Values = {"networkPolicy": {"apiServer": {"cidrs": ["192.0.2.1/32"]}}}
     peer = {"ipBlock": {"cidr": "192.0.2.1/32"}}
     for viewing, known in ((False, False), (True, True)):
         policy = one(new_helm({**values, "rbac": {"viewer": {"create": viewing}}}), "NetworkPolicy", "-aggregator")
@@ -83,11 +80,11 @@ def test_network_policies_let_the_api_server_in_where_its_addresses_are_known() 
 @pytest.mark.parametrize("count", [1, 2])
 def test_the_client_works_with_these_rights(cluster: World, count: int) -> None:
     cluster.aggregator(*shards(count))
-    cluster.log_in(cluster.cluster.user(rules(viewer(count))))
+    cluster.log_in(cluster.cluster.user(given(count)))
     done = cluster.client("web")
     assert (done.returncode, done.stderr) == (0, "")
     assert "layers are not known: you may not get pods/proxy" in done.stdout
-    cluster.log_in(cluster.cluster.user(rules(viewer(count, exporters=True))))
+    cluster.log_in(cluster.cluster.user(given(count, exporters=True)))
     done = cluster.client("web")
     assert (done.returncode, done.stderr) == (0, "")
     assert "LAYER" in done.stdout
@@ -96,9 +93,8 @@ def test_the_client_works_with_these_rights(cluster: World, count: int) -> None:
 @pytest.mark.contract
 def test_the_client_misses_each_of_them(cluster: World) -> None:
     cluster.aggregator(*shards(1))
-    wanted = ("services", "pods", "services/proxy")
-    for missing in wanted:
-        cluster.log_in(cluster.cluster.user(rule for rule in rules(viewer()) if rule.resource != missing))
+    for missing in ("services", "pods", "services/proxy"):
+        cluster.log_in(cluster.cluster.user(rule for rule in given() if rule.resource != missing))
         done = cluster.client("web")
         assert done.returncode == 1
         assert missing in done.stderr
@@ -110,31 +106,12 @@ def test_a_real_api_server_gives_these_rights_and_no_more() -> None:
         needs.miss(reason)
     with api_server.ApiServer() as running:
         running.api.create(objects.namespace(NAMESPACE))
-        role = running.api.create(viewer())
-        subject = {"kind": "ServiceAccount", "namespace": NAMESPACE, "name": "user"}
-        meta = {"namespace": NAMESPACE, "name": "user"}
-        running.api.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-        group = "rbac.authorization.k8s.io"
-        reference = {"apiGroup": group, "kind": "ClusterRole", "name": role["metadata"]["name"]}
-        binding = {"apiVersion": f"{group}/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "user"}}
-        running.api.create({**binding, "roleRef": reference, "subjects": [subject]})
-        user = Api(running.url, running.ca_file, token=running.api.token(NAMESPACE, "user"))
-        try:
-            granted = [f"{SERVICE}:10302", f"https:{SERVICE}:10302"]
-            assert all(may_proxy(user, "services", name) for name in granted)
-            assert not any(may_proxy(user, "services", name) for name in ("other:80", f"{SERVICE}:9999"))
-            assert not may_proxy(user, "pods", "web")
-        finally:
-            user.close()
+        running.api.apply(*objects.account(NAMESPACE, "user", viewer()["rules"]))
+        with closing(Api(running.url, running.ca_file, token=running.api.token(NAMESPACE, "user"))) as user:
+            assert user.may(proxy("services", f"{SERVICE}:10302", f"https:{SERVICE}:10302"))
+            assert not any(user.may(proxy("services", name)) for name in ("other:80", f"{SERVICE}:9999"))
+            assert not user.may(proxy("pods", "web"))
 
 
-def may_proxy(user: Api, resource: str, name: str) -> bool:
-    where = {"namespace": NAMESPACE, "verb": "get", "resource": resource, "subresource": "proxy", "name": name}
-    review = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "metadata": {},
-        "spec": {"resourceAttributes": where},
-    }
-    answer = user._json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review)
-    return bool(answer["status"]["allowed"])
+def proxy(resource: str, *names: str) -> Rule:
+    return Rule(("get",), f"{resource}/proxy", "", NAMESPACE, names)

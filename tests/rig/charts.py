@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import pytest
 import yaml
 from helm_python import HelmError
 
@@ -15,11 +16,24 @@ from pulltrace_chart import rendering
 from pulltrace_chart.places import CHART
 from pulltrace_chart.rendering import Object
 from rig import needs, npm
+from rig.kubernetes.api import Rule
+from rig.pages import Page
 
 NAMESPACE: Final = "monitoring"
 RELEASE: Final = "pulltrace"
+README: Final = Page.at(CHART / "README.md")
 _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Renderer = Callable[[Mapping[str, Any]], tuple[Object, ...]]
+FOREIGN: Final = {
+    "Certificate": "cert-manager.io/v1",
+    "Issuer": "cert-manager.io/v1",
+    "PodMonitor": "monitoring.coreos.com/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "GrafanaDashboard": "grafana.integreatly.org/v1beta1",
+    "VerticalPodAutoscaler": "autoscaling.k8s.io/v1",
+}
+"""Kinds that Kubernetes itself does not know."""
 
 
 class Refused(Exception):
@@ -36,7 +50,19 @@ def old_helm(values: Mapping[str, Any]) -> tuple[Object, ...]:
     return _old(json.dumps(values))
 
 
-HELMS: Final[dict[str, Renderer]] = {"helm-3.10": old_helm, "helm-4": new_helm}
+both_helms = pytest.mark.parametrize(
+    "helm",
+    [
+        pytest.param(old_helm, id="helm-3.10", marks=pytest.mark.integration),
+        pytest.param(new_helm, id="helm-4", marks=pytest.mark.unit),
+    ],
+)
+
+
+def release(values: Mapping[str, Any], name: str, namespace: str) -> tuple[Object, ...]:
+    """The objects of a release of this name, as Helm 4 renders them."""
+    rendered = rendering.render(CHART, dict(values), name=name, namespace=namespace)
+    return objects(text for path, text in rendered.items() if path.endswith(".yaml"))
 
 
 def notes(values: Mapping[str, Any]) -> str:
@@ -59,6 +85,26 @@ def pod_specs(found: Iterable[Object]) -> dict[str, Object]:
     made = {each["metadata"]["name"]: each["spec"] for each in of_kind(found, "DaemonSet", "Deployment", "StatefulSet")}
     pods = {each["metadata"]["name"]: each["spec"] for each in of_kind(found, "Pod")}
     return {name: spec["template"]["spec"] for name, spec in made.items()} | pods
+
+
+def rights(found: Iterable[Object]) -> list[Rule]:
+    """One for each right that the roles give; those of the chart's test are left out."""
+    return [
+        Rule((verb,), resource, group, role["metadata"].get("namespace"), tuple(rule.get("resourceNames", ())))
+        for role in of_kind(found, "Role", "ClusterRole")
+        if not role["metadata"]["name"].endswith("-test")
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    ]
+
+
+def endpoint(monitor: Object) -> Object:
+    """The only endpoint of a PodMonitor or ServiceMonitor."""
+    (found,) = monitor["spec"].get("podMetricsEndpoints") or monitor["spec"]["endpoints"]
+    only: Object = found
+    return only
 
 
 @cache

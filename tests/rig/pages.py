@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 CHECKOUT = Path(__file__).parents[2]
 FENCE = re.compile(r"^ {0,3}```(\w*)[^\n]*\n(.*?)^ {0,3}```", re.MULTILINE | re.DOTALL)
@@ -30,6 +31,10 @@ class Page:
     path: Path
     text: str = field(repr=False)
 
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        return cls(path, path.read_text())
+
     @property
     def name(self) -> str:
         return str(self.path.relative_to(CHECKOUT))
@@ -45,6 +50,10 @@ class Page:
             yield Block(language, text)
         for match in INDENTED.finditer(FENCE.sub("", self.text)):
             yield Block("", re.sub(r"^ {4}", "", match[0], flags=re.MULTILINE))
+
+    def texts(self, *languages: str) -> list[str]:
+        """The blocks in these languages."""
+        return [block.text for block in self.blocks if block.language in languages]
 
     @property
     def code(self) -> Iterator[str]:
@@ -72,7 +81,7 @@ class Page:
 def pages() -> list[Page]:
     """All pages of the checkout."""
     paths = (path for path in CHECKOUT.rglob("*.md") if not LEFT_OUT.intersection(path.relative_to(CHECKOUT).parts))
-    return [Page(path, path.read_text()) for path in sorted(paths) if not _hidden(path)]
+    return [Page.at(path) for path in sorted(paths) if not _hidden(path)]
 
 
 def _hidden(path: Path) -> bool:

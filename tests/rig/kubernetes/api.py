@@ -146,8 +146,10 @@ class Api:
     def may(self, rule: Rule) -> bool:
         """Whether the server lets this user do all that the rule gives."""
         path, version = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", "authorization.k8s.io/v1"
-        where = {"resource": rule.resource, "group": rule.group, "namespace": rule.namespace or ""}
-        asked = [{"spec": {"resourceAttributes": {"verb": verb, **where}}} for verb in rule.verbs]
+        resource, _, part = rule.resource.partition("/")
+        where = {"resource": resource, "subresource": part, "group": rule.group, "namespace": rule.namespace or ""}
+        each_name = [{**where, "name": name} for name in rule.names or ("",)]
+        asked = [{"spec": {"resourceAttributes": {"verb": verb, **each}}} for verb in rule.verbs for each in each_name]
         kind = {"apiVersion": version, "kind": "SelfSubjectAccessReview"}
         return all(self._json("POST", path, {**kind, **each})["status"]["allowed"] for each in asked)
 
