@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-import pulltrace
 from rig import charts, image_parts, images, needs
 from rig.containerd import RealContainerd
-from rig.containerfile import Builder, Built, parse
+from rig.containerfile import Built, parse
+from rig.image_parts import CHECKOUT, CONTAINERFILE, PACKAGES
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
@@ -25,10 +25,7 @@ from rig.registry import Registry
 from rig.scrape import Scrape
 from rig.web import get, wait_until
 
-CHECKOUT = Path(__file__).parents[2]
-CONTAINERFILE = CHECKOUT / "deploy/Containerfile"
 TARGETS = {"exporter": "pulltrace_exporter", "aggregator": "pulltrace_aggregator"}
-ARGUMENTS = {"VERSION": pulltrace.__version__, "REVISION": "0123abc", "CREATED": "2026-01-01T00:00:00Z", "SOURCE": "x"}
 PINNED = re.compile(r"docker\.io/library/python:3\.\d+-slim-\w+@(sha256:[0-9a-f]{64})")
 LABELS = ["title", "description", "licenses", "version", "revision", "created", "source", "base.name", "base.digest"]
 COMPILERS = ("cc", "gcc", "c++", "g++", "cpp", "ld", "as", "make", "clang", "tcc", "cargo", "rustc", "go")
@@ -91,8 +88,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if os.geteuid() != 0:
         needs.miss("chroot needs root")
     folder = tmp_path_factory.mktemp("context")
-    shutil.copytree(CHECKOUT / "requirements", folder / "requirements")
-    image_parts.build_distribution(folder / "dist", "--wheel")
+    image_parts.fill_context(folder)
     return folder
 
 
@@ -103,23 +99,6 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     made.mkdir()
     yield made
     shutil.rmtree(made)
-
-
-def built(target: str, context: Path, folder: Path) -> Built:
-    wheels = image_parts.wheelhouse(CHECKOUT / f"requirements/{target}.txt")
-    base = image_parts.base(folder / "base-of-all")
-    image_parts.add_pip(base)
-    shutil.copytree(wheels, base / "wheels")
-    outside = {
-        "PYTHONPATH": "/pip",
-        "PIP_NO_INDEX": "1",
-        "PIP_FIND_LINKS": "/wheels",
-        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-    }
-    result = Builder(stages, context, folder, base, ARGUMENTS, outside).build(target)
-    for name in ("pip", "wheels"):
-        shutil.rmtree(result.tree / name)
-    return result
 
 
 def size(tree: Path) -> int:
@@ -135,7 +114,7 @@ def compilers(tree: Path) -> list[Path]:
 
 
 def assert_small_and_only_what_it_needs(image: Built, *absent: str) -> None:
-    packages = image.tree / "opt/pulltrace"
+    packages = image.tree / PACKAGES
     assert not compilers(image.tree)
     assert size(packages) < 60 * MIB
     assert [name for name in absent if (packages / name).exists()] == []
@@ -153,8 +132,8 @@ class Pulled:
 @contextmanager
 def pulled(target: str, image: Built, folder: Path) -> Iterator[Pulled]:
     """The image in a registry, and pulled from there."""
-    packages = (image.tree / "opt/pulltrace").rename(folder / "packages")
-    layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, "opt/pulltrace")]
+    packages = (image.tree / PACKAGES).rename(folder / "packages")
+    layers = [image_parts.layer_of(image.tree), image_parts.layer_of(packages, PACKAGES)]
     program = images.build(f"pulltrace/{target}", layers, settings=image.image_config)
     pausing = ["/usr/local/bin/python3", "-c", "import signal; signal.pause()"]
     pause = images.build("pause", layers[:1], entrypoint=pausing)
@@ -173,7 +152,7 @@ def test_the_exporter_in_its_image_shows_the_pulls_of_the_containerd_that_runs_i
     context: Path, folder: Path, tmp_path: Path
 ) -> None:
     needs.containerd("2.1")
-    image = built("exporter", context, folder)
+    image = image_parts.built("exporter", context, folder)
     assert_small_and_only_what_it_needs(image, "kubernetes", "requests")
     wanted = images.build("team/app", [300_000, 200_000])
     with pulled("exporter", image, folder) as setup:
@@ -199,7 +178,7 @@ def test_the_aggregator_in_its_image_sees_pods_as_an_ordinary_user_with_its_acco
     context: Path, folder: Path, tmp_path: Path
 ) -> None:
     needs.containerd("2.1")
-    image = built("aggregator", context, folder)
+    image = image_parts.built("aggregator", context, folder)
     assert_small_and_only_what_it_needs(image, "google")
     account = tmp_path / "account"
     account.mkdir()

@@ -1,4 +1,4 @@
-"""What images are built from where no registry can be asked: a base out of Debian packages, wheels, our own wheel."""
+"""Images where no registry can be asked: a base out of Debian packages, wheels, our own wheel, the Containerfile."""
 
 import hashlib
 import io
@@ -11,10 +11,19 @@ from pathlib import Path
 import pip
 
 from rig import debian, needs
+from rig.containerfile import Builder, Built, parse
 from rig.images import Layer, sha256
 from rig.processes import run
 
 CHECKOUT = Path(__file__).parents[2]
+CONTAINERFILE = CHECKOUT / "deploy/Containerfile"
+PACKAGES = "opt/pulltrace"
+OUTSIDE = {
+    "PYTHONPATH": "/pip",
+    "PIP_NO_INDEX": "1",
+    "PIP_FIND_LINKS": "/wheels",
+    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+}
 # What pip of the base would take for itself: Debian 13 has glibc 2.41.
 TARGET = ("--python-version", "3.13", "--platform", "manylinux_2_34_x86_64", "--platform", "manylinux_2_28_x86_64",
     "--platform", "manylinux_2_17_x86_64", "--platform", "manylinux2014_x86_64")  # fmt: skip
@@ -32,11 +41,6 @@ def base(tree: Path) -> Path:
     shutil.rmtree(tree / "usr/share", ignore_errors=True)
     (tree / "usr/local/bin/python3").symlink_to("/usr/bin/python3.13")
     return tree
-
-
-def add_pip(tree: Path) -> None:
-    """The base has it too; here it lies where only RUN is told to look for it."""
-    shutil.copytree(Path(pip.__path__[0]), tree / "pip/pip", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def wheelhouse(lock: Path) -> Path:
@@ -87,6 +91,33 @@ def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT, epoch
     ]
     run([word for word in words if word is not None], timeout=300)
     return sorted(target.iterdir())
+
+
+def fill_context(folder: Path) -> Path:
+    """Put into a folder what an engine would be sent, the lock files and the wheel; returns the wheel."""
+    shutil.copytree(CHECKOUT / "requirements", folder / "requirements")
+    (wheel,) = build_distribution(folder / "dist", "--wheel")
+    return wheel
+
+
+def arguments(wheel: Path) -> dict[str, str]:
+    """Those of the Containerfile."""
+    version = wheel.name.split("-")[1]
+    return {"VERSION": version, "REVISION": "0", "CREATED": "2026-01-01T00:00:00Z", "SOURCE": "pulltrace"}
+
+
+def built(target: str, context: Path, folder: Path) -> Built:
+    """The Containerfile's stage, built below `folder` from what `fill_context` has put together."""
+    tree = base(folder / "base-of-all")
+    # The base has pip, too; here it lies where only RUN is told to look for it.
+    shutil.copytree(Path(pip.__path__[0]), tree / "pip/pip", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(wheelhouse(context / f"requirements/{target}.txt"), tree / "wheels")
+    (wheel,) = (context / "dist").iterdir()
+    stages = parse(CONTAINERFILE.read_text())
+    result = Builder(stages, context, folder, tree, arguments(wheel), OUTSIDE).build(target)
+    for name in ("pip", "wheels"):
+        shutil.rmtree(result.tree / name)
+    return result
 
 
 def layer_of(tree: Path, at: str = "") -> Layer:

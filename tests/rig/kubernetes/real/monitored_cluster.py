@@ -15,12 +15,12 @@ import yaml
 from rig.alertmanager import Webhook
 from rig.closing import Closing
 from rig.go_programs import build, parts
+from rig.image_parts import CHECKOUT
 from rig.images import Image
 from rig.kubernetes.api import Object, is_ready, wait_for
 from rig.kubernetes.real import addresses as at
 from rig.kubernetes.real import program_images, prometheus_operator
 from rig.kubernetes.real.cluster import Cluster, ClusterSettings
-from rig.kubernetes.real.program_images import CHECKOUT
 from rig.processes import CommandFailed
 
 NAMESPACE = "pulltrace"

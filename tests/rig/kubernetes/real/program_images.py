@@ -1,29 +1,21 @@
 """Images of what runs in the cluster: Go programs on nothing, Debian's on a base, ours as the Containerfile says."""
 
 import hashlib
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from rig import debian, image_parts
-from rig.containerfile import Builder, parse
+from rig.containerfile import CHANGES_FILES, Builder, parse
+from rig.image_parts import CONTAINERFILE, PACKAGES
 from rig.images import Image, Layer, build, file_layer, sha256
 from rig.kubernetes.real.cluster_node import PAUSE_IMAGE
 from rig.runnable import FOREVER
 from rig.runnable import base as busybox
 
-CHECKOUT = Path(__file__).parents[4]
-CONTAINERFILE = CHECKOUT / "deploy/Containerfile"
-PACKAGES = "opt/pulltrace"
 TARGETS = ("exporter", "aggregator")
-OUTSIDE = {
-    "PYTHONPATH": "/pip",
-    "PIP_NO_INDEX": "1",
-    "PIP_FIND_LINKS": "/wheels",
-    "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-}
 RECIPE = 1
 """Another way to assemble the layers gets another number."""
 
@@ -53,13 +45,11 @@ def own_images(tag: str = "") -> Iterator[Image]:
     """Exporter and aggregator as the Containerfile makes them, under the tag of their version if there is no other."""
     with tempfile.TemporaryDirectory(prefix="ptk-images-") as name:
         context = Path(name)
-        shutil.copytree(CHECKOUT / "requirements", context / "requirements")
-        (wheel,) = image_parts.build_distribution(context / "dist", "--wheel")
-        version = wheel.name.split("-")[1]
+        arguments = image_parts.arguments(image_parts.fill_context(context))
         for target in TARGETS:
-            layer, config = _packages(target, context, wheel, version)
+            layer, config = _packages(target, context, arguments)
             repository = f"pulltrace/pulltrace-{target}"
-            yield build(repository, (base(), layer), tag=tag or version, settings=config)
+            yield build(repository, (base(), layer), tag=tag or arguments["VERSION"], settings=config)
 
 
 @cache
@@ -73,37 +63,28 @@ def base() -> Layer:
     return _layer(kept)
 
 
-def _packages(target: str, context: Path, wheel: Path, version: str) -> tuple[Layer, dict[str, object]]:
+def _packages(target: str, context: Path, arguments: Mapping[str, str]) -> tuple[Layer, dict[str, object]]:
     """The layer that the Containerfile's stage adds to its base, and the image's settings."""
-    lock = context / f"requirements/{target}.txt"
-    digest = hashlib.sha256(CONTAINERFILE.read_bytes() + lock.read_bytes() + wheel.read_bytes())
+    (wheel,) = (context / "dist").iterdir()
+    made_of = (CONTAINERFILE, context / f"requirements/{target}.txt", wheel)
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of))
     digest.update(debian.unpacked(debian.PYTHON).name.encode())
     kept = _home() / f"{target}-{digest.hexdigest()[:16]}-{RECIPE}.tar"
-    stages = parse(CONTAINERFILE.read_text())
-    arguments = {"VERSION": version, "REVISION": "0", "CREATED": "2026-01-01T00:00:00Z", "SOURCE": "pulltrace"}
-    with tempfile.TemporaryDirectory(prefix="ptk-stages-") as name:
-        folder = Path(name)
-        if kept.exists():
-            return _layer(kept), _settings(target, arguments)
-        tree = image_parts.base(folder / "base-of-all")
-        image_parts.add_pip(tree)
-        shutil.copytree(image_parts.wheelhouse(lock), tree / "wheels")
-        built = Builder(stages, context, folder, tree, arguments, OUTSIDE).build(target)
-        _keep(kept, image_parts.layer_of(built.tree / PACKAGES, PACKAGES).data)
-        return _layer(kept), built.image_config
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(prefix="ptk-stages-") as name:
+            built = image_parts.built(target, context, Path(name))
+            _keep(kept, image_parts.layer_of(built.tree / PACKAGES, PACKAGES).data)
+    return _layer(kept), _settings(target, arguments)
 
 
 def _settings(target: str, arguments: Mapping[str, str]) -> dict[str, object]:
     """What the final stage says of its image, without carrying out what makes files."""
     stages = {
-        name: type(stage)(name, stage.base, tuple(each for each in stage.instructions if each.name not in FILES))
+        name: replace(stage, instructions=tuple(each for each in stage.instructions if each.name not in CHANGES_FILES))
         for name, stage in parse(CONTAINERFILE.read_text()).items()
     }
     nowhere = Path("/nonexistent")
     return Builder(stages, nowhere, nowhere, nowhere, arguments, {}).build(target).image_config
-
-
-FILES = ("RUN", "COPY", "WORKDIR")
 
 
 def _program(repository: str, program: Path) -> Image:
