@@ -9,15 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pulltrace_aggregator.metrics.table import FAMILIES as OF_AGGREGATOR
 from pulltrace_alerts.__main__ import main
 from pulltrace_alerts.levels import LEVELS
 from pulltrace_alerts.model import NAMESPACE, OWNERS, PLATFORM, SEVERITIES, Alert
 from pulltrace_alerts.settings import Settings, UnknownSetting, changed, duration
 from pulltrace_alerts.table import alerts, document, recordings, text
-from pulltrace_exporter.metrics.table import FAMILIES as OF_EXPORTER
 from rig.dashboards import all_queries, files
-from rig.promql import Known, known_metrics, unknown
+from rig.promql import OURS, Known, unknown
 
 pytestmark = pytest.mark.unit
 
@@ -35,9 +33,8 @@ OF_KUBE_STATE_METRICS: Known = {
 
 def known() -> Known:
     """Every metric that a rule may speak of, and its labels."""
-    families = [family.metric for family in OF_EXPORTER] + [family.metric for family in OF_AGGREGATOR]
     recorded = {rule.name: set(rule.labels) for rule in recordings(Settings())}
-    return known_metrics(families) | recorded | OF_KUBE_STATE_METRICS | {"up": set()}
+    return OURS | recorded | OF_KUBE_STATE_METRICS | {"up": set()}
 
 
 def test_the_file_is_what_the_table_says() -> None:

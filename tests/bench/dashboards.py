@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.processes import cpu_seconds
 from bench.rows import Row, median_row
-from rig.dashboards import Query, files, queries, substituted
+from rig.dashboards import Look, Query, files, queries
 from rig.prometheus import Prometheus
 from rig.sample_hour.large_cluster import large
 from rig.sample_hour.loaded import loaded
@@ -62,17 +62,12 @@ class _Asking:
     """Queries as Grafana asks them for the last hour, timed."""
 
     def __init__(self, server: Prometheus, epoch: float) -> None:
-        self._server = server
-        self._start, self._end = epoch, epoch + HOUR_END
+        self._look = Look(server, epoch + HOUR_END, HOUR_END, STEP, RATE_INTERVAL)
 
     def one(self, query: Query) -> float:
         """Milliseconds until the answer is read."""
-        expr = substituted(query.expr, CHOSEN[query.dashboard], int(HOUR_END), RATE_INTERVAL)
         began = time.perf_counter()
-        if query.instant:
-            self._server.query(expr, self._end)
-        else:
-            self._server.query_range(expr, self._start, self._end, STEP)
+        self._look.answer(query, CHOSEN[query.dashboard])
         return 1000 * (time.perf_counter() - began)
 
     def together(self, asked: list[Query]) -> float:

@@ -9,15 +9,13 @@ from typing import Final
 
 from rig import rendered
 from rig.chain import Chain
-from rig.dashboards import Choice, Query, all_choices, all_queries, substituted
+from rig.dashboards import Look, Query, all_choices, all_queries
 from rig.monitoring import Monitoring
-from rig.prometheus import Series
 
 RANGE: Final = 600
 STEP: Final = 5
 RATE_INTERVAL: Final = 5
 
-PODS: Final = ("first", "queued", "stalled", "refused", "everywhere-unpack")
 CHOSEN: Final[Mapping[str, tuple[Mapping[str, str], ...]]] = {
     "node": tuple({"node": name} for name in ("queue", "unpack", "silent", "crash", "stall")),
     "pod": tuple(
@@ -56,42 +54,28 @@ class Panels:
     def ask(self, monitoring: Monitoring, *, again: bool) -> None:
         """All variables, and the queries that have shown nothing yet, or, `again`, each."""
         for query in self._queries:
-            if again or key(query) not in self.shown:
+            if again or query.key not in self.shown:
                 self._ask(monitoring, query)
         for choice in self._choices:
-            if _values(monitoring, choice, self._chosen.get(choice.dashboard, ({},))[0]):
+            if _look(monitoring).offered(choice, self._chosen.get(choice.dashboard, ({},))[0]):
                 self.offered.add(str(choice))
 
     def _ask(self, monitoring: Monitoring, query: Query) -> None:
         """For each choice until it shows something, and for the first in any case: a fault may be one of the step."""
         for chosen in self._chosen.get(query.dashboard, ({},)):
-            if _answer(monitoring, query, chosen):
-                self.shown.add(key(query))
-            if key(query) in self.shown:
+            if _look(monitoring).answer(query, chosen):
+                self.shown.add(query.key)
+            if query.key in self.shown:
                 return
 
     def empty(self) -> dict[str, str]:
         """Queries that never showed anything, with their panels."""
-        return {key(query): str(query) for query in self._queries if key(query) not in self.shown}
+        return {query.key: str(query) for query in self._queries if query.key not in self.shown}
 
     def empty_choices(self) -> set[str]:
         """Variables that never offered anything; there is but one cluster here, without a name."""
         return {str(choice) for choice in self._choices if choice.name != "cluster"} - self.offered
 
 
-def key(query: Query) -> str:
-    return f"{query.dashboard}/{query.panel_id}{query.ref}"
-
-
-def _answer(monitoring: Monitoring, query: Query, chosen: Mapping[str, str]) -> list[Series]:
-    expr = substituted(query.expr, chosen, RANGE, RATE_INTERVAL)
-    now = time.time()
-    if query.instant:
-        return monitoring.prometheus.query(expr, now)
-    return monitoring.prometheus.query_range(expr, now - RANGE, now, STEP)
-
-
-def _values(monitoring: Monitoring, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
-    now = time.time()
-    selector = substituted(choice.selector, chosen, RANGE, RATE_INTERVAL)
-    return monitoring.prometheus.label_values(choice.label, selector, now - RANGE, now)
+def _look(monitoring: Monitoring) -> Look:
+    return Look(monitoring.prometheus, time.time(), RANGE, STEP, RATE_INTERVAL)

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from pulltrace.model.pull import LayerState
-from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from pulltrace_aggregator.pods.image_wait import Stage
 from pulltrace_alerts.recorded import overviews
@@ -16,23 +15,15 @@ from pulltrace_alerts.settings import Settings
 from pulltrace_dashboards import __main__ as generator
 from pulltrace_dashboards import look, pages
 from pulltrace_dashboards.page import FIRST_SCREEN, RUNBOOKS, WIDTH, Page
-from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
 from rig.dashboards import FOLDER, Json, all_queries, choices, files, panels, queries, used_variables
 
 pytestmark = pytest.mark.unit
 
 NAMES = ("itself", "node", "overview", "pod", "registry")
-# Series that come from Prometheus and from the client library, not from a table of ours.
-FOREIGN: promql.Known = {
-    "process_resident_memory_bytes": set(),
-    "process_cpu_seconds_total": set(),
-    "scrape_samples_scraped": set(),
-    "ALERTS": {"alertname", "alertstate", "severity", "namespace", "pod", "node", "registry"},
-}
-METRICS = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
+ALERTS = {"alertname", "alertstate", "severity", "namespace", "pod", "node", "registry"}
 RULES = overviews(Settings())
-KNOWN = {**promql.known_metrics(METRICS), **FOREIGN, **{rule.name: set(rule.labels) for rule in RULES}}
+KNOWN = {**promql.SCRAPED, "ALERTS": ALERTS, **{rule.name: set(rule.labels) for rule in RULES}}
 SCREENS = (1440, 1140)
 HONEST = re.compile("exporter|aggregator|rules|kubelet|unknown")
 every_dashboard = pytest.mark.parametrize("name", NAMES)
@@ -200,7 +191,7 @@ def test_what_rules_have_summed_over_all_nodes_is_not_summed_anew() -> None:
     """But for exact amounts, which a mean of rates does not give. A rule has no label of a node to choose by."""
     summed = {metric for rule in RULES for metric in promql.metrics_of(rule.expr)}
     anew = {
-        f"{query.dashboard}/{query.panel_id}{query.ref}"
+        query.key
         for query in all_queries(files())
         if "$node" not in query.expr and promql.metrics_of(query.expr) & summed
     }
@@ -214,7 +205,7 @@ def test_alerts_that_fired_are_marked_on_the_charts(name: str) -> None:
     assert promql.unknown(mark["expr"], KNOWN) == []
     assert 'cluster=~"$cluster"' in mark["expr"]
     named = set(re.findall(r"\{\{(\w+)\}\}", mark["titleFormat"] + mark["textFormat"]))
-    assert named <= FOREIGN["ALERTS"]
+    assert named <= ALERTS
 
 
 @every_dashboard

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from rig import debian, needs
-from rig.dashboards import files, queries, substituted
+from rig.dashboards import all_queries, files, substituted
 from rig.processes import run
 
 pytestmark = pytest.mark.integration
@@ -15,12 +15,8 @@ pytestmark = pytest.mark.integration
 
 def asked(folder: Path, key: str, series: dict[str, str], answers: dict[str, dict[str, float]]) -> None:
     """Ask the query of a panel (`overview/12A`) at these moments; the answers are values by labels."""
-    dashboard, _, panel = key.partition("/")
-    (expr,) = (
-        substituted(query.expr, {}, seconds=3600, interval=120)
-        for query in queries(dashboard, files()[dashboard])
-        if f"{query.panel_id}{query.ref}" == panel
-    )
+    (query,) = (query for query in all_queries(files()) if query.key == key)
+    expr = substituted(query.expr, {}, seconds=3600, interval=120)
     checks = [
         {
             "expr": expr,

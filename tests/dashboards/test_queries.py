@@ -9,8 +9,8 @@ import pytest
 
 from dashboards.scenes import FIRST, NEEDS, NOTHING_HERE
 from rig import prometheus
-from rig.dashboards import Choice, Query, all_choices, all_queries, files, queries, substituted
-from rig.prometheus import Prometheus, QueryFailed, Release, Series
+from rig.dashboards import Look, Query, all_choices, all_queries, files, queries
+from rig.prometheus import QueryFailed, Release, Series
 from rig.sample_hour.loaded import loaded
 from rig.sample_hour.scenario import sample_hour
 from rig.sample_hour.stored_series import stored_hour
@@ -30,7 +30,7 @@ def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release,
     cluster = "east" if release is prometheus.NEW else ""
     stored = stored_hour(scenario, epoch, STEP, overlap=UPDATE, cluster=cluster)
     with loaded(stored, epoch + HOUR_END, STEP, tmp_path, release) as server:
-        asked = _Asked(server, epoch, cluster)
+        asked = _Asked(Look(server, epoch + HOUR_END, HOUR_END, STEP, RATE_INTERVAL), cluster)
         assert asked.complaints() == []
         assert asked.empty_choices() == []
         _check_counts(asked, scenario)
@@ -39,45 +39,34 @@ def test_every_query_answers_and_an_update_shows_nothing_twice(release: Release,
 class _Asked:
     """Questions at the end of the hour."""
 
-    def __init__(self, server: Prometheus, epoch: float, cluster: str) -> None:
-        self._server = server
+    def __init__(self, look: Look, cluster: str) -> None:
+        self._look = look
         self._cluster = {"cluster": cluster} if cluster else {}
-        self._start, self._end = epoch, epoch + HOUR_END
 
     def answer(self, query: Query, chosen: Mapping[str, str]) -> list[Series]:
-        expr = substituted(query.expr, {**self._cluster, **chosen}, int(HOUR_END), RATE_INTERVAL)
-        if query.instant:
-            return self._server.query(expr, self._end)
-        return self._server.query_range(expr, self._start, self._end, STEP)
+        return self._look.answer(query, {**self._cluster, **chosen})
 
     def complaints(self) -> list[str]:
         """What fails, is empty against the list, or is not empty against it."""
         return [line for query in all_queries(files()) for line in self._complaints(query)]
 
     def _complaints(self, query: Query) -> list[str]:
-        key = f"{query.dashboard}/{query.panel_id}{query.ref}"
         try:
-            found = bool(self.answer(query, NEEDS.get(key) or FIRST[query.dashboard]))
+            found = bool(self.answer(query, NEEDS.get(query.key) or FIRST[query.dashboard]))
         except QueryFailed as error:
             return [f"{query}: {error}"]
-        if found == (key in NOTHING_HERE):
-            return [f"{key} {query}: {'shows something against the list' if found else 'shows nothing'}"]
+        if found == (query.key in NOTHING_HERE):
+            return [f"{query.key} {query}: {'shows something against the list' if found else 'shows nothing'}"]
         return []
 
     def empty_choices(self) -> list[str]:
         """Variables that offer nothing; a cluster is offered where series have one."""
         asked = [choice for choice in all_choices(files()) if choice.name != "cluster" or self._cluster]
-        return [str(choice) for choice in asked if not self._values(choice)]
-
-    def _values(self, choice: Choice) -> list[str]:
-        selector = substituted(choice.selector, FIRST[choice.dashboard], int(HOUR_END), RATE_INTERVAL)
-        return self._server.label_values(choice.label, selector, self._start, self._end)
+        return [str(choice) for choice in asked if not self._look.offered(choice, FIRST[choice.dashboard])]
 
     def by_label(self, key: str, *labels: str) -> dict[tuple[str, ...], float]:
         """What a query of Overview shows, by some of its labels."""
-        query = next(
-            query for query in queries("overview", files()["overview"]) if f"{query.panel_id}{query.ref}" == key
-        )
+        query = next(query for query in queries("overview", files()["overview"]) if query.key == f"overview/{key}")
         found = self.answer(query, {})
         return {tuple(one.labels.get(label, "") for label in labels): one.value for one in found}
 

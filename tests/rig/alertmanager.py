@@ -43,7 +43,6 @@ class Message:
     """What a receiver gets at once."""
 
     receiver: str
-    group: Labels
     alerts: tuple[Notification, ...]
 
 
@@ -100,7 +99,7 @@ class Webhook(Closing):
         alerts = tuple(
             Notification(receiver, one["status"], one["labels"], one["annotations"]) for one in body["alerts"]
         )
-        message = Message(receiver, body["groupLabels"], alerts)
+        message = Message(receiver, alerts)
         with self._changed:
             self.messages.append(message)
             self._changed.notify_all()

@@ -99,9 +99,9 @@ class Chain:
         ]
         self.monitoring.aim(exporters, aggregators, [(self._state.port, {})])
 
-    def push(self, repository: str, layers: Sequence[int], registry: Registry | None = None) -> Image:
+    def push(self, repository: str, layers: Sequence[int]) -> Image:
         """An image in the registry."""
-        return (registry or self.registry).push(build(repository, layers, tag="v1"))
+        return self.registry.push(build(repository, layers, tag="v1"))
 
     def pull(self, place: str, reference: str) -> PullRequest:
         """A node begins to pull; it stops at the end at the latest."""

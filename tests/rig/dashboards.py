@@ -1,4 +1,4 @@
-"""The dashboards' files as tests read them: panels, queries and variables."""
+"""The dashboards' files as tests read them: panels, queries and variables, and what a Prometheus answers to them."""
 
 import json
 import re
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from rig.prometheus import Prometheus, Series
 
 FOLDER = Path(__file__).parents[2] / "dashboards"
 Json = dict[str, Any]
@@ -22,7 +24,11 @@ class Query:
     ref: str
     expr: str
     instant: bool
-    legend: str = ""
+
+    @property
+    def key(self) -> str:
+        """What it is called in lists of queries; it does not change with the panel's place or title."""
+        return f"{self.dashboard}/{self.panel_id}{self.ref}"
 
     def __str__(self) -> str:
         return f"{self.dashboard}: {self.panel} ({self.panel_id}{self.ref})"
@@ -55,15 +61,7 @@ def panels(dashboard: Json) -> Iterator[Json]:
 def queries(name: str, dashboard: Json) -> list[Query]:
     """All queries of a dashboard's panels."""
     return [
-        Query(
-            name,
-            panel["title"],
-            panel["id"],
-            target["refId"],
-            target["expr"],
-            bool(target.get("instant")),
-            target.get("legendFormat", ""),
-        )
+        Query(name, panel["title"], panel["id"], target["refId"], target["expr"], bool(target.get("instant")))
         for panel in panels(dashboard)
         for target in panel.get("targets", ())
     ]
@@ -88,6 +86,29 @@ def all_queries(dashboards: Mapping[str, Json]) -> list[Query]:
 def all_choices(dashboards: Mapping[str, Json]) -> list[Choice]:
     """The variables of several."""
     return [choice for name, dashboard in dashboards.items() for choice in choices(name, dashboard)]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The last `seconds` until `end` in a dashboard on this Prometheus, with a point of a graph each `step` seconds."""
+
+    server: Prometheus
+    end: float
+    seconds: float
+    step: float
+    rate_interval: int
+
+    def answer(self, query: Query, chosen: Mapping[str, str]) -> list[Series]:
+        """What Grafana gets for a panel with this choice; raises QueryFailed."""
+        expr = substituted(query.expr, chosen, int(self.seconds), self.rate_interval)
+        if query.instant:
+            return self.server.query(expr, self.end)
+        return self.server.query_range(expr, self.end - self.seconds, self.end, self.step)
+
+    def offered(self, choice: Choice, chosen: Mapping[str, str]) -> list[str]:
+        """The values that a variable offers; raises QueryFailed."""
+        selector = substituted(choice.selector, chosen, int(self.seconds), self.rate_interval)
+        return self.server.label_values(choice.label, selector, self.end - self.seconds, self.end)
 
 
 def substituted(text: str, chosen: Mapping[str, str], seconds: int, interval: int = 60) -> str:

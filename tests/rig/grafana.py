@@ -11,10 +11,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from rig import debian, needs
-from rig.dashboards import files, queries, substituted
+from rig.dashboards import Json, Look, files, queries
 from rig.processes import CommandFailed, run
 from rig.prometheus import Prometheus, Series
 from rig.sample_hour.timelines import HOUR_END
@@ -24,7 +23,6 @@ MADE_OF = (".npmrc", "package.json", "package-lock.json")
 STEP = 30
 """Seconds between the points of the sample hour."""
 RATE_INTERVAL = 4 * STEP
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +49,9 @@ class Question:
 
 def question(server: Prometheus, name: str, panel: Json, chosen: Mapping[str, str], end: float) -> Question:
     """A panel with what the sample hour that ends at `end` answers to its queries, as Grafana would ask them."""
-    answers = {}
-    for query in (one for one in queries(name, files()[name]) if one.panel_id == panel["id"]):
-        expr = substituted(query.expr, chosen, int(HOUR_END), RATE_INTERVAL)
-        step = HOUR_END / panel.get("maxDataPoints", HOUR_END / STEP)
-        asked = server.query(expr, end) if query.instant else server.query_range(expr, end - HOUR_END, end, step)
-        answers[query.ref] = asked
+    look = Look(server, end, HOUR_END, HOUR_END / panel.get("maxDataPoints", HOUR_END / STEP), RATE_INTERVAL)
+    asked = (query for query in queries(name, files()[name]) if query.panel_id == panel["id"])
+    answers = {query.ref: look.answer(query, chosen) for query in asked}
     built_in = {"datasource": "prometheus", "__from": "0", "__to": "1", "cluster": ""}
     return Question(panel, answers, {**built_in, **chosen})
 
@@ -85,12 +80,12 @@ def _install(project: Path, folder: Path) -> None:
         incoming.rename(folder)
 
 
-def reports(questions: Sequence[Question], theme: str = "dark") -> list[Json]:
+def reports(questions: Sequence[Question]) -> list[Json]:
     """What Grafana shows of each panel: its fields with texts, colours and links, or its figures."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump([question.as_json() for question in questions], file)
         file.flush()
-        answer = run([needs.node(), HERE / "report.mjs", packages(), theme, file.name], timeout=100)
+        answer = run([needs.node(), HERE / "report.mjs", packages(), "dark", file.name], timeout=100)
     found: list[Json] = json.loads(answer)
     return found
 

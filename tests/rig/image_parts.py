@@ -72,14 +72,14 @@ def build_python() -> Path | None:
     return python if python.exists() else None
 
 
-def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT, epoch: int = 1_700_000_000) -> list[Path]:
+def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT) -> list[Path]:
     """Build sdist or wheel (`--sdist`, `--wheel`) of a source tree as a release does; returns the files."""
     python = build_python()
     if python is None:
         needs.miss("`make .venv/ok` has the build backend")
     words = [
         "env",
-        f"SOURCE_DATE_EPOCH={epoch}",
+        "SOURCE_DATE_EPOCH=1700000000",
         python,
         "-m",
         "build",

@@ -5,8 +5,11 @@ It knows as much of the language as our own rules and dashboards use.
 
 import re
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from pulltrace.exposition import Metric, MetricType
+from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
+from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 
 Known = dict[str, set[str]]
 """Labels by the metric's name."""
@@ -23,7 +26,7 @@ _MADE_OF_LABELS = re.compile(r'\blabel_join\(.*?, "(\w+)", ')
 _MATCHER = re.compile(r"(\w+)\s*(?:=~|!~|!=|=)")
 
 
-def known_metrics(metrics: Iterable[Metric]) -> Known:
+def _series(metrics: Iterable[Metric]) -> Known:
     """The series of these entries of a table, those of histograms and summaries with their suffixes."""
     known: Known = {}
     for metric in metrics:
@@ -36,6 +39,17 @@ def known_metrics(metrics: Iterable[Metric]) -> Known:
         else:
             known[metric.name] = labels
     return known
+
+
+OURS: Final = _series([*(each.metric for each in EXPORTER), *(each.metric for each in AGGREGATOR)])
+"""What both programs have in their tables."""
+SCRAPED: Final[Known] = {
+    **OURS,
+    "process_resident_memory_bytes": set(),
+    "process_cpu_seconds_total": set(),
+    "scrape_samples_scraped": set(),
+}
+"""The same, and what comes from the client library and from Prometheus."""
 
 
 def metrics_of(expr: str) -> set[str]:

@@ -16,8 +16,8 @@ from typing import Any
 
 from dashboards.scenes import scene
 from rig import grafana, needs
-from rig.dashboards import files, panels
-from rig.grafana import STEP, Json, Question
+from rig.dashboards import Json, files, panels
+from rig.grafana import STEP, Question
 from rig.processes import run
 from rig.prometheus import Prometheus
 from rig.sample_hour.loaded import loaded

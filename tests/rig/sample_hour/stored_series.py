@@ -3,10 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
 
-from pulltrace_aggregator.metrics.table import FAMILIES as AGGREGATOR
-from pulltrace_exporter.metrics.table import FAMILIES as EXPORTER
 from rig import promql
 from rig.prometheus import Points
 from rig.sample_hour.aggregator_series import aggregator
@@ -14,11 +11,6 @@ from rig.sample_hour.alert_series import firing
 from rig.sample_hour.exporter_series import Sample, exporter
 from rig.sample_hour.timelines import HOUR_END, Scenario
 
-FOREIGN: promql.Known = {
-    "process_resident_memory_bytes": set(),
-    "process_cpu_seconds_total": set(),
-    "scrape_samples_scraped": set(),
-}
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
@@ -103,11 +95,5 @@ def _label(name: str, value: str) -> str:
     return f'{name}="{escaped}"'
 
 
-@cache
-def _known() -> promql.Known:
-    metrics = [family.metric for family in EXPORTER] + [family.metric for family in AGGREGATOR]
-    return {**promql.known_metrics(metrics), **FOREIGN}
-
-
 def _check(name: str, own: Mapping[str, str]) -> None:
-    assert set(own) == _known()[name], f"{name} has the labels {_known()[name]}, not {set(own)}"
+    assert set(own) == promql.SCRAPED[name], f"{name} has the labels {promql.SCRAPED[name]}, not {set(own)}"

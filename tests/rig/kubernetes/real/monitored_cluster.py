@@ -54,7 +54,7 @@ class MonitoredCluster(Closing):
         """End everything. May be called twice."""
         self._closing.close()
 
-    def shell(self, script: str, helm: int = 4, timeout: float = COMMAND_TIMEOUT) -> str:
+    def shell(self, script: str, helm: int = 4) -> str:
         """Run a script that uses kubectl, its plug-in and helm as if in the checkout; its output, or CommandFailed."""
         plugin = Path(sys.executable).parent
         folders = [build.programs(parts.HELM[helm]), self.cluster.kubernetes_programs, plugin]
@@ -68,7 +68,7 @@ class MonitoredCluster(Closing):
             ["sh", "-e", "-c", script],
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=COMMAND_TIMEOUT,
             cwd=self._folder,
             env=environment,
             check=False,

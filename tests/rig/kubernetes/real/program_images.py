@@ -41,15 +41,15 @@ def monitoring_images(programs: Mapping[str, Path]) -> Iterator[Image]:
     yield _on_base("prometheus/alertmanager", {"bin/alertmanager": program, **files})
 
 
-def own_images(tag: str = "") -> Iterator[Image]:
-    """Exporter and aggregator as the Containerfile makes them, under the tag of their version if there is no other."""
+def own_images() -> Iterator[Image]:
+    """Exporter and aggregator as the Containerfile makes them, under the tag of their version."""
     with tempfile.TemporaryDirectory(prefix="ptk-images-") as name:
         context = Path(name)
         arguments = image_parts.arguments(image_parts.fill_context(context))
         for target in TARGETS:
             layer, config = _packages(target, context, arguments)
             repository = f"pulltrace/pulltrace-{target}"
-            yield build(repository, (base(), layer), tag=tag or arguments["VERSION"], settings=config)
+            yield build(repository, (base(), layer), tag=arguments["VERSION"], settings=config)
 
 
 @cache
