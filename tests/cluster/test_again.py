@@ -34,15 +34,14 @@ def test_an_image_that_the_kubelet_collected_is_fetched_again(world: World) -> N
     others = running(world, node.name)
     with node.kubelet_with(**COLLECTING):
         wait_for(lambda: image.repository not in node.ctr("images", "ls"), "the image collected")
-    sent, counted, pulls = world.sent(image), downloaded(world, node.name), succeeded(world, node.name)
-    stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
-    world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
-    wait_for(lambda: world.node_pull(node.name, image)["phase"] == "downloading", "the second pull")
-    stall.release()
+    sent, counted, pulls = world.sent(image), world.downloaded(node.name), succeeded(world, node.name)
+    with world.stalled(image, after=MIB):
+        world.pod(namespace, "second", image.reference(REGISTRY), nodeName=node.name)
+        wait_for(lambda: world.node_pull(node.name, image)["phase"] == "downloading", "the second pull")
     world.wait_running(namespace)
     fetched = world.sent(image) - sent
     assert fetched > 3 * MIB
-    wait_for(lambda: downloaded(world, node.name) - counted == fetched, "the bytes counted")
+    wait_for(lambda: world.downloaded(node.name) - counted == fetched, "the bytes counted")
     wait_for(lambda: succeeded(world, node.name) == pulls + 1, "the pull counted")
     scraped = f'sum(pulltrace_downloaded_bytes_total{{node="{node.name}",registry="{REGISTRY}"}})'
     wait_for(lambda: world.prometheus.value(scraped) == counted + fetched, "the same in Prometheus")
@@ -53,7 +52,7 @@ def test_an_image_that_the_registry_refuses_is_a_matter_of_credentials(world: Wo
     namespace, image = world.namespace(), world.image()
     world.cluster.registry.deny(image.repository, 401)
     world.pod(namespace, "private", image.reference(REGISTRY))
-    wait_for(lambda: [pod.get("blockedBy") for pod in world.pod_pulls(namespace)] == ["credentials"], "the cause")
+    world.wait_row(namespace, "private", blockedBy="credentials")
     world.cluster.registry.allow(image.repository)
     world.wait_running(namespace)
 
@@ -88,7 +87,3 @@ def succeeded(world: World, node: str) -> float:
     return world.metric(
         world.exporter(node), EXPORTER_PORT, "pulltrace_pulls_total", registry=REGISTRY, result="succeeded"
     )
-
-
-def downloaded(world: World, node: str) -> float:
-    return world.metric(world.exporter(node), EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)

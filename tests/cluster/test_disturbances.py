@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, REGISTRY, World
+from cluster.world import AGGREGATOR_PORT, EXPORTER_PORT, MIB, PATIENCE, REGISTRY, World
 from rig.images import Image
 from rig.kubernetes.api import Object, wait_for
 from rig.kubernetes.real.cluster_node import Node
@@ -41,16 +41,14 @@ class Halfway:
         """What the exporter says."""
         return self.world.node_pull(self.node.name, self.image)
 
-    def wait_told(self, phase: str, timeout: float = 90) -> Object:
+    def wait_told(self, phase: str) -> None:
         """What the aggregator says of the pod, once it is in this phase and has the pull."""
 
-        def told() -> Object | None:
+        def told() -> bool:
             pods = self.world.pod_pulls(self.namespace)
-            found = (each for each in pods if each["phase"] == phase)
-            return next((each for each in found if each.get("pull", {}).get("digest") == self.digest), None)
+            return (phase, self.digest) in [(each["phase"], each.get("pull", {}).get("digest")) for each in pods]
 
-        result: Object = wait_for(told, f"{self.namespace} {phase}", timeout)
-        return result
+        wait_for(told, f"{self.namespace} {phase}", PATIENCE)
 
     def finish(self) -> None:
         """Let the rest come, and wait until the pod runs."""
@@ -61,19 +59,12 @@ class Halfway:
 @contextmanager
 def halfway(world: World, number: int) -> Iterator[Halfway]:
     node, namespace, image = world.cluster.nodes[number], world.namespace(), world.image(SIZE)
-    stall = world.cluster.registry.stall(image.layers[-1].digest, after=HALF)
-    try:
+    with world.stalled(image, after=HALF) as stall:
         pod = world.pod(namespace, "waiting", image.reference(REGISTRY), nodeName=node.name)
         half = Halfway(world, node, namespace, image, pod, stall)
         wait_for(lambda: half.pull().get("downloadedBytes", 0) >= HALF - MIB, "half of it")
         half.wait_told("downloading")
         yield half
-    finally:
-        stall.release()
-
-
-def counted(world: World, node: Node) -> float:
-    return world.metric(world.exporter(node.name), EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)
 
 
 def test_a_pod_that_is_deleted_no_longer_waits_and_its_pull_goes_on(world: World) -> None:
@@ -94,7 +85,7 @@ def test_an_exporter_that_is_replaced_goes_on_where_the_pull_is(world: World) ->
         wait_for(lambda: half.pull()["phase"] == "succeeded", "the end of the pull")
         # What came before it looked is not counted as fetched. Pods of other tests may go on on the node.
         others = [each for each in world.node_pulls(half.node.name)["pulls"] if each["digest"] != half.digest]
-        own = counted(world, half.node) - sum(each.get("downloadedBytes", 0) for each in others)
+        own = world.downloaded(half.node.name) - sum(each.get("downloadedBytes", 0) for each in others)
         assert own < world.cluster.registry.sent(half.layer)
 
 
@@ -112,14 +103,14 @@ def test_an_aggregator_that_is_replaced_knows_the_wait_at_once(world: World) -> 
 
 
 def test_a_containerd_that_is_restarted(world: World) -> None:
-    before = counted(world, world.cluster.nodes[1])
+    before = world.downloaded(world.cluster.nodes[1].name)
     with halfway(world, 1) as half:
         half.node.stop_containerd()
         half.node.start_containerd()
         half.finish()
         half.wait_told("pulled")
         assert half.pull()["phase"] == "succeeded"
-        assert half.image.layers[-1].size <= counted(world, half.node) - before <= world.sent(half.image)
+        assert half.image.layers[-1].size <= world.downloaded(half.node.name) - before <= world.sent(half.image)
 
 
 def test_a_kubelet_that_is_restarted(world: World) -> None:
@@ -166,7 +157,7 @@ def test_an_api_server_that_is_restarted(world: World) -> None:
         world.cluster.plane.stop_api_server()
         try:
             pulls = world.stack.page(exporter, EXPORTER_PORT, "/v1/pulls").json()["pulls"]
-            assert "downloading" in [pull["phase"] for pull in pulls if pull["digest"] == half.image.root.digest]
+            assert "downloading" in [pull["phase"] for pull in pulls if pull["digest"] == half.digest]
         finally:
             world.cluster.plane.start_api_server()
         half.finish()

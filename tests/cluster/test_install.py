@@ -1,4 +1,4 @@
-"""What `helm install` brings, as Prometheus and Grafana's sidecar find it."""
+"""What `helm install` brings, as Prometheus finds it."""
 
 import pytest
 
@@ -50,11 +50,3 @@ def test_all_rules_are_taken_and_healthy(world: World) -> None:
         return {name: len(healths) for name, healths in loaded.items() if set(healths) == {"ok"}} == expected
 
     wait_for(evaluated, "all groups evaluated", SETTLING)
-
-
-def test_dashboards_are_where_the_sidecar_looks(world: World) -> None:
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
-    found = world.api.items(path, labelSelector="grafana_dashboard=1")
-    files = [name for each in found for name in each["data"]]
-    assert sorted(files) == sorted(set(files))
-    assert len(files) == 5

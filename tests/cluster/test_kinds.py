@@ -13,15 +13,9 @@ def seen(world: World, namespace: str, kind: str, image: Image, name: str, phase
     """What the aggregator says of the image for a container of this kind, once it has matched the pull."""
 
     def found() -> Object | None:
-        return next(
-            (
-                each
-                for each in world.pod_pulls(namespace)
-                if (each["containerType"], each["container"], each["phase"]) == (kind, name, phase)
-                and each.get("pull", {}).get("digest") == image.root.digest
-            ),
-            None,
-        )
+        rows = (each for each in world.pod_pulls(namespace) if each.get("pull", {}).get("digest") == image.root.digest)
+        fields = {"containerType": kind, "container": name, "phase": phase}
+        return next((each for each in rows if fields.items() <= each.items()), None)
 
     result: Object = wait_for(found, f"{kind} {name} seen", 60)
     return result
@@ -68,15 +62,11 @@ def test_an_ephemeral_container(world: World) -> None:
 def test_a_static_pod(world: World) -> None:
     namespace, image, node = world.namespace(), world.image(3 * MIB), world.cluster.nodes[0]
     # The kubelet tells the API server of it a moment after it has begun to pull.
-    stall = world.cluster.registry.stall(image.layers[-1].digest, after=MIB)
-    try:
-        with node.static_pod(namespace, "static", image.reference(REGISTRY)):
-            assert seen(world, namespace, "container", image, "main", "downloading")["node"] == node.name
-            stall.release()
-            world.wait_running(namespace)
-            seen(world, namespace, "container", image, "main")
-    finally:
+    with world.stalled(image, after=MIB) as stall, node.static_pod(namespace, "static", image.reference(REGISTRY)):
+        assert seen(world, namespace, "container", image, "main", "downloading")["node"] == node.name
         stall.release()
+        world.wait_running(namespace)
+        seen(world, namespace, "container", image, "main")
 
 
 def test_a_cron_job(world: World) -> None:

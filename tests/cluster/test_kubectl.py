@@ -33,8 +33,7 @@ def client(world: World, words: str, user: str = VIEWER) -> str:
 def test_waits_layers_and_the_line_of_a_node_are_shown_until_all_is_there(viewed: World) -> None:
     world, node = viewed, viewed.cluster.nodes[SERIAL]
     namespace, first, second = world.namespace(), world.image(6 * MIB), world.image()
-    stall = world.cluster.registry.stall(first.layers[-1].digest, after=3 * MIB)
-    try:
+    with world.stalled(first, after=3 * MIB):
         world.pod(namespace, "first", first.reference(REGISTRY), nodeName=node.name)
         world.wait_row(namespace, "first", phase="downloading")
         world.pod(namespace, "second", second.reference(REGISTRY), nodeName=node.name)
@@ -47,8 +46,6 @@ def test_waits_layers_and_the_line_of_a_node_are_shown_until_all_is_there(viewed
         assert f"{first.repository}" in client(world, f"node {node.name}")
         with pytest.raises(CommandFailed, match=r"status 1: .*second"):
             client(world, f"second -n {namespace} --wait --timeout 1s")
-    finally:
-        stall.release()
     client(world, f"first second -n {namespace} --wait --timeout 2m")
     assert len(world.wait_running(namespace, 2)) == 2
 

@@ -21,15 +21,12 @@ def test_a_pod_without_credentials_is_refused_while_and_after_another_pulls_its_
     reference = image.reference(REGISTRY)
     secret = world.pull_secret(namespace, "own", {"auths": {REGISTRY: {"username": USER, "password": PASSWORD}}})
     world.cluster.registry.require(image.repository, USER, PASSWORD)
-    stall = world.cluster.registry.stall(image.layers[-1].digest, after=2 * MIB)
-    try:
+    with world.stalled(image, after=2 * MIB):
         world.pod(namespace, "with", reference, nodeName=node.name, imagePullSecrets=secret)
         world.wait_row(namespace, "with", phase="downloading")
         always = {"name": "main", "image": reference, "imagePullPolicy": "Always"}
         world.pod(namespace, "without", "", containers=[always], nodeName=node.name)
         world.wait_row(namespace, "without", failureReason="unauthorized", blockedBy="credentials")
-    finally:
-        stall.release()
     world.wait_row(namespace, "with", phase="pulled")
     refused, phases = world.events(namespace, "Failed to pull image"), set()
 
@@ -82,8 +79,7 @@ def ambiguous_id(world: World, node: Node) -> str:
 
 def test_a_static_pod_in_line_is_behind_the_running_pull(world: World) -> None:
     node, namespace, first, static = world.cluster.nodes[SERIAL], world.namespace(), world.image(4 * MIB), world.image()
-    stall = world.cluster.registry.stall(first.layers[-1].digest, after=2 * MIB)
-    try:
+    with world.stalled(first, after=2 * MIB) as stall:
         world.pod(namespace, "first", first.reference(REGISTRY), nodeName=node.name)
         world.wait_row(namespace, "first", phase="downloading")
         with node.static_pod(namespace, "static", static.reference(REGISTRY)):
@@ -93,8 +89,6 @@ def test_a_static_pod_in_line_is_behind_the_running_pull(world: World) -> None:
             )
             stall.release()
             world.wait_row(namespace, name, phase="pulled")
-    finally:
-        stall.release()
 
 
 def test_a_pod_whose_pause_image_is_refused_waits_for_that_image(world: World) -> None:
@@ -113,26 +107,23 @@ def test_a_pod_whose_pause_image_is_refused_waits_for_that_image(world: World) -
 
 def test_a_node_whose_exporter_waits_for_its_own_image_is_in_line_and_not_blind(world: World) -> None:
     node, namespace, big = world.cluster.nodes[SERIAL], world.namespace(), world.image(4 * MIB)
-    stall = world.cluster.registry.stall(big.layers[-1].digest, after=2 * MIB)
-    with world.values("aggregator.flags.stale\\.exporter=1s"):
-        try:
-            exporter = world.exporter(node.name)
-            world.pod(namespace, "big", big.reference(REGISTRY), nodeName=node.name)
-            world.wait_row(namespace, "big", phase="downloading")
-            remove_image(node, exporter["spec"]["containers"][0]["image"])
-            world.api.delete(exporter, None)
+    with world.values("aggregator.flags.stale\\.exporter=1s"), world.stalled(big, after=2 * MIB) as stall:
+        exporter = world.exporter(node.name)
+        world.pod(namespace, "big", big.reference(REGISTRY), nodeName=node.name)
+        world.wait_row(namespace, "big", phase="downloading")
+        remove_image(node, exporter["spec"]["containers"][0]["image"])
+        world.api.delete(exporter, None)
 
-            def next_one() -> Object:
-                rows = (each for each in world.pod_pulls(NAMESPACE) if each["node"] == node.name)
-                return next((each for each in rows if each["blockedBy"] == "queue"), {})
+        def next_one() -> Object:
+            rows = (each for each in world.pod_pulls(NAMESPACE) if each["node"] == node.name)
+            return next((each for each in rows if each["blockedBy"] == "queue"), {})
 
-            row = wait_for(next_one, "the next exporter in line", 120)
-            assert (row["phase"], row["behind"]) == ("queued", big.reference(REGISTRY))
-            assert world.row(namespace, "big")["blockedBy"] != "no_exporter"
-            (aggregator,) = world.stack.pods("aggregator")
-            assert world.metric(aggregator, AGGREGATOR_PORT, "pulltrace_node_exporter_missing", node=node.name) == 0
-        finally:
-            stall.release()
+        row = wait_for(next_one, "the next exporter in line", 120)
+        assert (row["phase"], row["behind"]) == ("queued", big.reference(REGISTRY))
+        assert world.row(namespace, "big")["blockedBy"] != "no_exporter"
+        (aggregator,) = world.stack.pods("aggregator")
+        assert world.metric(aggregator, AGGREGATOR_PORT, "pulltrace_node_exporter_missing", node=node.name) == 0
+        stall.release()
         world.stack.wait_installed()
 
 

@@ -21,8 +21,7 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
     )
     world.stack.wait_installed()
     namespace, first = world.namespace(), world.image(6 * MIB)
-    stall = world.cluster.registry.stall(first.layers[-1].digest, after=2 * MIB)
-    try:
+    with world.stalled(first, after=2 * MIB):
         world.pod(namespace, "first", first.reference(REGISTRY), nodeName=node.name)
         wait_for(lambda: world.node_pull(node.name, first).get("phase") == "downloading", "the first pull")
         others = [world.image() for _ in range(3)]
@@ -43,8 +42,6 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
             return {(pod["phase"], pod.get("behind", "")) for pod in pods if pod["image"] in behind}
 
         wait_for(lambda: told() == {("queued", first.reference(REGISTRY))}, "the pods told as queued")
-    finally:
-        stall.release()
     world.wait_running(namespace, 4)
     assert not list(node.intents.glob("sha256-*"))
     wait_for(lambda: world.node_pulls(node.name)["queued"] == [], "the queue empty")
@@ -53,14 +50,11 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
 def test_a_parallel_kubelet_lets_nobody_wait(world: World) -> None:
     node = world.cluster.nodes[-1]
     namespace, slow, quick = world.namespace(), world.image(6 * MIB), world.image()
-    stall = world.cluster.registry.stall(slow.layers[-1].digest, after=2 * MIB)
-    try:
+    with world.stalled(slow, after=2 * MIB):
         world.pod(namespace, "slow", slow.reference(REGISTRY), nodeName=node.name)
         wait_for(lambda: world.node_pull(node.name, slow).get("phase") == "downloading", "the slow pull")
         world.pod(namespace, "quick", quick.reference(REGISTRY), nodeName=node.name)
         world.wait_running(namespace)
-    finally:
-        stall.release()
     world.wait_running(namespace, 2)
     waits = {each.image: each for each in world.pulled(namespace)}
     assert waits[quick.reference(REGISTRY)].including_waiting < waits[slow.reference(REGISTRY)].took

@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from cluster.world import EXPORTER_PORT, MIB, REGISTRY, World
+from cluster.world import MIB, REGISTRY, World
 from rig.images import Image
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object, wait_for
@@ -22,7 +22,7 @@ def test_every_node_pulls_every_byte_once_and_all_sides_agree(world: World) -> N
     namespace, image = world.namespace(), world.image(3 * MIB, 2 * MIB)
     names = [node.name for node in world.cluster.nodes]
     pulls = {name: world.kubelet_pulls(name) for name in names}
-    counted = {name: downloaded(world, name) for name in names}
+    counted = {name: world.downloaded(name) for name in names}
     already = world.sent(image)
     world.api.apply(daemon_set(namespace, image.reference(REGISTRY)))
     world.wait_running(namespace, len(names))
@@ -31,16 +31,10 @@ def test_every_node_pulls_every_byte_once_and_all_sides_agree(world: World) -> N
         pull = world.node_pull(name, image)
         assert pull["downloadedBytes"] + pull["cachedBytes"] == image.size
         assert world.kubelet_pulls(name) == pulls[name] + 1
-    fetched = sum(downloaded(world, name) - counted[name] for name in names)
+    fetched = sum(world.downloaded(name) - counted[name] for name in names)
     assert fetched == world.sent(image) - already
     assert len(world.pulled(namespace)) == len(names)
 
 
 def succeeded(world: World, node: str, image: Image) -> bool:
     return bool(world.node_pull(node, image).get("phase") == "succeeded")
-
-
-def downloaded(world: World, node: str) -> float:
-    """Bytes that a node has fetched so far, manifests included."""
-    pod = world.exporter(node)
-    return world.metric(pod, EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)

@@ -112,7 +112,7 @@ def test_uninstall_leaves_nothing_and_the_plain_manifests_run_as_well(world: Wor
         namespace, image = world.namespace(), world.image()
         world.pod(namespace, "plain", image.reference(REGISTRY))
         world.wait_running(namespace)
-        wait_for(lambda: [pod["phase"] for pod in world.pod_pulls(namespace)] == ["pulled"], "the pull told")
+        world.wait_row(namespace, "plain", phase="pulled")
     finally:
         world.stack.shell("kubectl delete -k deploy/manifests --ignore-not-found")
         world.stack.install()

@@ -4,7 +4,6 @@ import pytest
 
 from cluster.world import MIB, REGISTRY, World
 from rig.go_programs import parts
-from rig.kubernetes.api import wait_for
 from rig.kubernetes.real.cluster import ClusterSettings
 from rig.kubernetes.real.cluster_node import NodeSettings
 
@@ -18,5 +17,5 @@ def test_the_oldest_supported_kubernetes(world: World) -> None:
     namespace, image = world.namespace(), world.image(2 * MIB)
     world.pod(namespace, "app", image.reference(REGISTRY))
     world.wait_running(namespace)
-    wait_for(lambda: [pod["phase"] for pod in world.pod_pulls(namespace)] == ["pulled"], "the pull told")
+    world.wait_row(namespace, "app", phase="pulled")
     assert world.node_pull(world.cluster.nodes[0].name, image)["phase"] == "succeeded"

@@ -16,6 +16,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import NotYet, Object, wait_for
 from rig.kubernetes.real import prometheus_operator
 from rig.kubernetes.real.monitored_cluster import NAMESPACE, MonitoredCluster
+from rig.pacing import Stall
 from rig.runnable import runnable
 from rig.scrape import Scrape
 
@@ -28,6 +29,7 @@ DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|µs)")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "µs": 0.000001}
 MIB = 1024 * 1024
 AT_ONCE = {"terminationGracePeriodSeconds": 0}
+PATIENCE = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,15 @@ class World:
         self.cluster = stack.cluster
         self.api = stack.cluster.api
         self._numbers = count(1)
-        self.prometheus = Service(stack, "prometheus", 9090)
-        self.alertmanager = Service(stack, "alertmanager", 9093)
+        self.prometheus = Prometheus(stack)
         stack.wait_installed()
 
     def namespace(self) -> str:
         """A new one, with nothing in it but its service account."""
         name = f"test-{next(self._numbers)}"
         self.api.apply(objects.namespace(name))
-        account = {
-            "apiVersion": "v1",
-            "kind": "ServiceAccount",
-            "metadata": {"name": "default", "namespace": name},
-        }
+        metadata = {"name": "default", "namespace": name}
+        account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata}
         wait_for(lambda: self.api.find(account), f"service account of {name}")
         return name
 
@@ -72,6 +70,15 @@ class World:
         """Bytes of the image, its manifests included, that the registry has sent so far to whomever."""
         return sum(self.cluster.registry.sent(blob.digest) for blob in image.blobs)
 
+    @contextmanager
+    def stalled(self, image: Image, after: int) -> Iterator[Stall]:
+        """Let the registry hold the last layer at this byte, until it is released, at the end of the block at last."""
+        stall = self.cluster.registry.stall(image.layers[-1].digest, after=after)
+        try:
+            yield stall
+        finally:
+            stall.release()
+
     def pod(
         self, namespace: str, name: str, image: str, labels: Mapping[str, str] | None = None, **spec: Any
     ) -> Object:
@@ -80,17 +87,17 @@ class World:
         made["metadata"]["labels"] = dict(labels or {})
         return self.api.create(made)
 
-    def wait_running(self, namespace: str, number: int = 1, timeout: float = 90) -> list[Object]:
+    def wait_running(self, namespace: str, number: int = 1) -> list[Object]:
         """The pods of the namespace once so many of them run."""
 
         def running() -> list[Object]:
             pods = [pod for pod in self.api.pods(namespace) if pod["status"].get("phase") == "Running"]
             return pods if len(pods) >= number else []
 
-        found: list[Object] = wait_for(running, f"{number} pods running in {namespace}", timeout)
+        found: list[Object] = wait_for(running, f"{number} pods running in {namespace}", PATIENCE)
         return found
 
-    def wait_scraped(self, number: int, scheme: str = "http", timeout: float = 180) -> None:
+    def wait_scraped(self, number: int, scheme: str = "http") -> None:
         """Return when Prometheus scrapes so many of our programs; the error says why it does not."""
 
         def ours() -> list[Object]:
@@ -102,7 +109,7 @@ class World:
             return len(found) == len(ours()) == number
 
         try:
-            wait_for(good, f"{number} targets up", timeout)
+            wait_for(good, f"{number} targets up", 180)
         except NotYet as error:
             told = [f"{each['scrapeUrl']} {each['health']} {each['lastError']}" for each in ours()]
             raise NotYet("\n".join([str(error), *told])) from error
@@ -138,10 +145,10 @@ class World:
         rows = (each for each in self.pod_pulls(namespace) if each["pod"] == pod)
         return next((each for each in rows if fields.items() <= each.items()), {})
 
-    def wait_row(self, namespace: str, pod: str, timeout: float = 90, **fields: Any) -> Object:
+    def wait_row(self, namespace: str, pod: str, **fields: Any) -> Object:
         """The same once it says so; the error has what it says instead, and the kubelets' events."""
         try:
-            found: Object = wait_for(lambda: self.row(namespace, pod, **fields), f"{pod} told with {fields}", timeout)
+            found: Object = wait_for(lambda: self.row(namespace, pod, **fields), f"{pod} told with {fields}", PATIENCE)
         except NotYet as error:
             events = self.api.items(f"/api/v1/namespaces/{namespace}/events")
             said = [f"{event['reason']}: {event['message']}" for event in events]
@@ -209,6 +216,11 @@ class World:
         told = Scrape.parse(self.api.text(f"/api/v1/nodes/{node}/proxy/metrics"))
         return told.total("kubelet_image_pull_duration_seconds_count")
 
+    def downloaded(self, node: str) -> float:
+        """Bytes that the exporter of a node has counted so far, manifests included."""
+        exporter = self.exporter(node)
+        return self.metric(exporter, EXPORTER_PORT, "pulltrace_downloaded_bytes_total", registry=REGISTRY)
+
     def metric(self, pod: Object, port: int, name: str, **labels: str) -> float:
         """The sum of the samples of a program's metric that bear these labels."""
         return self.scrape(pod, port).total(name, **labels)
@@ -218,29 +230,26 @@ class World:
         return Scrape.parse(self.stack.page(pod, port, "/metrics").text)
 
 
-class Service:
-    """A server of the monitoring namespace, asked over HTTP; the pod may be another one each time."""
+class Prometheus:
+    """The operator's, asked over HTTP; the pod may be another one each time."""
 
-    def __init__(self, stack: MonitoredCluster, kind: str, port: int) -> None:
+    def __init__(self, stack: MonitoredCluster) -> None:
         self._stack = stack
-        self._kind = kind
-        self._port = port
 
     @property
     def pod(self) -> Object:
         """Its pod."""
-        name = f"{self._kind}-{prometheus_operator.RELEASE}-{self._kind}-0"
-        pod = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name, "namespace": prometheus_operator.NAMESPACE},
+        metadata = {
+            "name": f"prometheus-{prometheus_operator.PROMETHEUS}-0",
+            "namespace": prometheus_operator.NAMESPACE,
         }
-        found: Object = wait_for(lambda: self._stack.cluster.api.find(pod), name)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata}
+        found: Object = wait_for(lambda: self._stack.cluster.api.find(pod), metadata["name"])
         return found
 
     def get(self, path: str, **params: str) -> Any:
         """The answer's JSON."""
-        answer = self._stack.page(self.pod, self._port, path, params=params)
+        answer = self._stack.page(self.pod, 9090, path, params=params)
         answer.raise_for_status()
         return answer.json()
 
