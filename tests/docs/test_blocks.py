@@ -21,16 +21,13 @@ PROGRAMS: Mapping[str, Callable[[Sequence[str], Mapping[str, str]], object]] = {
     "pulltrace-exporter": ExporterConfig.from_argv,
     "pulltrace-aggregator": AggregatorConfig.from_argv,
 }
-
-
 OF_HELM = ("README.md", "deploy/helm/pulltrace/README.md")
 """Pages whose `--set` is Helm's where no command stands before it."""
-BLOCKS = [(page.name, block) for page in pages() for block in page.blocks]
 SHELL = ("sh", "bash", "shell")
 
 
 def of(*languages: str) -> list[tuple[str, str]]:
-    return [(name, block.text) for name, block in BLOCKS if block.language in languages]
+    return [(page.name, text) for page in pages() for text in page.texts(*languages)]
 
 
 def commands() -> Iterator[tuple[str, list[str]]]:

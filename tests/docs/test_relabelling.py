@@ -13,7 +13,6 @@ from rig.web import serving, wait_until
 
 pytestmark = pytest.mark.integration
 
-PAGE = CHECKOUT / "docs/prometheus.md"
 SAID = {"namespace": "shop", "pod": "web", "container": "app", "node": "node-1"}
 TARGET = {"namespace": "pulltrace", "pod": "pulltrace-aggregator-0", "container": "aggregator", "node": "node-9"}
 PATIENCE = 60.0
@@ -29,9 +28,7 @@ def port() -> Iterator[int]:
 
 
 def relabelings() -> list[Any]:
-    documents = (
-        yaml.safe_load(block.text) for block in Page(PAGE, PAGE.read_text()).blocks if block.language == "yaml"
-    )
+    documents = map(yaml.safe_load, Page.at(CHECKOUT / "docs/prometheus.md").texts("yaml"))
     (found,) = [document["monitors"]["aggregator"] for document in documents if "monitors" in document]
     return list(found["metricRelabelings"])
 

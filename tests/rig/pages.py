@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Self
 
@@ -78,10 +79,11 @@ class Page:
         return anchors
 
 
-def pages() -> list[Page]:
+@cache
+def pages() -> tuple[Page, ...]:
     """All pages of the checkout."""
     paths = (path for path in CHECKOUT.rglob("*.md") if not LEFT_OUT.intersection(path.relative_to(CHECKOUT).parts))
-    return [Page.at(path) for path in sorted(paths) if not _hidden(path)]
+    return tuple(Page.at(path) for path in sorted(paths) if not _hidden(path))
 
 
 def _hidden(path: Path) -> bool:
