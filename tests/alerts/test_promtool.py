@@ -8,7 +8,8 @@ import yaml
 
 from pulltrace_alerts.settings import Settings
 from pulltrace_alerts.table import alerts
-from rig import debian, needs
+from rig import charts, debian, needs
+from rig.chart_values import EVERYTHING
 from rig.processes import run
 
 CHECKOUT = Path(__file__).parents[2]
@@ -70,6 +71,15 @@ def test_what_an_operator_reads_is_filled_in(alert: str) -> None:
 def test_promtool_has_nothing_to_say_about_the_rules(promtool: Path) -> None:
     said = run([promtool, "check", "rules", "--lint=all", "--lint-fatal", RULES])
     assert f"SUCCESS: {RULES.read_text().count('expr: ')} rules found" in said
+
+
+@pytest.mark.integration
+def test_promtool_accepts_what_the_chart_makes_of_them_with_all_its_values(tmp_path: Path) -> None:
+    spec = charts.one(charts.new_helm(EVERYTHING), "PrometheusRule")["spec"]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
+    wanted = sum(len(group["rules"]) for group in spec["groups"])
+    said = run([needs.program(debian.PROMTOOL), "check", "rules", tmp_path / "rules.yaml"])
+    assert f"{wanted} rules found" in said
 
 
 @pytest.mark.integration

@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,12 +12,10 @@ from pulltrace_chart import copies
 from pulltrace_chart import needs as needs_of
 from pulltrace_chart.places import ALERTS, CHART, DASHBOARDS
 from pulltrace_chart.rendering import Object
-from rig import debian, needs
 from rig.chart_values import CLIENTS, EVERYTHING, KPS, PASSWORD, READY_FOR_TLS, TLS, VARIANTS, Values, each_variant
 from rig.charts import NAMESPACE, README, Refused, endpoint, new_helm, of_kind, one
-from rig.processes import run
 
-unit = pytest.mark.unit
+pytestmark = pytest.mark.unit
 MONITORING = ("PodMonitor", "ServiceMonitor", "PrometheusRule", "GrafanaDashboard")
 SOURCE: Object = yaml.safe_load((ALERTS / "pulltrace.rules.yaml").read_text())
 
@@ -48,13 +45,11 @@ def rendered_alerts(**rules: Any) -> dict[str, Object]:
     return alerts(groups(rules=rules))
 
 
-@unit
 def test_without_an_operator_nothing_of_it_is_made() -> None:
     assert not of_kind(new_helm({}), *MONITORING)
     assert not dashboards(new_helm({}))
 
 
-@unit
 @pytest.mark.parametrize("release", ["kps", "monitoring", "prometheus-stack-2"])
 def test_one_value_is_all_that_kube_prometheus_stack_needs(release: str) -> None:
     found = new_helm({"kubePrometheusStack": {"release": release}})
@@ -66,7 +61,6 @@ def test_one_value_is_all_that_kube_prometheus_stack_needs(release: str) -> None
     assert all(each["metadata"]["labels"]["grafana_dashboard"] == "1" for each in made)
 
 
-@unit
 def test_each_can_be_turned_on_and_off_by_itself() -> None:
     for name, kinds in {"monitors": ("PodMonitor", "ServiceMonitor"), "rules": ("PrometheusRule",)}.items():
         made = new_helm({name: {"enabled": True}})
@@ -76,7 +70,6 @@ def test_each_can_be_turned_on_and_off_by_itself() -> None:
     assert not dashboards(new_helm({**KPS, "dashboards": {"enabled": False}}))
 
 
-@unit
 @each_variant
 def test_monitors_select_the_pods_and_their_port(values: Values) -> None:
     found = new_helm(values)
@@ -90,7 +83,6 @@ def test_monitors_select_the_pods_and_their_port(values: Values) -> None:
         assert (scraped["port"], scraped["path"], scraped["interval"]) == ("metrics", "/metrics", "10s")
 
 
-@unit
 def test_exporters_get_their_node_from_the_pod() -> None:
     monitor = one(new_helm(KPS), "PodMonitor")
     scraped = endpoint(monitor)
@@ -102,7 +94,6 @@ def test_exporters_get_their_node_from_the_pod() -> None:
     assert "tlsConfig" not in scraped
 
 
-@unit
 def test_what_the_aggregator_says_goes_before_what_is_known_of_it() -> None:
     monitor = one(new_helm(KPS), "ServiceMonitor")
     assert endpoint(monitor)["honorLabels"] is True
@@ -110,7 +101,6 @@ def test_what_the_aggregator_says_goes_before_what_is_known_of_it() -> None:
     assert monitor["spec"]["sampleLimit"] == 250000
 
 
-@unit
 def test_monitors_take_what_users_add() -> None:
     found = new_helm(EVERYTHING)
     pods, service = endpoint(one(found, "PodMonitor")), one(found, "ServiceMonitor")
@@ -121,7 +111,6 @@ def test_monitors_take_what_users_add() -> None:
     assert {"prometheus": "main", "release": "kps"}.items() <= service["metadata"]["labels"].items()
 
 
-@unit
 def test_scrapes_are_encrypted_and_know_the_name_and_who_signed_it() -> None:
     found = new_helm(TLS)
     for kind, component in (("PodMonitor", "exporter"), ("ServiceMonitor", "aggregator")):
@@ -134,7 +123,6 @@ def test_scrapes_are_encrypted_and_know_the_name_and_who_signed_it() -> None:
         }
 
 
-@unit
 def test_the_first_step_to_tls_changes_all_but_the_programs() -> None:
     plain, ready, served = new_helm(KPS), new_helm(READY_FOR_TLS), new_helm(CLIENTS)
     for kind in ("DaemonSet", "Deployment"):
@@ -146,12 +134,10 @@ def test_the_first_step_to_tls_changes_all_but_the_programs() -> None:
     assert of_kind(ready, "Certificate", "Issuer") == of_kind(served, "Certificate", "Issuer")
 
 
-@unit
 def test_values_of_an_older_chart_that_are_reused_do_not_turn_tls_off() -> None:
     assert new_helm({**KPS, "tls": {"enabled": True, "serve": None}}) == new_helm(TLS)
 
 
-@unit
 @each_variant
 def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
     found = new_helm(values)
@@ -170,7 +156,6 @@ def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
         assert probe.get("httpGet", {"scheme": "HTTPS"})["scheme"] == scheme.upper()
 
 
-@unit
 def test_scrapes_present_what_the_secret_holds() -> None:
     for monitor in of_kind(new_helm(PASSWORD), "PodMonitor", "ServiceMonitor"):
         assert endpoint(monitor)["basicAuth"] == {
@@ -179,7 +164,6 @@ def test_scrapes_present_what_the_secret_holds() -> None:
         }
 
 
-@unit
 def test_annotations_are_there_for_those_who_scrape_by_them() -> None:
     for name, port in (("DaemonSet", "10301"), ("Deployment", "10302")):
         template = one(new_helm({"scrapeAnnotations": True}), name)["spec"]["template"]
@@ -193,12 +177,10 @@ def test_annotations_are_there_for_those_who_scrape_by_them() -> None:
         assert only == {"prometheus.io/scheme": "http"}
 
 
-@unit
 def test_rules_come_unchanged() -> None:
     assert one(new_helm(KPS), "PrometheusRule")["spec"] == {"groups": SOURCE["groups"]}
 
 
-@unit
 def test_an_alert_can_be_changed_by_name() -> None:
     before = alerts(SOURCE["groups"])["PulltracePullStalled"]
     change = {
@@ -216,7 +198,6 @@ def test_an_alert_can_be_changed_by_name() -> None:
     assert others == {name: each for name, each in alerts(SOURCE["groups"]).items() if name != "PulltracePullStalled"}
 
 
-@unit
 def test_an_alert_can_be_left_out_and_the_recording_rules_stay() -> None:
     found = groups(rules={"alerts": {"PulltraceImageQueued": {"disabled": True}}})
     assert set(alerts(SOURCE["groups"])) - set(alerts(found)) == {"PulltraceImageQueued"}
@@ -227,7 +208,6 @@ def recorded(groups: list[Object]) -> list[list[str]]:
     return [[rule["record"] for rule in group["rules"] if "record" in rule] for group in groups]
 
 
-@unit
 def test_the_recording_rules_of_the_dashboards_can_be_left_out() -> None:
     found = groups(rules={"groups": {"dashboards": False}})
     assert found == [group for group in SOURCE["groups"] if group["name"] != "pulltrace.dashboards"]
@@ -242,7 +222,6 @@ def shipped(**values: Any) -> set[str]:
     return set(alerts(groups(**values)))
 
 
-@unit
 def test_without_the_aggregator_no_alert_needs_it() -> None:
     found = shipped(**ALONE)
     assert not found & {"PulltraceAggregatorAbsent", "PulltraceAggregatorBlind", "PulltraceExporterMissing"}
@@ -253,14 +232,12 @@ def test_without_the_aggregator_no_alert_needs_it() -> None:
     assert found >= {"PulltraceWebConfigInvalid", "PulltraceSeriesMissing"}
 
 
-@unit
 def test_without_exporters_no_alert_needs_them() -> None:
     found = shipped(**WITHOUT_EXPORTERS)
     assert not found & {"PulltraceExporterMissing", "PulltraceExporterAbsent", "PulltraceContainerdUnreachable"}
     assert found >= {"PulltraceImageQueued", "PulltraceAggregatorBlind", "PulltraceImagePullFailing"}
 
 
-@unit
 @pytest.mark.parametrize(
     "values",
     [
@@ -279,13 +256,11 @@ def test_all_alerts_exist_when_both_programs_are_installed(values: Values) -> No
     assert shipped(**values) == set(copies.alerts())
 
 
-@unit
 def test_an_alert_that_needs_a_program_elsewhere_can_be_kept() -> None:
     kept = {"PulltraceAggregatorAbsent": {"disabled": False}}
     assert shipped(**ALONE, rules={"alerts": kept}) - shipped(**ALONE) == set(kept)
 
 
-@unit
 @pytest.mark.parametrize(
     ("expr", "needed"),
     [
@@ -307,12 +282,10 @@ def test_an_expression_needs_what_all_its_alternatives_read(expr: str, needed: b
     assert needs_of.needed(expr, {"a"}, {"r:a:max": "max(a)", "r:b:max": "max(b)"}) is needed
 
 
-@unit
 def test_all_alerts_can_be_left_out() -> None:
     assert not rendered_alerts(alerts={name: {"disabled": True} for name in copies.alerts()})
 
 
-@unit
 def test_thresholds_are_values() -> None:
     found = rendered_alerts(settings={"manyPods": 50, "queueAfter": "1h30m", "failingFor": "7m", "slowShare": 0.1})
     assert ">= 50\n" in found["PulltraceManyPodsCannotStart"]["expr"]
@@ -321,18 +294,15 @@ def test_thresholds_are_values() -> None:
     assert "< 0.1" in found["PulltracePullSlow"]["expr"]
 
 
-@unit
 def test_the_chart_has_every_threshold_with_its_default() -> None:
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     assert values["rules"]["settings"] == chart_values()
 
 
-@unit
 def test_no_place_of_a_value_is_left_over() -> None:
     assert not re.findall(r"@\w+(:s)?@", str(groups(rules={"dashboardBaseUrl": "https://grafana.example"})))
 
 
-@unit
 @pytest.mark.parametrize("name", ["manyPods", "queueAfter", "nodeFor"])
 def test_a_threshold_that_is_missing_is_named(name: str) -> None:
     # By null, or by --reuse-values with those of a chart that did not have it yet.
@@ -340,7 +310,6 @@ def test_a_threshold_that_is_missing_is_named(name: str) -> None:
         new_helm({**KPS, "rules": {"settings": {name: None}}})
 
 
-@unit
 @pytest.mark.parametrize("group", ["pods", "pulls", "registries", "nodes", "pulltrace"])
 def test_a_group_of_alerts_can_be_turned_off(group: str) -> None:
     (off,) = (alerts([each]) for each in SOURCE["groups"] if each["name"] == f"pulltrace.alerts.{group}")
@@ -348,7 +317,6 @@ def test_a_group_of_alerts_can_be_turned_off(group: str) -> None:
     assert shipped() - shipped(rules={"groups": {group: False}}) == set(off)
 
 
-@unit
 def test_an_alert_opens_its_dashboard_where_grafana_is_known() -> None:
     found = rendered_alerts(dashboardBaseUrl="https://grafana.example/")["PulltraceNodeNotReady"]
     assert found["annotations"]["dashboard_url"] == (
@@ -357,7 +325,6 @@ def test_an_alert_opens_its_dashboard_where_grafana_is_known() -> None:
     assert not [name for name, each in rendered_alerts().items() if "dashboard_url" in each["annotations"]]
 
 
-@unit
 def test_all_alerts_take_labels_annotations_and_the_place_of_the_runbooks() -> None:
     found = rendered_alerts(
         alertLabels={"team": "platform", "severity": "page"},
@@ -374,16 +341,6 @@ def test_all_alerts_take_labels_annotations_and_the_place_of_the_runbooks() -> N
         assert rule["annotations"]["runbook_url"] == f"https://wiki.example.org/runbooks/{page}"
 
 
-@pytest.mark.integration
-def test_promtool_accepts_rules_that_are_changed_by_values(tmp_path: Path) -> None:
-    promtool = needs.program(debian.PROMTOOL)
-    spec = one(new_helm(EVERYTHING), "PrometheusRule")["spec"]
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(spec))
-    wanted = sum(len(group["rules"]) for group in spec["groups"])
-    assert f"{wanted} rules found" in run([promtool, "check", "rules", tmp_path / "rules.yaml"])
-
-
-@unit
 def test_dashboards_come_unchanged() -> None:
     for values in (KPS, VARIANTS["grafana-operator"]):
         made = texts(dashboards(new_helm(values)))
@@ -393,14 +350,12 @@ def test_dashboards_come_unchanged() -> None:
         assert all(len(text) < 900_000 for text in made)  # an object of the API server ends at 1 MiB
 
 
-@unit
 def test_the_folder_is_only_told_when_it_is_given() -> None:
     assert "annotations" not in dashboards(new_helm(KPS))[0]["metadata"]
     found = dashboards(new_helm({**KPS, "dashboards": {"folder": "Images", "folderAnnotation": "where"}}))
     assert all(each["metadata"]["annotations"] == {"where": "Images"} for each in found)
 
 
-@unit
 @pytest.mark.parametrize("variant", ["sidecar", "operator"])
 def test_the_choice_of_a_cluster_is_shown_where_there_are_several(variant: str) -> None:
     made = dashboards(new_helm({**KPS, "dashboards": {"multicluster": True, "mode": variant}}))
@@ -410,7 +365,6 @@ def test_the_choice_of_a_cluster_is_shown_where_there_are_several(variant: str) 
         assert hidden == ({"job"} if dashboard["uid"] == "pulltrace-itself" else set())
 
 
-@unit
 def test_the_grafana_operator_is_told_which_grafana() -> None:
     for each in dashboards(new_helm(VARIANTS["grafana-operator"])):
         assert each["metadata"]["namespace"] == "grafana"
@@ -426,7 +380,6 @@ def documented_jobs() -> dict[str, Object]:
     return {each["job_name"]: each for each in yaml.safe_load(block)["scrape_configs"]}
 
 
-@unit
 def test_the_scrape_configuration_of_the_readme_is_as_strict_as_the_monitors(
     documented_jobs: dict[str, Object],
 ) -> None:
@@ -436,7 +389,6 @@ def test_the_scrape_configuration_of_the_readme_is_as_strict_as_the_monitors(
         assert documented_jobs[f"pulltrace-{component}"]["sample_limit"] == limit
 
 
-@unit
 def test_the_scrape_configuration_of_the_readme_leaves_out_pods_that_have_ended(
     documented_jobs: dict[str, Object],
 ) -> None:
@@ -445,7 +397,6 @@ def test_the_scrape_configuration_of_the_readme_leaves_out_pods_that_have_ended(
     assert all(ended in job["relabel_configs"] for job in documented_jobs.values())
 
 
-@unit
 def test_values_of_the_readme_are_values() -> None:
     others = ("scrape_configs:", "resources:\n  - deploy/manifests")  # for Prometheus, for kubectl
     found = [yaml.safe_load(block) for block in README.texts("yaml") if not block.startswith(others)]

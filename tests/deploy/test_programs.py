@@ -2,10 +2,11 @@
 
 import json
 import socket
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -15,33 +16,20 @@ from pulltrace.web.config import build_context, read_settings
 from pulltrace_aggregator import config as aggregator
 from pulltrace_aggregator.config import AggregatorConfig, ServiceName
 from pulltrace_aggregator.exporters import http_config
+from pulltrace_aggregator.exporters.http_config import HttpConfig
 from pulltrace_aggregator.sharding import Shard
 from pulltrace_chart import schema
 from pulltrace_chart.places import CHART
+from pulltrace_chart.rendering import Object
 from pulltrace_exporter import config as exporter
 from pulltrace_exporter.config import ExporterConfig
-from rig.chart_values import (
-    CLIENTS,
-    EVERYTHING,
-    GIVEN_TLS,
-    HASH,
-    LOGIN,
-    NUMBERS,
-    PASSWORD,
-    TLS,
-    VARIANTS,
-    Values,
-    each_variant,
-)
-from rig.charts import NAMESPACE, new_helm, of_kind, one, pod_specs
-from rig.mounted import Secrets, mounted
-from rig.pki import LOOPBACK, Authority
-from rig.web import hashed, serving
+from rig.chart_values import CLIENTS, EVERYTHING, GIVEN_TLS, TLS, VARIANTS, Values, each_variant
+from rig.charts import NAMESPACE, README, new_helm, of_kind, one, pod_specs
+from rig.kubernetes import objects
+from rig.mounted import AGGREGATOR, EXPORTER, NAMES, Secrets, mounted, secrets_beside, with_login
+from rig.pki import Authority
+from rig.web import serving
 
-EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
-NAMES = tuple(f"{pod}.{NAMESPACE}.svc" for pod in (EXPORTER, AGGREGATOR))
-USER, WORD = "prometheus", "a word"
-BOTH: Values = {**TLS, "basicAuth": {**PASSWORD["basicAuth"], "users": {USER: hashed(WORD)}}}
 READY = (CHART / "files" / "ready.py").read_text()
 
 
@@ -52,39 +40,27 @@ def authority() -> Authority:
 
 @pytest.fixture
 def secrets(authority: Authority) -> Secrets:
-    """What cert-manager, or the user, puts beside the chart."""
-    pair = authority.issue(hosts=[*LOOPBACK, *NAMES])
-    tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
-    login = {"username": USER.encode(), "password": WORD.encode()}
-    given = ("given", NUMBERS["tls"]["existingSecret"])
-    names = (*given, f"{EXPORTER}-tls", f"{AGGREGATOR}-tls", "pulltrace-prometheus-tls")
-    web = f"basic_auth_users:\n  {USER}: {HASH}\n".encode()
-    logins = dict.fromkeys((LOGIN, NUMBERS["basicAuth"]["existingSecret"]), login)
-    return {**dict.fromkeys(names, tls), **logins, "web": {"web-config.yaml": web}}
+    return secrets_beside(authority)
 
 
 @pytest.mark.unit
 @each_variant
 def test_both_programs_accept_their_arguments_and_files(values: Values, secrets: Secrets, tmp_path: Path) -> None:
     found = new_helm(values)
-    for pod in pod_specs(found):
-        if pod.endswith("-exporter"):
-            made = mounted(found, pod, tmp_path / pod, secrets)
-            settings = ExporterConfig.from_argv(made.args, {"NODE_NAME": "node-1"})
-            web_config = settings.web_config_file
-        elif pod.endswith("-aggregator"):
-            made = mounted(found, pod, tmp_path / pod, secrets)
-            asking = AggregatorConfig.from_argv(made.args, {})
-            web_config = asking.web_config_file
-            if asking.exporter_http_config_file:
-                http_config.load(asking.exporter_http_config_file)
-        else:
-            continue
-        if web_config:
+    for pod in (each for each in pod_specs(found) if not each.endswith("-test")):
+        args = mounted(found, pod, tmp_path / pod, secrets).args
+        settings = config_of(pod)(args, {})
+        if isinstance(settings, AggregatorConfig) and settings.exporter_http_config_file:
+            http_config.load(settings.exporter_http_config_file)
+        if web_config := settings.web_config_file:
             read = read_settings(web_config)
             assert read.tls or read.users
             if read.tls:
                 build_context(web_config, read.tls)
+
+
+def config_of(pod: str) -> Callable[..., ExporterConfig | AggregatorConfig]:
+    return ExporterConfig.from_argv if pod.endswith("-exporter") else AggregatorConfig.from_argv
 
 
 @pytest.mark.unit
@@ -115,15 +91,11 @@ def test_values_reach_the_programs(secrets: Secrets, tmp_path: Path) -> None:
 @each_variant
 def test_ports_are_the_same_wherever_they_stand(values: Values) -> None:
     found = new_helm(values)
-    parsers: dict[str, Callable[..., ExporterConfig | AggregatorConfig]] = {
-        "exporter": ExporterConfig.from_argv,
-        "aggregator": AggregatorConfig.from_argv,
-    }
     for service in of_kind(found, "Service"):
         name = service["metadata"]["name"]
         container = pod_specs(found)[name]["containers"][0]
         args = [each.replace("$(POD_NAME)", "x-0") for each in container["args"]]
-        listening = parsers[name.rsplit("-", 1)[1]](args, {}).listen_address.port
+        listening = config_of(name)(args, {}).listen_address.port
         assert [port["containerPort"] for port in container["ports"]] == [listening]
         assert [(port["port"], port["targetPort"]) for port in service["spec"]["ports"]] == [(listening, "metrics")]
 
@@ -139,22 +111,27 @@ def test_every_flag_is_a_value_or_the_charts_own() -> None:
 
 @pytest.mark.contract
 def test_the_aggregators_settings_open_the_exporters_door(secrets: Secrets, tmp_path: Path) -> None:
-    found = new_helm(BOTH)
-    door = mounted(found, EXPORTER, tmp_path / "e", secrets).file("web.config.file")
-    keys = http_config.load(mounted(found, AGGREGATOR, tmp_path / "a", secrets).file("exporter.http-config.file"))
-    assert keys.tls is not None
-    assert keys.context is not None
+    door, keys = door_and_keys(new_helm(with_login(TLS)), secrets, tmp_path)
     with serving(config=door) as server:
-        assert _status(server.port, keys.context, keys.tls.server_name, keys.authorization) == b"200"
-        assert _status(server.port, keys.context, keys.tls.server_name, "") == b"401"
+        assert status(server.port, keys) == b"200"
+        assert status(server.port, replace(keys, authorization="")) == b"401"
 
 
-def _status(port: int, context: ssl.SSLContext, name: str, authorization: str) -> bytes:
-    header = f"Authorization: {authorization}\r\n" if authorization else ""
+def door_and_keys(found: tuple[Object, ...], secrets: Secrets, folder: Path) -> tuple[Path, HttpConfig]:
+    """The exporter's web configuration, and what the aggregator shows there."""
+    door = mounted(found, EXPORTER, folder / "e", secrets).file("web.config.file")
+    return door, http_config.load(mounted(found, AGGREGATOR, folder / "a", secrets).file("exporter.http-config.file"))
+
+
+def status(port: int, keys: HttpConfig) -> bytes:
+    assert keys.tls
+    assert keys.context
+    name = keys.tls.server_name
+    header = f"Authorization: {keys.authorization}\r\n" if keys.authorization else ""
     request = f"GET /metrics HTTP/1.1\r\nHost: {name}\r\n{header}Connection: close\r\n\r\n"
     with (
         socket.create_connection(("127.0.0.1", port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=name) as connection,
+        keys.context.wrap_socket(plain, server_hostname=name) as connection,
     ):
         connection.sendall(request.encode())
         return connection.recv(12).split()[1]
@@ -163,13 +140,10 @@ def _status(port: int, context: ssl.SSLContext, name: str, authorization: str) -
 @pytest.mark.contract
 def test_without_a_certificate_nobody_comes_in_where_one_is_asked_for(secrets: Secrets, tmp_path: Path) -> None:
     found = new_helm(CLIENTS)
-    door = mounted(found, EXPORTER, tmp_path / "e", secrets).file("web.config.file")
-    keys = http_config.load(mounted(found, AGGREGATOR, tmp_path / "a", secrets).file("exporter.http-config.file"))
+    door, keys = door_and_keys(found, secrets, tmp_path)
     etc = mounted(found, "pulltrace-test", tmp_path / "t", secrets).etc
     with serving(config=door) as server:
-        assert keys.context
-        assert keys.tls
-        assert _status(server.port, keys.context, keys.tls.server_name, "") == b"200"
+        assert status(server.port, keys) == b"200"
         assert ask("https", f"127.0.0.1:{server.port}", etc=etc)[0] == 0
         (etc / "tls" / "tls.crt").unlink()
         assert ask("https", f"127.0.0.1:{server.port}", etc=etc)[0] == 1
@@ -178,15 +152,18 @@ def test_without_a_certificate_nobody_comes_in_where_one_is_asked_for(secrets: S
 @pytest.mark.unit
 def test_probes_ask_what_they_may() -> None:
     for values, scheme in (({}, "HTTP"), (TLS, "HTTPS")):
-        for pod in (EXPORTER, AGGREGATOR):
-            container = pod_specs(new_helm(values))[pod]["containers"][0]
-            for name, path in (("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")):
-                assert container[name]["httpGet"] == {"path": path, "port": "metrics", "scheme": scheme}
-    for pod in (EXPORTER, AGGREGATOR):
-        container = pod_specs(new_helm(CLIENTS))[pod]["containers"][0]
-        for name in ("livenessProbe", "readinessProbe"):
-            assert "httpGet" not in container[name]
-            assert container[name]["tcpSocket"] == {"port": "metrics"}
+        for alive, ready in probes(values):
+            assert alive["httpGet"] == {"path": "/-/healthy", "port": "metrics", "scheme": scheme}
+            assert ready["httpGet"] == {"path": "/-/ready", "port": "metrics", "scheme": scheme}
+    for probe in chain.from_iterable(probes(CLIENTS)):
+        assert "httpGet" not in probe
+        assert probe["tcpSocket"] == {"port": "metrics"}
+
+
+def probes(values: Values) -> list[tuple[Object, Object]]:
+    """Of each program that of its life and that of its readiness."""
+    containers = [pod_specs(new_helm(values))[pod]["containers"][0] for pod in (EXPORTER, AGGREGATOR)]
+    return [(each["livenessProbe"], each["readinessProbe"]) for each in containers]
 
 
 @pytest.mark.unit
@@ -212,7 +189,7 @@ def test_certificates_are_made_for_the_names_that_are_compared() -> None:
     made = {each["spec"]["secretName"]: each["spec"] for each in of_kind(found, "Certificate")}
     assert made[f"{EXPORTER}-tls"]["dnsNames"] == [NAMES[0]]
     assert made[f"{AGGREGATOR}-tls"]["dnsNames"] == [NAMES[1]]
-    assert all(NAMES[index].replace(NAMESPACE, "pulltrace") in (CHART / "README.md").read_text() for index in (0, 1))
+    assert all(NAMES[index].replace(NAMESPACE, "pulltrace") in README.text for index in (0, 1))
     issuers = {each["metadata"]["name"] for each in of_kind(found, "Issuer")}
     assert {spec["issuerRef"]["name"] for spec in made.values()} <= issuers
 
@@ -238,13 +215,6 @@ def test_files_are_mounted_so_that_a_change_arrives(values: Values) -> None:
 
 def refuse(_request: Request) -> Response:
     return text_response(503, "the first poll was not attempted")
-
-
-@pytest.fixture
-def tls_folder(secrets: Secrets, tmp_path: Path) -> Path:
-    """The mount of the test's pod."""
-    found = new_helm(TLS)
-    return mounted(found, "pulltrace-test", tmp_path / "t", secrets).etc
 
 
 def ask(
@@ -281,19 +251,9 @@ def test_the_pod_of_helm_test_waits_for_what_is_on_its_way() -> None:
 
 @pytest.mark.contract
 def test_the_pod_of_helm_test_names_pods_without_address(authority: Authority, tmp_path: Path) -> None:
-    pods = {
-        "items": [
-            {"metadata": {"name": "a"}, "spec": {"nodeName": "node-1"}, "status": {"phase": "Running", "podIP": "::1"}},
-            {
-                "metadata": {"name": "b"},
-                "spec": {"nodeName": "node-2"},
-                "status": {
-                    "phase": "Pending",
-                    "containerStatuses": [{"state": {"waiting": {"reason": "ContainerCreating"}}}],
-                },
-            },
-        ]
-    }
+    here, away = (objects.pod("pulltrace", name, node=node) for name, node in (("a", "node-1"), ("b", "node-2")))
+    here["status"] = {"phase": "Running", "podIP": "::1"}
+    away["status"] = {"phase": "Pending", "containerStatuses": [objects.waiting(reason="ContainerCreating")]}
     authority.write(tmp_path)
     (tmp_path / "token").write_text("token")
     authority.issue().write(tmp_path, "server")
@@ -301,7 +261,7 @@ def test_the_pod_of_helm_test_names_pods_without_address(authority: Authority, t
     config.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
 
     def listed(request: Request) -> Response:
-        return Response(200, json.dumps(pods).encode(), "application/json")
+        return Response(200, json.dumps({"items": [here, away]}).encode(), "application/json")
 
     with serving() as good, serving({"/api/v1/namespaces/pulltrace/pods": listed}, config=config) as api:
         status, text = ask(
@@ -328,15 +288,14 @@ def test_the_pod_of_helm_test_fails_however_many_are_not_ready(count: int) -> No
 
 
 @pytest.mark.contract
-def test_the_pod_of_helm_test_trusts_the_charts_authority_only(
-    tls_folder: Path, secrets: Secrets, tmp_path: Path
-) -> None:
+def test_the_pod_of_helm_test_trusts_the_charts_authority_only(secrets: Secrets, tmp_path: Path) -> None:
     door = mounted(new_helm(TLS), EXPORTER, tmp_path / "e", secrets).file("web.config.file")
-    assert [path.name for path in (tls_folder / "tls").iterdir()] == ["ca.crt"]
+    etc = mounted(new_helm(TLS), "pulltrace-test", tmp_path / "t", secrets).etc
+    assert [path.name for path in (etc / "tls").iterdir()] == ["ca.crt"]
     with serving(config=door) as server:
-        assert ask("https", f"127.0.0.1:{server.port}", etc=tls_folder)[0] == 0
-        Authority("Another").write(tls_folder / "tls")
-        status, text = ask("https", f"127.0.0.1:{server.port}", etc=tls_folder)
+        assert ask("https", f"127.0.0.1:{server.port}", etc=etc)[0] == 0
+        Authority("Another").write(etc / "tls")
+        status, text = ask("https", f"127.0.0.1:{server.port}", etc=etc)
     assert status == 1
     assert "certificate verify failed" in text
 

@@ -13,23 +13,21 @@ import yaml
 from pulltrace_chart.copies import alerts
 from pulltrace_chart.rendering import Object
 from rig.aggregator import RunningAggregator
-from rig.chart_values import CLIENTS, KPS, LOGIN, PASSWORD, Values
-from rig.charts import README, endpoint, new_helm, of_kind, one
+from rig.chart_values import CLIENTS, KPS, Values
+from rig.charts import NAMESPACE, README, endpoint, new_helm, of_kind, one
 from rig.exporter import RunningExporter
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ, READ_EVERYTHING, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
-from rig.mounted import Secrets, mounted
-from rig.pki import LOOPBACK, Authority
+from rig.mounted import AGGREGATOR, EXPORTER, Secrets, mounted, secrets_beside, with_login
+from rig.pki import Authority
 from rig.prometheus import Labels, Prometheus, prometheus
-from rig.web import hashed, wait_until
+from rig.web import wait_until
 
 pytestmark = pytest.mark.integration
 
-EXPORTER, AGGREGATOR = "pulltrace-exporter", "pulltrace-aggregator"
-WORD: Final = "a word"
-SECURED: Final[Values] = {**CLIENTS, "basicAuth": {**PASSWORD["basicAuth"], "users": {"prometheus": hashed(WORD)}}}
-PLAIN_NAMESPACE, SECURED_NAMESPACE = "pulltrace", "monitoring"
+SECURED: Final = with_login(CLIENTS)
+PLAIN_NAMESPACE, SECURED_NAMESPACE = "pulltrace", NAMESPACE
 NODES: Final = {PLAIN_NAMESPACE: "node-plain", SECURED_NAMESPACE: "node-secured"}
 WAITS: Final = {"namespace": "shop", "pod": "web", "container": "main", "node": "node-far"}
 PATIENCE = 60.0
@@ -46,19 +44,12 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Stage]:
-    authority = Authority()
-    pair = authority.issue(hosts=[*LOOPBACK, *(f"{name}.{SECURED_NAMESPACE}.svc" for name in (EXPORTER, AGGREGATOR))])
-    tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
-    login = {"username": b"prometheus", "password": WORD.encode()}
-    shown = authority.issue()
-    client = {"tls.crt": shown.certificate, "tls.key": shown.key, "ca.crt": authority.certificate}
-    secrets = {f"{EXPORTER}-tls": tls, f"{AGGREGATOR}-tls": tls, "pulltrace-prometheus-tls": client, LOGIN: login}
     with FakeCluster() as cluster, ExitStack() as running:
         for name in (PLAIN_NAMESPACE, SECURED_NAMESPACE, "shop"):
             cluster.api.create(objects.namespace(name))
         wait = cluster.api.create(objects.pod("shop", "web", node="node-far"))
         cluster.api.set_status(wait, phase="Pending", containerStatuses=[objects.waiting(reason="ErrImagePull")])
-        made = Stage(cluster, tmp_path, secrets)
+        made = Stage(cluster, tmp_path, secrets_beside(Authority()))
         start(running, made, PLAIN_NAMESPACE, {**KPS, "namespaceOverride": PLAIN_NAMESPACE})
         start(running, made, SECURED_NAMESPACE, SECURED)
         yield made

@@ -7,10 +7,34 @@ from pathlib import Path
 from typing import Final
 
 from pulltrace_chart.rendering import Object
-from rig.charts import of_kind, pod_specs
+from rig.chart_values import GIVEN_TLS, HASH, LOGIN, NUMBERS, PASSWORD, Values
+from rig.charts import NAMESPACE, of_kind, pod_specs
+from rig.pki import LOOPBACK, Authority
+from rig.web import hashed
 
 ETC: Final = "/etc/pulltrace"
+EXPORTER: Final = "pulltrace-exporter"
+AGGREGATOR: Final = "pulltrace-aggregator"
+NAMES: Final = tuple(f"{pod}.{NAMESPACE}.svc" for pod in (EXPORTER, AGGREGATOR))
+USER, WORD = "prometheus", "a word"
 Secrets = Mapping[str, Mapping[str, bytes]]
+
+
+def with_login(values: Values) -> Values:
+    """These values, and the user and password of the secrets below asked for."""
+    return {**values, "basicAuth": {**PASSWORD["basicAuth"], "users": {USER: hashed(WORD)}}}
+
+
+def secrets_beside(authority: Authority) -> Secrets:
+    """What cert-manager, or the user, puts beside the chart."""
+    pair = authority.issue(hosts=[*LOOPBACK, *NAMES])
+    tls = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
+    login = {"username": USER.encode(), "password": WORD.encode()}
+    given = (each["tls"]["existingSecret"] for each in (GIVEN_TLS, NUMBERS))
+    names = (*given, f"{EXPORTER}-tls", f"{AGGREGATOR}-tls", "pulltrace-prometheus-tls")
+    web = f"basic_auth_users:\n  {USER}: {HASH}\n".encode()
+    logins = dict.fromkeys((LOGIN, NUMBERS["basicAuth"]["existingSecret"]), login)
+    return {**dict.fromkeys(names, tls), **logins, "web": {"web-config.yaml": web}}
 
 
 @dataclass(frozen=True, slots=True)
