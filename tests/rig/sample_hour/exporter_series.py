@@ -1,7 +1,6 @@
 """The series of the exporters."""
 
 from collections.abc import Iterator
-from itertools import groupby
 
 from pulltrace_exporter.model.view import POLL_BUCKETS
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS
@@ -33,20 +32,13 @@ def exporter(
     if not scenario.reads(node, t):
         call = {"call": "Leases/List", "code": "UNAVAILABLE"}
         yield "pulltrace_exporter_poll_errors_total", call, 1 + (t - scenario.down[0][1]) // 5
-    if node == scenario.faulty[0] and t > scenario.faulty[1]:
-        yield (
-            "pulltrace_exporter_scrape_errors_total",
-            {"family": "pulltrace_pull_info"},
-            (t - scenario.faulty[1]) // 30,
-        )
-    yield "pulltrace_web_config_last_reload_successful", {}, int(node != scenario.faulty[0])
+    faulty, since = scenario.faulty
+    if node == faulty and t > since:
+        yield "pulltrace_exporter_scrape_errors_total", {"family": "pulltrace_pull_info"}, (t - since) // 30
+    yield "pulltrace_web_config_last_reload_successful", {}, int(node != faulty)
     yield "pulltrace_exporter_build_info", {"version": version, "python_version": "3.11.2"}, 1
-    yield from _process(40e6 + 1e6 * len(node) + 8e4 * len(pulls), 0.002 * (t - began) + 0.05 * len(pulls))
-
-
-def _process(memory: float, cpu: float) -> Iterator[Sample]:
-    yield "process_resident_memory_bytes", {}, memory
-    yield "process_cpu_seconds_total", {}, cpu
+    yield "process_resident_memory_bytes", {}, 40e6 + 1e6 * len(node) + 8e4 * len(pulls)
+    yield "process_cpu_seconds_total", {}, 0.002 * (t - began) + 0.05 * len(pulls)
 
 
 def _pull(pull: PullTimeline, t: float, epoch: float) -> Iterator[Sample]:
@@ -102,15 +94,12 @@ def _node(pulls: list[PullTimeline], t: float, epoch: float) -> Iterator[Sample]
 
 
 def _counters(pulls: list[PullTimeline], t: float, began: float) -> Iterator[Sample]:
-    yield (
-        "pulltrace_unresolved_pulls_total",
-        {},
-        sum(began <= pull.end <= t and pull.named > pull.end for pull in pulls),
-    )
-    for registry, group in groupby(sorted(pulls, key=_registry), key=_registry):
-        known = [pull for pull in group if pull.named <= t]
-        if known:
-            yield from _registry_counters(registry, known, t, began)
+    unresolved = sum(began <= pull.end <= t and pull.named > pull.end for pull in pulls)
+    yield "pulltrace_unresolved_pulls_total", {}, unresolved
+    named = [pull for pull in pulls if pull.named <= t]
+    for registry in sorted({pull.image.registry for pull in named}):
+        known = [pull for pull in named if pull.image.registry == registry]
+        yield from _registry_counters(registry, known, t, began)
 
 
 def _registry_counters(registry: str, pulls: list[PullTimeline], t: float, began: float) -> Iterator[Sample]:
@@ -129,9 +118,8 @@ def _registry_counters(registry: str, pulls: list[PullTimeline], t: float, began
     busy = sum(max(min(t, pull.end) - max(pull.fetched_at, began), 0.0) for pull in pulls)
     yield "pulltrace_active_seconds_total", {**own, "stage": "unpack"}, busy
     good = [pull for pull in ended if pull.result == "succeeded"]
-    yield from histogram(
-        "pulltrace_pull_duration_seconds", own, [pull.end - pull.start for pull in good], DURATION_BUCKETS
-    )
+    whole = [pull.end - pull.start for pull in good]
+    yield from histogram("pulltrace_pull_duration_seconds", own, whole, DURATION_BUCKETS)
     times = {
         "resolve": [pull.resolve for pull in good],
         "download": [pull.fetched_at - pull.named for pull in good],
@@ -159,7 +147,3 @@ def _polls(node: str, t: float, began: float) -> list[float]:
 def labels(pull: PullTimeline) -> dict[str, str]:
     """What a pull is known by on its node."""
     return {"registry": pull.image.registry, "repository": pull.image.repository, "digest": pull.image.digest}
-
-
-def _registry(pull: PullTimeline) -> str:
-    return pull.image.registry

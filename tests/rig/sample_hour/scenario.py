@@ -1,6 +1,7 @@
 """What happens in the made-up hour: everything that a dashboard has a panel for, and an ordinary hour around it."""
 
 from random import Random
+from typing import Any
 
 from rig.images import MIB
 from rig.sample_hour.timelines import HOUR_END, Image, PullTimeline, Scenario, WaitTimeline
@@ -62,14 +63,11 @@ def _ordinary(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     random = Random(7)
     speeds = {"docker.io": 14.0, "ghcr.io": 31.0, "registry.example": 62.0}
     for number in range(70):
-        image = random.choice(
-            (JOBS, SIDE, SIDE, ORPHAN, Image("registry.example", "shop/cart", f"1.{number}", WEB.layers))
-        )
+        cart = Image("registry.example", "shop/cart", f"1.{number}", WEB.layers)
+        image = random.choice((JOBS, SIDE, SIDE, ORPHAN, cart))
         start = random.uniform(20, HOUR_END - 700)
-        if start > HOUR_END - 1500 and image.registry == "docker.io":
-            speed = speeds["docker.io"] * 0.3
-        else:
-            speed = speeds[image.registry]
+        fell = start > HOUR_END - 1500 and image.registry == "docker.io"
+        speed = speeds[image.registry] * (0.3 if fell else 1.0)
         pull = PullTimeline(
             random.choice(NODES[:10]),
             image,
@@ -80,20 +78,16 @@ def _ordinary(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
         )
         pulls.append(pull)
         asked = start - random.choice((0.5, 0.5, 0.7, 12.0, 40.0))
-        waits.append(
-            WaitTimeline(random.choice(("batch", "shop", "mesh")), f"job-{number:03}", image, pull.node, asked, pull)
-        )
+        namespace = random.choice(("batch", "shop", "mesh"))
+        waits.append(WaitTimeline(namespace, f"job-{number:03}", image, pull.node, asked, pull))
 
 
 def _rollout(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     """A new image on eight nodes, one after the other, for two pods on each."""
-    for number, node in enumerate(
-        ("node-01", "node-02", "node-04", "node-06", "node-08", "node-10", "node-03", "node-09")
-    ):
+    for number, node in enumerate(f"node-{place}" for place in ("01", "02", "04", "06", "08", "10", "03", "09")):
         start = ROLLOUT + 20 + 44 * number
-        pull = PullTimeline(
-            node, WEB, start, rate=(2.6 + 0.5 * (number % 3)) * MIB, cached=WEB.layers[0], unpack_rate=4 * MIB
-        )
+        rate = (2.6 + 0.5 * (number % 3)) * MIB
+        pull = PullTimeline(node, WEB, start, rate, cached=WEB.layers[0], unpack_rate=4 * MIB)
         pulls.append(pull)
         for replica in range(2):
             name = f"web-7c9f5d-{node[-2:]}{'ab'[replica]}"
@@ -104,66 +98,24 @@ def _queue(pulls: list[PullTimeline], waits: list[WaitTimeline]) -> None:
     """A large image, and what stands behind it on the same node."""
     model = PullTimeline("node-10", MODEL, HOUR_END - 540, rate=9.5 * MIB, requests=2)
     pulls.append(model)
-    waits.append(
-        WaitTimeline(
-            "ml", "serve-0", MODEL, "node-10", HOUR_END - 541, model, container="model", container_type="volume"
-        )
-    )
-    waits.append(WaitTimeline("ml", "serve-1", MODEL, "node-10", HOUR_END - 530, model))
-    waits.append(WaitTimeline("mesh", "gateway-5d8-2m", SIDE, "node-10", HOUR_END - 410, None, "queue"))
-    waits.append(
-        WaitTimeline(
-            "batch",
-            "import-71-q",
-            JOBS,
-            "node-10",
-            HOUR_END - 300,
-            None,
-            "queue",
-            container_type="init",
-            container="setup",
-        )
-    )
+    volume: dict[str, Any] = {"container": "model", "container_type": "volume"}
+    init: dict[str, Any] = {"container": "setup", "container_type": "init"}
+    waits += [
+        WaitTimeline("ml", "serve-0", MODEL, "node-10", HOUR_END - 541, model, **volume),
+        WaitTimeline("ml", "serve-1", MODEL, "node-10", HOUR_END - 530, model),
+        WaitTimeline("mesh", "gateway-5d8-2m", SIDE, "node-10", HOUR_END - 410, None, "queue"),
+        WaitTimeline("batch", "import-71-q", JOBS, "node-10", HOUR_END - 300, None, "queue", **init),
+    ]
 
 
 def _failures(waits: list[WaitTimeline]) -> None:
     """Images that do not come: a secret is missing, a name is misspelt, a registry limits the rate."""
-    secret = tuple(HOUR_END - ago for ago in (1500, 1480, 1440, 1360, 1200, 900, 600, 300))
-    waits.append(
-        WaitTimeline(
-            "books",
-            "ledger-0",
-            SECRET,
-            "node-04",
-            HOUR_END - 1502,
-            failures=secret,
-            reason="unauthorized",
-            cause="credentials",
-        )
-    )
-    typo = tuple(HOUR_END - ago for ago in (200, 180, 140, 60))
-    waits.append(
-        WaitTimeline(
-            "shop",
-            "web-canary-1",
-            TYPO,
-            "node-06",
-            HOUR_END - 202,
-            failures=typo,
-            reason="not_found",
-            cause="not_found",
-        )
-    )
-    limited = tuple(HOUR_END - ago for ago in (2600, 2580, 2540, 2400))
-    waits.append(
-        WaitTimeline(
-            "batch",
-            "nightly-29383-a",
-            JOBS,
-            "node-08",
-            HOUR_END - 2602,
-            failures=limited,
-            reason="rate_limited",
-            cause="rate_limited",
-        )
-    )
+    backing_off = (1500, 1480, 1440, 1360, 1200, 900, 600, 300)
+    for namespace, pod, image, node, reason, cause, ago in (
+        ("books", "ledger-0", SECRET, "node-04", "unauthorized", "credentials", backing_off),
+        ("shop", "web-canary-1", TYPO, "node-06", "not_found", "not_found", (200, 180, 140, 60)),
+        ("batch", "nightly-29383-a", JOBS, "node-08", "rate_limited", "rate_limited", (2600, 2580, 2540, 2400)),
+    ):
+        failures = tuple(HOUR_END - each for each in ago)
+        asked = failures[0] - 2
+        waits.append(WaitTimeline(namespace, pod, image, node, asked, cause=cause, failures=failures, reason=reason))

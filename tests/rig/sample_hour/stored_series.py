@@ -55,15 +55,13 @@ def stored_hour(
     scenario: Scenario, epoch: float, step: float, *, overlap: float = 0.0, cluster: str = ""
 ) -> StoredSeries:
     """The whole hour. In the last `overlap` seconds every program has a second, newer target beside the first."""
-    stored, until = StoredSeries(cluster), HOUR_END
-    moments = [number * step for number in range(int(until / step) + 1)]
-    for t in moments:
+    stored, began = StoredSeries(cluster), HOUR_END - overlap
+    for t in (number * step for number in range(int(HOUR_END / step) + 1)):
         for node in scenario.nodes:
             if scenario.answers(node, t):
                 stored.record(epoch + t, _exporter_target(node, "old"), exporter(scenario, node, t, epoch))
         stored.record(epoch + t, _aggregator_target("old"), aggregator(scenario, t))
         stored.evaluate(epoch + t, firing(scenario, t))
-        began = until - overlap
         if overlap and t >= began:
             # What is new sees a little later, as a scrape a moment after the other does.
             for node in scenario.nodes:
@@ -75,15 +73,9 @@ def stored_hour(
 
 
 def _exporter_target(node: str, generation: str) -> dict[str, str]:
+    where = {"job": "pulltrace/exporter", "instance": f"{node}.{generation}:10301", "node": node}
     pod = f"pulltrace-exporter-{node}-{generation}"
-    return {
-        "job": "pulltrace/exporter",
-        "instance": f"{node}.{generation}:10301",
-        "namespace": "monitoring",
-        "pod": pod,
-        "container": "exporter",
-        "node": node,
-    }
+    return {**where, "namespace": "monitoring", "pod": pod, "container": "exporter"}
 
 
 def _aggregator_target(generation: str) -> dict[str, str]:
