@@ -1,6 +1,5 @@
 """The rules as a file: fresh, complete, and speaking only of metrics and labels that there are."""
 
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pulltrace.units import parse_duration
 from pulltrace_alerts.__main__ import main
 from pulltrace_alerts.levels import LEVELS
 from pulltrace_alerts.model import NAMESPACE, OWNERS, PLATFORM, SEVERITIES, Alert
@@ -145,7 +145,7 @@ def test_one_factor_shortens_every_duration_and_nothing_else() -> None:
         assert before.keys() == after.keys()
         assert before.get("annotations") == after.get("annotations")
         for name in {"for", "keep_firing_for"} & before.keys():
-            assert _seconds(before[name]) == 60 * _seconds(after[name])
+            assert parse_duration(before[name]) == 60 * parse_duration(after[name])
     assert "rate(pulltrace_pod_pull_failures_total[5s])" in str(scaled)
     assert "[2h48m:1m] offset 1m" in str(scaled)
     assert '{cause="queue"} > 10' in str(scaled)
@@ -178,10 +178,3 @@ def _rules(loaded: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _rule(alert: str) -> dict[str, Any]:
     return next(rule for rule in _rules(yaml.safe_load(FILE.read_text())) if rule.get("alert") == alert)
-
-
-def _seconds(written: str) -> float:
-    return sum(
-        float(number) * {"ms": 0.001, "s": 1, "m": 60, "h": 3600}[unit]
-        for number, unit in re.findall(r"(\d+)(ms|s|m|h)", written)
-    )

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 
@@ -27,6 +28,16 @@ KNOWN = {**promql.SCRAPED, "ALERTS": ALERTS, **{rule.name: set(rule.labels) for 
 SCREENS = (1440, 1140)
 HONEST = re.compile("exporter|aggregator|rules|kubelet|unknown")
 every_dashboard = pytest.mark.parametrize("name", NAMES)
+
+
+def asked(name: str) -> list[str]:
+    """What a dashboard asks for its panels and its variables."""
+    dashboard = files()[name]
+    return [each.expr for each in queries(name, dashboard)] + [each.selector for each in choices(name, dashboard)]
+
+
+def tables(name: str) -> list[Json]:
+    return [panel for panel in panels(files()[name]) if panel["type"] == "table"]
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.uid)
@@ -62,9 +73,8 @@ def test_no_panel_overlaps_another_or_leaves_the_grid(name: str) -> None:
     cells: set[tuple[int, int]] = set()
     for panel in files()[name]["panels"]:
         place = panel["gridPos"]
-        own = set(
-            itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
-        )
+        columns, rows = range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"])
+        own = set(itertools.product(columns, rows))
         assert own
         assert not own & cells, panel["title"]
         assert max(x for x, _ in own) < WIDTH, panel["title"]
@@ -73,9 +83,9 @@ def test_no_panel_overlaps_another_or_leaves_the_grid(name: str) -> None:
 
 @every_dashboard
 def test_bands_fill_the_width(name: str) -> None:
-    bands: dict[int, int] = {}
+    bands = Counter[int]()
     for panel in files()[name]["panels"]:
-        bands[panel["gridPos"]["y"]] = bands.get(panel["gridPos"]["y"], 0) + panel["gridPos"]["w"]
+        bands[panel["gridPos"]["y"]] += panel["gridPos"]["w"]
     assert set(bands.values()) == {WIDTH}
 
 
@@ -95,34 +105,27 @@ def test_every_panel_says_what_good_looks_like_and_what_no_data_means(name: str)
         assert len(panel["description"]) > 60, panel["title"]
         defaults = panel["fieldConfig"]["defaults"]
         assert HONEST.search(defaults["noValue"]), panel["title"]
-        assert "unit" in defaults or panel["type"] in ("table", "state-timeline") or _shows_words(panel)
-
-
-def _shows_words(panel: Json) -> bool:
-    return bool(panel["options"]["reduceOptions"].get("values"))
+        words = panel["type"] in ("table", "state-timeline")
+        assert "unit" in defaults or words or panel["options"]["reduceOptions"].get("values")
 
 
 @every_dashboard
 def test_an_empty_cell_does_not_say_what_an_empty_table_says(name: str) -> None:
-    for panel in panels(files()[name]):
-        if panel["type"] == "table":
-            titles = set(panel["transformations"][-1]["options"]["renameByName"].values())
-            overrides = {item["matcher"]["options"]: item["properties"] for item in panel["fieldConfig"]["overrides"]}
-            assert set(overrides) == titles
-            assert all({"id": "noValue", "value": "-"} in properties for properties in overrides.values())
+    for panel in tables(name):
+        titles = set(panel["transformations"][-1]["options"]["renameByName"].values())
+        overrides = {item["matcher"]["options"]: item["properties"] for item in panel["fieldConfig"]["overrides"]}
+        assert set(overrides) == titles
+        assert all({"id": "noValue", "value": "-"} in properties for properties in overrides.values())
 
 
 @every_dashboard
 @pytest.mark.parametrize("screen", SCREENS)
 def test_the_columns_of_a_table_fit_the_screen(name: str, screen: int) -> None:
-    """A column without a width takes 150 pixels at least; the page, the grid and the panel have margins."""
-    for panel in panels(files()[name]):
-        if panel["type"] == "table":
-            widths = [
-                _width(override) for override in panel["fieldConfig"]["overrides"] if _title(override) != "Cluster"
-            ]
-            room = panel["gridPos"]["w"] / WIDTH * (screen - 24) - 26
-            assert sum(width or 150 for width in widths) <= room, panel["title"]
+    """The page, the grid and the panel have margins."""
+    for panel in tables(name):
+        columns = [each for each in panel["fieldConfig"]["overrides"] if each["matcher"]["options"] != "Cluster"]
+        room = panel["gridPos"]["w"] / WIDTH * (screen - 24) - 26
+        assert sum(_width(column) for column in columns) <= room, panel["title"]
 
 
 @every_dashboard
@@ -133,12 +136,9 @@ def test_titles_fit_their_panels_on_the_narrow_screen(name: str) -> None:
         assert len(panel["title"]) * 8.2 <= room, panel["title"]
 
 
-def _title(override: Json) -> str:
-    return str(override["matcher"]["options"])
-
-
-def _width(override: Json) -> int:
-    return next((item["value"] for item in override["properties"] if item["id"] == "custom.width"), 0)
+def _width(column: Json) -> int:
+    """Without one it takes 150 pixels at least."""
+    return next((item["value"] for item in column["properties"] if item["id"] == "custom.width"), 150)
 
 
 @every_dashboard
@@ -173,10 +173,7 @@ def test_every_variable_is_used_and_every_used_one_is_there(name: str) -> None:
     dashboard = files()[name]
     offered = [variable["name"] for variable in dashboard["templating"]["list"]]
     assert offered[:2] == ["datasource", "cluster"]
-    asked = [query.expr for query in queries(name, files()[name])] + [
-        choice.selector for choice in choices(name, files()[name])
-    ]
-    assert used_variables(asked) | {"datasource"} == set(offered)
+    assert used_variables(asked(name)) | {"datasource"} == set(offered)
 
 
 @every_dashboard
@@ -240,10 +237,7 @@ def _urls(part: object) -> list[str]:
 
 @every_dashboard
 def test_queries_speak_of_metrics_and_labels_that_exist(name: str) -> None:
-    texts = [query.expr for query in queries(name, files()[name])] + [
-        choice.selector for choice in choices(name, files()[name])
-    ]
-    for text in texts:
+    for text in asked(name):
         assert promql.unknown(text.replace("$__range", "5m"), KNOWN) == [], text
 
 
