@@ -25,7 +25,6 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
     "unknown flag": ({"exporter": {"flags": {"pull.lingr": "5m"}}}, ("pull.lingr", "not allowed")),
     "flag of the other": ({"exporter": {"flags": {"stale.unpack": "5m"}}}, ("stale.unpack", "not allowed")),
     "flag of the chart": ({"aggregator": {"flags": {"shard": "0/2"}}}, ("shard", "not allowed")),
-    "value of a flag": ({"exporter": {"flags": {"pull.linger": "5 minutes"}}}, ("pull.linger", "pattern")),
     "unknown alert": ({"rules": {"alerts": {"PulltraceNo": {"for": "1m"}}}}, ("PulltraceNo", "not allowed")),
     "change of an alert": ({"rules": {"alerts": {"PulltracePullStalled": {"expr": "1"}}}}, ("expr", "not allowed")),
     "password instead of its hash": ({"basicAuth": {**LOGIN, "users": {"me": "secret"}}}, ("users", "pattern")),
@@ -129,6 +128,20 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"exporter": {"kubeletIntents": {"directory": "/data/kubelet/image_manager/pulling"}}},
         ("exporter.kubeletIntents.enabled is false",),
     ),
+}
+WRONG |= {
+    f"{program} --{name}={value}": ({program: {"flags": {name: value}}}, (program, name))
+    for program, name, value in (
+        ("exporter", "pull.linger", "5 minutes"),
+        ("exporter", "poll.interval", "0s"),
+        ("exporter", "log.level", "verbose"),
+        ("exporter", "log.format", "text"),
+        ("exporter", "layer.min-size", "1 MiB"),
+        ("exporter", "containerd.namespace", "k8s..io"),
+        ("exporter", "limit.pulls", 0),
+        ("aggregator", "exporter.timeout", "0"),
+        ("aggregator", "pod.linger", ""),
+    )
 }
 PATHS = {
     "containerd.socket": ("run/c.sock", "//c.sock", "/./c.sock", "/../c.sock", "/run/../c.sock", "/run//c.sock"),
