@@ -11,18 +11,7 @@ from helm_python import lint
 from pulltrace_chart import valuesfile
 from pulltrace_chart.places import CHART
 from rig.chart_values import NOTHING, VARIANTS, Values, each_variant
-from rig.charts import (
-    FOREIGN,
-    NAMESPACE,
-    Renderer,
-    both_helms,
-    new_helm,
-    of_kind,
-    old_helm,
-    one,
-    pod_specs,
-    release,
-)
+from rig.charts import FOREIGN, NAMESPACE, Renderer, both_helms, new_helm, of_kind, old_helm, one, pod_specs, release
 
 KUBERNETES = ("1.34", "1.37")
 RENAMED = ("renamed", "numbers-for-names")

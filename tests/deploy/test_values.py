@@ -120,10 +120,7 @@ WRONG: dict[str, tuple[dict[str, Any], tuple[str, ...]]] = {
         {"tls": {"clientCertificates": True}},
         ("tls.clientCertificates needs tls.enabled",),
     ),
-    "first step to TLS without TLS": (
-        {"tls": {"serve": False}},
-        ("tls.serve=false needs tls.enabled",),
-    ),
+    "first step to TLS without TLS": ({"tls": {"serve": False}}, ("tls.serve=false needs tls.enabled",)),
     "intents that are off": (
         {"exporter": {"kubeletIntents": {"directory": "/data/kubelet/image_manager/pulling"}}},
         ("exporter.kubeletIntents.enabled is false",),

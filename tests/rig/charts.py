@@ -127,18 +127,8 @@ def _old(values: str) -> tuple[Object, ...]:
         folder = Path(name)
         (folder / "values.yaml").write_text(values)
         homes = {f"HELM_{kind}_HOME": str(folder / kind.lower()) for kind in ("CACHE", "CONFIG", "DATA")}
-        command: list[str | Path] = [
-            helm,
-            "template",
-            RELEASE,
-            CHART,
-            "--namespace",
-            NAMESPACE,
-            "--values",
-            folder / "values.yaml",
-            "--kube-version",
-            "1.34.0",
-        ]
+        options = [f"--namespace={NAMESPACE}", f"--values={folder / 'values.yaml'}", "--kube-version=1.34.0"]
+        command: list[str | Path] = [helm, "template", RELEASE, CHART, *options]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=homes)
     if result.returncode:
         raise Refused(result.stderr)

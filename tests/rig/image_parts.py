@@ -77,19 +77,8 @@ def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT) -> li
     python = build_python()
     if python is None:
         needs.miss("`make .venv/ok` has the build backend")
-    words = [
-        "env",
-        "SOURCE_DATE_EPOCH=1700000000",
-        python,
-        "-m",
-        "build",
-        *kinds,
-        "--no-isolation",
-        "--outdir",
-        target,
-        source,
-    ]
-    run([word for word in words if word is not None], timeout=300)
+    build: list[str | Path] = [python, "-m", "build", *kinds, "--no-isolation", "--outdir", target, source]
+    run(["env", "SOURCE_DATE_EPOCH=1700000000", *build], timeout=300)
     return sorted(target.iterdir())
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 from functools import cache
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -25,7 +26,6 @@ def program(package: debian.Package) -> Path:
         return debian.unpacked(package) / package.program
     except debian.PackageUnavailable as error:
         miss(str(error))
-        raise
 
 
 def built(part: Part) -> Path:
@@ -34,7 +34,6 @@ def built(part: Part) -> Path:
         return build.built(part)
     except build.BuildUnavailable as error:
         miss(str(error))
-        raise
 
 
 def npm_file(package: npm.Package) -> Path:
@@ -43,18 +42,17 @@ def npm_file(package: npm.Package) -> Path:
         return npm.unpacked(package)
     except npm.PackageUnavailable as error:
         miss(str(error))
-        raise
 
 
 def node() -> Path:
     """The JavaScript runtime of this machine; skips or fails the test as above where there is none."""
-    if found := shutil.which("node"):
-        return Path(found)
-    miss("node: not installed (Debian: apt-get install nodejs)")
-    raise AssertionError
+    found = shutil.which("node")
+    if found is None:
+        miss("node: not installed (Debian: apt-get install nodejs)")
+    return Path(found)
 
 
-def miss(reason: str) -> None:
+def miss(reason: str) -> NoReturn:
     """Leave the test out, or fail it with CI=true."""
     if os.environ.get("CI") == "true":
         pytest.fail(f"needed with CI=true: {reason}")

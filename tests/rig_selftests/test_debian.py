@@ -42,12 +42,7 @@ def etc(tmp_path: Path) -> Path:
     [
         ("sources.list.d/debian.sources", DEB822, "http://deb.example/debian", "/etc/own.gpg"),
         ("sources.list", "deb http://one.example/debian/ trixie main\n", "http://one.example/debian/", None),
-        (
-            "sources.list.d/x.list",
-            LINES,
-            "http://two.example/debian",
-            "/k.gpg",
-        ),
+        ("sources.list.d/x.list", LINES, "http://two.example/debian", "/k.gpg"),
     ],
 )
 def test_the_machines_entry_is_found(etc: Path, name: str, text: str, uris: str, keyring: str | None) -> None:
