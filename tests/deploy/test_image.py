@@ -218,14 +218,11 @@ def scrape(port: int) -> Scrape:
 
 def serving_port(pod: Pod) -> int:
     """Where the program in the pod says that it serves."""
-    found: list[str] = []
 
-    def said() -> bool:
-        found[:] = re.findall(r'"port": ?"?(\d+)', pod.log.read_text()) if pod.log.exists() else []
-        return bool(found)
+    def said() -> list[str]:
+        return re.findall(r'"port": ?"?(\d+)', pod.log.read_text()) if pod.log.exists() else []
 
-    wait_until(said, PATIENCE)
-    return int(found[0])
+    return int(wait_until(said, PATIENCE)[0])
 
 
 def assert_locked_down(pod: Pod, *, user: int, mounted: str) -> None:

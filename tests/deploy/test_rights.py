@@ -15,7 +15,7 @@ from rig.aggregator import RunningAggregator
 from rig.chart_values import VARIANTS, Values
 from rig.charts import FOREIGN, new_helm, of_kind, one, pod_specs, rights
 from rig.kubernetes import objects
-from rig.kubernetes.api import Api, Rule, kubeconfig
+from rig.kubernetes.api import Api, KubernetesCluster, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.real import api_server
 from rig.scrape import Scrape
@@ -57,6 +57,12 @@ def account_token(api: Api, found: Iterable[Object]) -> str:
     return api.token(account["namespace"], account["name"])
 
 
+def log_in(config: Path, cluster: KubernetesCluster, token: str) -> str:
+    """The aggregator's flag for a file by which it uses the cluster with this token."""
+    config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
+    return f"--kubeconfig={config}"
+
+
 def arguments(found: Iterable[Object], *without: str) -> list[str]:
     """The aggregator's as rendered but for where it listens."""
     args: list[str] = pod_specs(found)[AGGREGATOR]["containers"][0]["args"]
@@ -95,11 +101,10 @@ def test_the_aggregator_works_with_its_rights_and_misses_each_of_them(
     # This server has no EndpointSlices of version 1.
     args = arguments(found, "--exporter.service=")
     token = account_token(cluster.api, found)
-    config = tmp_path / "kubeconfig"
-    config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
+    login = log_in(tmp_path / "kubeconfig", cluster, token)
 
     def run(name: str) -> RunningAggregator:
-        return RunningAggregator(tmp_path / name, *args, f"--kubeconfig={config}")
+        return RunningAggregator(tmp_path / name, *args, login)
 
     with run("whole.log") as program:
         program.wait_ready()
@@ -163,11 +168,8 @@ def leaves_pending(api: Api, program: RunningAggregator) -> str:
 def test_with_namespaces_listed_roles_there_are_enough(cluster: api_server.ApiServer, tmp_path: Path) -> None:
     found = install(cluster.api, "namespaced", {"aggregator": {"namespaces": ["other"]}})
     assert not of_kind(found, "ClusterRole")
-    config = tmp_path / "kubeconfig"
-    token = account_token(cluster.api, found)
-    config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
-    args = arguments(found, "--exporter.service=")
-    with RunningAggregator(tmp_path / "log", *args, f"--kubeconfig={config}") as program:
+    login = log_in(tmp_path / "kubeconfig", cluster, account_token(cluster.api, found))
+    with RunningAggregator(tmp_path / "log", *arguments(found, "--exporter.service="), login) as program:
         program.wait_ready()
         wait_up(program)
 
@@ -180,14 +182,12 @@ def test_the_rendered_rights_are_all_that_slices_need_too(tmp_path: Path) -> Non
     with FakeCluster() as fake:
         fake.api.create(objects.namespace("monitoring"))
         for missing in (None, *slices):
-            config = tmp_path / f"{missing.verbs[0] if missing else 'whole'}.json"
+            name = missing.verbs[0] if missing else "whole"
             token = fake.user(rule for rule in rights(found) if rule != missing)
-            config.write_text(kubeconfig(fake.url, fake.ca_file, token=token))
-            with RunningAggregator(config.with_suffix(".log"), *arguments(found), f"--kubeconfig={config}") as program:
+            login = log_in(tmp_path / f"{name}.json", fake, token)
+            with RunningAggregator(tmp_path / f"{name}.log", *arguments(found), login) as program:
                 if missing is None:
                     wait_up(program)
                 else:
-                    verb = missing.verbs[0]
-                    right = f"the right to {verb} endpointslices.discovery.k8s.io in namespace monitoring"
-                    wait_said(program, right)
+                    wait_said(program, f"the right to {name} endpointslices.discovery.k8s.io in namespace monitoring")
                     wait_up(program, 0)

@@ -54,10 +54,6 @@ class Cluster(Closing):
             self.close()
             raise
 
-    def node(self, name: str) -> Node:
-        """The node of this name."""
-        return next(node for node in self.nodes if node.name == name)
-
     def push(self, pushed: Iterable[Image]) -> None:
         """Let every node have these images from whichever registry they are asked of."""
         for image in pushed:

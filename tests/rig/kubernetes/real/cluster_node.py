@@ -209,9 +209,9 @@ class Node:
         )
         self.enclosure.wait_for(self.socket.is_socket, daemon, START_TIMEOUT)
 
-    def stop_containerd(self, number: int = signal.SIGTERM) -> None:
+    def stop_containerd(self) -> None:
         """End it; its containers go on."""
-        self.enclosure.end(f"{self.name}-containerd", number)
+        self.enclosure.end(f"{self.name}-containerd", signal.SIGTERM)
         self.socket.unlink(missing_ok=True)
 
     def start_kubelet(self) -> None:
@@ -228,9 +228,9 @@ class Node:
         path = "/usr/sbin:/usr/bin:/sbin:/bin"
         self.enclosure.start(f"{self.name}-kubelet", [*self._within, *words], {**ENVIRONMENT, "PATH": path})
 
-    def stop_kubelet(self, number: int = signal.SIGTERM) -> None:
+    def stop_kubelet(self) -> None:
         """End it; its pods go on."""
-        self.enclosure.end(f"{self.name}-kubelet", number)
+        self.enclosure.end(f"{self.name}-kubelet", signal.SIGTERM)
 
     @contextmanager
     def kubelet_with(self, **fields: Any) -> Iterator[None]:

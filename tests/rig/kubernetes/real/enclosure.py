@@ -89,19 +89,10 @@ class Enclosure(Closing):
         status: int | None = self._ask("status", name=name)
         return status
 
-    def run(
-        self,
-        command: Sequence[str | Path],
-        *,
-        timeout: float = 60,
-        environment: Mapping[str, str] | None = None,
-        text: str = "",
-    ) -> str:
+    def run(self, command: Sequence[str | Path], *, timeout: float = 60, text: str = "") -> str:
         """Run a command to its end with `text` as its input, and return its output; raises CommandFailed."""
         words = _words(command)
-        answer = self._ask(
-            "run", patience=timeout + 5, command=words, timeout=timeout, environment=dict(environment or {}), text=text
-        )
+        answer = self._ask("run", patience=timeout + 5, command=words, timeout=timeout, text=text)
         if answer["status"]:
             complaint = (answer["complaint"] or answer["output"]).strip()[-2000:]
             raise CommandFailed(f"{' '.join(words)}: status {answer['status']}: {complaint}")
@@ -120,10 +111,10 @@ class Enclosure(Closing):
         """What a daemon has written."""
         return self.folder / f"{name}.log"
 
-    def tail(self, name: str, size: int = 4000) -> str:
+    def tail(self, name: str) -> str:
         """The last of it."""
         path = self.log(name)
-        return path.read_bytes()[-size:].decode(errors="replace") if path.exists() else ""
+        return path.read_bytes()[-4000:].decode(errors="replace") if path.exists() else ""
 
     def close(self) -> None:
         """End everything and wait until nothing is left. May be called twice."""

@@ -92,9 +92,9 @@ class MonitoredCluster(Closing):
         (folder / "images.yaml").write_text(yaml.safe_dump(values))
         return folder
 
-    def install(self, helm: int = 4) -> str:
+    def install(self) -> str:
         """Do what README says; the output."""
-        return self.shell(readme_commands(), helm)
+        return self.shell(readme_commands())
 
     def pods(self, component: str) -> list[Object]:
         """The pods of a program that are ready."""

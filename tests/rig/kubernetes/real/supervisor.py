@@ -141,17 +141,11 @@ class Processes:
         """What a daemon ended with, once it has; raises TimeoutExpired."""
         return self._running[name].wait(timeout)
 
-    def run(self, command: list[str], timeout: float, environment: dict[str, str], text: str) -> dict[str, Any]:
+    def run(self, command: list[str], timeout: float, text: str) -> dict[str, Any]:
         """Run a command to its end."""
         with self._lock:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **environment},
-                text=True,
-            )
+            pipe = subprocess.PIPE
+            process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
             self._commands.add(process.pid)
         try:
             output, complaint = process.communicate(text, timeout=timeout)
