@@ -157,8 +157,8 @@ def test_each_pod_says_by_which_scheme_it_is_scraped(values: Values) -> None:
 
 
 def test_scrapes_present_what_the_secret_holds() -> None:
-    for monitor in of_kind(new_helm(PASSWORD), "PodMonitor", "ServiceMonitor"):
-        assert endpoint(monitor)["basicAuth"] == {
+    for kind in ("PodMonitor", "ServiceMonitor"):
+        assert endpoint(one(new_helm(PASSWORD), kind))["basicAuth"] == {
             "username": {"name": "pulltrace-login", "key": "username"},
             "password": {"name": "pulltrace-login", "key": "password"},
         }

@@ -126,7 +126,7 @@ def test_names_fit_whatever_kubernetes_makes_of_them(values: Values) -> None:
 
 def names_of(name: str, namespace: str = "a", **values: object) -> set[tuple[str, str, str]]:
     """Every object of a release that has its own place in the cluster: kind, namespace, name."""
-    found = release(values, name, namespace)
+    found = release(values, namespace, name)
     return {(each["kind"], each["metadata"].get("namespace", ""), each["metadata"]["name"]) for each in found}
 
 

@@ -8,7 +8,7 @@ import yaml
 from pulltrace_chart.rendering import Object
 from pulltrace_exporter.config import ExporterConfig
 from rig.chart_values import PASSWORD, VARIANTS
-from rig.charts import README, RELEASE, endpoint, one, pod_specs, release
+from rig.charts import README, endpoint, one, pod_specs, release
 
 pytestmark = pytest.mark.unit
 
@@ -26,10 +26,7 @@ def both(request: pytest.FixtureRequest) -> Both:
     blocks = README.texts("yaml")
     (exporters,) = (yaml.safe_load(each) for each in blocks if "aggregator:\n  enabled: false" in each)
     (aggregator,) = (yaml.safe_load(each) for each in blocks if "exporterService" in each)
-    return (
-        release(merged(exporters, request.param), RELEASE, NODES),
-        release(merged(aggregator, request.param), RELEASE, PULLTRACE),
-    )
+    return release(merged(exporters, request.param), NODES), release(merged(aggregator, request.param), PULLTRACE)
 
 
 def merged(first: Object, second: Object) -> Object:
@@ -87,7 +84,7 @@ def test_slices_are_read_where_the_exporters_are(both: Both) -> None:
 
 
 def test_exporters_have_certificates_of_their_own_name_whoever_the_aggregator_asks() -> None:
-    found = release({**VARIANTS["tls-of-others"], "monitors": {"enabled": True}}, RELEASE, PULLTRACE)
+    found = release({**VARIANTS["tls-of-others"], "monitors": {"enabled": True}}, PULLTRACE)
     own = "pulltrace-exporter.pulltrace.svc"
     assert one(found, "Certificate", "exporter")["spec"]["dnsNames"] == [own]
     assert endpoint(one(found, "PodMonitor"))["tlsConfig"]["serverName"] == own

@@ -59,8 +59,8 @@ both_helms = pytest.mark.parametrize(
 )
 
 
-def release(values: Mapping[str, Any], name: str, namespace: str) -> tuple[Object, ...]:
-    """The objects of a release of this name, as Helm 4 renders them."""
+def release(values: Mapping[str, Any], namespace: str, name: str = RELEASE) -> tuple[Object, ...]:
+    """The objects of a release in a namespace, as Helm 4 renders them."""
     rendered = rendering.render(CHART, dict(values), name=name, namespace=namespace)
     return objects(text for path, text in rendered.items() if path.endswith(".yaml"))
 
