@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdi
 SERIAL, PARALLEL = 0, -1
 """Places of a node that pulls one image at a time, and of one that pulls several."""
 USER, PASSWORD = "team", "right"
+FAILURES = "pulltrace_pod_pull_failures_total"
 
 
 def test_a_pod_without_credentials_is_refused_while_and_after_another_pulls_its_image(world: World) -> None:
@@ -49,7 +50,7 @@ def test_a_pull_secret_that_cannot_be_read_is_a_matter_of_credentials(world: Wor
     (pod,) = world.api.pods(namespace)
     (status,) = pod["status"]["containerStatuses"]
     assert "json: cannot unmarshal" in status["state"]["waiting"]["message"]
-    wait_for(lambda: failures(world, namespace, reason="unauthorized"), "the failure counted")
+    wait_for(lambda: world.told(FAILURES, namespace=namespace, reason="unauthorized"), "the failure counted")
 
 
 def test_an_image_that_cannot_be_inspected_counts_under_its_registry(world: World) -> None:
@@ -59,8 +60,8 @@ def test_an_image_that_cannot_be_inspected_counts_under_its_registry(world: Worl
     world.pod(namespace, "app", prefix, nodeName=node.name)
     wait_for(lambda: world.events(namespace, 'Failed to inspect image ""'), "the kubelet's event")
     world.wait_row(namespace, "app", image=prefix)
-    wait_for(lambda: failures(world, namespace, registry="docker.io"), "the failure counted")
-    assert failures(world, namespace, registry="") == 0
+    wait_for(lambda: world.told(FAILURES, namespace=namespace, registry="docker.io"), "the failure counted")
+    assert world.told(FAILURES, namespace=namespace, registry="") == 0
 
 
 def ambiguous_id(world: World, node: Node) -> str:
@@ -132,10 +133,3 @@ def remove_image(node: Node, reference: str) -> None:
     (digest,) = {line.split()[2] for line in node.ctr("images", "ls", f"name=={reference}").splitlines()[1:]}
     names = node.ctr("images", "ls", "-q", f"target.digest=={digest}").split()
     node.ctr("images", "rm", "--sync", *names)
-
-
-def failures(world: World, namespace: str, **labels: str) -> float:
-    return sum(
-        world.metric(pod, AGGREGATOR_PORT, "pulltrace_pod_pull_failures_total", namespace=namespace, **labels)
-        for pod in world.stack.pods("aggregator")
-    )

@@ -225,6 +225,10 @@ class World:
         """The sum of the samples of a program's metric that bear these labels."""
         return self.scrape(pod, port).total(name, **labels)
 
+    def told(self, name: str, **labels: str) -> float:
+        """The same of all aggregators."""
+        return sum(self.metric(pod, AGGREGATOR_PORT, name, **labels) for pod in self.stack.pods("aggregator"))
+
     def scrape(self, pod: Object, port: int) -> Scrape:
         """What a program says at a scrape."""
         return Scrape.parse(self.stack.page(pod, port, "/metrics").text)
