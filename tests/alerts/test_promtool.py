@@ -1,5 +1,6 @@
 """The rules' own unit tests, run by promtool of the newest and of the oldest Prometheus that is supported."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,9 @@ def promtool(request: pytest.FixtureRequest) -> Path:
     return needs.program(PROMTOOLS[request.param])
 
 
+@cache
 def written_tests(alert: str) -> list[dict[str, Any]]:
-    loaded = yaml.safe_load((TESTS / f"{alert}.yaml").read_text())
-    tests: list[dict[str, Any]] = loaded["tests"]
+    tests: list[dict[str, Any]] = yaml.safe_load((TESTS / f"{alert}.yaml").read_text())["tests"]
     return tests
 
 

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.unit
 
 CHECKOUT = Path(__file__).parents[2]
 FILE = CHECKOUT / "alerts/pulltrace.rules.yaml"
+LOADED = yaml.safe_load(FILE.read_text())
 RUNBOOKS = CHECKOUT / "docs/runbooks"
 ALERTS = alerts(Settings())
 BY_NAME = {alert.name: alert for alert in ALERTS}
@@ -42,10 +43,9 @@ def test_the_file_is_what_the_table_says() -> None:
 
 
 def test_the_file_is_what_a_prometheus_rule_has_under_spec() -> None:
-    loaded = yaml.safe_load(FILE.read_text())
-    assert loaded == document(Settings())
-    assert set(loaded) == {"groups"}
-    assert all(set(group) == {"name", "rules"} for group in loaded["groups"])
+    assert document(Settings()) == LOADED
+    assert LOADED.keys() == {"groups"}
+    assert all(group.keys() == {"name", "rules"} for group in LOADED["groups"])
 
 
 @pytest.mark.parametrize("rule", [*recordings(Settings()), *ALERTS], ids=lambda rule: rule.name)
@@ -177,4 +177,4 @@ def _rules(loaded: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _rule(alert: str) -> dict[str, Any]:
-    return next(rule for rule in _rules(yaml.safe_load(FILE.read_text())) if rule.get("alert") == alert)
+    return next(rule for rule in _rules(LOADED) if rule.get("alert") == alert)
