@@ -1,4 +1,4 @@
-"""Images that are there already, were removed, or are refused; and what the kubelet says of how long a pull took."""
+"""Images that are there already or were removed, and what the kubelet says of how long a pull took."""
 
 import pytest
 
@@ -46,15 +46,6 @@ def test_an_image_that_the_kubelet_collected_is_fetched_again(world: World) -> N
     scraped = f'sum(pulltrace_downloaded_bytes_total{{node="{node.name}",registry="{REGISTRY}"}})'
     wait_for(lambda: world.prometheus.value(scraped) == counted + fetched, "the same in Prometheus")
     assert others <= running(world, node.name)
-
-
-def test_an_image_that_the_registry_refuses_is_a_matter_of_credentials(world: World) -> None:
-    namespace, image = world.namespace(), world.image()
-    world.cluster.registry.deny(image.repository, 401)
-    world.pod(namespace, "private", image.reference(REGISTRY))
-    world.wait_row(namespace, "private", blockedBy="credentials")
-    world.cluster.registry.allow(image.repository)
-    world.wait_running(namespace)
 
 
 def test_the_duration_is_the_kubelets_own(world: World) -> None:
