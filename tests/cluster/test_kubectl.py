@@ -57,13 +57,6 @@ def layer_states(text: str, image: Image) -> str:
     return states[image.layers[-1].digest]
 
 
-def test_waiting_for_an_image_that_does_not_exist_ends_with_the_reason(viewed: World) -> None:
-    namespace = viewed.namespace()
-    viewed.pod(namespace, "missing", f"{REGISTRY}/team/nothing:v1")
-    with pytest.raises(CommandFailed, match=r"status 1: (.|\n)*not_found"):
-        client(viewed, f"missing -n {namespace} --wait --timeout 2m")
-
-
 def test_a_user_without_the_role_is_told_which_right_is_missing(viewed: World) -> None:
     with pytest.raises(CommandFailed, match=r"you may not list (pods|services) in all(.|\n)*rbac\.viewer"):
         client(viewed, "-A", STRANGER)
