@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from pulltrace.model.histogram import Histogram
 from pulltrace_aggregator.controller.counters import MOST_REGISTRIES, OTHER
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, EventSeen
@@ -18,29 +20,13 @@ def failures(cluster: Cluster) -> Mapping[FailureLabels, int]:
     return cluster.tick().totals.failures
 
 
+def counted(histograms: Mapping[Any, Histogram]) -> dict[Any, tuple[int, float]]:
+    """Of each its number and its sum."""
+    return {labels: (found.count, found.total) for labels, found in histograms.items()}
+
+
 def durations(cluster: Cluster) -> dict[tuple[str, str], tuple[int, float]]:
-    found = cluster.tick().totals.durations
-    return {labels: (histogram.count, histogram.total) for labels, histogram in found.items()}
-
-
-def test_the_two_events_of_an_attempt_count_once_and_growing_counts_add(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    for _ in range(3):
-        pod.pulling()
-        pod.failed("unexpected status: 401 Unauthorized")
-        cluster.sleep(20)
-    assert failures(cluster) == {FailureLabels("shop", "registry.example", "unauthorized"): 3}
-
-
-def test_lists_and_restarts_add_no_failures(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.failed("not found")
-    cluster.relist()
-    assert set(failures(cluster).values()) == {1}
-    cluster.restart()
-    assert failures(cluster) == {}
-    pod.failed("not found")
-    assert set(failures(cluster).values()) == {1}
+    return counted(cluster.tick().totals.durations)
 
 
 @pytest.mark.parametrize(
@@ -74,9 +60,7 @@ def test_durations_are_what_the_kubelet_says(cluster: Cluster) -> None:
     pod.pulled(took="1m0.5s")
     pod.present()
     assert durations(cluster) == {NamespaceRegistry("shop", "registry.example"): (2, 63.0)}
-    assert {name: (found.count, found.total) for name, found in cluster.view.totals.queues.items()} == {
-        "shop": (1, 1.5)
-    }
+    assert counted(cluster.view.totals.queues) == {"shop": (1, 1.5)}
 
 
 def test_durations_count_once_however_often_they_are_told(cluster: Cluster) -> None:
@@ -105,8 +89,7 @@ def test_a_change_of_an_event_whose_start_was_not_seen_is_not_counted(cluster: C
 
 
 def waits(cluster: Cluster) -> dict[str, tuple[int, float]]:
-    found = cluster.tick().totals.waits
-    return {namespace: (histogram.count, histogram.total) for namespace, histogram in found.items()}
+    return counted(cluster.tick().totals.waits)
 
 
 def test_a_wait_is_timed_from_its_first_evidence_over_all_its_attempts(cluster: Cluster) -> None:

@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 
 from pulltrace.model.pull import LayerState, Phase
 from pulltrace_aggregator.controller.node_reconciler import FIRST_SECONDS
-from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.diagnosis.blocked_by import RULES, Facts, PeerRates, diagnose, page
-from pulltrace_aggregator.diagnosis.staleness import StaleLimits
 from pulltrace_aggregator.model.states import Cause, FailureReason, PodPhase, StaleReason
 from rig.sample_views import a_pull
 from rig.simulated_cluster import IMAGE, Cluster, SimulatedPod, a_layer
@@ -206,33 +204,6 @@ def test_a_layer_that_another_pull_fetches(cluster: Cluster) -> None:
     assert cluster.turn.layers == frozenset()
 
 
-def test_stalled_and_slow_to_unpack() -> None:
-    cluster = Cluster(Limits(StaleLimits(no_progress=10, unpack=20)))
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.node().pull()
-    cluster.pass_time(12)
-    assert cause(cluster, pod) is Cause.STALLED
-    cluster.node().advance(ratio=1, phase=Phase.UNPACKING)
-    cluster.pass_time(12)
-    assert cause(cluster, pod) is Cause.PROGRESSING
-    cluster.pass_time(10)
-    assert cause(cluster, pod) is Cause.SLOW_UNPACK
-
-
-def test_a_pull_that_a_remote_snapshotter_fetches_unseen_has_a_time_of_its_own() -> None:
-    cluster = Cluster(Limits(StaleLimits(no_progress=10, remote=20)))
-    pod = cluster.pod()
-    pod.pulling()
-    node = cluster.node()
-    node.pull()
-    node.change(remote=1000, remote_pending=1000, bytes_per_second=None)
-    cluster.pass_time(18)
-    assert cause(cluster, pod) is Cause.PROGRESSING
-    cluster.pass_time(4)
-    assert cause(cluster, pod) is Cause.STALLED
-
-
 def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_pauses(cluster: Cluster) -> None:
     pod = cluster.pod()
     cluster.node().pull()
@@ -244,11 +215,3 @@ def test_an_orphaned_pull_of_which_nobody_has_told_a_failure_until_the_kubelet_p
     cluster.sleep(1)
     pod.failed("in words that nobody knows")
     assert cause(cluster, pod) is Cause.BACKOFF
-
-
-def test_an_image_that_has_come_has_no_cause(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.sleep(1)
-    pod.pulled()
-    assert cause(cluster, pod) is None

@@ -269,17 +269,6 @@ def test_each_pull_counts_once_for_each_reason_and_its_successor_anew(cluster: C
     assert totals(cluster)["no_progress"] == 3
 
 
-def test_an_orphan_is_counted_once(cluster: Cluster) -> None:
-    cluster.node().pull()
-    cluster.tick()
-    cluster.node().end(phase=Phase.ORPHANED)
-    cluster.pass_time(60)
-    assert totals(cluster) == {"orphaned": 1}
-    cluster.node().forget()
-    cluster.tick()
-    assert cluster.view.pulls == ()
-
-
 def test_an_orphan_that_was_out_of_sight_is_not_counted_again(cluster: Cluster) -> None:
     cluster.node().pull()
     cluster.tick()
