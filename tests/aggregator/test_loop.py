@@ -16,7 +16,7 @@ from pulltrace_aggregator.kube.reflector import Health, Stage, WatchState
 from pulltrace_aggregator.loop import MOST_AT_ONCE, Inbox, Loop, NodeRead
 from pulltrace_aggregator.model.cluster import NodeSeen, PodSeen, SliceSeen
 from pulltrace_aggregator.model.node import NodeReading
-from rig.simulated_cluster import START, Cluster
+from rig.simulated_cluster import START, Cluster, SimulatedPod
 from rig.web import wait_until
 
 pytestmark = pytest.mark.unit
@@ -67,8 +67,12 @@ class AdapterSetup:
         self.exporters = Exporters()
         self.loop = Loop(self.inbox, Reconciler(START), self.kubernetes, self.exporters, StillClock())
 
-    def read(self, name: str) -> None:
-        self.inbox.receive(ExporterSeen(self.cluster.node(name).reading(), "http://x"))
+    def waiting_pod(self, name: str = "web", node: str = "node-1") -> SimulatedPod:
+        """A pod comes that waits for its image."""
+        pod = self.cluster.pod(name, node=node)
+        self.inbox.receive(pod.seen)
+        self.inbox.receive(pod.pulling())
+        return pod
 
     def pods(self) -> list[str]:
         self.loop.step()
@@ -109,10 +113,8 @@ def test_it_is_not_ready_while_there_is_more_to_hear_than_fits_into_one_turn() -
 
 def test_a_node_where_a_pod_waits_is_passed_on_once() -> None:
     setup = AdapterSetup()
-    pod = setup.cluster.pod()
-    setup.read("node-1")
-    setup.inbox.receive(pod.seen)
-    setup.inbox.receive(pod.pulling())
+    setup.waiting_pod()
+    setup.inbox.receive(ExporterSeen(setup.cluster.node().reading(), "http://x"))
     assert setup.pods() == ["web"]
     assert setup.pods() == ["web"]
     assert setup.exporters.wanted == [(frozenset({"node-1"}), frozenset())]
@@ -124,9 +126,7 @@ def test_a_node_where_a_pod_waits_is_passed_on_once() -> None:
 
 def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
     setup = AdapterSetup()
-    pod = setup.cluster.pod()
-    setup.inbox.receive(pod.seen)
-    setup.inbox.receive(pod.pulling())
+    setup.waiting_pod()
     setup.loop.step()
     ((item, _),) = setup.inbox.wait(10)
     assert isinstance(item, NodeRead)
@@ -136,10 +136,7 @@ def test_a_dark_node_where_a_pod_waits_is_read_from_the_api() -> None:
 def test_slow_answers_about_deleted_pods_do_not_wait_for_each_other() -> None:
     setup = AdapterSetup()
     setup.kubernetes.together = threading.Barrier(10)
-    pods = [setup.cluster.pod(f"web-{number}") for number in range(40)]
-    for pod in pods:
-        setup.inbox.receive(pod.seen)
-        setup.inbox.receive(pod.pulling())
+    pods = [setup.waiting_pod(f"web-{number}") for number in range(40)]
     assert len(setup.pods()) == len(pods)
     for pod in pods:
         setup.inbox.receive(pod.seen.gone)
@@ -154,12 +151,10 @@ def test_slow_answers_about_deleted_pods_do_not_wait_for_each_other() -> None:
 
 def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCaptureFixture) -> None:
     setup = AdapterSetup()
-    pod = setup.cluster.pod()
     for _ in range(3):
         setup.inbox.receive("what is this")  # type: ignore[arg-type]
         setup.inbox.receive(ExporterSeen(None, ""))  # type: ignore[arg-type]
-    setup.inbox.receive(pod.seen)
-    setup.inbox.receive(pod.pulling())
+    setup.waiting_pod()
     assert setup.pods() == ["web"]
     assert "internal error" in caplog.text
 
@@ -177,9 +172,7 @@ def test_a_node_that_cannot_be_judged_costs_itself_only(
     monkeypatch.setattr(NodeReconciler, "reconcile", raise_for_odd)
     setup = AdapterSetup()
     for name in ("odd", "node-1"):
-        pod = setup.cluster.pod(f"on-{name}", node=name)
-        setup.inbox.receive(pod.seen)
-        setup.inbox.receive(pod.pulling())
+        setup.waiting_pod(f"on-{name}", name)
     with caplog.at_level(logging.ERROR):
         assert setup.pods() == ["on-node-1"]
         assert setup.pods() == ["on-node-1"]

@@ -43,10 +43,6 @@ def scrape(view: View, now: float = NOW, process: Process = PROCESS) -> str:
     return Scraper(FAMILIES, process).render(view, now, TextFormat.PLAIN).decode()
 
 
-def now_of(cluster: Cluster) -> float:
-    return cluster.now.monotonic
-
-
 def test_the_page_is_the_table() -> None:
     check_page(FAMILIES, page())
 
@@ -100,7 +96,7 @@ def test_the_series_of_a_waiting_image(cluster: Cluster) -> None:
     join = (
         f'uid="{pod.uid}",registry="registry.example",repository="team/app",digest="{digest(IMAGE)}",match="repository"'
     )
-    text = scrape(cluster.view, now_of(cluster))
+    text = scrape(cluster.view, cluster.now.monotonic)
     found = [line.removeprefix("pulltrace_pod_pull_") for line in text.splitlines() if "pulltrace_pod_pull" in line]
     assert [line for line in found if not line.startswith("#")] == [
         f"info{{{labels},{join}}} 1",
@@ -123,7 +119,7 @@ def test_an_image_that_has_come_waits_for_nothing(cluster: Cluster) -> None:
     cluster.sleep(3)
     cluster.node().end()
     pod.pulled()
-    text = scrape(cluster.tick(), now_of(cluster))
+    text = scrape(cluster.tick(), cluster.now.monotonic)
     for name in ("waiting_seconds", "blocked_by", "bytes_per_second", "eta_seconds"):
         assert samples(text, f"pulltrace_pod_pull_{name}") == []
     assert values(text, "pulltrace_pod_pull_progress_ratio") == ["1"]

@@ -27,7 +27,8 @@ def results(cluster: Cluster, repository: Repository = APP) -> dict[str, int]:
     return {phase: found[PullResult(*repository, phase)] for phase in ("succeeded", "failed", "orphaned")}
 
 
-def known_cluster() -> Cluster:
+@pytest.fixture
+def cluster() -> Cluster:
     """One whose node was read before anything is pulled."""
     cluster = Cluster()
     cluster.node()
@@ -45,16 +46,14 @@ def read_in_pieces(cluster: Cluster) -> None:
     node.end()
 
 
-def test_a_pull_that_is_read_again_and_again_counts_once() -> None:
-    cluster = known_cluster()
+def test_a_pull_that_is_read_again_and_again_counts_once(cluster: Cluster) -> None:
     read_in_pieces(cluster)
     assert (fetched(cluster), results(cluster)) == (100, {"succeeded": 1, "failed": 0, "orphaned": 0})
     cluster.pass_time(60, each=2)
     assert (fetched(cluster), results(cluster)["succeeded"]) == (100, 1)
 
 
-def test_a_blob_that_was_there_before_is_not_fetched() -> None:
-    cluster = known_cluster()
+def test_a_blob_that_was_there_before_is_not_fetched(cluster: Cluster) -> None:
     cluster.node().pull(cached=60 * MIB)
     cluster.node().change(phase=Phase.SUCCEEDED, downloaded=40 * MIB, ended_at=cluster.node().now)
     assert (fetched(cluster), results(cluster)["succeeded"]) == (40, 1)
@@ -71,16 +70,14 @@ def test_nodes_add_up(cluster: Cluster) -> None:
     assert (fetched(cluster), results(cluster)) == (300, {"succeeded": 2, "failed": 1, "orphaned": 0})
 
 
-def test_the_same_image_pulled_again_counts_again() -> None:
-    cluster = known_cluster()
+def test_the_same_image_pulled_again_counts_again(cluster: Cluster) -> None:
     for _ in range(3):
         read_in_pieces(cluster)
         cluster.pass_time(30)
     assert (fetched(cluster), results(cluster)["succeeded"]) == (300, 3)
 
 
-def test_ends_between_two_readings_are_told_apart_by_their_starts() -> None:
-    cluster = known_cluster()
+def test_ends_between_two_readings_are_told_apart_by_their_starts(cluster: Cluster) -> None:
     for _ in range(2):
         cluster.node().pull(downloaded=10 * MIB)
         cluster.node().end(phase=Phase.FAILED)
@@ -89,8 +86,7 @@ def test_ends_between_two_readings_are_told_apart_by_their_starts() -> None:
     assert results(cluster)["failed"] == 2
 
 
-def test_a_retry_that_goes_on_from_what_is_there_fetches_the_rest_only() -> None:
-    cluster = known_cluster()
+def test_a_retry_that_goes_on_from_what_is_there_fetches_the_rest_only(cluster: Cluster) -> None:
     node = cluster.node()
     node.pull()
     node.advance(ratio=0.6)
@@ -105,8 +101,7 @@ def test_a_retry_that_goes_on_from_what_is_there_fetches_the_rest_only() -> None
 
 @pytest.mark.parametrize("shows_nothing_first", [False, True])
 @pytest.mark.parametrize("leaves", [False, True])
-def test_an_exporter_that_is_restarted_in_mid_pull(shows_nothing_first: bool, leaves: bool) -> None:
-    cluster = known_cluster()
+def test_an_exporter_that_is_restarted_in_mid_pull(cluster: Cluster, shows_nothing_first: bool, leaves: bool) -> None:
     node = cluster.node()
     node.pull()
     node.advance(ratio=0.6)
@@ -126,8 +121,7 @@ def test_an_exporter_that_is_restarted_in_mid_pull(shows_nothing_first: bool, le
     assert (fetched(cluster), results(cluster)["succeeded"]) == (100, 1)
 
 
-def test_a_node_that_is_out_of_reach_when_its_pull_ends() -> None:
-    cluster = known_cluster()
+def test_a_node_that_is_out_of_reach_when_its_pull_ends(cluster: Cluster) -> None:
     node = cluster.node()
     node.pull()
     node.advance(ratio=0.3)
@@ -141,8 +135,7 @@ def test_a_node_that_is_out_of_reach_when_its_pull_ends() -> None:
 
 
 @pytest.mark.parametrize("ended", [False, True])
-def test_an_aggregator_that_starts_during_a_pull_counts_what_it_sees(ended: bool) -> None:
-    cluster = known_cluster()
+def test_an_aggregator_that_starts_during_a_pull_counts_what_it_sees(cluster: Cluster, ended: bool) -> None:
     cluster.node().pull()
     cluster.node().advance(ratio=0.3)
     cluster.tick()
@@ -157,7 +150,8 @@ def test_an_aggregator_that_starts_during_a_pull_counts_what_it_sees(ended: bool
     assert cluster.view.totals.image_pulls.get(PullResult(*APP, "succeeded")) == (None if ended else 1)
 
 
-def test_a_pull_that_got_its_name_after_the_aggregators_start_counts_in_full(cluster: Cluster) -> None:
+def test_a_pull_that_got_its_name_after_the_aggregators_start_counts_in_full() -> None:
+    cluster = Cluster()
     began = NodeTime(cluster.node().now - 5)
     cluster.node().resolving = [began]
     cluster.tick()
@@ -167,8 +161,7 @@ def test_a_pull_that_got_its_name_after_the_aggregators_start_counts_in_full(clu
 
 
 @pytest.mark.parametrize("step", [-7200.0, 7200.0])
-def test_a_clock_that_is_stepped_makes_no_second_pull(step: float) -> None:
-    cluster = known_cluster()
+def test_a_clock_that_is_stepped_makes_no_second_pull(cluster: Cluster, step: float) -> None:
     read_in_pieces(cluster)
     cluster.tick()
     cluster.node().ahead += step
@@ -188,8 +181,7 @@ def test_repositories_beyond_the_limit_count_as_other() -> None:
     assert len(cluster.view.totals.image_bytes) == 3
 
 
-def test_what_is_remembered_is_bounded() -> None:
-    cluster = known_cluster()
+def test_what_is_remembered_is_bounded(cluster: Cluster) -> None:
     history = cluster.core._counters._history
     for number in range(MOST_UNREPORTED + 10):
         cluster.node().pull(f"registry.example/team/{number}:1")
@@ -205,8 +197,7 @@ def test_what_is_remembered_is_bounded() -> None:
     assert (len(history._nodes), len(history._forgotten)) == (1, MOST_FORGOTTEN)
 
 
-def test_the_image_of_a_pod_and_a_pull_that_no_pod_asked_for_count_alike() -> None:
-    cluster = known_cluster()
+def test_the_image_of_a_pod_and_a_pull_that_no_pod_asked_for_count_alike(cluster: Cluster) -> None:
     cluster.pod("web", IMAGE).pulling()
     cluster.node().pull(IMAGE)
     cluster.node().pull("registry.example/other/tool:1")

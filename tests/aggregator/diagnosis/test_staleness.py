@@ -7,7 +7,13 @@ import pytest
 from pulltrace.clock import Deadlines, Monotonic, NodeTime
 from pulltrace.model.pull import NodeReport, Phase, Pull
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.diagnosis.staleness import StaleLimits, resolving_stale, stale_reason
+from pulltrace_aggregator.diagnosis.staleness import (
+    FIRST_MOMENTS,
+    SLOW_SECONDS,
+    StaleLimits,
+    resolving_stale,
+    stale_reason,
+)
 from pulltrace_aggregator.model.node import NodeReading, NodeState
 from pulltrace_aggregator.model.states import StaleReason
 from rig.sample_views import a_pull, a_report
@@ -358,3 +364,43 @@ def test_the_same_pull_told_twice_is_shown_once(cluster: Cluster) -> None:
     pull = cluster.node().pull()
     cluster.node().pulls["again"] = replace(pull, downloaded=5)
     assert [entry.pull for entry in cluster.tick().pulls] == [pull]
+
+
+# A rate of the first moments says nothing: a download is slow when it has been for a while
+
+CRAWLING = 10.0
+
+
+def test_a_slow_beginning_is_not_slow(cluster: Cluster) -> None:
+    node = cluster.node()
+    node.pull()
+    node.advance(ratio=0.0, rate=CRAWLING)
+    cluster.pass_time(SLOW_SECONDS - 1)
+    assert cluster.pull_of().stale is None
+    node.advance(ratio=0.1)
+    cluster.pass_time(SLOW_SECONDS)
+    assert (cluster.pull_of().stale, totals(cluster)) == (None, {})
+
+
+def test_a_pull_that_stays_slow_is_stale_until_it_recovers(cluster: Cluster) -> None:
+    node = cluster.node()
+    node.pull()
+    node.advance(ratio=0.1, rate=CRAWLING)
+    cluster.pass_time(SLOW_SECONDS + 1)
+    assert (cluster.pull_of().stale, totals(cluster)) == (StaleReason.SLOW, {"slow": 1})
+    cluster.pass_time(20)
+    assert (cluster.pull_of().stale, totals(cluster)) == (StaleReason.SLOW, {"slow": 1})
+    node.advance(ratio=0.5)
+    cluster.tick()
+    assert cluster.pull_of().stale is None
+
+
+def test_a_download_that_already_took_long_is_slow_at_once() -> None:
+    cluster = Cluster(Limits(StaleLimits(no_progress=0)))
+    node = cluster.node()
+    node.pull()
+    node.advance(ratio=0.1)
+    cluster.pass_time(FIRST_MOMENTS)
+    node.advance(ratio=0.2, rate=CRAWLING)
+    cluster.tick()
+    assert (cluster.pull_of().stale, totals(cluster)) == (StaleReason.SLOW, {"slow": 1})

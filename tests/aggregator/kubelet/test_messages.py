@@ -280,8 +280,9 @@ def test_an_error_in_place_of_the_waiting_reason_is_the_images(reason: str, fail
     assert not same_error(parse_event("Failed", "Error: OCI runtime create failed"), waiting)
 
 
-def test_a_reason_of_one_word_that_nobody_knows_tells_nothing() -> None:
-    assert parse_waiting("SomethingNew", "no such host") == UNKNOWN
+@pytest.mark.parametrize("reason", ["SomethingNew", "😀", ""])
+def test_a_reason_of_one_word_that_nobody_knows_tells_nothing(reason: str) -> None:
+    assert parse_waiting(reason, "no such host") == UNKNOWN
 
 
 @pytest.mark.parametrize(

@@ -268,15 +268,6 @@ def test_a_pod_that_runs_now_has_all_images(cluster: Cluster) -> None:
     assert {histogram.count for histogram in cluster.view.totals.stages.values()} == {1}
 
 
-def test_a_pod_that_was_deleted_by_force_leaves_with_the_look(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.tick()
-    pod.delete(terminating=False)
-    cluster.tick()
-    assert shown(cluster) == []
-
-
 def test_a_pod_that_was_seen_to_run_and_is_deleted_leaves_without_a_look(cluster: Cluster) -> None:
     """As a server shows it that knows no selectors."""
     pod = cluster.pod()
@@ -453,14 +444,6 @@ def test_old_events_wait_for_the_lists_to_be_complete() -> None:
     cluster.relist()
     cluster.tick()
     assert sorted(row.labels.pod for row in cluster.view.pods) == ["debugged", "failing", "loading", "second"]
-
-
-def test_a_wait_that_ended_unwatched_ends_with_the_list(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.pass_time(5)
-    pod.pulled(change=Change.LISTED)
-    assert [row.phase for row in cluster.tick().pods] == [PodPhase.PULLED]
 
 
 def test_pods_that_have_gone_are_forgotten() -> None:
