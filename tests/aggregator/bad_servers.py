@@ -3,12 +3,10 @@
 import socket
 import ssl
 import struct
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 from rig.fake_exporters import RawServer, Talk, read_request
 from rig.images import OCI
@@ -61,38 +59,9 @@ def _head(status: int, length: int, media_type: str) -> bytes:
     return "\r\n".join((*lines, "", "")).encode()
 
 
-class _NotFound(BaseHTTPRequestHandler):
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nobody reads it."""
-
-    def do_HEAD(self) -> None:
-        self.send_error(404)
-
-    def do_GET(self) -> None:
-        self.send_error(404)
-
-
-@contextmanager
-def https(host: str, certificate: Path, key: Path) -> Iterator[str]:
-    """A server over TLS on this address of loopback that has nothing; gives its host and port."""
+def https_not_found(certificate: Path, key: Path, connection: socket.socket) -> None:
+    """Take the request over TLS and have nothing."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = False
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            """A client that does not like the certificate."""
-
-        def finish_request(self, request: Any, client_address: Any) -> None:
-            with context.wrap_socket(request, server_side=True) as secured:
-                super().finish_request(secured, client_address)
-
-    with Server((host, 0), _NotFound) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="https")
-        thread.start()
-        try:
-            yield f"{host}:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with context.wrap_socket(connection, server_side=True) as secured:
+        answer(secured, 404, b"{}")

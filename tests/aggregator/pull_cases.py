@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from rig.pki import Authority
 from rig.registry import Registry
 
 PULL_TIMEOUT = 60.0
+NO_ARCHIVE = gzip.compress(b"no archive" * 100, mtime=0)[:-30]
 DISK = 12 * MIB
 """Room of the containerd whose disk gets full."""
 INVALID_HOST = "registry.invalid"
@@ -59,11 +61,12 @@ class Stage:
         """Address of a server that does this to each connection, or nothing at all."""
         return self._ends.enter_context(bad_servers.listening(behave))
 
-    def https(self, *, trusted: bool, host: str = "127.0.0.1") -> str:
-        """Address of a registry over TLS that has no image; its certificate is for 127.0.0.1 and ::1."""
+    def https(self, *, trusted: bool, certified: str = "127.0.0.1") -> str:
+        """Address of a registry over TLS that has no image; its certificate is for this host."""
         authority = Authority()
         folder = Path(self._ends.enter_context(tempfile.TemporaryDirectory()))
-        address = self._ends.enter_context(bad_servers.https(host, *authority.issue().write(folder, "server")))
+        pair = authority.issue(hosts=(certified,)).write(folder, "server")
+        address = self.listener(partial(bad_servers.https_not_found, *pair))
         self.trust(address, f'ca = "{authority.write(self.node.folders.base, address)}"' if trusted else "")
         return address
 
@@ -98,11 +101,6 @@ def _token(stage: Stage, name: str, status: int, body: bytes = b"{}", error: str
     return image.reference(stage.registry.host)
 
 
-def _useless_token(stage: Stage) -> str:
-    """A token is handed out and does not help, as at Docker Hub for what is private or does not exist."""
-    return _token(stage, "useless-token", 200, b'{"token":"abc"}', "insufficient_scope")
-
-
 def _blob_refused(name: str, status: int) -> Callable[[Stage], str]:
     """The manifest is given out, the layer is not."""
 
@@ -114,14 +112,9 @@ def _blob_refused(name: str, status: int) -> Callable[[Stage], str]:
     return prepare
 
 
-def _no_tag(stage: Stage) -> str:
-    image = stage.repository("no-tag")
-    return f"{stage.registry.host}/{image.repository}:none"
-
-
-def _no_digest(stage: Stage) -> str:
-    image = stage.repository("no-digest")
-    return f"{stage.registry.host}/{image.repository}@sha256:{'0' * 64}"
+def _missing(stage: Stage, name: str, suffix: str) -> str:
+    """The repository is there, and this is not in it."""
+    return f"{stage.registry.host}/{stage.repository(name).repository}{suffix}"
 
 
 def _other_platform(stage: Stage) -> str:
@@ -132,37 +125,30 @@ def _other_platform(stage: Stage) -> str:
     return stage.repository("other-platform", replace(image, index=root)).reference(stage.registry.host)
 
 
-def _wrong_digest(stage: Stage) -> str:
-    """The layer's bytes are not those that its digest promises."""
-    image = build("x", (layer(KIB, "wrong-digest"),), index=False)
-    good = image.layers[0]
-    bad = replace(good, data=good.data[:-1] + b"?")
-    return stage.repository("wrong-digest", replace(image, layers=(bad,))).reference(stage.registry.host)
+def _spoilt_layer(name: str, spoil: Callable[[bytes], bytes]) -> Callable[[Stage], str]:
+    """The layer is not what the manifest promises."""
+
+    def prepare(stage: Stage) -> str:
+        image = build("x", (layer(KIB, name),), index=False)
+        good = image.layers[0]
+        bad = replace(good, data=spoil(good.data))
+        return stage.repository(name, replace(image, layers=(bad,))).reference(stage.registry.host)
+
+    return prepare
 
 
-def _short_layer(stage: Stage) -> str:
-    """The layer has fewer bytes than the manifest promises."""
-    image = build("x", (layer(KIB, "short-layer"),), index=False)
-    bad = replace(image.layers[0], data=image.layers[0].data[:-9])
-    return stage.repository("short-layer", replace(image, layers=(bad,))).reference(stage.registry.host)
+def _one_blob(name: str, media_type: str, data: bytes = b"whatever it is") -> Callable[[Stage], str]:
+    """The layer is whole and something else."""
 
+    def prepare(stage: Stage) -> str:
+        image = build("x", (layer(KIB, name),), index=False)
+        blob = Blob.of(media_type, data)
+        manifest = json.loads(image.manifest.data)
+        manifest["layers"] = [blob.descriptor()]
+        made = replace(image, layers=(blob,), manifest=Blob.of_json(OCI.manifest, manifest))
+        return stage.repository(name, made).reference(stage.registry.host)
 
-def _broken_layer(stage: Stage) -> str:
-    """The layer is whole and no archive."""
-    return _one_blob(stage, "broken-layer", OCI.layers["gzip"], gzip.compress(b"no archive" * 100, mtime=0)[:-30])
-
-
-def _unknown_layer(stage: Stage) -> str:
-    return _one_blob(stage, "unknown-layer", "application/vnd.example.layer", b"whatever it is")
-
-
-def _one_blob(stage: Stage, name: str, media_type: str, data: bytes) -> str:
-    image = build("x", (layer(KIB, name),), index=False)
-    blob = Blob.of(media_type, data)
-    manifest = json.loads(image.manifest.data)
-    manifest["layers"] = [blob.descriptor()]
-    made = replace(image, layers=(blob,), manifest=Blob.of_json(OCI.manifest, manifest))
-    return stage.repository(name, made).reference(stage.registry.host)
+    return prepare
 
 
 def _unknown_manifest(media_type: str, name: str) -> Callable[[Stage], str]:
@@ -174,53 +160,50 @@ def _unknown_manifest(media_type: str, name: str) -> Callable[[Stage], str]:
     return prepare
 
 
-def _endless_cuts(stage: Stage) -> str:
-    """Every answer ends in its middle."""
-    return f"{stage.listener(bad_servers.half_an_answer)}/team/app:latest"
+def _app(address: str) -> str:
+    """The reference of an image there."""
+    return f"{address}/team/app:latest"
 
 
 def _refused_connection(_: Stage) -> str:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        return f"127.0.0.1:{free.getsockname()[1]}/team/app:latest"
+        return _app(f"127.0.0.1:{free.getsockname()[1]}")
 
 
 def _silent_tls(stage: Stage) -> str:
     address = stage.listener(None)
     stage.trust(address)
-    return f"{address}/team/app:latest"
-
-
-def _unknown_authority(stage: Stage) -> str:
-    return f"{stage.https(trusted=False)}/team/app:latest"
-
-
-def _certificate_of_another(stage: Stage) -> str:
-    return f"{stage.https(trusted=True, host='127.0.0.2')}/team/app:latest"
+    return _app(address)
 
 
 def _plain_http(stage: Stage) -> str:
     """The node expects TLS where there is none."""
     address = stage.registry.local_name
     stage.trust(address)
-    return f"{address}/team/app:latest"
+    return _app(address)
 
 
 def _no_tls_after_all(stage: Stage) -> str:
     address = stage.listener(lambda connection: connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n"))
     stage.trust(address)
-    return f"{address}/team/app:latest"
+    return _app(address)
 
 
 CASES = (
     Case("401-basic", "unauthorized", lambda stage: stage.refused("basic", 401)),
     Case("401-token-refused", "unauthorized", lambda stage: _token(stage, "token-401", 401)),
     Case("403-token-refused", "unauthorized", lambda stage: _token(stage, "token-403", 403)),
-    Case("401-token-useless", "unauthorized", _useless_token),
+    # A token is handed out and does not help, as at Docker Hub for what is private or does not exist.
+    Case(
+        "401-token-useless",
+        "unauthorized",
+        lambda stage: _token(stage, "useless-token", 200, b'{"token":"abc"}', "insufficient_scope"),
+    ),
     Case("403", "unauthorized", lambda stage: stage.refused("forbidden", 403)),
     Case("403-layer", "unauthorized", _blob_refused("layer-403", 403)),
     Case("404-repository", "not_found", lambda stage: f"{stage.registry.host}/team/none:latest"),
-    Case("404-tag", "not_found", _no_tag),
-    Case("404-digest", "not_found", _no_digest),
+    Case("404-tag", "not_found", lambda stage: _missing(stage, "no-tag", ":none")),
+    Case("404-digest", "not_found", lambda stage: _missing(stage, "no-digest", f"@sha256:{'0' * 64}")),
     Case("404-layer", "not_found", _blob_refused("layer-404", 404)),
     Case("no-such-platform", "not_found", _other_platform),
     Case("429", "rate_limited", lambda stage: stage.refused("limited", 429)),
@@ -232,28 +215,22 @@ CASES = (
     Case("503-token", "registry_unavailable", lambda stage: _token(stage, "token-503", 503)),
     Case("502-layer", "registry_unavailable", _blob_refused("layer-502", 502)),
     Case("connection-refused", "registry_unavailable", _refused_connection),
-    Case(
-        "connection-reset", "registry_unavailable", lambda stage: f"{stage.listener(bad_servers.reset)}/team/app:latest"
-    ),
-    Case(
-        "closed-unanswered",
-        "registry_unavailable",
-        lambda stage: f"{stage.listener(bad_servers.hang_up)}/team/app:latest",
-    ),
-    Case("answer-cut", "registry_unavailable", _endless_cuts),
-    Case("no-such-host", "dns", lambda _: f"{INVALID_HOST}/team/app:latest"),
-    Case("unknown-authority", "tls", _unknown_authority),
-    Case("certificate-of-another", "tls", _certificate_of_another),
+    Case("connection-reset", "registry_unavailable", lambda stage: _app(stage.listener(bad_servers.reset))),
+    Case("closed-unanswered", "registry_unavailable", lambda stage: _app(stage.listener(bad_servers.hang_up))),
+    Case("answer-cut", "registry_unavailable", lambda stage: _app(stage.listener(bad_servers.half_an_answer))),
+    Case("no-such-host", "dns", lambda _: _app(INVALID_HOST)),
+    Case("unknown-authority", "tls", lambda stage: _app(stage.https(trusted=False))),
+    Case("certificate-of-another", "tls", lambda stage: _app(stage.https(trusted=True, certified="127.0.0.2"))),
     Case("plain-http", "tls", _plain_http),
     Case("no-tls", "tls", _no_tls_after_all),
     Case("tls-handshake", "timeout", _silent_tls, slow=True),
     Case("invalid-name", "invalid_name", lambda stage: f"{stage.registry.host}/TEAM/App:latest"),
     Case("invalid-digest", "invalid_name", lambda stage: f"{stage.registry.host}/team/app@sha256:{'0' * 63}"),
     Case("unknown-digest", "invalid_name", lambda stage: f"{stage.registry.host}/team/app@md5:{'0' * 32}"),
-    Case("wrong-digest", "other", _wrong_digest),
-    Case("short-layer", "registry_unavailable", _short_layer),
-    Case("broken-layer", "other", _broken_layer),
-    Case("unknown-layer", "other", _unknown_layer, not_on=("2.1",)),
+    Case("wrong-digest", "other", _spoilt_layer("wrong-digest", lambda data: data[:-1] + b"?")),
+    Case("short-layer", "registry_unavailable", _spoilt_layer("short-layer", lambda data: data[:-9])),
+    Case("broken-layer", "other", _one_blob("broken-layer", OCI.layers["gzip"], NO_ARCHIVE)),
+    Case("unknown-layer", "other", _one_blob("unknown-layer", "application/vnd.example.layer"), not_on=("2.1",)),
     Case("unknown-manifest", "other", _unknown_manifest("application/vnd.example.manifest", "unknown-manifest")),
     Case(
         "schema-1", "other", _unknown_manifest("application/vnd.docker.distribution.manifest.v1+prettyjws", "schema-1")

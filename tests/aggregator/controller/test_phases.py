@@ -144,13 +144,16 @@ def test_a_new_attempt_stands_at_the_end_of_the_line(cluster: Cluster) -> None:
     assert phases(cluster) == {"fresh": PodPhase.RESOLVING, "retry": PodPhase.QUEUED}
 
 
-def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest(cluster: Cluster) -> None:
+def test_a_pull_of_no_pod_is_the_head_and_named_by_the_exporter_else_by_a_pod_else_by_its_digest(
+    cluster: Cluster,
+) -> None:
     node = cluster.node()
     cluster.sleep(1)
     queued = cluster.pod("queued", SECOND)
     queued.pulling()
     pull = node.pull(IMAGE)
-    cluster.tick()
+    assert phase(cluster, queued) is PodPhase.QUEUED
+    assert cluster.pull_of().pull == pull
     assert queued.row().behind == f"registry.example/team/app@{pull.key.digest}"
     cluster.pod("head", "registry.example:5000/team/app:1").pulling()
     cluster.tick()
@@ -158,15 +161,6 @@ def test_the_head_is_named_by_the_exporter_else_by_a_pod_else_by_its_digest(clus
     node.change(references=(IMAGE,))
     cluster.tick()
     assert queued.row().behind == IMAGE
-
-
-def test_pulls_that_belong_to_no_pod_are_shown_and_stand_in_the_line(cluster: Cluster) -> None:
-    cluster.node().pull("registry.example/system/agent:1", known=True)
-    pod = cluster.pod()
-    pod.pulling()
-    assert phase(cluster, pod) is PodPhase.QUEUED
-    assert pod.row().behind == "registry.example/system/agent:1"
-    assert cluster.pull_of(image="registry.example/system/agent:1").pull.phase is Phase.DOWNLOADING
 
 
 # Failures

@@ -43,41 +43,33 @@ def reason(pull: Pull, reading: NodeReading | None = None, now: float = AT, limi
     return stale_reason(pull, reading or read(pull), limits, Deadlines(Monotonic(now)))
 
 
+def a_slow_pull(seconds_left: int) -> Pull:
+    return a_pull_still_for(0, size=seconds_left * MIB, cached=0, downloaded=0, bytes_per_second=float(MIB))
+
+
+UNSEEN = {"remote": 700, "remote_pending": 600, "bytes_per_second": None}
+"""A pull that a remote snapshotter fetches."""
+
+
 @pytest.mark.parametrize(
-    ("phase", "still", "expected"),
+    ("pull", "expected"),
     [
-        (Phase.DOWNLOADING, 59.9, None),
-        (Phase.DOWNLOADING, 60, "no_progress"),
-        (Phase.UNPACKING, 60, None),
-        (Phase.UNPACKING, 599.9, None),
-        (Phase.UNPACKING, 600, "unpack_no_progress"),
-        (Phase.SUCCEEDED, 10_000, None),
-        (Phase.FAILED, 10_000, None),
-        (Phase.ORPHANED, 0, "orphaned"),
+        pytest.param(a_pull_still_for(59.9), None, id="a short pause of a download"),
+        pytest.param(a_pull_still_for(60), "no_progress", id="a download that stands still"),
+        pytest.param(a_pull_still_for(599.9, phase=Phase.UNPACKING), None, id="a long layer to unpack"),
+        pytest.param(a_pull_still_for(600, phase=Phase.UNPACKING), "unpack_no_progress", id="an unpack that hangs"),
+        pytest.param(a_pull_still_for(899.9, **UNSEEN), None, id="a layer that is fetched unseen"),
+        pytest.param(a_pull_still_for(900, **UNSEEN), "remote_no_progress", id="no layer came unseen for long"),
+        pytest.param(a_pull_still_for(60, remote=700), "no_progress", id="the rest of a remote pull"),
+        pytest.param(a_slow_pull(3600), None, id="an hour left"),
+        pytest.param(a_slow_pull(3601), "slow", id="more than an hour left"),
+        pytest.param(a_pull_still_for(10_000, phase=Phase.SUCCEEDED, ended_at=NODE_NOW), None, id="succeeded"),
+        pytest.param(a_pull_still_for(10_000, phase=Phase.FAILED, ended_at=NODE_NOW), None, id="failed"),
+        pytest.param(a_pull_still_for(0, phase=Phase.ORPHANED, ended_at=NODE_NOW), "orphaned", id="orphaned"),
     ],
 )
-def test_a_pull_that_stands_still(phase: Phase, still: float, expected: str | None) -> None:
-    ended = NODE_NOW if phase.ended else None
-    assert reason(a_pull_still_for(still, phase=phase, ended_at=ended)) == expected
-
-
-@pytest.mark.parametrize(("still", "expected"), [(899.9, None), (900, "remote_no_progress")])
-def test_a_pull_that_a_remote_snapshotter_fetches_unseen_has_a_time_of_its_own(
-    still: float, expected: str | None
-) -> None:
-    pull = a_pull_still_for(still, remote=700, remote_pending=600, bytes_per_second=None)
+def test_what_a_pull_is_stale_for(pull: Pull, expected: str | None) -> None:
     assert reason(pull) == expected
-    assert reason(pull, limits=replace(LIMITS, remote=0)) is None
-
-
-def test_the_rest_of_a_remote_pull_is_a_download_like_any_other() -> None:
-    assert reason(a_pull_still_for(60, remote=700)) == "no_progress"
-
-
-@pytest.mark.parametrize(("remaining", "expected"), [(3600, None), (3601, "slow")])
-def test_a_pull_that_would_take_too_long(remaining: int, expected: str | None) -> None:
-    slow = a_pull_still_for(0, size=remaining * MIB, cached=0, downloaded=0, bytes_per_second=float(MIB))
-    assert reason(slow) == expected
 
 
 def test_time_goes_on_while_a_node_answers_that_nothing_has_changed() -> None:
@@ -111,21 +103,19 @@ def test_a_pull_has_one_reason_the_first_that_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("off", "pull"),
+    ("rule", "pull", "failing"),
     [
-        (StaleLimits(no_progress=0), a_pull_still_for(9999)),
-        (StaleLimits(unpack=0), a_pull_still_for(9999, phase=Phase.UNPACKING)),
-        (StaleLimits(slow_eta=0), a_pull_still_for(0, size=10**12, bytes_per_second=1.0)),
+        ("no_progress", a_pull_still_for(9999), None),
+        ("unpack", a_pull_still_for(9999, phase=Phase.UNPACKING), None),
+        ("remote", a_pull_still_for(9999, **UNSEEN), None),
+        ("slow_eta", a_slow_pull(9999), None),
+        ("exporter", a_pull_still_for(0), Monotonic(AT)),
     ],
 )
-def test_each_reason_can_be_turned_off(off: StaleLimits, pull: Pull) -> None:
-    assert reason(pull)
-    assert reason(pull, limits=off) is None
-
-
-def test_the_silence_of_exporters_can_be_turned_off() -> None:
-    pull = a_pull_still_for(0)
-    assert reason(pull, read(pull, failing=Monotonic(AT)), now=AT + 9999, limits=StaleLimits(exporter=0)) is None
+def test_each_reason_can_be_turned_off(rule: str, pull: Pull, failing: Monotonic | None) -> None:
+    reading = read(pull, failing=failing)
+    assert reason(pull, reading, now=AT + 9999)
+    assert reason(pull, reading, now=AT + 9999, limits=replace(LIMITS, **{rule: 0})) is None
 
 
 def test_resolving_pulls_are_counted_for_their_node() -> None:
@@ -216,18 +206,6 @@ def test_a_node_that_answers_again_with_nothing_new_says_that_only_time_has_pass
     assert cluster.pull_of().stale is StaleReason.NO_PROGRESS
 
 
-def test_an_ended_pull_of_a_silent_node_leaves_with_the_exporters_linger(cluster: Cluster) -> None:
-    cluster.node().pull()
-    cluster.node().end(phase=Phase.ORPHANED)
-    cluster.tick()
-    cluster.node().answers = False
-    cluster.pass_time(119)
-    assert cluster.pull_of().stale is StaleReason.ORPHANED
-    cluster.pass_time(12)
-    assert cluster.view.pulls == ()
-    assert cluster.view.nodes
-
-
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
 def test_a_node_is_asked_often_as_long_as_its_exporter_shows_what_ended(cluster: Cluster, phase: Phase) -> None:
     cluster.node().pull()
@@ -275,14 +253,19 @@ def test_each_pull_counts_once_for_each_reason_and_its_successor_anew(cluster: C
     assert totals(cluster)["no_progress"] == 3
 
 
-def test_an_orphan_that_was_out_of_sight_is_not_counted_again(cluster: Cluster) -> None:
+def test_an_orphan_of_a_silent_node_leaves_with_the_exporters_linger_and_is_not_counted_again(
+    cluster: Cluster,
+) -> None:
     cluster.node().pull()
     cluster.tick()
     cluster.node().end(phase=Phase.ORPHANED)
     cluster.tick()
     cluster.node().answers = False
-    cluster.pass_time(130)
+    cluster.pass_time(119)
+    assert cluster.pull_of().stale is StaleReason.ORPHANED
+    cluster.pass_time(12)
     assert cluster.view.pulls == ()
+    assert cluster.view.nodes
     cluster.node().answers = True
     cluster.tick()
     assert cluster.pull_of().stale is StaleReason.ORPHANED
@@ -303,30 +286,20 @@ def test_a_restart_counts_no_stale_pull_again(cluster: Cluster) -> None:
     assert totals(cluster) == {"no_progress": 1}
 
 
-def test_a_registry_that_does_not_answer() -> None:
+def test_a_node_that_does_not_answer_has_no_silent_registry() -> None:
     cluster = Cluster(Limits(StaleLimits(resolving=10)))
     pod = cluster.pod()
     pod.pulling()
     cluster.node().resolving = [cluster.node().now]
     cluster.pass_time(9)
     assert (cluster.status_of().resolving_stale, pod.row().cause) == (0, "progressing")
-    cluster.pass_time(2)
-    assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
-    assert cluster.view.pulls == ()
-
-
-def test_a_node_that_does_not_answer_has_no_silent_registry() -> None:
-    cluster = Cluster(Limits(StaleLimits(resolving=10)))
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.node().resolving = [cluster.node().now]
-    cluster.pass_time(5)
     cluster.node().answers = False
     cluster.pass_time(50)
     assert (cluster.status_of().resolving_stale, pod.row().cause) == (0, "progressing")
     cluster.node().answers = True
     cluster.tick()
     assert (cluster.status_of().resolving_stale, pod.row().cause) == (1, "registry")
+    assert cluster.view.pulls == ()
 
 
 def test_the_exporter_is_missing_where_a_pod_waits(cluster: Cluster) -> None:
