@@ -6,30 +6,15 @@ from hypothesis import strategies as st
 
 from pulltrace_aggregator.kubelet.event_counts import MOST_OF_ONE_POD, EventCounter, UnnamedFailures
 from pulltrace_aggregator.kubelet.messages import COMBINED_PREFIX, parse_event
-from pulltrace_aggregator.model.cluster import Change, EventSeen, ImageUser
-from pulltrace_aggregator.model.states import ContainerType
+from pulltrace_aggregator.model.cluster import Change, EventSeen
+from rig.simulated_cluster import Cluster
 
 pytestmark = pytest.mark.unit
 
 LISTED, ADDED, MODIFIED = Change.LISTED, Change.ADDED, Change.MODIFIED
 NOT_FOUND = 'Failed to pull image "a:1": rpc error: code = NotFound desc = a:1: not found'
 REFUSED = 'Failed to pull image "b:1": unexpected status: 403 Forbidden'
-TEMPLATE = EventSeen(
-    namespace="default",
-    name="web.1",
-    uid="u1",
-    pod="web",
-    pod_uid="p1",
-    user=ImageUser(ContainerType.CONTAINER, "app"),
-    node="n1",
-    reason="Failed",
-    message=parse_event("Failed", NOT_FOUND),
-    count=1,
-    created_at=None,
-    first_at=None,
-    last_at=None,
-    change=ADDED,
-)
+TEMPLATE = Cluster().pod().event("Failed", NOT_FOUND)
 
 
 def event(
@@ -118,7 +103,7 @@ def test_of_a_pod_that_is_not_heard_of_the_latest_events_are_kept() -> None:
     unnamed = UnnamedFailures()
     for number in range(MOST_OF_ONE_POD + 5):
         unnamed.add(event(ADDED), number)
-    found = [times for _, times, _ in unnamed.named("default", "web", lambda _: "a:1")]
+    found = [times for _, times, _ in unnamed.named("shop", "web", lambda _: "a:1")]
     assert found == list(range(5, MOST_OF_ONE_POD + 5))
 
 
@@ -130,7 +115,7 @@ def test_events_that_are_not_counted_are_not_remembered() -> None:
 
 
 @dataclass
-class Cluster:
+class WatchedPods:
     """Events of three pods, and a counter that lists and watches them."""
 
     counter: EventCounter = field(default_factory=EventCounter)
@@ -163,20 +148,20 @@ class Cluster:
 @given(st.lists(st.sampled_from([0, 1, 2, "watch", "list"]), max_size=30), st.booleans(), st.integers(0, 3))
 @settings(max_examples=200)
 def test_no_failure_is_invented_and_none_that_was_seen_is_lost(steps: list[int | str], lost: bool, before: int) -> None:
-    cluster = Cluster()
+    pods = WatchedPods()
     for _ in range(before):
-        cluster.fail(0)
-    cluster.relist(lost=True)
-    assert cluster.counted == 0
+        pods.fail(0)
+    pods.relist(lost=True)
+    assert pods.counted == 0
     for step in steps:
         match step:
             case "watch":
-                cluster.watch()
+                pods.watch()
             case "list":
-                cluster.relist(lost=lost)
+                pods.relist(lost=lost)
             case int(pod):
-                cluster.fail(pod)
-    cluster.watch()
+                pods.fail(pod)
+    pods.watch()
     real = sum(isinstance(step, int) for step in steps)
-    assert cluster.counted <= real
-    assert lost or cluster.counted == real
+    assert pods.counted <= real
+    assert lost or pods.counted == real

@@ -92,7 +92,7 @@ def said(minor: int) -> Iterator[tuple[str, str, ImageMessage]]:
     yield "FailedCreatePodSandBox", crio + source, ImageMessage(Kind.FAILED, PAUSE, FailureReason.DNS)
 
 
-REAL = [(reason, text) for minor in VERSIONS for reason, text, _ in said(minor)]
+REAL = sorted({(reason, text) for minor in VERSIONS for reason, text, _ in said(minor)})
 
 
 @pytest.mark.parametrize("minor", VERSIONS)

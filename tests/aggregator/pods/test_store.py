@@ -1,11 +1,13 @@
 """When a pod waits for an image, since when, and when it no longer does."""
 
+from collections.abc import Callable
+
 import pytest
 
 from pulltrace_aggregator.controller.reconciler import Limits
 from pulltrace_aggregator.model.cluster import Change, RunState
 from pulltrace_aggregator.model.states import Cause, ContainerType, FailureReason, MatchKind, PodPhase
-from rig.simulated_cluster import IMAGE, Cluster
+from rig.simulated_cluster import IMAGE, Cluster, SimulatedPod
 
 pytestmark = pytest.mark.unit
 
@@ -225,28 +227,20 @@ def test_the_wait_ends_with_the_kubelets_word_and_lingers() -> None:
     assert shown(cluster) == []
 
 
-def test_the_wait_ends_with_the_image_that_another_pod_brought(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.sleep(2)
-    pod.present()
-    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
-
-
-@pytest.mark.parametrize("state", [RunState.RUNNING, RunState.TERMINATED])
-def test_the_wait_ends_with_the_container_although_the_event_was_dropped(cluster: Cluster, state: RunState) -> None:
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param(lambda pod: pod.present(), id="another pod brought it"),
+        pytest.param(lambda pod: pod.status(state=RunState.RUNNING), id="the container runs and the event was dropped"),
+        pytest.param(lambda pod: pod.status(state=RunState.TERMINATED), id="the container has run already"),
+        pytest.param(lambda pod: pod.status("CreateContainerConfigError", "no secret"), id="a later step fails"),
+    ],
+)
+def test_the_wait_ends_when_the_image_is_there(cluster: Cluster, end: Callable[[SimulatedPod], None]) -> None:
     pod = cluster.pod(more={"other": OTHER})
     pod.pulling()
     cluster.pass_time(5)
-    pod.status(state=state)
-    assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
-
-
-def test_a_fault_of_a_later_step_means_that_the_image_is_there(cluster: Cluster) -> None:
-    pod = cluster.pod()
-    pod.pulling()
-    cluster.pass_time(5)
-    pod.status("CreateContainerConfigError", "secret not found")
+    end(pod)
     assert shown(cluster) == [("web", "app", PodPhase.PULLED)]
 
 
