@@ -350,8 +350,8 @@ def test_many_running_pods_are_looked_at_no_more_often_than_a_few_per_second(clu
 # Restart
 
 
-def a_busy_cluster(**options: float) -> Cluster:
-    cluster = Cluster(**options)  # type: ignore[arg-type]
+def a_busy_cluster() -> Cluster:
+    cluster = Cluster()
     cluster.node("node-1").pull(known=True)
     cluster.pod("loading").pulling()
     cluster.sleep(1)
