@@ -34,10 +34,10 @@ def reset(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def answer(connection: socket.socket, status: int, body: bytes, media_type: str = "application/json") -> None:
+def answer(connection: socket.socket, status: int, body: bytes) -> None:
     """Take the request and answer it so."""
     read_request(connection)
-    connection.sendall(_head(status, len(body), media_type) + body)
+    connection.sendall(_head(status, len(body), "application/json") + body)
 
 
 def half_an_answer(connection: socket.socket) -> None:

@@ -27,7 +27,6 @@ from rig.simulated_cluster import IMAGE, MIB, Cluster
 
 pytestmark = pytest.mark.unit
 
-REPOSITORY = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden"
 PROCESS = Process(
     "1.2.3",
