@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from pulltrace_aggregator.controller.reconciler import Limits
-from pulltrace_aggregator.model.cluster import Change
+from pulltrace_aggregator.model.cluster import Change, RunState
 from pulltrace_aggregator.model.states import PodPhase
 from pulltrace_aggregator.pods.store import (
     LEFT_RETRY_SECONDS,
@@ -26,12 +26,17 @@ def shown(cluster: Cluster) -> list[tuple[str, PodPhase]]:
     return sorted((row.labels.pod, row.phase) for row in cluster.view.pods)
 
 
+def run_unseen(pod: SimulatedPod, container: str = "app") -> None:
+    """A container runs, and no watch shows that."""
+    key = pod._key(container)
+    pod.uses[key] = replace(pod.uses[key], state=RunState.RUNNING, reason="")
+
+
 def a_running_pod(cluster: Cluster, name: str = "web") -> SimulatedPod:
     """A pod with a debug container that was added later; it is not watched."""
     pod = cluster.pod(name, ephemeral={"debug": "tools:1"}, told=False)
     pod.phase = "Running"
-    key = pod._key("app")
-    pod.uses[key] = replace(pod.uses[key], state=pod.uses[key].state.RUNNING, reason="")
+    run_unseen(pod)
     return pod
 
 
@@ -115,7 +120,7 @@ def test_a_wait_that_is_looked_at_often_ends_with_the_look_that_finds_the_contai
     pod = a_running_pod(cluster)
     pod.pulling("debug")
     cluster.pass_time(5)
-    pod.uses[pod._key("debug")] = replace(pod.uses[pod._key("debug")], state=pod.uses[pod._key("app")].state)
+    run_unseen(pod, "debug")
     cluster.pass_time(5)
     assert shown(cluster) == [("web", PodPhase.PULLED)]
 
@@ -147,7 +152,7 @@ def test_a_look_that_finds_the_container_running_ends_the_wait_without_a_trace(c
     pod = a_running_pod(cluster)
     pod.pulling("debug")
     cluster.tick()
-    pod.uses[pod._key("debug")] = replace(pod.uses[pod._key("debug")], state=pod.uses[pod._key("app")].state)
+    run_unseen(pod, "debug")
     cluster.sleep(RECHECK_SECONDS)
     cluster.tick()
     assert shown(cluster) == []
@@ -257,7 +262,7 @@ def test_a_pod_that_runs_now_has_all_images(cluster: Cluster) -> None:
     pod = cluster.pod()
     pod.pulling()
     cluster.pass_time(5)
-    pod.uses[pod._key("app")] = replace(pod.uses[pod._key("app")], state=pod.uses[pod._key("app")].state.RUNNING)
+    run_unseen(pod)
     pod.leave()
     cluster.tick(answer=False)
     assert shown(cluster) == [("web", PodPhase.QUEUED)]
