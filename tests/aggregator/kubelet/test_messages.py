@@ -346,6 +346,7 @@ def test_no_mutation_of_a_message_raises(mutation: tuple[str, str]) -> None:
 
 @given(WAITING_REASONS, st.one_of(ANY, mutated().map(lambda mutation: mutation[1])))
 @example("RegistryUnavailable", "image pull failed for \ud800 because ")
+@example("RegistryUnavailable", "\ud800")
 def test_no_waiting_message_raises(reason: str, text: str) -> None:
     check(parse_waiting(reason, text))
 
