@@ -82,8 +82,8 @@ def test_sigterm_ends_it_within_two_seconds_while_nobody_answers_or_listens(node
             socket.create_connection(("127.0.0.1", exporter.port)),
         ):
             half.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
-            asked = node.faults.count("Leases/List")
-            wait_until(lambda: node.faults.count("Leases/List") > asked)
+            asked = node.faults.calls["Leases/List"]
+            wait_until(lambda: node.faults.calls["Leases/List"] > asked)
             assert exporter.seconds_to_end() < 2
 
 

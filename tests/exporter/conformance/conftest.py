@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ from rig.containerd import VERSIONS, RealContainerd
 from rig.containerd_config import Settings
 from rig.node import Node
 from rig.node_setup import NodeSetup, node_setup
-from rig.standin import V2_1, StandIn
+from rig.standin import StandIn
 
 STANDIN = "standin"
 NODES = [
@@ -62,7 +61,7 @@ def own_setup(own_node: Node, request: pytest.FixtureRequest, tmp_path: Path) ->
 def _fresh(label: str, settings: Settings | None = None) -> AbstractContextManager[Node]:
     if label == STANDIN:
         # A short path: that of a socket has 108 bytes at most.
-        return StandIn(Path(tempfile.mkdtemp(prefix="pts-")), flavour=replace(V2_1, progress_timeout=None))
+        return StandIn(Path(tempfile.mkdtemp(prefix="pts-")))
     return RealContainerd.fresh(label, settings)
 
 

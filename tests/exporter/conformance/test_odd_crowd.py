@@ -57,7 +57,7 @@ def test_an_idle_look_is_one_call_and_pulls_are_right_in_a_crowd(crowded: NodeSe
     exporter = setup.exporter(idle="200ms")
     if isinstance(setup.node, StandIn):
         exporter.wait_polled()
-        setup.node.faults.reset()
+        setup.node.faults.calls.clear()
         before = exporter.scrape().total("pulltrace_exporter_poll_duration_seconds_count")
         while (end := exporter.wait_polled()).total("pulltrace_exporter_poll_duration_seconds_count") < before + 6:
             pass

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from rig.images import MIB, Image
 from rig.invariants import check_whole, layer_size
 from rig.node_setup import NodeSetup, node_setup
 from rig.scrape import Scrape
-from rig.standin import V2_1, Lazy, Nydus, Parallel, StandIn
+from rig.standin import Lazy, Nydus, Parallel, StandIn
 from rig.standin.remote import RemoteSnapshotter
 
 pytestmark = pytest.mark.contract
@@ -26,9 +25,7 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
     with ExitStack() as ends:
 
         def make(snapshotter: RemoteSnapshotter) -> NodeSetup:
-            # What containerd gives up is given up by the test.
-            flavour = replace(V2_1, progress_timeout=None)
-            node = ends.enter_context(StandIn(tmp_path / "c", flavour=flavour, remote=snapshotter))
+            node = ends.enter_context(StandIn(tmp_path / "c", remote=snapshotter))
             return ends.enter_context(node_setup(node, "remote", tmp_path))
 
         yield make

@@ -2,27 +2,26 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-Field = str | int | Mapping[str, str]
+from google.protobuf.message import Message
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`fields` are numbered as in containerd's event messages; a mapping is one of labels."""
+    """`type_url` is the payload's type as containerd names it."""
 
     at_ns: int
     namespace: str
     topic: str
-    message: str
-    fields: Mapping[int, Field]
+    type_url: str
+    payload: Message
 
-    @property
-    def payload(self) -> bytes:
-        """The event's message on the wire."""
-        return b"".join(_encode(number, value) for number, value in sorted(self.fields.items()))
+
+Subscription = queue.SimpleQueue[Event | None]
+"""Events since its begin; None ends it."""
 
 
 class Bus:
@@ -30,63 +29,25 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._listeners: set[queue.SimpleQueue[Event | None]] = set()
+        self._subscriptions: set[Subscription] = set()
 
     def publish(self, event: Event) -> None:
         with self._lock:
-            listeners = tuple(self._listeners)
-        for listener in listeners:
-            listener.put(event)
+            for each in self._subscriptions:
+                each.put(event)
 
     @contextmanager
-    def subscription(self) -> "Iterator[Subscription]":
-        listener: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
+    def subscription(self) -> Iterator[Subscription]:
+        subscription = Subscription()
         with self._lock:
-            self._listeners.add(listener)
+            self._subscriptions.add(subscription)
         try:
-            yield Subscription(listener)
+            yield subscription
         finally:
             with self._lock:
-                self._listeners.discard(listener)
+                self._subscriptions.discard(subscription)
 
     @property
     def listeners(self) -> int:
-        """How many listen now."""
         with self._lock:
-            return len(self._listeners)
-
-
-class Subscription:
-    """Events since its begin, until it is ended."""
-
-    def __init__(self, events: "queue.SimpleQueue[Event | None]") -> None:
-        self._events = events
-
-    def end(self) -> None:
-        self._events.put(None)
-
-    def __iter__(self) -> Iterator[Event]:
-        next_event: Callable[[], Event | None] = self._events.get
-        return iter(next_event, None)
-
-
-def _encode(number: int, value: Field) -> bytes:
-    if isinstance(value, int):
-        return _varint(number << 3) + _varint(value)
-    if isinstance(value, str):
-        return _delimited(number, value.encode()) if value else b""
-    entries = ({1: key, 2: text} for key, text in sorted(value.items()))
-    return b"".join(_delimited(number, b"".join(_encode(n, v) for n, v in each.items())) for each in entries)
-
-
-def _delimited(number: int, content: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+            return len(self._subscriptions)

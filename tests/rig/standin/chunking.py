@@ -41,12 +41,11 @@ def _fetch(job: Job, blob: Descriptor, start: int, piece: Piece) -> None:
     rest = min(job.store.flavour.fetch_buffer, blob.size - start)
     source = job.runtime.source.chunks(job.reference, blob, start, job.token)
     # The request is for all that follows; it is broken off where the next piece begins.
-    with job.slots.hold(job.token), job.pulse.request(), closing(source):
+    with job.slots.hold(job.token), closing(source):
         for chunk in source:
             part = chunk[:rest] if isinstance(chunk, bytes) else min(chunk, rest)
             rest -= len(part) if isinstance(part, bytes) else part
             piece.put(part)
-            job.pulse.beat()
             if not rest:
                 break
     piece.put(None)

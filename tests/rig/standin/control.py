@@ -101,6 +101,13 @@ class Slots:
             token.check()
             self._free -= 1
 
+    def try_take(self) -> bool:
+        """Take a slot if one is free."""
+        with self._change:
+            free = self._free > 0
+            self._free -= free
+            return free
+
     def release(self) -> None:
         with self._change:
             self._free += 1
@@ -115,37 +122,10 @@ class KeyedLocks:
     """One holder per key."""
 
     def __init__(self) -> None:
-        self._held: set[str] = set()
-        self._change = threading.Condition()
+        self._locks: dict[str, Slots] = {}
 
-    @contextmanager
-    def hold(self, key: str, token: Token) -> Iterator[None]:
-        """Hold the key during the block; raises the reason of `token` when that ends first."""
-        with token.closing(self._wake), self._change:
-            self._change.wait_for(lambda: key not in self._held or token.reason is not None)
-            token.check()
-            self._held.add(key)
-        try:
-            yield
-        finally:
-            self.release(key)
-
-    def try_take(self, key: str) -> bool:
-        """Take the key if it is free."""
-        with self._change:
-            if key in self._held:
-                return False
-            self._held.add(key)
-            return True
-
-    def release(self, key: str) -> None:
-        with self._change:
-            self._held.discard(key)
-            self._change.notify_all()
-
-    def _wake(self) -> None:
-        with self._change:
-            self._change.notify_all()
+    def of(self, key: str) -> Slots:
+        return self._locks.setdefault(key, Slots(1))
 
 
 class Gate:
@@ -179,13 +159,12 @@ class Gate:
 class Crew:
     """Threads of one piece of work: the first that fails ends it for all."""
 
-    def __init__(self, token: Token, name: str) -> None:
+    def __init__(self, token: Token) -> None:
         self._token = token
-        self._name = name
         self._threads: list[threading.Thread] = []
 
     def start(self, work: Callable[[], None]) -> None:
-        thread = threading.Thread(target=self._run, args=(work,), name=f"{self._name}-{len(self._threads)}")
+        thread = threading.Thread(target=self._run, args=(work,), name=f"pull-{len(self._threads)}")
         self._threads.append(thread)
         thread.start()
 
@@ -208,5 +187,4 @@ class Clock:
         self.offset = 0.0
 
     def now_ns(self) -> int:
-        """Unix time in nanoseconds."""
         return time.time_ns() + int(self.offset * 1e9)

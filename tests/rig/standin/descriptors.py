@@ -95,20 +95,12 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in its parent."""
-        document: dict[str, Any] = {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
-        if self.platform:
-            system, architecture = self.platform.split("/")
-            document["platform"] = {"os": system, "architecture": architecture}
-        if self.annotations:
-            document["annotations"] = dict(self.annotations)
-        return document
+        """As it stands in a manifest."""
+        return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
 def children(parent: Descriptor, content: bytes) -> list[Descriptor]:
     """What a manifest or index names, in containerd's order; raises BadContent."""
-    if not (parent.is_index or parent.is_manifest):
-        return []
     document = _parse(content)
     if parent.is_index:
         return [Descriptor.parse(child) for child in document.get("manifests", ())]

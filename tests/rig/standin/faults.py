@@ -2,7 +2,7 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -29,6 +29,7 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: list[Fault] = []
         self.calls: Counter[str] = Counter()
+        """How often each was asked, refused and delayed ones included."""
 
     @contextmanager
     def failing(
@@ -48,16 +49,6 @@ class Faults:
         with self._during(Fault(calls, seconds=seconds)):
             yield
 
-    def count(self, call: str) -> int:
-        """How often that was asked, refused and delayed ones included."""
-        with self._lock:
-            return self.calls[call]
-
-    def reset(self) -> None:
-        """Count from 0."""
-        with self._lock:
-            self.calls.clear()
-
     def release(self) -> None:
         """Let go of every delayed call: the daemon ends."""
         with self._lock:
@@ -68,13 +59,15 @@ class Faults:
         """Count the call and do to it what is set; aborts it or returns."""
         with self._lock:
             self.calls[call] += 1
-            fault = next((each for each in self._faults if _applies(each, call)), None)
+            fault = next((each for each in self._faults if fnmatchcase(call, each.calls) and each.times != 0), None)
             if fault and fault.times is not None:
                 fault.times -= 1
         if fault is None:
             return
-        if fault.seconds:
-            _wait(fault, context)
+        waited = 0.0
+        # Two ends, and no way to wait for both at once.
+        while waited < fault.seconds and context.is_active() and not fault.over.wait(0.01):
+            waited += 0.01
         if fault.code is not None:
             context.abort(fault.code, fault.details)
 
@@ -88,18 +81,3 @@ class Faults:
             with self._lock:
                 self._faults.remove(fault)
             fault.over.set()
-
-
-def _applies(fault: Fault, call: str) -> bool:
-    return fnmatchcase(call, fault.calls) and fault.times != 0
-
-
-def _wait(fault: Fault, context: grpc.ServicerContext) -> None:
-    gone = threading.Event()
-    wake: Callable[[], None] = gone.set
-    if not context.add_callback(wake):
-        return
-    waited = 0.0
-    # Two events and no way to wait for both at once.
-    while waited < fault.seconds and not gone.is_set() and not fault.over.wait(0.01):
-        waited += 0.01

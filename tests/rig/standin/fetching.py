@@ -1,19 +1,16 @@
 """Bringing blobs into the content store, one pull's at a time."""
 
-import random
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from rig.standin.chunking import in_pieces
+from rig.standin.control import Slots
 from rig.standin.descriptors import Descriptor
 from rig.standin.runtime import Job, PullError
 from rig.standin.sources import Chunk
-from rig.standin.store import AlreadyThere, RefLocked, Writer
-
-LONGEST_RETRY = 2.048
+from rig.standin.store import AlreadyThere, Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +29,12 @@ class Fetcher:
 
     def fetch(self, blob: Descriptor) -> None:
         """Have the blob in the store and in the lease. Waits while another pull fetches it."""
-        with self.job.locks.hold(_key(blob), self.job.token), self._writing(blob) as writer:
-            self._complete(Held(blob, writer))
+        self._lock(blob).take(self.job.token)
+        self.finish(self._opened(blob))
 
     def take(self, blob: Descriptor) -> Held | None:
         """Hold the blob and open its ingest now, to be finished later; None while another pull fetches it."""
-        if not self.job.locks.try_take(_key(blob)):
-            return None
-        try:
-            return Held(blob, self._open(blob))
-        except Exception:
-            self.job.locks.release(_key(blob))
-            raise
+        return self._opened(blob) if self._lock(blob).try_take() else None
 
     def finish(self, held: Held) -> None:
         """Fetch what `take` has opened, and let go of it."""
@@ -56,7 +47,7 @@ class Fetcher:
         """Let go of what `take` has opened; what was written stays."""
         if held.writer:
             held.writer.close()
-        self.job.locks.release(_key(held.blob))
+        self._lock(held.blob).release()
 
     def append_source(self, blob: Descriptor) -> None:
         """Label a blob with its source. It is the last write to it, a moment after it came."""
@@ -64,26 +55,17 @@ class Fetcher:
         reference = self.job.reference
         self.job.store.append_source(blob.digest, reference.source_host, reference.repository)
 
-    @contextmanager
-    def _writing(self, blob: Descriptor) -> Iterator[Writer | None]:
-        writer = self._open(blob)
-        try:
-            yield writer
-        finally:
-            if writer:
-                writer.close()
+    def _lock(self, blob: Descriptor) -> Slots:
+        return self.job.locks.of(f"blob://{blob.digest}")
 
-    def _open(self, blob: Descriptor) -> Writer | None:
-        retry = 0.016
-        while True:
-            try:
-                return self.job.store.open_writer(self.job.lease, blob.ingest_ref, blob.size, blob.digest)
-            except AlreadyThere:
-                return None
-            except RefLocked:
-                # Noise, as the daemon has it: two that wait must not go in step.
-                self.job.token.wait(random.random() * retry)
-                retry = min(2 * retry, LONGEST_RETRY)
+    def _opened(self, blob: Descriptor) -> Held:
+        try:
+            return Held(blob, self.job.store.open_writer(self.job.lease, blob.ingest_ref, blob.size, blob.digest))
+        except AlreadyThere:
+            return Held(blob, None)
+        except Exception:
+            self._lock(blob).release()
+            raise
 
     def _complete(self, held: Held) -> None:
         if held.writer:
@@ -100,17 +82,11 @@ class Fetcher:
     def _download(self, blob: Descriptor, writer: Writer) -> None:
         if writer.offset == blob.size:
             return
-        started_at = writer.offset
         for chunk in self._chunks(blob, writer.offset):
             if chunk:
                 writer.write(chunk)
         self.job.token.check()
-        if writer.offset < blob.size:
-            raise PullError(
-                f"failed to copy: short read: expected {blob.size - started_at} bytes but got "
-                f"{writer.offset - started_at}: unexpected EOF"
-            )
-        if writer.offset > blob.size:
+        if writer.offset != blob.size:
             raise PullError(f"{blob.ingest_ref!r} failed size validation: {writer.offset} != {blob.size}")
 
     def _chunks(self, blob: Descriptor, offset: int) -> Iterator[Chunk]:
@@ -119,10 +95,8 @@ class Fetcher:
         if buffer and blob.size - offset > buffer:
             yield from in_pieces(job, blob, offset)
             return
-        with job.slots.hold(job.token), job.pulse.request():
-            for chunk in job.runtime.source.chunks(job.reference, blob, offset, job.token):
-                yield chunk
-                job.pulse.beat()
+        with job.slots.hold(job.token):
+            yield from job.runtime.source.chunks(job.reference, blob, offset, job.token)
 
 
 class LayerFetch:
@@ -168,7 +142,3 @@ class LayerFetch:
             else:
                 self._fetcher.fetch(layer)
             self.done[index].set()
-
-
-def _key(blob: Descriptor) -> str:
-    return f"blob://{blob.digest}"

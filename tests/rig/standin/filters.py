@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 Lookup = Callable[[tuple[str, ...]], str | None]
 """The value at a field path of the object asked about, None when it has none."""
@@ -11,63 +10,40 @@ Filter = Callable[[Lookup], bool]
 
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _FIELD = rf"(?:{_QUOTED}|[A-Za-z][A-Za-z0-9_]*)"
-_VALUE = rf'{_QUOTED}|/[^/]*/|\|[^|]*\||[^\s,"/|][^\s,]*'
 _SELECTOR = re.compile(
-    rf"(?P<path>{_FIELD}(?:\.{_FIELD})*)(?:(?P<operator>[=!~]=)(?P<value>{_VALUE}))?(?P<end>,(?=.)|$)"
+    rf"(?P<path>{_FIELD}(?:\.{_FIELD})*)"
+    rf"(?:==(?P<value>{_QUOTED}|[^\s,\"/|][^\s,]*)|~=/(?P<pattern>[^/]*)/)?(?P<end>,(?=.)|$)"
 )
 
 
-class BadFilter(ValueError):
-    """Not a filter."""
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """One expression; without an operator it asks for presence."""
-
-    path: tuple[str, ...]
-    operator: str
-    value: str
-
-    def holds(self, lookup: Lookup) -> bool:
-        found = lookup(self.path)
-        if self.operator == "==":
-            return found == self.value
-        if self.operator == "!=":
-            return found != self.value
-        if self.operator == "~=":
-            return re.search(self.value, found or "") is not None  # what is absent is matched as an empty text
-        return found is not None
-
-
 def parse(texts: Iterable[str]) -> Filter:
-    """One filter of all texts; none matches everything. Raises BadFilter."""
+    """One filter of all texts; none matches everything. Raises ValueError."""
     alternatives = [list(_selectors(text)) for text in texts]
 
     def matches(lookup: Lookup) -> bool:
-        return not alternatives or any(all(one.holds(lookup) for one in each) for each in alternatives)
+        return not alternatives or any(all(holds(lookup) for holds in each) for each in alternatives)
 
     return matches
 
 
-def _selectors(text: str) -> Iterator[Selector]:
+def _selectors(text: str) -> Iterator[Filter]:
     at = 0
     while at < len(text):
         found = _SELECTOR.match(text, at)
         if found is None:
-            raise BadFilter(f"filters: parse error: [{text}]")
-        path = tuple(_unquote(field) for field in re.findall(_FIELD, found["path"]))
-        yield Selector(path, found["operator"] or "", _value(found, text))
+            raise ValueError(f"filters: parse error: [{text}]")
+        yield _selector(found)
         at = found.end()
 
 
-def _value(found: "re.Match[str]", text: str) -> str:
-    value = found["value"] or ""
-    if value[:1] not in ("/", "|"):
-        return _unquote(value)
-    if found["operator"] != "~=":
-        raise BadFilter(f"filters: parse error: [{text}]: invalid quote encountered")
-    return value[1:-1]
+def _selector(found: re.Match[str]) -> Filter:
+    path = tuple(_unquote(field) for field in re.findall(_FIELD, found["path"]))
+    if (pattern := found["pattern"]) is not None:
+        # What is absent is matched as an empty text.
+        return lambda lookup: re.search(pattern, lookup(path) or "") is not None
+    if (value := found["value"]) is not None:
+        return lambda lookup: lookup(path) == _unquote(value)
+    return lambda lookup: lookup(path) is not None
 
 
 def _unquote(word: str) -> str:

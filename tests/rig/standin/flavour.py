@@ -8,8 +8,7 @@ class Flavour:
     """A version with its settings. What versions before 2.1 do otherwise, only the real ones show.
 
     `downloads`: layers that the whole daemon fetches at once. `unpacks`: layers that one pull unpacks at once.
-    `fetch_buffer`: bytes per request when a layer is fetched in several at once, 0 for one. `progress_timeout`:
-    seconds without a byte after which CRI cancels a pull, None for never.
+    `fetch_buffer`: bytes per request when a layer is fetched in several at once, 0 for one.
     """
 
     name: str
@@ -18,7 +17,6 @@ class Flavour:
     unpacks: int = 1
     discards_unpacked_layers: bool = False
     fetch_buffer: int = 0
-    progress_timeout: float | None = 300.0
 
 
 V2_1 = Flavour("standin", "2.1.9")

@@ -1,31 +1,21 @@
 """Garbage collection: what neither a lease nor an image record leads to is removed."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 from rig.standin.files import Files
-from rig.standin.records import Lease, Namespace, Records
-from rig.standin.store import EXPIRE
+from rig.standin.records import Namespace, Records
 
 CONTENT, SNAPSHOT = "containerd.io/gc.ref.content", "containerd.io/gc.ref.snapshot."
 
 
-def collect(records: Records, files: Files, now_ns: int) -> None:
-    """Remove what nothing holds, in every namespace; leases past their expiry hold nothing and go too."""
+def collect(records: Records, files: Files) -> None:
+    """Remove what nothing holds, in every namespace."""
     with records.lock:
         for namespace in records.namespaces.values():
-            _expire(namespace, now_ns)
             _sweep(namespace, files)
         kept = {digest for each in records.namespaces.values() for digest in each.blobs}
         for digest in files.digests() - kept:
             files.drop_blob(digest)
-
-
-def _expire(namespace: Namespace, now_ns: int) -> None:
-    for lease in list(namespace.leases.values()):
-        until = lease.labels.get(EXPIRE)
-        if until and _unix(until) * 10**9 < now_ns:
-            del namespace.leases[lease.id]
 
 
 def _sweep(namespace: Namespace, files: Files) -> None:
@@ -43,7 +33,7 @@ def _sweep(namespace: Namespace, files: Files) -> None:
 def _reachable(namespace: Namespace) -> tuple[set[str], set[tuple[str, str]]]:
     todo: list[str | tuple[str, str]] = [image.target.digest for image in namespace.images.values()]
     for lease in namespace.leases.values():
-        todo += _held(lease)
+        todo += [*lease.content, *lease.snapshots]
     seen: set[str | tuple[str, str]] = set()
     while todo:
         node = todo.pop()
@@ -51,11 +41,6 @@ def _reachable(namespace: Namespace) -> tuple[set[str], set[tuple[str, str]]]:
             seen.add(node)
             todo += _references(namespace, node)
     return {n for n in seen if isinstance(n, str)}, {n for n in seen if isinstance(n, tuple)}
-
-
-def _held(lease: Lease) -> Iterator[str | tuple[str, str]]:
-    yield from lease.content
-    yield from lease.snapshots
 
 
 def _references(namespace: Namespace, node: str | tuple[str, str]) -> Iterator[str | tuple[str, str]]:
@@ -70,7 +55,3 @@ def _references(namespace: Namespace, node: str | tuple[str, str]) -> Iterator[s
             yield value
         elif key.startswith(SNAPSHOT):
             yield key.removeprefix(SNAPSHOT), value
-
-
-def _unix(stamp: str) -> float:
-    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC).timestamp()

@@ -1,7 +1,6 @@
 """The socket: made anew at each start, left behind by a crash, unlinked by an orderly end."""
 
-import os
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -9,19 +8,16 @@ from typing import Any
 import grpc
 
 from rig.standin.faults import Faults
-from rig.standin.services import Call, Method, Refused, Services
+from rig.standin.services import Call, Method, Services
 
 WORKERS = 32
 SOCKET_MODE = 0o660
-LONGEST_PATH = 107
 
 
 class Listener:
     """A gRPC server on a unix socket; its threads end with it."""
 
     def __init__(self, path: Path, services: Services, faults: Faults) -> None:
-        if len(os.fsencode(path)) > LONGEST_PATH:
-            raise ValueError(f"too long for a unix socket: {path}")
         self._path = path
         self._services = services
         self._faults = faults
@@ -58,40 +54,19 @@ class Listener:
         if leave_socket:
             aside.replace(self._path)
 
-    def _handlers(self, service: str, methods: Any) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
+    def _handlers(self, service: str, methods: Mapping[str, Method]) -> "dict[str, grpc.RpcMethodHandler[Any, Any]]":
         short = service.rpartition(".")[2]
         return {name: self._handler(f"{short}/{name}", method) for name, method in methods.items()}
 
     def _handler(self, call: str, method: Method) -> "grpc.RpcMethodHandler[Any, Any]":
+        def answer(request: Any, context: grpc.ServicerContext) -> Any:
+            self._faults.before(call, context)
+            namespace = dict(context.invocation_metadata()).get("containerd-namespace", "")
+            return method.answer(request, Call(str(namespace), context))
+
         make = grpc.unary_stream_rpc_method_handler if method.stream else grpc.unary_unary_rpc_method_handler
-        behaviour = self._streaming(call, method) if method.stream else self._single(call, method)
         return make(
-            behaviour,
+            answer,
             request_deserializer=method.request.FromString,
             response_serializer=lambda message: message.SerializeToString(),
         )
-
-    def _single(self, call: str, method: Method) -> Callable[[Any, grpc.ServicerContext], Any]:
-        def answer(request: Any, context: grpc.ServicerContext) -> Any:
-            self._faults.before(call, context)
-            try:
-                return method.answer(request, _caller(context))
-            except Refused as refusal:
-                context.abort(refusal.code, str(refusal))
-
-        return answer
-
-    def _streaming(self, call: str, method: Method) -> Callable[[Any, grpc.ServicerContext], Iterator[Any]]:
-        def answer(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
-            self._faults.before(call, context)
-            try:
-                yield from method.answer(request, _caller(context))
-            except Refused as refusal:
-                context.abort(refusal.code, str(refusal))
-
-        return answer
-
-
-def _caller(context: grpc.ServicerContext) -> Call:
-    metadata = dict(context.invocation_metadata())
-    return Call(str(metadata.get("containerd-namespace", "")), context)

@@ -59,7 +59,7 @@ class StandIn(Closing):
         self.store = Store(self._parts, NAMESPACE)
         self.runtime = Runtime(
             self.store,
-            source or RegistrySource(user_agent=f"containerd/{flavour.version}"),
+            source or RegistrySource(),
             remote.name if remote else snapshotter,
             unpack_seconds,
             remote,
@@ -75,11 +75,11 @@ class StandIn(Closing):
         return self.runtime.unpacking
 
     def pull(self, reference: str) -> Work:
-        name = _parse(reference)
+        name = Reference.parse(reference)
         return self._begin(name.name, lambda token: pull_through_cri(self.runtime, name, token))
 
     def client_pull(self, reference: str) -> Callable[[], None]:
-        name = _parse(reference)
+        name = Reference.parse(reference)
         return self._begin(name.name, lambda token: pull_by_client(self.runtime, name, token)).kill
 
     def import_image(self, archive: Path) -> None:
@@ -109,17 +109,15 @@ class StandIn(Closing):
         return self.store.blob(digest) is not None
 
     def remove_image(self, reference: str) -> None:
-        image = self.store.image(_parse(reference).name)
-        if image is None:
-            raise LookupError(reference)
-        for name, digest in self.images().items():
-            if digest == image.target.digest:
+        images = self.images()
+        for name, digest in images.items():
+            if digest == images[Reference.parse(reference).name]:
                 self.store.delete_image(name)
         self.collect_garbage()
 
     def collect_garbage(self) -> None:
         """Remove what nothing holds. The daemon does this after many changes, and on removals; here it is asked."""
-        garbage.collect(self.records, self._parts.files, self.clock.now_ns())
+        garbage.collect(self.records, self._parts.files)
 
     def drop_connections(self) -> None:
         """Cut every connection while the daemon lives on: the socket keeps its times."""
@@ -165,10 +163,3 @@ class StandIn(Closing):
         for work in self._works:
             work.join()
         self._works = []
-
-
-def _parse(reference: str) -> Reference:
-    try:
-        return Reference.parse(reference)
-    except ValueError as error:
-        raise PullFailed(f"failed to parse image reference {reference!r}: {error}") from error

@@ -9,7 +9,7 @@ from rig.standin.control import Cancelled, Killed, Token
 from rig.standin.descriptors import PLATFORM, Descriptor, children, gc_labels
 from rig.standin.fetching import Fetcher, LayerFetch
 from rig.standin.reference import Reference
-from rig.standin.runtime import Job, PullError, Runtime
+from rig.standin.runtime import Job, Runtime
 from rig.standin.store import Store
 from rig.standin.unpacking import Unpacker
 
@@ -72,7 +72,7 @@ class ImagePull:
 
     def through_cri(self) -> Descriptor:
         """Layers come while they are unpacked; answers the root."""
-        root = self._resolve()
+        root = self._job.runtime.source.resolve(self._job.reference, self._job.token)
         manifest, named = self._descend(root)
         layers = [child for child in named if child.is_layer]
         others = [child for child in named if not child.is_layer]
@@ -87,7 +87,7 @@ class ImagePull:
 
     def by_client(self) -> None:
         """All blobs first, then the record, then the unpacking."""
-        root = self._resolve()
+        root = self._job.runtime.source.resolve(self._job.reference, self._job.token)
         _, named = self._descend(root)
         self._fetch_all(named)
         config = next((child for child in named if child.is_config), None)
@@ -99,23 +99,14 @@ class ImagePull:
     @contextmanager
     def running(self) -> Iterator["ImagePull"]:
         """The pull's threads end with the block, whatever ends it."""
-        job = self._job
         try:
-            with job.pulse.watching():
-                try:
-                    yield self
-                except Exception as error:
-                    job.token.end(error)
-                    raise
-                finally:
-                    job.crew.join()
+            yield self
+        except Exception as error:
+            self._job.token.end(error)
+            raise
         finally:
+            self._job.crew.join()
             self._unpacker.close()
-
-    def _resolve(self) -> Descriptor:
-        job = self._job
-        with job.pulse.request():
-            return job.runtime.source.resolve(job.reference, job.token)
 
     def _descend(self, root: Descriptor) -> tuple[Descriptor, list[Descriptor]]:
         """Fetch down to the manifest of this platform; answers it and what it names."""
@@ -123,11 +114,8 @@ class ImagePull:
         while root.is_index:
             fitting = [child for child in named if child.platform in ("", PLATFORM)]
             # A child that says its platform goes before one that does not.
-            for child in sorted(fitting, key=lambda child: not child.platform)[:1]:
-                root, named = child, self._bring(child)
-                break
-            else:
-                raise PullError("no match for platform in manifest: not found")
+            root = max(fitting, key=lambda child: child.platform)
+            named = self._bring(root)
         return root, named
 
     def _bring(self, blob: Descriptor) -> list[Descriptor]:

@@ -3,10 +3,6 @@
 from dataclasses import dataclass
 
 
-class BadReference(ValueError):
-    """Not a reference."""
-
-
 @dataclass(frozen=True, slots=True)
 class Reference:
     """`host` with its port; a reference by digest loses its tag."""
@@ -18,13 +14,10 @@ class Reference:
 
     @classmethod
     def parse(cls, text: str) -> "Reference":
-        """Raises BadReference."""
         rest, _, digest = text.partition("@")
         head, slash, tail = rest.rpartition("/")
         tail, _, tag = tail.partition(":")
         host, repository = _split(f"{head}{slash}{tail}")
-        if not tail or repository != repository.lower():
-            raise BadReference(f"invalid reference format: {text!r}")
         return cls(host, repository, "" if digest else tag or "latest", digest)
 
     @property

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from rig.standin.control import Token
-from rig.standin.descriptors import INDEXES, MANIFESTS, Descriptor, sha256
+from rig.standin.descriptors import INDEXES, MANIFESTS, Descriptor
 from rig.standin.reference import Reference
 from rig.standin.sources import MIB, Chunk, SourceFailed
 
 ACCEPTED = ", ".join((*MANIFESTS, *INDEXES, "*/*"))
 LARGEST_MANIFEST = 8 * MIB
 FAILED_OPEN = "failed to copy: httpReadSeeker: failed open"
-MAX_TRIES = 6
+ASKED_AGAIN = (408, 429, 500, 503, 504)
 WITHOUT_PROGRESS = 5
 READ_SIZE = 64 * 1024
 CONNECT_TIMEOUT = 30.0
@@ -26,21 +26,19 @@ class RegistrySource:
     """`mirrors`: base URLs by registry host, asked in its place."""
 
     mirrors: Mapping[str, str] = field(default_factory=dict)
-    user_agent: str = "containerd/2.1.9"
 
     def resolve(self, reference: Reference, token: Token) -> Descriptor:
-        """Ask for the manifest's head, and for its body where the head says too little."""
         request = _Request(self, reference, "manifests", reference.wanted)
         with request.send("HEAD", {"Accept": ACCEPTED}, token) as answer:
             if answer.status == 404:
                 raise SourceFailed(f"{reference.name}: not found")
             request.refuse(answer)
             digest = reference.digest or answer.getheader("Docker-Content-Digest", "")
-            size = answer.getheader("Content-Length")
+            size = int(answer.getheader("Content-Length", ""))
             media_type = answer.getheader("Content-Type", "")
-        if not digest or size is None:
-            return self._resolve_by_content(request, digest, token)
-        return _checked(reference, Descriptor(media_type, digest, int(size)))
+        if size > LARGEST_MANIFEST:
+            raise SourceFailed(f"rejecting {size} byte manifest for {reference.name}: not found")
+        return Descriptor(media_type, digest, size)
 
     def chunks(self, reference: Reference, blob: Descriptor, offset: int, token: Token) -> Generator[Chunk, None, None]:
         """Mebibytes; what is left of one comes at the end, also when that is a bad one."""
@@ -58,13 +56,6 @@ class RegistrySource:
             raise
         yield bytes(buffer)
 
-    def _resolve_by_content(self, request: "_Request", digest: str, token: Token) -> Descriptor:
-        with request.send("GET", {"Accept": ACCEPTED}, token) as answer:
-            request.refuse(answer)
-            content = answer.read()
-            media_type = answer.getheader("Content-Type", "")
-        return _checked(request.reference, Descriptor(media_type, digest or sha256(content), len(content)))
-
 
 @dataclass(frozen=True, slots=True)
 class _Request:
@@ -75,9 +66,7 @@ class _Request:
 
     @property
     def base(self) -> str:
-        host = self.reference.host
-        scheme = "http" if self.reference.source_host in ("localhost", "127.0.0.1", "::1") else "https"
-        return self.source.mirrors.get(host, f"{scheme}://{host}")
+        return self.source.mirrors.get(self.reference.host, f"http://{self.reference.host}")
 
     @property
     def path(self) -> str:
@@ -100,40 +89,24 @@ class _Request:
 
     @contextmanager
     def send(self, method: str, headers: Mapping[str, str], token: Token) -> Iterator[http.client.HTTPResponse]:
-        """One answer, after as many tries as containerd makes; ends with the reason of `token`."""
-        seen: list[int] = []
-        while True:
-            connection = self._connection()
+        """One answer, after a second try where containerd makes one; ends with the reason of `token`."""
+        for last in (False, True):
+            connection = http.client.HTTPConnection(urlsplit(self.base).netloc, timeout=CONNECT_TIMEOUT)
             with closing(connection), _ended_with(connection, token):
                 answer = self._ask(connection, method, headers, token)
-                seen.append(answer.status)
-                if not _worth_another(seen):
+                if last or answer.status not in ASKED_AGAIN:
                     yield answer
                     return
-
-    def _connection(self) -> http.client.HTTPConnection:
-        url = urlsplit(self.base)
-        make = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
-        return make(url.hostname or "", url.port, timeout=CONNECT_TIMEOUT)
 
     def _ask(
         self, connection: http.client.HTTPConnection, method: str, headers: Mapping[str, str], token: Token
     ) -> http.client.HTTPResponse:
         try:
-            connection.request(method, self.path, headers={**headers, "User-Agent": self.source.user_agent})
+            connection.request(method, self.path, headers=dict(headers))
             return connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             token.check()
             raise SourceFailed(f'failed to do request: {method.title()} "{self.url}": {error}') from error
-
-
-def _worth_another(seen: list[int]) -> bool:
-    """408 and 429 are asked again, without a pause; a server error once."""
-    if len(seen) >= MAX_TRIES:
-        return False
-    if seen[-1] in (408, 429):
-        return True
-    return seen[-1] in (500, 503, 504) and seen[-2:-1] != seen[-1:]
 
 
 @contextmanager
@@ -178,33 +151,21 @@ def _stream(request: _Request, blob: Descriptor, offset: int, token: Token) -> I
             what = f"content descriptor {blob.digest} ({blob.media_type})"
             raise SourceFailed(f"{FAILED_OPEN}: could not fetch {what} from remote: not found")
         request.refuse(answer)
-        skip = offset if offset and answer.status != 206 else 0
-        for part in _body(answer):
-            rest = part[skip:]
-            skip -= len(part) - len(rest)
-            if rest or not part:
-                yield rest
+        yield from _body(answer)
 
 
 def _body(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     """The body as it comes; an empty part at last says that it was not cut."""
-    length = answer.getheader("Content-Length")
-    rest = int(length) if length else None
-    while rest != 0 and (part := _read(answer, rest)):
-        rest = rest - len(part) if rest is not None else None
+    rest = int(answer.getheader("Content-Length", ""))
+    while rest and (part := _read(answer, rest)):
+        rest -= len(part)
         yield part
     if not rest:
         yield b""
 
 
-def _read(answer: http.client.HTTPResponse, rest: int | None) -> bytes:
+def _read(answer: http.client.HTTPResponse, rest: int) -> bytes:
     try:
-        return answer.read1(READ_SIZE if rest is None else min(READ_SIZE, rest))
+        return answer.read1(min(READ_SIZE, rest))
     except (OSError, http.client.HTTPException):
         return b""
-
-
-def _checked(reference: Reference, root: Descriptor) -> Descriptor:
-    if root.size > LARGEST_MANIFEST:
-        raise SourceFailed(f"rejecting {root.size} byte manifest for {reference.name}: not found")
-    return Descriptor(root.media_type.partition(";")[0], root.digest, root.size)

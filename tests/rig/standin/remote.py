@@ -19,6 +19,8 @@ from rig.standin.descriptors import Descriptor
 from rig.standin.runtime import Job, PullError
 
 REMOTE_LABEL = "containerd.io/snapshot/remote"
+BLOCK = 64 * 1024
+"""The size of the pieces in which the bytes of a layer come."""
 NYDUS_LABEL = "containerd.io/snapshot/nydus-blob"
 
 
@@ -41,10 +43,9 @@ class Lazy:
 
     name: str = "stargz"
     refuses: Callable[[Descriptor], bool] = lambda _: False
-    label: str = REMOTE_LABEL
 
     def prepare(self, _: Job, layers: Sequence[Descriptor]) -> Mapping[str, str] | None:
-        return None if self.refuses(layers[0]) else {self.label: "remote snapshot"}
+        return None if self.refuses(layers[0]) else {REMOTE_LABEL: "remote snapshot"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +70,15 @@ class _LayerJob:
 class Parallel:
     """SOCI's parallel pull and unpack, with its folder `unpack` below `root`.
 
-    `stores` puts each layer into containerd's content store; else they are discarded. `block` is in how large pieces
-    the bytes of a layer come. A layer's folder stays when it is over, as with SOCI, whose collector comes seldom. It
-    can be killed, and started again, which makes the folder anew.
+    `stores` puts each layer into containerd's content store; else they are discarded. A layer's folder stays when it is
+    over, as with SOCI, whose collector comes seldom. It can be killed, and started again, which makes the folder anew.
     """
 
     name = "soci"
 
-    def __init__(self, root: Path, *, stores: bool = True, block: int = 64 * 1024) -> None:
+    def __init__(self, root: Path, *, stores: bool = True) -> None:
         self.unpack = root / "unpack"
         self._stores = stores
-        self._block = block
         self._jobs: dict[tuple[str, str], _LayerJob] = {}
         self._lock = threading.Lock()
         self._life = Token()
@@ -145,8 +144,8 @@ class Parallel:
             os.truncate(file.fileno(), layer.size)
             for chunk in job.runtime.source.chunks(job.reference, layer, 0, token):
                 data = chunk if isinstance(chunk, bytes) else bytes(chunk)
-                for start in range(0, len(data), self._block):
-                    file.write(data[start : start + self._block])
+                for start in range(0, len(data), BLOCK):
+                    file.write(data[start : start + BLOCK])
         token.check()
 
 

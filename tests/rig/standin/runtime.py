@@ -1,13 +1,10 @@
 """What all pulls of one daemon share, and what the parts of one pull share."""
 
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rig.standin.control import Cancelled, Crew, Gate, KeyedLocks, Slots, Token
+from rig.standin.control import Crew, Gate, KeyedLocks, Slots, Token
 from rig.standin.descriptors import Descriptor
 from rig.standin.reference import Reference
 from rig.standin.sources import Source
@@ -51,51 +48,7 @@ class Runtime:
         self.slots = Slots(self.store.flavour.downloads)
 
 
-class Pulse:
-    """Ends a pull of which nothing has arrived for too long while it had requests under way."""
-
-    def __init__(self, token: Token, timeout: float | None) -> None:
-        self._token = token
-        self._timeout = timeout
-        self._active = 0
-        self._last = time.monotonic()
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="pulse")
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        if self._timeout is None:
-            yield
-            return
-        self._thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-            self._thread.join()
-
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """A request is under way during the block."""
-        self._active += 1
-        self.beat()
-        try:
-            yield
-        finally:
-            self._active -= 1
-
-    def beat(self) -> None:
-        """Something arrived."""
-        self._last = time.monotonic()
-
-    def _watch(self) -> None:
-        timeout = self._timeout or 0.0
-        while not self._over.wait(min(10.0, timeout / 4)):
-            if self._active and time.monotonic() - self._last > timeout:
-                self._token.end(Cancelled())
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Job:
     """One pull at work under its lease."""
 
@@ -103,42 +56,23 @@ class Job:
     reference: Reference
     lease: str
     token: Token
-    crew: Crew
-    pulse: Pulse
     locks: KeyedLocks
     slots: Slots
     workers: int
+    crew: Crew = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.crew = Crew(self.token)
 
     @classmethod
     def of_daemon(cls, runtime: Runtime, reference: Reference, lease: str, token: Token) -> "Job":
         """A pull through CRI."""
-        flavour = runtime.store.flavour
-        return cls(
-            runtime,
-            reference,
-            lease,
-            token,
-            Crew(token, "pull"),
-            Pulse(token, flavour.progress_timeout),
-            runtime.locks,
-            runtime.slots,
-            flavour.downloads,
-        )
+        return cls(runtime, reference, lease, token, runtime.locks, runtime.slots, runtime.store.flavour.downloads)
 
     @classmethod
     def of_client(cls, runtime: Runtime, reference: Reference, lease: str, token: Token) -> "Job":
         """A pull by a client process: it shares no locks with anybody and downloads all layers at once."""
-        return cls(
-            runtime,
-            reference,
-            lease,
-            token,
-            Crew(token, "client"),
-            Pulse(token, None),
-            KeyedLocks(),
-            Slots(WITHOUT_LIMIT),
-            workers=CLIENT_DOWNLOADS,
-        )
+        return cls(runtime, reference, lease, token, KeyedLocks(), Slots(WITHOUT_LIMIT), CLIENT_DOWNLOADS)
 
     @property
     def store(self) -> Store:

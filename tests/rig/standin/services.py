@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -29,20 +29,15 @@ from rig.standin.store import Parts
 REVISION = "0000000000000000000000000000000000000000"
 
 
-class Refused(Exception):
-    """An answer that is a status."""
-
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(details)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class Call:
     """Who asks: the namespace from the metadata, empty when there is none."""
 
     namespace: str
     context: grpc.ServicerContext
+
+    def refuse_unknown(self, what: str) -> NoReturn:
+        self.context.abort(grpc.StatusCode.NOT_FOUND, f"{what}: not found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +87,7 @@ class Services:
         }
 
     def plugins(self, request: introspection_pb2.PluginsRequest, _: Call) -> introspection_pb2.PluginsResponse:
-        matches = _filter(request.filters)
+        matches = filters.parse(request.filters)
         plugins = (introspection_pb2.Plugin(type=kind, id=name) for kind, name in self._plugins())
         return introspection_pb2.PluginsResponse(
             plugins=[plugin for plugin in plugins if matches(_lookup({}, type=plugin.type, id=plugin.id))]
@@ -106,7 +101,7 @@ class Services:
         return version_pb2.VersionResponse(version=self._parts.flavour.version, revision=REVISION)
 
     def list_leases(self, request: leases_pb2.ListRequest, call: Call) -> leases_pb2.ListResponse:
-        matches = _filter(request.filters)
+        matches = filters.parse(request.filters)
         with self._parts.records.lock:
             found = sorted(self._namespace(call).leases.values(), key=lambda lease: lease.id)
             return leases_pb2.ListResponse(
@@ -121,7 +116,7 @@ class Services:
         with self._parts.records.lock:
             lease = self._namespace(call).leases.get(request.id)
             if lease is None:
-                raise Refused(grpc.StatusCode.NOT_FOUND, f'lease "{request.id}": not found')
+                call.refuse_unknown(f'lease "{request.id}"')
             return leases_pb2.ListResourcesResponse(
                 resources=[leases_pb2.Resource(id=name, type=kind) for kind, name in _resources(lease)]
             )
@@ -134,8 +129,6 @@ class Services:
         with self._parts.records.lock:
             size = self._blob(request.digest, call).size
         offset = request.offset
-        if not 0 <= offset <= size:
-            raise Refused(grpc.StatusCode.OUT_OF_RANGE, f"read past object length {size} bytes")
         end = min(size, offset + request.size) if request.size else size
         while offset < end:
             data = self._parts.files.read(request.digest, offset, min(MIB, end - offset))
@@ -143,7 +136,7 @@ class Services:
             offset += len(data)
 
     def list_statuses(self, request: content_pb2.ListStatusesRequest, call: Call) -> content_pb2.ListStatusesResponse:
-        matches = _filter(request.filters)
+        matches = filters.parse(request.filters)
         with self._parts.records.lock:
             found = self._namespace(call).ingests.values()
             return content_pb2.ListStatusesResponse(
@@ -151,15 +144,17 @@ class Services:
             )
 
     def stat(self, request: snapshots_pb2.StatSnapshotRequest, call: Call) -> snapshots_pb2.StatSnapshotResponse:
-        self._check_snapshotter(request.snapshotter)
+        if request.snapshotter != self._snapshotter:
+            text = f"snapshotter not loaded: {request.snapshotter}: invalid argument"
+            call.context.abort(grpc.StatusCode.INVALID_ARGUMENT, text)
         with self._parts.records.lock:
             snapshot = self._namespace(call).snapshots.get((request.snapshotter, request.key))
             if snapshot is None:
-                raise Refused(grpc.StatusCode.NOT_FOUND, f"snapshot {request.key} does not exist: not found")
+                call.refuse_unknown(f"snapshot {request.key} does not exist")
             return snapshots_pb2.StatSnapshotResponse(info=_snapshot(snapshot))
 
     def list_images(self, request: images_pb2.ListImagesRequest, call: Call) -> images_pb2.ListImagesResponse:
-        matches = _filter(request.filters)
+        matches = filters.parse(request.filters)
         with self._parts.records.lock:
             found = sorted(self._namespace(call).images.values(), key=lambda image: image.name)
             return images_pb2.ListImagesResponse(
@@ -167,37 +162,22 @@ class Services:
             )
 
     def subscribe(self, request: events_pb2.SubscribeRequest, call: Call) -> Iterator[events_pb2.Envelope]:
-        matches = _filter(request.filters)
+        matches = filters.parse(request.filters)
         with self._parts.bus.subscription() as events:
-            if not call.context.add_callback(events.end):
+            if not call.context.add_callback(lambda: events.put(None)):
                 return
-            for event in events:
+            for event in iter(events.get, None):
                 if matches(_event_lookup(event)):
                     yield _envelope(event)
 
     def _namespace(self, call: Call) -> Namespace:
-        if not call.namespace:
-            raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "namespace is required: failed precondition")
         return self._parts.records.namespace(call.namespace)
 
     def _blob(self, digest: str, call: Call) -> Blob:
-        if ":" not in digest:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f'"{digest}" failed validation: invalid argument')
         blob = self._namespace(call).blobs.get(digest)
         if blob is None:
-            raise Refused(grpc.StatusCode.NOT_FOUND, f"content digest {digest}: not found")
+            call.refuse_unknown(f"content digest {digest}")
         return blob
-
-    def _check_snapshotter(self, name: str) -> None:
-        if name != self._snapshotter:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"snapshotter not loaded: {name}: invalid argument")
-
-
-def _filter(texts: Iterator[str] | Any) -> filters.Filter:
-    try:
-        return filters.parse(texts)
-    except filters.BadFilter as error:
-        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, f"{error}: invalid argument") from error
 
 
 def _lookup(labels: Mapping[str, str], **fields: str) -> filters.Lookup:
@@ -218,7 +198,7 @@ def _image_lookup(image: Image) -> filters.Lookup:
 
 def _event_lookup(event: Event) -> filters.Lookup:
     plain = _lookup({}, topic=event.topic, namespace=event.namespace)
-    parent = str(event.fields.get(2, "")) if event.topic == "/snapshot/prepare" else ""
+    parent = getattr(event.payload, "parent", "")
     return lambda path: (parent or None) if path == ("event", "parent") else plain(path)
 
 
@@ -276,7 +256,7 @@ def _envelope(event: Event) -> events_pb2.Envelope:
         timestamp=_stamp(event.at_ns),
         namespace=event.namespace,
         topic=event.topic,
-        event=AnyMessage(type_url=event.message, value=event.payload),
+        event=AnyMessage(type_url=event.type_url, value=event.payload.SerializeToString()),
     )
 
 

@@ -6,7 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from rig.standin.bus import Bus, Event, Field
+from google.protobuf.message import Message
+
+from pulltrace_exporter.containerd.api.payloads_pb2 import ContentCreate, ImageChange, SnapshotPrepare
+from rig.standin.bus import Bus, Event
 from rig.standin.control import Clock, Killed
 from rig.standin.descriptors import Descriptor, unique_part
 from rig.standin.files import Files
@@ -21,10 +24,6 @@ LABEL_LIMIT = 4096
 
 class AlreadyThere(Exception):
     """The content exists; it has been added to the lease."""
-
-
-class RefLocked(Exception):
-    """Somebody else is writing under this ref."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +85,24 @@ class Store:
         return self._parts.files.read(digest)
 
     def open_writer(self, lease: str, ref: str, size: int, digest: str = "") -> "Writer":
-        """Begin or resume a download; raises AlreadyThere or RefLocked, and then leaves the ingest out of the lease."""
+        """Begin or resume a download; raises AlreadyThere."""
         with self.changing() as records:
             if digest and digest in records.blobs:
                 records.leases[lease].content.add(digest)
                 raise AlreadyThere(digest)
             now = self.now()
             ingest = records.ingests.get(ref) or Ingest(ref, size, now, now)
-            if ingest.writing:
-                raise RefLocked(ref)
+            assert not ingest.writing, f"no scenario has two writers of {ref}"
             ingest.writing = True
             records.ingests[ref] = ingest
             records.leases[lease].ingests.add(ref)
-            if digest and self._parts.files.has(digest):
-                ingest.offset = size  # another namespace has the bytes: nothing is fetched
         return Writer(self, self._parts.files, lease, ingest)
 
     def commit(self, lease: str, ingest: Ingest, digest: str) -> str:
-        """Turn a finished ingest into content; raises ContentRefused when the bytes are not the promised ones."""
-        digest = self._parts.files.verify(ingest.ref, digest)  # before the lock: it takes its time
+        """Turn a finished ingest into content, by default under the digest that its bytes have."""
+        digest = digest or self._parts.files.digest(ingest.ref)
         with self.changing() as records:
-            self._parts.files.commit(ingest.ref, ingest.offset, digest)
+            self._parts.files.commit(ingest.ref, digest)
             records.ingests.pop(ingest.ref, None)
             records.leases[lease].ingests.discard(ingest.ref)
             records.leases[lease].content.add(digest)
@@ -115,14 +111,14 @@ class Store:
             if new:
                 records.blobs[digest] = Blob(digest, ingest.offset, now, now)
         if new:
-            self._announce("/content/create", "ContentCreate", {1: digest, 2: ingest.offset})
+            self._announce("/content/create", ContentCreate(digest=digest, size=ingest.offset))
         return digest
 
     def put_blob(self, digest: str, content: bytes) -> None:
         """A blob that somebody else than a pull puts into the store: under no lease, and with no source."""
         self._parts.files.append(digest, content)
         with self.changing() as records:
-            self._parts.files.commit(digest, len(content), digest)
+            self._parts.files.commit(digest, digest)
             now = self.now()
             records.blobs.setdefault(digest, Blob(digest, len(content), now, now))
 
@@ -157,7 +153,7 @@ class Store:
             labels = {"containerd.io/snapshot.ref": chain}
             records.snapshots[snapshotter, key] = Snapshot(snapshotter, key, parent, False, now, now, labels)
             records.leases[lease].snapshots.add((snapshotter, key))
-        self._announce("/snapshot/prepare", "SnapshotPrepare", {1: key, 2: parent, 5: snapshotter})
+        self._announce("/snapshot/prepare", SnapshotPrepare(key=key, parent=parent, snapshotter=snapshotter))
         return key
 
     def has_snapshot(self, snapshotter: str, chain: str) -> bool:
@@ -183,13 +179,11 @@ class Store:
             labels = {"containerd.io/snapshot.ref": chain}
             made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
             records.snapshots.setdefault((snapshotter, chain), made)
-        self._announce("/snapshot/commit", "SnapshotCommit", {1: key, 2: chain, 5: snapshotter})
 
     def remove_snapshot(self, lease: str, snapshotter: str, key: str) -> None:
         with self.changing() as records:
             records.snapshots.pop((snapshotter, key), None)
             records.leases[lease].snapshots.discard((snapshotter, key))
-        self._announce("/snapshot/remove", "SnapshotRemove", {1: key, 5: snapshotter})
 
     # Images
 
@@ -201,7 +195,8 @@ class Store:
             created = old.created_at if old else now
             records.images[name] = Image(name, target, created, now, dict(labels))
         verb = "update" if old else "create"
-        self._announce_image(verb, {1: name, 2: dict(labels)})
+        message = f"containerd.services.images.v1.Image{verb.title()}"
+        self._announce(f"/images/{verb}", ImageChange(name=name, labels=labels), message)
 
     def image(self, name: str) -> Image | None:
         with self._parts.records.lock:
@@ -210,14 +205,10 @@ class Store:
     def delete_image(self, name: str) -> None:
         with self.changing() as records:
             records.images.pop(name, None)
-        self._announce_image("delete", {1: name})
 
-    def _announce_image(self, verb: str, fields: Mapping[int, Field]) -> None:
-        message = f"containerd.services.images.v1.Image{verb.title()}"
-        self._parts.bus.publish(Event(self.now(), self.namespace, f"/images/{verb}", message, fields))
-
-    def _announce(self, topic: str, message: str, fields: Mapping[int, Field]) -> None:
-        self._parts.bus.publish(Event(self.now(), self.namespace, topic, f"containerd.events.{message}", fields))
+    def _announce(self, topic: str, payload: Message, message: str = "") -> None:
+        message = message or payload.DESCRIPTOR.full_name
+        self._parts.bus.publish(Event(self.now(), self.namespace, topic, message, payload))
 
 
 class Writer:
@@ -242,7 +233,6 @@ class Writer:
             self._ingest.updated_at = self._store.now()
 
     def commit(self, digest: str = "") -> str:
-        """The digest; raises ContentRefused when the bytes are not the promised ones."""
         return self._store.commit(self._lease, self._ingest, digest)
 
     def close(self) -> None:

@@ -91,8 +91,7 @@ class Unpacker:
         return applied
 
     def _chain_lock(self, step: Step) -> AbstractContextManager[None]:
-        key = f"sn://{self._job.runtime.snapshotter}/{step.chain}"
-        return self._job.locks.hold(key, self._job.token)
+        return self._job.locks.of(f"sn://{self._job.runtime.snapshotter}/{step.chain}").hold(self._job.token)
 
     @contextmanager
     def _snapshot(self, step: Step, parent: str) -> Iterator[str]:
@@ -133,8 +132,7 @@ class Unpacker:
 
 def _steps(config: bytes, layers: Sequence[Descriptor]) -> list[Step]:
     ids = diff_ids(config)
-    if len(ids) != len(layers):
-        raise PullError(f"number of layers and diffIDs don't match: {len(layers)} != {len(ids)}")
     chains = list(chain_ids(ids))
     parents = ["", *chains]
-    return [Step(i, layer, ids[i], chains[i], parents[i]) for i, layer in enumerate(layers)]
+    rows = zip(layers, ids, chains, parents[:-1], strict=True)
+    return [Step(index, *row) for index, row in enumerate(rows)]
