@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +13,7 @@ from google.protobuf.empty_pb2 import Empty
 
 from pulltrace_exporter.containerd.api import content_pb2, images_pb2, leases_pb2
 from rig import debian, mounts
+from rig.caching import Unavailable
 from rig.closing import Closing
 from rig.containerd_config import Folders, Settings, config, plain_http
 from rig.containerd_stubs import content_pb2_grpc, images_pb2_grpc, leases_pb2_grpc, version_pb2_grpc
@@ -258,12 +260,13 @@ class RealContainerd(Closing):
 
 
 def program_folder(label: str) -> Path:
-    """Where containerd, its shim and ctr of this version are; raises PackageUnavailable or BuildUnavailable."""
+    """Where containerd, its shim and ctr of this version are; raises Unavailable."""
     if package := debian.CONTAINERD.get(label):
         return debian.unpacked(package) / "usr/bin"
     return build.built(parts.CONTAINERD[label])
 
 
+@cache
 def available() -> dict[str, str]:
     """For each version that tests run on, why it cannot be had here; an empty text when it can."""
     return {label: _reason(label) for label in VERSIONS}
@@ -274,6 +277,6 @@ def _reason(label: str) -> str:
         return "containerd needs root"
     try:
         program_folder(label)
-    except (debian.PackageUnavailable, build.BuildUnavailable) as error:
+    except Unavailable as error:
         return str(error)
     return ""

@@ -2,32 +2,25 @@
 
 `python -m rig.debian` fetches what is in `EVERYTHING` and prints where it is; other packages are fetched when they are
 first used. apt works on a state of its own with the machine's own Debian mirror, proxy and keyring, so nothing of the
-machine's package management changes. What lies in the cache is used without asking the network again; versions are
-whatever a release has on the day.
+machine's package management changes. Versions are whatever a release has on the day.
 """
 
-import fcntl
-import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig.processes import CommandFailed, run
+from rig import caching
+from rig.caching import Unavailable
+from rig.processes import run
 
 ETC = Path("/etc/apt")
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 FALLBACK = "http://deb.debian.org/debian"
 SECURITY = re.compile(r"security", re.IGNORECASE)
 RELEASES = {"oldstable", "stable", "testing", "unstable", "sid", "bullseye", "bookworm", "trixie", "forky", "duke"}
-
-
-class PackageUnavailable(Exception):
-    """A package cannot be had here; the text names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,35 +65,23 @@ AMTOOL = Package("sid", "prometheus-alertmanager", "usr/bin/amtool")
 EVERYTHING = (*CONTAINERD.values(), RUNC, BUSYBOX, PROMTOOL, PROMETHEUS, PROMETHEUS_OLD, ALERTMANAGER, PYTHON)
 
 
-def cache_folder() -> Path:
-    """Where packages are kept: $PULLTRACE_CACHE, else `pulltrace` in the user's cache."""
-    if chosen := os.environ.get("PULLTRACE_CACHE"):
-        return Path(chosen).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "pulltrace"
-
-
 def cached(package: Package) -> Path | None:
-    """The folder of the package in the cache, the newest if there are several; no network is used."""
-    found = (cache_folder() / package.suite).glob(f"{package.name}-[0-9]*")
+    """The folder of the package in the cache, the newest if there are several."""
+    found = (caching.folder() / package.suite).glob(f"{package.name}-[0-9]*")
     return max(found, key=lambda path: path.stat().st_mtime, default=None)
 
 
 def unpacked(package: Package) -> Path:
-    """The folder of the package, fetched if it is not in the cache; raises PackageUnavailable.
+    """The folder of the package, fetched if it is not in the cache; raises Unavailable.
 
     Processes that ask at once wait for the first one and share what it fetched.
     """
     if folder := cached(package):
         return folder
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        raise PackageUnavailable(f"{package}: apt-get and dpkg-deb are needed to fetch it")
-    home = cache_folder() / package.suite
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with _locked(home / "lock"):
-            return cached(package) or _fetch(package, home)
-    except CommandFailed as error:
-        raise PackageUnavailable(f"{package}: {error}") from error
+        raise Unavailable(f"{package}: apt-get and dpkg-deb are needed to fetch it")
+    with caching.filling(caching.folder() / package.suite / "lock", package) as incoming:
+        return cached(package) or _fetch(package, incoming)
 
 
 def version(folder: Path) -> str:
@@ -108,26 +89,18 @@ def version(folder: Path) -> str:
     return folder.name.split("-", 1)[1]
 
 
-def _fetch(package: Package, home: Path) -> Path:
+def _fetch(package: Package, incoming: Path) -> Path:
+    home = incoming.parent
     options = _apt_options(home, package.suite)
     run(["apt-get", *options, "update", "-qq"], timeout=300)
-    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
-        run(["apt-get", *options, "download", "-qq", package.name, *package.also], timeout=600, cwd=Path(incoming))
-        archive = next(Path(incoming).glob(f"{package.name}_*.deb"))
-        content = Path(incoming) / "content"
-        for each in Path(incoming).glob("*.deb"):
-            run(["dpkg-deb", "-x", each, content], timeout=300)
-        if package.program:
-            run([content / package.program, *package.trial])
-        target = home / f"{package.name}-{archive.name.split('_')[1]}"
-        return content.rename(target)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    run(["apt-get", *options, "download", "-qq", package.name, *package.also], timeout=600, cwd=incoming)
+    archive = next(incoming.glob(f"{package.name}_*.deb"))
+    content = incoming / "content"
+    for each in incoming.glob("*.deb"):
+        run(["dpkg-deb", "-x", each, content], timeout=300)
+    if package.program:
+        run([content / package.program, *package.trial])
+    return content.rename(home / f"{package.name}-{archive.name.split('_')[1]}")
 
 
 def _apt_options(home: Path, suite: str) -> list[str]:
@@ -205,18 +178,5 @@ def _is_debian(uris: str, suites: list[str], components: str | None) -> bool:
     return bool(uris) and main and not SECURITY.search(uris) and bool(RELEASES.intersection(suites))
 
 
-def main() -> int:
-    """Fetch everything and say what there is; status 1 when something cannot be had."""
-    failed = False
-    for package in EVERYTHING:
-        try:
-            folder = unpacked(package)
-            print(f"{package}: {version(folder)} in {folder}")  # noqa: T201
-        except PackageUnavailable as error:
-            failed = True
-            print(f"cannot be had: {error}", file=sys.stderr)  # noqa: T201
-    return int(failed)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(caching.show(EVERYTHING, unpacked))

@@ -1,4 +1,4 @@
-"""What Grafana makes of our panels: its own data code in Node, from npm, installed into the cache of `rig.debian`.
+"""What Grafana makes of our panels: its own data code in Node, from npm, installed into the cache.
 
 `@grafana/data` has the transformations, field overrides, value mappings, units and links that Grafana's panels use. It
 is Apache-2.0. The versions and hashes of all that it needs stand in package-lock.json.
@@ -12,9 +12,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from rig import debian, needs
+from rig import caching, needs
 from rig.dashboards import Json, Look, files, queries
-from rig.processes import CommandFailed, run
+from rig.processes import run
 from rig.prometheus import Prometheus, Series
 from rig.sample_hour.timelines import HOUR_END
 
@@ -59,25 +59,17 @@ def question(server: Prometheus, name: str, panel: Json, chosen: Mapping[str, st
 def packages(project: Path = HERE) -> Path:
     """The folder with a project's installed packages. Skips or fails the test where they cannot be had."""
     made_of = b"".join((project / file).read_bytes() for file in MADE_OF)
-    folder = debian.cache_folder() / "npm" / f"grafana-{project.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with debian._locked(folder.parent / "grafana.lock"):
-        if not folder.exists():
-            try:
-                _install(project, folder)
-            except (CommandFailed, FileNotFoundError) as error:
-                needs.miss(f"packages of {project.name} from npm: {error}")
-    return folder
+    folder = caching.folder() / "npm" / f"grafana-{project.name}-{hashlib.sha256(made_of).hexdigest()[:12]}"
 
-
-def _install(project: Path, folder: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix="incoming-") as name:
-        incoming = Path(name) / "project"
-        incoming.mkdir()
+    def install(incoming: Path) -> Path:
+        made = incoming / "project"
+        made.mkdir()
         for file in MADE_OF:
-            shutil.copy(project / file, incoming)
-        run(["npm", "ci", "--loglevel", "error"], timeout=600, cwd=incoming)
-        incoming.rename(folder)
+            shutil.copy(project / file, made)
+        run(["npm", "ci", "--loglevel", "error"], timeout=600, cwd=made)
+        return made
+
+    return needs.had(lambda: caching.kept(folder, f"packages of {project.name} from npm", install))
 
 
 def reports(questions: Sequence[Question]) -> list[Json]:

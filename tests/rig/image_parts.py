@@ -5,12 +5,11 @@ import io
 import shutil
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
 
 import pip
 
-from rig import debian, needs
+from rig import caching, debian, needs
 from rig.containerfile import Builder, Built, parse
 from rig.images import Layer, sha256
 from rig.processes import run
@@ -46,36 +45,20 @@ def base(tree: Path) -> Path:
 def wheelhouse(lock: Path) -> Path:
     """The wheels that a lock file names, for the Python of the base, by their hashes; kept in the cache."""
     name = hashlib.sha256(lock.read_bytes() + " ".join(TARGET).encode()).hexdigest()[:16]
-    home = debian.cache_folder() / "wheels"
-    home.mkdir(parents=True, exist_ok=True)
-    target = home / f"{lock.stem}-{name}"
-    if target.is_dir():
-        return target
-    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as incoming:
-        content = Path(incoming) / "content"
-        run(
-            [sys.executable, "-m", "pip", "download", "--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:",
-                *TARGET, "--dest", content, "--requirement", lock],
-            timeout=300,
-        )  # fmt: skip
-        try:
-            content.rename(target)
-        except OSError:  # another process was first
-            if not target.is_dir():
-                raise
-    return target
 
+    def download(incoming: Path) -> Path:
+        content = incoming / "content"
+        options = ("--quiet", "--require-hashes", "--no-deps", "--only-binary=:all:", *TARGET, "--dest", content)
+        run([sys.executable, "-m", "pip", "download", *options, "--requirement", lock], timeout=300)
+        return content
 
-def build_python() -> Path | None:
-    """A Python that has our build backend: that of the development environment."""
-    python = CHECKOUT / ".venv/bin/python"
-    return python if python.exists() else None
+    return caching.kept(caching.folder() / "wheels" / f"{lock.stem}-{name}", lock, download)
 
 
 def build_distribution(target: Path, *kinds: str, source: Path = CHECKOUT) -> list[Path]:
     """Build sdist or wheel (`--sdist`, `--wheel`) of a source tree as a release does; returns the files."""
-    python = build_python()
-    if python is None:
+    python = CHECKOUT / ".venv/bin/python"
+    if not python.exists():
         needs.miss("`make .venv/ok` has the build backend")
     build: list[str | Path] = [python, "-m", "build", *kinds, "--no-isolation", "--outdir", target, source]
     run(["env", "SOURCE_DATE_EPOCH=1700000000", *build], timeout=300)

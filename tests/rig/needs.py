@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
 from rig import debian, npm
+from rig.caching import Unavailable
 from rig.containerd import available
 from rig.go_programs import build
 from rig.go_programs.parts import Part
@@ -16,38 +17,37 @@ from rig.go_programs.parts import Part
 
 def containerd(label: str) -> None:
     """Skip the test unless this version of containerd runs here; fail it with CI=true."""
-    if reason := _containerd_reasons()[label]:
+    if reason := available()[label]:
         miss(f"containerd {label}: {reason}")
 
 
 def program(package: debian.Package) -> Path:
     """The program of a Debian package; skips or fails the test as above where it cannot be had."""
-    try:
-        return debian.unpacked(package) / package.program
-    except debian.PackageUnavailable as error:
-        miss(str(error))
+    return had(lambda: debian.unpacked(package) / package.program)
 
 
 def built(part: Part) -> Path:
-    """The folder of programs that are built from their module; skips or fails the test as above where they are not."""
-    try:
-        return build.built(part)
-    except build.BuildUnavailable as error:
-        miss(str(error))
+    """The folder of programs that are built from their module."""
+    return had(lambda: build.built(part))
 
 
 def npm_file(package: npm.Package) -> Path:
-    """The file of an npm package that is used; skips or fails the test as above where it cannot be had."""
+    """The file of an npm package that is used."""
+    return had(lambda: npm.unpacked(package))
+
+
+def had(get: Callable[[], Path]) -> Path:
+    """What it answers; skips or fails the test as above where that cannot be had."""
     try:
-        return npm.unpacked(package)
-    except npm.PackageUnavailable as error:
+        return get()
+    except Unavailable as error:
         miss(str(error))
 
 
 def node() -> Path:
-    """The JavaScript runtime of this machine; skips or fails the test as above where there is none."""
+    """The JavaScript runtime of this machine."""
     found = shutil.which("node")
-    if found is None:
+    if not found:
         miss("node: not installed (Debian: apt-get install nodejs)")
     return Path(found)
 
@@ -57,8 +57,3 @@ def miss(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"needed with CI=true: {reason}")
     pytest.skip(f"LEFT OUT: {reason}")
-
-
-@cache
-def _containerd_reasons() -> dict[str, str]:
-    return available()

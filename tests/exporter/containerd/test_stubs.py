@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pulltrace_exporter.containerd.client import METHODS
-from rig import debian, needs
+from rig import caching, needs
 
 CHECKOUT = Path(__file__).parents[3]
 FOLDER = CHECKOUT / "exporter/pulltrace_exporter/containerd/api"
@@ -56,7 +56,7 @@ def test_the_client_can_call_no_other_method() -> None:
 
 def generator() -> str:
     """A Python with the lowest supported grpcio-tools, kept outside the checkout."""
-    folder = debian.cache_folder() / f"stubs-{sys.version_info.major}.{sys.version_info.minor}"
+    folder = caching.folder() / f"stubs-{sys.version_info.major}.{sys.version_info.minor}"
     python = str(folder / "bin/python")
     mark = folder / "complete"
     if not mark.exists() or mark.read_bytes() != REQUIREMENTS.read_bytes():

@@ -1,4 +1,4 @@
-"""Builds the programs once from pinned Go modules into the cache of `rig.debian`.
+"""Builds the programs once from pinned Go modules into the cache.
 
 `python -m rig.go_programs.build [PART …]` builds what is missing and says where everything is. The name of a build
 holds the hash of all that it is made from, so that a changed pin, flag or compiler is another build. Nothing is
@@ -10,20 +10,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from rig import debian
+from rig import caching, debian
+from rig.caching import Unavailable
 from rig.go_programs.parts import EVERYTHING, Part
-from rig.go_programs.toolchain import NoGo, Toolchain, toolchain
+from rig.go_programs.toolchain import Toolchain, toolchain
 
 JOBS = 2
 TIMEOUT = 3600.0
-REPORT_EVERY = 30.0
 SECCOMP = debian.Package("bookworm", "libseccomp-dev")
 ZLIB = debian.Package("bookworm", "zlib1g-dev")
 LIBRARY = "usr/lib/x86_64-linux-gnu"
@@ -36,35 +34,22 @@ esac
 """
 
 
-class BuildUnavailable(Exception):
-    """A part cannot be built here; the text names it and says why."""
-
-
 def home() -> Path:
     """Where builds are kept."""
-    return debian.cache_folder() / "go"
+    return caching.folder() / "go"
 
 
 def programs(part: Part) -> Path:
-    """The folder of the part's programs, built if they are not in the cache; raises BuildUnavailable.
-
-    Processes that ask at once wait for the first one.
-    """
-    go = _toolchain(part)
+    """The folder of the part's programs, built if they are not in the cache; raises Unavailable."""
+    go = toolchain(part.needed_go)
     target = home() / f"{part.name}-{part.version}-{part.key(go.version)}"
-    if target.is_dir():
-        return target
-    home().mkdir(parents=True, exist_ok=True)
-    with debian._locked(home() / f"{part.name}.lock"):
-        if not target.is_dir():
-            _build(part, go, target)
-    return target
+    return caching.kept(target, part.name, lambda work: _build(part, go, work))
 
 
 def built(part: Part) -> Path:
-    """The folder of the programs in the cache; raises BuildUnavailable where they were not built: no test builds."""
+    """The folder of the programs in the cache; raises Unavailable where they were not built: no test builds."""
     if not is_cached(part):
-        raise BuildUnavailable(f"{part.name} {part.version}: not built; `make packages` builds it")
+        raise Unavailable(f"{part.name} {part.version}: not built; `make packages` builds it")
     return programs(part)
 
 
@@ -73,21 +58,20 @@ def reason_missing(*parts: Part) -> str:
     try:
         for part in parts:
             built(part)
-    except BuildUnavailable as error:
+    except Unavailable as error:
         return str(error)
     return ""
 
 
 def is_cached(part: Part) -> bool:
-    """Whether the programs are there; raises BuildUnavailable where no Go is."""
-    return (home() / f"{part.name}-{part.version}-{part.key(_toolchain(part).version)}").is_dir()
+    """Whether the programs are there; raises Unavailable where no Go is."""
+    return (home() / f"{part.name}-{part.version}-{part.key(toolchain(part.needed_go).version)}").is_dir()
 
 
 def all_programs(parts: Iterable[Part]) -> dict[str, Path]:
     """The folders of several parts by name, two built at a time, with a line for each on standard error."""
-    reporter = _Reporter()
-    with ThreadPoolExecutor(JOBS) as pool, reporter:
-        built = {part.name: pool.submit(reporter.build, part) for part in parts}
+    with ThreadPoolExecutor(JOBS) as pool:
+        built = {part.name: pool.submit(_told, part) for part in parts}
         try:
             return {name: future.result() for name, future in built.items()}
         except BaseException:
@@ -95,40 +79,37 @@ def all_programs(parts: Iterable[Part]) -> dict[str, Path]:
             raise
 
 
-def _toolchain(part: Part) -> Toolchain:
-    try:
-        return toolchain(part.needed_go)
-    except NoGo as error:
-        raise BuildUnavailable(f"{part.name}: {error}") from error
+def _told(part: Part) -> Path:
+    if is_cached(part):
+        return programs(part)
+    title, begun = f"{part.name} {part.version}", time.monotonic()
+    print(f"{title}: building, about {part.estimate} on two cores", file=sys.stderr, flush=True)  # noqa: T201
+    result = programs(part)
+    print(f"{title}: built in {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)  # noqa: T201
+    return result
 
 
-def _build(part: Part, go: Toolchain, target: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=home(), prefix=f"building-{part.name}-") as name:
-        work = Path(name)
-        (work / "source").mkdir()
-        for path in part.files:
-            shutil.copy2(path, work / "source")
-        result = work / "programs"
-        result.mkdir()
-        _go(part, go, work, ["build", "-trimpath", *_flags(part), "-o", f"{result}/", *part.packages])
-        if part.rename:
-            _only(result).rename(result / part.rename)
-        for other in part.names:
-            (result / other).symlink_to(part.rename)
-        if part.data:
-            shutil.copytree(_module_folder(part, go, work) / part.data, result / "data")
-        result.rename(target)
+def _build(part: Part, go: Toolchain, work: Path) -> Path:
+    (work / "source").mkdir()
+    for path in part.files:
+        shutil.copy2(path, work / "source")
+    result = work / "programs"
+    result.mkdir()
+    _go(part, go, work, ["build", "-trimpath", *_flags(part), "-o", f"{result}/", *part.packages])
+    if part.rename:
+        (only,) = result.iterdir()
+        only.rename(result / part.rename)
+    for other in part.names:
+        (result / other).symlink_to(part.rename)
+    if part.data:
+        shutil.copytree(_module_folder(part, go, work) / part.data, result / "data")
+    return result
 
 
 def _module_folder(part: Part, go: Toolchain, work: Path) -> Path:
     command = [str(go.program), "list", "-m", "-f", "{{.Dir}}", part.module]
     found = subprocess.run(command, cwd=work / "source", env=go.environment, capture_output=True, text=True, check=True)
     return Path(found.stdout.strip())
-
-
-def _only(folder: Path) -> Path:
-    (only,) = folder.iterdir()
-    return only
 
 
 def _flags(part: Part) -> list[str]:
@@ -158,17 +139,14 @@ def _go(part: Part, go: Toolchain, work: Path, words: list[str]) -> None:
         process.wait()
         raise
     if status:
-        raise BuildUnavailable(f"{part.name}: go build failed, see {log}: {log.read_text()[-1500:]}")
+        raise Unavailable(f"{part.name}: go build failed, see {log}: {log.read_text()[-1500:]}")
 
 
 def _c_libraries(part: Part, work: Path) -> dict[str, str]:
     """What the C compiler and the linker need for the library of the part."""
     if not shutil.which("gcc"):
-        raise BuildUnavailable(f"{part.name}: gcc is needed to build it")
-    try:
-        root = debian.unpacked(ZLIB if part.zlib else SECCOMP)
-    except debian.PackageUnavailable as error:
-        raise BuildUnavailable(f"{part.name}: {error}") from error
+        raise Unavailable(f"{part.name}: gcc is needed to build it")
+    root = debian.unpacked(ZLIB if part.zlib else SECCOMP)
     if part.zlib:
         headers = (root / "usr/include", root / "usr/include/x86_64-linux-gnu")
         flags = " ".join(f"-I{folder}" for folder in headers)
@@ -177,44 +155,6 @@ def _c_libraries(part: Part, work: Path) -> dict[str, str]:
     script.write_text(PKG_CONFIG.format(root=root, library=LIBRARY))
     script.chmod(0o755)
     return {"PKG_CONFIG": str(script)}
-
-
-class _Reporter:
-    """Says what is built, and every half minute what still is."""
-
-    def __init__(self) -> None:
-        self._running: dict[str, float] = {}
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._repeat, name="build-reporter")
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
-    def build(self, part: Part) -> Path:
-        title = f"{part.name} {part.version}"
-        if is_cached(part):
-            return programs(part)
-        self._say(f"{title}: building, about {part.estimate} on two cores")
-        self._running[title] = start = time.monotonic()
-        try:
-            result = programs(part)
-        finally:
-            del self._running[title]
-        self._say(f"{title}: built in {time.monotonic() - start:.0f} s")
-        return result
-
-    def _repeat(self) -> None:
-        while not self._done.wait(REPORT_EVERY):
-            for title, start in list(self._running.items()):
-                self._say(f"{title}: still building, {time.monotonic() - start:.0f} s so far")
-
-    @staticmethod
-    def _say(text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def main(names: list[str]) -> int:
@@ -226,7 +166,7 @@ def main(names: list[str]) -> int:
     try:
         for name, folder in all_programs([known[name] for name in names] or EVERYTHING).items():
             print(f"{name}: {folder}")  # noqa: T201
-    except BuildUnavailable as error:
+    except Unavailable as error:
         print(f"cannot be had: {error}", file=sys.stderr)  # noqa: T201
         return 1
     return 0

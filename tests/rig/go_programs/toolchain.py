@@ -8,14 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from rig import debian
+from rig.caching import Unavailable
 from rig.processes import CommandFailed, run
 
 DEBIAN = debian.Package("sid", "golang-1.26-go", also=("golang-1.26-src",))
 ROOT = "usr/lib/go-1.26"
-
-
-class NoGo(Exception):
-    """There is no Go that is new enough; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +32,15 @@ class Toolchain:
 
 @cache
 def toolchain(needed: tuple[int, ...]) -> Toolchain:
-    """A Go that is at least as new; raises NoGo."""
+    """A Go that is at least as new; raises Unavailable."""
     own = shutil.which("go")
     if own and (found := _version(Path(own))) and _numbers(found) >= needed:
         return Toolchain(Path(own), found)
-    try:
-        root = debian.unpacked(DEBIAN) / ROOT
-    except debian.PackageUnavailable as error:
-        raise NoGo(str(error)) from error
+    root = debian.unpacked(DEBIAN) / ROOT
     program = root / "bin/go"
     found = _version(program)
     if _numbers(found) < needed:
-        raise NoGo(f"Go {'.'.join(map(str, needed))} is needed, Debian has {found or 'none that runs here'}")
+        raise Unavailable(f"Go {'.'.join(map(str, needed))} is needed, Debian has {found or 'none that runs here'}")
     return Toolchain(program, found, root)
 
 

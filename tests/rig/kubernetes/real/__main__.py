@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+from rig.caching import Unavailable
 from rig.go_programs import build, parts
-from rig.go_programs.build import BuildUnavailable
 from rig.images import Image
 from rig.kubernetes import objects
 from rig.kubernetes.api import Api, Object, wait_for
@@ -58,7 +58,7 @@ def main() -> int:
             _play(stack)
     except KeyboardInterrupt:
         _say("ending everything")
-    except (BuildUnavailable, ClusterFailed, CommandFailed) as error:
+    except (Unavailable, ClusterFailed, CommandFailed) as error:
         _say(str(error))
         return 1
     return 0

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from rig import debian, image_parts
+from rig import caching, debian, image_parts
 from rig.containerfile import CHANGES_FILES, Builder, parse
 from rig.image_parts import CONTAINERFILE, PACKAGES
 from rig.images import Image, Layer, build, file_layer, sha256
@@ -107,7 +107,7 @@ def _version(folder: Path) -> str:
 
 
 def _home() -> Path:
-    home = debian.cache_folder() / "layers"
+    home = caching.folder() / "layers"
     home.mkdir(parents=True, exist_ok=True)
     return home
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rig import debian, mounts, runnable
+from rig.caching import Unavailable
 from rig.closing import Closing
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings, runs_pods
@@ -106,6 +107,6 @@ def reason_missing() -> str:
         return "a kubelet needs /dev/kmsg"
     try:
         debian.unpacked(debian.BUSYBOX)
-    except debian.PackageUnavailable as error:
+    except Unavailable as error:
         return str(error)
     return build.reason_missing(parts.CONTAINERD[CONTAINERD], parts.RUNC) or api_server.reason_missing()
