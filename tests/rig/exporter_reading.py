@@ -1,10 +1,12 @@
 """A poller of exporters for tests: quick, and all that it tells is kept."""
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from pulltrace.clock import Instant, Monotonic, SystemClock
+from pulltrace.model.pull import NodeReport
 from pulltrace_aggregator.exporters.discovery import Discovery, Target
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.http_config import HttpAccess
@@ -12,13 +14,28 @@ from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import Endpoint, SliceSeen
-from pulltrace_aggregator.sharding import Shard
+from pulltrace_aggregator.model.node import NodeState
+from rig.processes import Process, free_port
 from rig.web import wait_until
 
 INTERVAL = 0.05
 PATIENT = 60.0
 """Seconds for what comes to its end on a busy machine as well."""
 QUICK = Pace(interval=INTERVAL, per_second=1000, idle_interval=600.0, first_retry=0.2)
+_TESTS = Path(__file__).parents[1]
+
+
+def answers(seen: ExporterSeen) -> bool:
+    return seen.reading.state is NodeState.OK
+
+
+def fails(seen: ExporterSeen) -> bool:
+    return seen.reading.state is NodeState.UNREACHABLE
+
+
+def report_of(seen: ExporterSeen) -> NodeReport:
+    assert seen.reading.report is not None
+    return seen.reading.report
 
 
 class ImpatientClock(SystemClock):
@@ -58,20 +75,20 @@ class Watched:
     def count(self, result: Result) -> int:
         return self.requests[result]
 
-    def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1", seconds: float = PATIENT) -> ExporterSeen:
+    def wait(self, met: Callable[[ExporterSeen], object], node: str = "n1") -> ExporterSeen:
         """The first state of the node that is as wanted."""
         found = wait_until(
             lambda: seen if (seen := self.exporters.get(node)) and met(seen) else None,
-            seconds,
+            PATIENT,
             lambda: self.exporters.get(node),
         )
         assert found
         return found
 
-    def wait_for(self, result: Result, times: int = 1, seconds: float = PATIENT) -> None:
+    def wait_for(self, result: Result, times: int = 1) -> None:
         """Wait until so many more requests have ended so."""
         wanted = self.count(result) + times
-        wait_until(lambda: self.count(result) >= wanted, seconds)
+        wait_until(lambda: self.count(result) >= wanted, PATIENT)
 
 
 @contextlib.contextmanager
@@ -81,7 +98,6 @@ def reading(
     config: Path | None = None,
     pace: Pace = QUICK,
     timeout: float = PATIENT,
-    shard: Shard | None = None,
 ) -> Iterator[Watched]:
     """A poller that reads these, `NODE=URL`, and whatever it is told of besides."""
     clock = SystemClock()
@@ -92,7 +108,7 @@ def reading(
         def receive(self, observed: ExporterSeen | ExporterGone) -> None:
             watched.receive(observed)
 
-    discovery = Discovery([Target.parse(target) for target in targets], shard)
+    discovery = Discovery([Target.parse(target) for target in targets])
     poller = PollerThread(discovery, access, clock, Receiver(), pace=pace, timeout=timeout)
     watched = Watched(poller)
     poller.want(wanted)
@@ -104,3 +120,17 @@ def reading(
 def a_slice(*endpoints: tuple[str, str, int], name: str = "exporters-1") -> SliceSeen:
     """A slice of (node, address, port)."""
     return SliceSeen("monitoring", name, f"uid-{name}", tuple(Endpoint(*endpoint, True) for endpoint in endpoints))
+
+
+@contextlib.contextmanager
+def many_exporters(folder: Path) -> Iterator[tuple[Process, int]]:
+    """Exporters in a process of their own, with the port at which each address of 127.0.0.0/8 is one."""
+    port = free_port()
+    process = Process(
+        [sys.executable, "-m", "rig.many_exporters", str(port)], folder / "log", {"PYTHONPATH": str(_TESTS)}
+    )
+    try:
+        wait_until(lambda: "port" in process.tail())
+        yield process, port
+    finally:
+        process.kill()

@@ -18,6 +18,8 @@ from pulltrace.web import Handler, Limits, ListenAddress, Request, Response, Ser
 T = TypeVar("T")
 PAGE = b"".join(b'pulltrace_test{series="%d"} 1\n' % number for number in range(4000))
 PROBES = ("/-/healthy", "/-/ready")
+TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+MUTUAL_TLS = TLS + "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 
 
 def page(_request: Request) -> Response:
@@ -53,6 +55,13 @@ def serving(
         yield server
     finally:
         server.stop()
+
+
+def put(path: Path, text: str) -> Path:
+    """Replace a file as a careful writer does: another file takes its name."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(text)
+    return fresh.replace(path)
 
 
 def hashed(password: str, cost: int = 4) -> str:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from pulltrace.errors import ConfigError
 from pulltrace_aggregator.exporters.http_config import HttpAccess
 from rig.pki import Authority
 from rig.web import HurriedClock
@@ -24,11 +23,6 @@ def written(folder: Path, text: str) -> Path:
 def test_without_a_file_there_is_nothing_to_show() -> None:
     session = HttpAccess(None, HurriedClock()).current()
     assert (session.https, session.authorization, session.server_name) == (False, "", "")
-
-
-def test_a_wrong_file_is_refused_at_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        HttpAccess(written(tmp_path, "a: b\n"), HurriedClock())
 
 
 @pytest.mark.parametrize("name", ["password", "ca.crt", "http.yml"])

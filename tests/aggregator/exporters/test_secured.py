@@ -5,21 +5,17 @@ from pathlib import Path
 import pytest
 
 from pulltrace_aggregator.exporters.errors import Result
-from pulltrace_aggregator.exporters.state import ExporterSeen
-from pulltrace_aggregator.model.node import NodeState
-from rig.exporter_reading import a_slice, reading
+from rig.exporter_reading import a_slice, answers, reading
 from rig.fake_exporters import FakeExporter, RawServer, http, says
 from rig.pki import Authority
 from rig.sample_views import a_pull, a_report
-from rig.web import hashed, wait_until
+from rig.web import MUTUAL_TLS, TLS, hashed, put, wait_until
 
 pytestmark = pytest.mark.contract
 
 CA, OTHER_CA = Authority(), Authority("another")
 SERVER = CA.issue()
 BUSY = a_report(a_pull(layers=()), node="n1")
-TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
-MUTUAL = f"{TLS}  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
 TRUST = "tls_config:\n  ca_file: ca.crt\n"
 WITH_CERTIFICATE = f"{TRUST}  cert_file: client.crt\n  key_file: client.key\n"
 
@@ -33,16 +29,6 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def write(folder: Path, name: str, text: str) -> Path:
-    fresh, path = folder / f"{name}.new", folder / name
-    fresh.write_text(text)
-    return fresh.replace(path)
-
-
-def answers(seen: ExporterSeen) -> bool:
-    return seen.reading.state is NodeState.OK
-
-
 @pytest.mark.parametrize(
     ("web", "client"),
     [
@@ -52,12 +38,12 @@ def answers(seen: ExporterSeen) -> bool:
         (f"{TLS}  min_version: TLS13\n", TRUST),
         (TLS, "tls_config:\n  insecure_skip_verify: true\n"),
         (TLS, "tls_config:\n  insecure_skip_verify: true\n  server_name: wrong.example\n"),
-        (MUTUAL, WITH_CERTIFICATE),
+        (MUTUAL_TLS, WITH_CERTIFICATE),
     ],
 )
 def test_over_tls(folder: Path, web: str, client: str) -> None:
-    config = write(folder, "http.yml", client)
-    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as watched:
+    config = put(folder / "http.yml", client)
+    with FakeExporter(BUSY).served(put(folder / "web.yml", web)) as exporter, reading(config=config) as watched:
         watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
         assert watched.wait(answers).base_url == f"https://127.0.0.1:{exporter.port}"
         watched.wait_for(Result.NOT_MODIFIED, 2)
@@ -69,7 +55,7 @@ def test_over_tls(folder: Path, web: str, client: str) -> None:
         (TLS, "tls_config:\n  ca_file: other.crt\n", Result.TLS, "unable to get local issuer certificate"),
         (TLS, "tls_config: {}\n", Result.TLS, "unable to get local issuer certificate"),
         (TLS, f"{TRUST}  server_name: wrong.example\n", Result.TLS, "wrong.example"),
-        (MUTUAL, TRUST, Result.CONNECTION, "client certificate"),
+        (MUTUAL_TLS, TRUST, Result.CONNECTION, "client certificate"),
         ("", TRUST, Result.TLS, ""),
         (TLS, "", Result.CONNECTION, ""),
     ],
@@ -77,8 +63,8 @@ def test_over_tls(folder: Path, web: str, client: str) -> None:
 def test_no_answer_without_the_right_certificates(
     folder: Path, web: str, client: str, result: Result, detail: str
 ) -> None:
-    config = write(folder, "http.yml", client)
-    with FakeExporter(BUSY).served(write(folder, "web.yml", web)) as exporter, reading(config=config) as watched:
+    config = put(folder / "http.yml", client)
+    with FakeExporter(BUSY).served(put(folder / "web.yml", web)) as exporter, reading(config=config) as watched:
         watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
         seen = watched.wait(lambda seen: seen.error)
         assert (seen.error, exporter.asked) == (result, [])
@@ -86,8 +72,8 @@ def test_no_answer_without_the_right_certificates(
 
 
 def test_a_target_by_flag_says_itself_whether_it_is_over_tls(folder: Path) -> None:
-    config = write(folder, "http.yml", TRUST)
-    with FakeExporter(BUSY).served(write(folder, "web.yml", TLS)) as secure, FakeExporter(BUSY).served() as plain:
+    config = put(folder / "http.yml", TRUST)
+    with FakeExporter(BUSY).served(put(folder / "web.yml", TLS)) as secure, FakeExporter(BUSY).served() as plain:
         targets = (f"n1=https://localhost:{secure.port}", f"n2={plain.url}")
         with reading(*targets, wanted=["n1", "n2"], config=config) as watched:
             watched.wait(answers, "n1")
@@ -97,37 +83,37 @@ def test_a_target_by_flag_says_itself_whether_it_is_over_tls(folder: Path) -> No
 
 
 def test_basic_auth_and_its_change(folder: Path) -> None:
-    web = write(folder, "web.yml", f"basic_auth_users:\n  aggregator: {hashed('one')}\n")
-    write(folder, "password", "one\n")
-    config = write(folder, "http.yml", "basic_auth:\n  username: aggregator\n  password_file: password\n")
+    web = put(folder / "web.yml", f"basic_auth_users:\n  aggregator: {hashed('one')}\n")
+    put(folder / "password", "one\n")
+    config = put(folder / "http.yml", "basic_auth:\n  username: aggregator\n  password_file: password\n")
     with FakeExporter(BUSY).served(web) as exporter, reading(f"n1={exporter.url}", config=config) as watched:
         watched.wait(answers)
-        write(folder, "web.yml", f"basic_auth_users:\n  aggregator: {hashed('two')}\n")
+        put(folder / "web.yml", f"basic_auth_users:\n  aggregator: {hashed('two')}\n")
         assert watched.wait(lambda seen: seen.error).error is Result.UNAUTHORIZED
-        write(folder, "password", "two\n")
+        put(folder / "password", "two\n")
         watched.wait(answers)
 
 
 def test_a_bearer_token_and_its_change(folder: Path) -> None:
-    write(folder, "token", "one")
-    config = write(folder, "http.yml", "authorization:\n  credentials_file: token\n")
+    put(folder / "token", "one")
+    config = put(folder / "http.yml", "authorization:\n  credentials_file: token\n")
     with FakeExporter(BUSY).served() as exporter, reading(f"n1={exporter.url}", config=config) as watched:
         watched.wait(answers)
-        write(folder, "token", "two")
+        put(folder / "token", "two")
         wait_until(lambda: exporter.asked[-1][1].headers["authorization"] == "Bearer two")
     assert exporter.asked[0][1].headers["authorization"] == "Bearer one"
 
 
 def test_certificates_change_on_both_sides(folder: Path) -> None:
-    config = write(folder, "http.yml", WITH_CERTIFICATE)
-    web = write(folder, "web.yml", MUTUAL)
+    config = put(folder / "http.yml", WITH_CERTIFICATE)
+    web = put(folder / "web.yml", MUTUAL_TLS)
     with FakeExporter(BUSY).served(web) as exporter, reading(config=config) as watched:
         watched.poller.receive(a_slice(("n1", "127.0.0.1", exporter.port)))
         watched.wait(answers)
         OTHER_CA.issue().write(folder, "server")
         OTHER_CA.write(folder)
         # Old connections are closed by both sides, so that the new authority has to be known at once.
-        write(folder, "http.yml", WITH_CERTIFICATE + "\n")
+        put(folder / "http.yml", WITH_CERTIFICATE + "\n")
         watched.wait(lambda seen: seen.error or watched.count(Result.TLS))
         OTHER_CA.issue("aggregator").write(folder, "client")
         watched.wait(answers)
@@ -135,20 +121,20 @@ def test_certificates_change_on_both_sides(folder: Path) -> None:
 
 
 def test_tls_can_come_while_exporters_are_polled(folder: Path) -> None:
-    config = write(folder, "http.yml", "")
-    web = write(folder, "web.yml", TLS)
+    config = put(folder / "http.yml", "")
+    web = put(folder / "web.yml", TLS)
     fakes = FakeExporter(BUSY), FakeExporter(BUSY)
     with fakes[0].served() as plain, fakes[1].served(web) as secure, reading(config=config) as watched:
         watched.poller.receive(a_slice(("n1", "127.0.0.1", plain.port)))
         watched.wait(answers)
-        write(folder, "http.yml", TRUST)
+        put(folder / "http.yml", TRUST)
         watched.wait(lambda seen: seen.base_url.startswith("https://"))
         watched.poller.receive(a_slice(("n1", "127.0.0.1", secure.port)))
         watched.wait(answers)
 
 
 def test_credentials_do_not_follow_a_redirect(folder: Path) -> None:
-    config = write(folder, "http.yml", "authorization:\n  credentials: secret\n")
+    config = put(folder / "http.yml", "authorization:\n  credentials: secret\n")
     with FakeExporter(BUSY).served() as elsewhere:
         talk = says(http(b"", f"Location: {elsewhere.url}/v1/pulls", status="307 Temporary Redirect"))
         with RawServer(talk).served() as raw, reading(f"n1={raw.url}", config=config) as watched:
