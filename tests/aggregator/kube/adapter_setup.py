@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from aggregator.kube.recorder import Recorder
@@ -45,9 +45,10 @@ class RunningAdapter:
     def problems(self) -> tuple[str, ...]:
         return self.cluster.health.problems
 
-    def wait_up(self) -> None:
+    def wait_up(self) -> Self:
         """Return when everything is listed and watched."""
         self.wait(lambda: self.cluster.health.up)
+        return self
 
     def wait_stage(self, resource: str, stage: Stage) -> None:
         """Return when every watch of a resource is at this stage."""
@@ -60,8 +61,8 @@ class RunningAdapter:
     def restarts(self, resource: str, reason: str) -> int:
         return self.cluster.health.restarts.get((resource, reason), 0)
 
-    def wait(self, condition: Callable[[], bool], timeout: float = 30) -> None:
-        wait_until(condition, timeout, lambda: self.cluster.health)
+    def wait(self, condition: Callable[[], bool]) -> None:
+        wait_until(condition, 30, lambda: self.cluster.health)
 
     def _watches(self, resource: str) -> list[WatchState]:
         return [watch for watch in self.cluster.health.watches if watch.resource == resource]

@@ -26,8 +26,7 @@ LONG = Timing(connect=60, answer=60)
 
 
 def test_a_cut_watch_goes_on_where_it_was(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     leaving = setup.pod("leaving")
     event = setup.event(leaving)
     following.seen.wait(lambda: following.seen.pod("leaving") and following.seen.events)
@@ -47,8 +46,7 @@ def test_a_cut_watch_goes_on_where_it_was(setup: AdapterSetup) -> None:
 
 
 def test_an_expired_version_is_listed_anew(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     old = setup.event(setup.pod(), "Failed")
     following.seen.wait(lambda: following.seen.events)
     setup.proxy.refuse()
@@ -66,8 +64,7 @@ def test_an_expired_version_is_listed_anew(setup: AdapterSetup) -> None:
 
 
 def test_pods_that_left_unseen_are_gone_after_a_restart_of_the_server(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     left, stayed = setup.pod("left"), setup.pod("stayed")
     following.seen.wait(lambda: len(following.seen.pods) == 2)
     setup.proxy.refuse()
@@ -87,8 +84,7 @@ def test_pods_that_left_unseen_are_gone_after_a_restart_of_the_server(setup: Ada
 
 
 def test_a_restart_of_the_server_is_survived(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.cluster.stop()
     following.wait(lambda: any(f"no answer from {setup.url}: " in each for each in following.problems))
     assert not following.cluster.health.up
@@ -102,8 +98,7 @@ def test_a_restart_of_the_server_is_survived(setup: AdapterSetup) -> None:
 def test_a_connection_that_leads_nowhere_is_dropped(setup: AdapterSetup) -> None:
     # So long that the watch of pods still runs when the others have begun.
     timing = replace(QUICK, watch=6.0, grace=0.5)
-    following = setup.follow(timing=timing)
-    following.wait_up()
+    following = setup.follow(timing=timing).wait_up()
     setup.proxy.freeze()
     setup.pod("unheard")
     following.wait_restarts("pods", "silent")
@@ -117,8 +112,7 @@ def test_a_connection_that_leads_nowhere_is_dropped(setup: AdapterSetup) -> None
 
 
 def test_idle_watches_end_at_once(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     assert ended(following.cluster.close) < AT_ONCE
 
 
@@ -172,8 +166,7 @@ def test_nothing_is_sent_once_the_access_is_closed(fake: FakeCluster, fake_setup
 
 @pytest.mark.contract
 def test_no_thread_outlives_the_adapter(fake_setup: AdapterSetup) -> None:
-    following = fake_setup.follow()
-    following.wait_up()
+    following = fake_setup.follow().wait_up()
     watching = {thread for thread in threading.enumerate() if thread.name.startswith("watch ")}
     assert len(watching) == len(following.cluster.health.watches)
     assert not any(thread.daemon for thread in watching)

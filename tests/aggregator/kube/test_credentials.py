@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from aggregator.kube.adapter_setup import AdapterSetup
-from pulltrace.clock import Instant, Monotonic
 from pulltrace_aggregator.kube import access as access_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.access import ApiAccess, source
 from pulltrace_aggregator.kube.reflector import Stage
 from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
+from rig.sample_views import FixedClock
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +64,7 @@ def test_a_kubeconfig_that_breaks_while_running_is_said_and_survived(
     token = fake.user(READ_EVERYTHING)
     path = Path(fake_setup.kubeconfig(token))
     good = path.read_text()
-    following = fake_setup.follow(kubeconfig=str(path))
-    following.wait_up()
+    following = fake_setup.follow(kubeconfig=str(path)).wait_up()
     path.write_text("]")
     fake.revoke(token)
     fake_setup.proxy.cut()
@@ -88,22 +87,14 @@ def test_refused_credentials_are_not_fetched_again_all_the_time(
         loads += 1
         return load()
 
-    clock = _Clock()
+    clock = FixedClock()
     access = ApiAccess(counted, clock)
     for _ in range(3):
         access.renew(access.session())
     assert loads == 2
-    clock.seconds += 6
+    clock.monotonic += 6
     old = access.session()
     assert access.renew(old)
     assert access.renew(old), "another thread has renewed them"
     assert loads == 3
     access.close()
-
-
-class _Clock:
-    def __init__(self) -> None:
-        self.seconds = 0.0
-
-    def now(self) -> Instant:
-        return Instant(self.seconds, Monotonic(self.seconds))

@@ -17,10 +17,12 @@ from pulltrace_aggregator.model.cluster import (
     ImageUser,
     NodeSeen,
     PodGone,
+    PodSeen,
     RunState,
     SliceGone,
 )
 from pulltrace_aggregator.model.states import ContainerType
+from rig.kubernetes import objects
 
 pytestmark = pytest.mark.unit
 
@@ -55,8 +57,23 @@ ANYTHING = st.recursive(
 OBJECTS = st.dictionaries(st.sampled_from(KEYS), ANYTHING, max_size=8)
 
 
-def event(**changes: Any) -> EventSeen | None:
+def maybe_event(**changes: Any) -> EventSeen | None:
     return decode.event({**KUBELET, **changes}, Change.ADDED)
+
+
+def event(**changes: Any) -> EventSeen:
+    seen = maybe_event(**changes)
+    assert seen is not None
+    return seen
+
+
+def pod(*statuses: Object, **meta: Any) -> PodSeen:
+    """A pod of one container, `main`."""
+    spec = {"containers": [{"name": "main", "image": "app"}]}
+    status = {"containerStatuses": [{"name": "main", **each} for each in statuses]}
+    seen = decode.pod({"metadata": {**META, **meta}, "spec": spec, "status": status})
+    assert seen is not None
+    return seen
 
 
 @given(OBJECTS)
@@ -74,11 +91,11 @@ def test_nothing_raises(item: dict[str, Any]) -> None:
 
 @given(OBJECTS)
 def test_every_text_can_be_written(item: dict[str, Any]) -> None:
-    for seen in (decode.pod({**item, "metadata": META}), event(**item)):
+    for seen in (decode.pod({**item, "metadata": META}), maybe_event(**item)):
         repr(seen).encode()
 
 
-def test_a_pull_without_identity_is_dropped() -> None:
+def test_an_object_without_identity_is_dropped() -> None:
     for meta in ({}, {"uid": "u"}, {"name": "", "uid": ""}):
         item = {**KUBELET, "metadata": meta}
         assert decode.event(item, Change.ADDED) is None
@@ -131,49 +148,42 @@ def test_both_ways_of_counting_events_are_read(
     changes: dict[str, Any], count: int, first_at: float, last_at: float
 ) -> None:
     seen = event(**changes)
-    assert seen is not None
     assert (seen.count, seen.first_at, seen.last_at) == (count, first_at, last_at)
 
 
 def test_a_kubelet_is_known_by_either_pair_of_fields() -> None:
-    newer = event(source={}, reportingComponent="kubelet", reportingInstance="node-2")
-    assert newer is not None
-    assert newer.node == "node-2"
-    assert event(source={"component": "scheduler"}) is None
-    assert event(source=None) is not None, "nobody says that it is anybody else's"
-    assert event(involvedObject={"kind": "Node", "name": "node-1"}) is None
+    assert event(source={}, reportingComponent="kubelet", reportingInstance="node-2").node == "node-2"
+    assert maybe_event(source={"component": "scheduler"}) is None
+    assert event(source=None), "nobody says that it is anybody else's"
+    assert maybe_event(involvedObject={"kind": "Node", "name": "node-1"}) is None
 
 
 def test_the_container_comes_from_the_field_path() -> None:
     paths = {"spec.initContainers{first}": ImageUser(ContainerType.INIT, "first"), "spec.other{x}": None}
     for path, user in paths.items():
-        seen = event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path})
-        assert seen is not None
-        assert seen.user == user
+        assert event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path}).user == user
 
 
 def test_a_failed_sandbox_is_about_the_pause_image() -> None:
-    seen = event(reason="FailedCreatePodSandBox", message="Failed to create pod sandbox: no more addresses")
-    assert seen is not None
-    assert seen.user == SANDBOX
+    message = "Failed to create pod sandbox: no more addresses"
+    assert event(reason="FailedCreatePodSandBox", message=message).user == SANDBOX
 
 
 def test_a_mirror_pod_carries_the_uid_that_its_events_bear() -> None:
-    seen = decode.pod({"metadata": {**META, "annotations": {"kubernetes.io/config.mirror": "f00d"}}})
-    assert seen is not None
+    seen = pod(annotations={"kubernetes.io/config.mirror": "f00d"})
     assert (seen.uid, seen.static_uid) == ("u-1", "f00d")
 
 
-def test_a_pod_names_its_daemonset() -> None:
-    for kind, name in (("DaemonSet", "pulltrace-exporter"), ("ReplicaSet", "")):
-        seen = decode.pod({"metadata": {**META, "ownerReferences": [{"kind": kind, "name": "pulltrace-exporter"}]}})
-        assert seen is not None
-        assert seen.daemonset == name
+@pytest.mark.parametrize(("kind", "name"), [("DaemonSet", "pulltrace-exporter"), ("ReplicaSet", "")])
+def test_a_pod_names_its_daemonset(kind: str, name: str) -> None:
+    assert pod(ownerReferences=[{"kind": kind, "name": "pulltrace-exporter"}]).daemonset == name
 
 
-def a_node(info: Object, labels: Object, *taints: Object) -> NodeSeen:
-    meta = {"name": "node-1", "labels": labels}
-    seen = decode.node({"metadata": meta, "spec": {"taints": list(taints)}, "status": {"nodeInfo": info}})
+def a_node(system: str = "", runtime: str = "", labels: Object | None = None, taint: str = "") -> NodeSeen:
+    info = {"operatingSystem": system, "containerRuntimeVersion": runtime} if system else {}
+    taints = [{"key": taint, "value": "azure", "effect": "NoSchedule"}] if taint else []
+    meta = {"name": "node-1", "labels": labels or {}}
+    seen = decode.node({"metadata": meta, "spec": {"taints": taints}, "status": {"nodeInfo": info}})
     assert seen is not None
     return seen
 
@@ -181,35 +191,44 @@ def a_node(info: Object, labels: Object, *taints: Object) -> NodeSeen:
 @pytest.mark.parametrize(
     ("seen", "can"),
     [
-        (
-            a_node({"operatingSystem": "linux", "containerRuntimeVersion": "containerd://2.1.9"}, {"role": "worker"}),
-            True,
-        ),
-        (a_node({}, {}), True),
-        (a_node({"operatingSystem": "windows", "containerRuntimeVersion": "containerd://1.7.24"}, {}), False),
-        (a_node({"operatingSystem": "linux", "containerRuntimeVersion": "cri-o://1.34.0"}, {}), False),
-        (a_node({"operatingSystem": "linux", "containerRuntimeVersion": "docker://24.0.7"}, {}), False),
-        (a_node({"operatingSystem": "Linux"}, {"type": "virtual-kubelet"}), False),
-        (a_node({}, {}, {"key": "virtual-kubelet.io/provider", "value": "azure", "effect": "NoSchedule"}), False),
-        (a_node({}, {"eks.amazonaws.com/compute-type": "fargate"}), False),
+        (a_node("linux", "containerd://2.1.9", {"role": "worker"}), True),
+        (a_node(), True),
+        (a_node("windows", "containerd://1.7.24"), False),
+        (a_node("linux", "cri-o://1.34.0"), False),
+        (a_node("linux", "docker://24.0.7"), False),
+        (a_node("Linux", labels={"type": "virtual-kubelet"}), False),
+        (a_node(taint="virtual-kubelet.io/provider"), False),
+        (a_node(labels={"eks.amazonaws.com/compute-type": "fargate"}), False),
     ],
 )
 def test_nodes_that_cannot_have_an_exporter(seen: NodeSeen, can: bool) -> None:
     assert seen.can_have_exporter is can
 
 
-def test_a_container_that_has_been_reported_twice_is_one() -> None:
-    waiting: Object = {"waiting": {"reason": "ErrImagePull"}}
-    running: Object = {"running": {}}
-    pod = decode.pod(
-        {
-            "metadata": META,
-            "spec": {"containers": [{"name": "main", "image": "app"}, {"name": "no-image"}]},
-            "status": {"containerStatuses": [{"name": "main", "state": waiting}, {"name": "main", "state": running}]},
-        }
+def test_all_users_of_images_are_seen() -> None:
+    item = objects.pod(
+        "team",
+        "app",
+        objects.container("main", "a:1"),
+        {"name": "no-image"},
+        initContainers=[objects.container("first", "b:1")],
+        ephemeralContainers=[objects.container("debug", "c:1")],
+        volumes=[{"name": "models", "image": {"reference": "d:1"}}, {"name": "tmp"}],
     )
-    assert pod is not None
-    assert [(use.user.name, use.state) for use in pod.uses] == [("main", RunState.RUNNING)]
+    status = {"ephemeralContainerStatuses": [objects.waiting("debug", "ImagePullBackOff")]}
+    seen = decode.pod({**item, "metadata": META, "status": status})
+    assert seen is not None
+    assert [(use.user.type.value, use.user.name, use.image, use.reason) for use in seen.uses] == [
+        ("init", "first", "b:1", ""),
+        ("container", "main", "a:1", ""),
+        ("ephemeral", "debug", "c:1", "ImagePullBackOff"),
+        ("volume", "models", "d:1", ""),
+    ]
+
+
+def test_a_container_that_has_been_reported_twice_is_one() -> None:
+    seen = pod({"state": {"waiting": {"reason": "ErrImagePull"}}}, {"state": {"running": {}}})
+    assert [(use.user.name, use.state) for use in seen.uses] == [("main", RunState.RUNNING)]
 
 
 @pytest.mark.parametrize(
@@ -220,25 +239,9 @@ def test_a_container_that_has_been_reported_twice_is_one() -> None:
     ],
 )
 def test_when_the_last_run_of_a_container_ended(status: Object) -> None:
-    pod = decode.pod(
-        {
-            "metadata": META,
-            "spec": {"containers": [{"name": "main", "image": "app"}]},
-            "status": {"containerStatuses": [{"name": "main", **status}]},
-        }
-    )
-    assert pod is not None
-    assert pod.uses[0].ended_at == NodeTime(1704164645.0)
+    assert pod(status).uses[0].ended_at == NodeTime(1704164645.0)
 
 
 def test_a_long_message_is_cut() -> None:
-    waiting: Object = {"waiting": {"reason": "ErrImagePull", "message": "x" * 10_000}}
-    pod = decode.pod(
-        {
-            "metadata": META,
-            "spec": {"containers": [{"name": "main", "image": "app"}]},
-            "status": {"containerStatuses": [{"name": "main", "state": waiting}]},
-        }
-    )
-    assert pod is not None
-    assert len(pod.uses[0].message) == decode.LONGEST_MESSAGE
+    seen = pod({"state": {"waiting": {"reason": "ErrImagePull", "message": "x" * 10_000}}})
+    assert len(seen.uses[0].message) == decode.LONGEST_MESSAGE

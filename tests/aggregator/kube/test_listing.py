@@ -29,8 +29,7 @@ def test_a_list_of_many_pages_is_complete_before_its_mark(setup: AdapterSetup, m
     names = {f"app-{number}" for number in range(8)}
     for name in names:
         setup.pod(name)
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     mark = following.seen.log.index(Listed("pods", setup.namespace, ""))
     listed = [each.name for each in following.seen.log[:mark] if isinstance(each, PodSeen)]
     assert sorted(listed) == sorted(names)
@@ -40,8 +39,7 @@ def test_only_pods_that_wait_on_a_node_are_seen(setup: AdapterSetup) -> None:
     setup.pod("unscheduled", node="")
     setup.api.set_status(setup.pod("running"), phase="Running")
     setup.pod("waiting")
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.pod("later-unscheduled", node="")
     setup.pod("last")
     following.seen.wait(lambda: following.seen.pod("last"))
@@ -94,8 +92,7 @@ def test_a_pod_is_seen_with_what_the_kubelet_says_of_each_container(setup: Adapt
 def test_events_that_were_there_are_told_from_those_that_happen(setup: AdapterSetup) -> None:
     pod = setup.pod()
     setup.event(pod, "Failed", "Failed to pull image", count=3, at="2024-05-06T07:08:09Z")
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.event(pod, "Pulling", 'Pulling image "x"', at="2024-05-06T07:08:10Z")
     pulling = following.seen.wait(lambda: following.seen.events_of("app", Change.ADDED))
     failed = following.seen.events_of("app", Change.LISTED)
@@ -110,8 +107,7 @@ def test_events_that_were_there_are_told_from_those_that_happen(setup: AdapterSe
 
 def test_only_events_of_kubelets_about_images_of_pods_are_seen(setup: AdapterSetup) -> None:
     pod = setup.pod()
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.event(pod, "Scheduled")
     setup.event(pod, "Failed", "not a kubelet", name="other", source={"component": "job-controller"})
     about = {"kind": "Node", "name": "node-1", "namespace": setup.namespace, "uid": "1"}
@@ -123,8 +119,7 @@ def test_only_events_of_kubelets_about_images_of_pods_are_seen(setup: AdapterSet
 
 
 def test_an_event_of_an_image_volume_names_no_container(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.event(setup.pod(), field_path="")
     (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
     assert event.user == ImageUser(ContainerType.VOLUME)
@@ -150,8 +145,7 @@ def test_a_list_whose_rest_is_forgotten_begins_again(fake_setup: AdapterSetup, m
                 fake_setup.pod("late")
                 fake_setup.cluster.compact()
 
-    following = fake_setup.follow([resources.waiting_pods(fake_setup.namespace)], receiver=Compacting())
-    following.wait_up()
+    following = fake_setup.follow([resources.waiting_pods(fake_setup.namespace)], receiver=Compacting()).wait_up()
     assert {each.name for each in following.seen.pods.values()} == {*names, "late"}
     assert following.restarts("pods", "expired") == 1
     assert not following.problems

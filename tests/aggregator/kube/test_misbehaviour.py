@@ -14,7 +14,6 @@ from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Ref
 from pulltrace_aggregator.kube.reflector import Stage
 from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Observed, PodSeen
-from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake import FakeCluster, refuse, say
 from rig.kubernetes.fake.faults import Action, status_object
@@ -22,13 +21,15 @@ from rig.kubernetes.fake.reads import line
 
 pytestmark = pytest.mark.contract
 
+Follow = Callable[..., RunningAdapter]
+
 GONE = line("ERROR", status_object(410, "too old resource version"))
 LOST = line("ERROR", status_object(500, "etcd lost its leader"))
 BUSY = line("ERROR", status_object(429, "storage is initializing"))
 
 
 @pytest.fixture
-def pods(fake_setup: AdapterSetup) -> Callable[..., RunningAdapter]:
+def pods(fake_setup: AdapterSetup) -> Follow:
     """Follows the pods of the test's namespace alone."""
 
     def follow(**options: object) -> RunningAdapter:
@@ -65,7 +66,7 @@ def pods(fake_setup: AdapterSetup) -> Callable[..., RunningAdapter]:
 def test_a_watch_that_fails_is_begun_anew(
     fake: FakeCluster,
     fake_setup: AdapterSetup,
-    pods: Callable[..., RunningAdapter],
+    pods: Follow,
     action: Action,
     reason: str,
     lists: int,
@@ -93,22 +94,18 @@ def test_a_watch_that_fails_is_begun_anew(
     ],
 )
 def test_a_list_that_fails_is_begun_anew(
-    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter], action: Action, reason: str
+    fake: FakeCluster, fake_setup: AdapterSetup, pods: Follow, action: Action, reason: str
 ) -> None:
     fake_setup.pod("there")
     fake.fault("list", "pods", action, times=1)
-    following = pods()
-    following.wait_up()
+    following = pods().wait_up()
     assert [each.name for each in following.seen.of(PodSeen)] == ["there"]
     assert dict(following.cluster.health.restarts) == {("pods", reason): 1}
 
 
-def test_pods_are_not_gone_because_a_list_broke_off(
-    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]
-) -> None:
+def test_pods_are_not_gone_because_a_list_broke_off(fake: FakeCluster, fake_setup: AdapterSetup, pods: Follow) -> None:
     fake_setup.pod("there")
-    following = pods()
-    following.wait_up()
+    following = pods().wait_up()
     fake.fault("watch", "pods", say(GONE), times=1)
     broken = fake.fault("list", "pods", say(b'{"items":[', cut=True), times=3)
     fake_setup.proxy.cut()
@@ -117,7 +114,7 @@ def test_pods_are_not_gone_because_a_list_broke_off(
     assert [type(each) for each in following.seen.log if hasattr(each, "uid")] == [PodSeen, PodSeen]
 
 
-def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Callable[..., RunningAdapter]) -> None:
+def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Follow) -> None:
     fault = fake.fault("list", "pods", refuse(429, headers={"Retry-After": "1"}), times=1)
     began = time.monotonic()
     following = pods()
@@ -127,9 +124,7 @@ def test_a_server_that_asks_for_patience_gets_it(fake: FakeCluster, pods: Callab
     assert len(fake.asked("list", "pods")) == 2
 
 
-def test_a_server_that_is_down_is_not_asked_all_the_time(
-    fake: FakeCluster, pods: Callable[..., RunningAdapter]
-) -> None:
+def test_a_server_that_is_down_is_not_asked_all_the_time(fake: FakeCluster, pods: Follow) -> None:
     fault = fake.fault("list", "pods", refuse(503))
     timing = replace(QUICK, first_pause=0.05, longest_pause=0.4)
     following = pods(timing=timing)
@@ -142,20 +137,7 @@ def test_a_server_that_is_down_is_not_asked_all_the_time(
     following.wait_up()
 
 
-def test_a_watch_that_is_ended_at_once_again_and_again_is_not_asked_for_all_the_time(
-    fake: FakeCluster, pods: Callable[..., RunningAdapter]
-) -> None:
-    fault = fake.fault("watch", "pods", say())
-    following = pods()
-    following.wait_restarts("pods", "closed", 3)
-    assert len(fake.asked("list", "pods")) == 1
-    fault.lift()
-    following.wait_up()
-
-
-def test_one_odd_object_costs_itself_only(
-    fake: FakeCluster, fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]
-) -> None:
+def test_one_odd_object_costs_itself_only(fake: FakeCluster, fake_setup: AdapterSetup, pods: Follow) -> None:
     odd: list[Object] = [
         {},
         {"metadata": []},
@@ -174,9 +156,7 @@ def test_one_odd_object_costs_itself_only(
     assert following.seen.lists("pods") == 1
 
 
-def test_a_server_without_versions_is_followed_all_the_same(
-    fake: FakeCluster, pods: Callable[..., RunningAdapter]
-) -> None:
+def test_a_server_without_versions_is_followed_all_the_same(fake: FakeCluster, pods: Follow) -> None:
     """The least that a list and a watch can say."""
     listed, later = ({"metadata": {"uid": name, "name": name}, "spec": {"nodeName": "n"}} for name in ("one", "two"))
     fake.fault("list", "pods", say(json.dumps({"items": [listed]}).encode()), times=1)
@@ -185,9 +165,7 @@ def test_a_server_without_versions_is_followed_all_the_same(
     following.seen.wait(lambda: following.seen.pod("one") and following.seen.pod("two"))
 
 
-def test_an_endless_change_is_not_collected(
-    fake: FakeCluster, pods: Callable[..., RunningAdapter], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_endless_change_is_not_collected(fake: FakeCluster, pods: Follow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "LARGEST_OBJECT", 100_000)
     fake.fault("watch", "pods", say(*[b"x" * 50_000] * 20), times=1)
     following = pods()
@@ -214,7 +192,7 @@ def test_a_complaint_of_a_stranger_is_cut_and_on_one_line(fake: FakeCluster, fak
     assert text.isprintable()
 
 
-def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Callable[..., RunningAdapter]) -> None:
+def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Follow) -> None:
     class Failing:
         """A sink with a fault."""
 
@@ -222,8 +200,7 @@ def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Callab
             if isinstance(observed, PodSeen) and observed.name == "odd":
                 raise ZeroDivisionError
 
-    following = pods(receiver=Failing())
-    following.wait_up()
+    following = pods(receiver=Failing()).wait_up()
     fake_setup.pod("before")
     odd = fake_setup.pod("odd")
     following.wait_restarts("pods", "internal")
@@ -242,8 +219,7 @@ def test_a_bad_certificate_is_said(fake: FakeCluster, fake_setup: AdapterSetup) 
 
 
 def test_requests_are_bounded_and_selected(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
-    following = fake_setup.follow(resources.selections())
-    following.wait_up()
+    fake_setup.follow(resources.selections()).wait_up()
     (listed,) = fake.asked("list", "pods")
     assert listed.query == {"limit": "500", "fieldSelector": "status.phase=Pending,spec.nodeName!="}
     (watched,) = fake.asked("watch", "pods")
@@ -251,23 +227,3 @@ def test_requests_are_bounded_and_selected(fake: FakeCluster, fake_setup: Adapte
     assert watched.query["allowWatchBookmarks"] == "true"
     selectors = {each.query["fieldSelector"] for each in fake.asked("watch", "events")}
     assert selectors == {f"involvedObject.kind=Pod,reason={reason}" for reason in EVENT_REASONS}
-
-
-def test_all_users_of_images_are_seen(fake_setup: AdapterSetup) -> None:
-    pod = fake_setup.pod(
-        "app",
-        objects.container("main", "a:1"),
-        initContainers=[objects.container("first", "b:1")],
-        ephemeralContainers=[objects.container("debug", "c:1")],
-        volumes=[{"name": "models", "image": {"reference": "d:1"}}, {"name": "tmp"}],
-    )
-    waiting = objects.waiting("debug", "ImagePullBackOff")
-    fake_setup.api.set_status(pod, ephemeralContainerStatuses=[waiting])
-    following = fake_setup.follow()
-    seen = following.seen.wait(lambda: following.seen.pod("app"))
-    assert [(use.user.type.value, use.user.name, use.image, use.reason) for use in seen.uses] == [
-        ("init", "first", "b:1", ""),
-        ("container", "main", "a:1", ""),
-        ("ephemeral", "debug", "c:1", "ImagePullBackOff"),
-        ("volume", "models", "d:1", ""),
-    ]

@@ -22,8 +22,7 @@ def test_exporters_come_change_and_go(setup: AdapterSetup) -> None:
         )
     )
     api.create(objects.endpoint_slice(namespace, "other-1", "other", objects.endpoint("node-1", "10.1.0.9")))
-    following = setup.follow(resources.selections([namespace], (namespace, "exporter")))
-    following.wait_up()
+    following = setup.follow(resources.selections([namespace], (namespace, "exporter"))).wait_up()
     (slice_,) = following.seen.slices.values()
     assert slice_.endpoints == (
         Endpoint("node-1", "10.1.0.1", 10301, ready=True),
@@ -44,8 +43,7 @@ def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_setup: Adapte
     """On the fake: the real server remembers what left for those who watch, whatever etcd forgets."""
     namespace, api = fake_setup.namespace, fake_setup.api
     lost = api.create(objects.endpoint_slice(namespace, "exporter-1", "exporter"))
-    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")])
-    following.wait_up()
+    following = fake_setup.follow([resources.exporter_slices(namespace, "exporter")]).wait_up()
     fake_setup.proxy.refuse()
     following.wait_restarts("endpointslices", "network")
     api.delete(lost)
@@ -60,8 +58,7 @@ def test_only_the_port_of_the_metrics_counts(setup: AdapterSetup) -> None:
     endpoint = objects.endpoint("node-1", "10.1.0.1")
     api.create(objects.endpoint_slice(namespace, "web", "exporter", endpoint, port="web"))
     api.create(objects.endpoint_slice(namespace, "metrics", "exporter", endpoint))
-    following = setup.follow([resources.exporter_slices(namespace, "exporter")])
-    following.wait_up()
+    following = setup.follow([resources.exporter_slices(namespace, "exporter")]).wait_up()
     assert {each.name: bool(each.endpoints) for each in following.seen.slices.values()} == {
         "web": False,
         "metrics": True,

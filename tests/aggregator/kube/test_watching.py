@@ -23,8 +23,7 @@ def uid(item: Object) -> str:
 
 
 def test_a_pod_is_seen_to_come_change_and_run(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     pod = setup.pod()
     following.seen.wait(lambda: following.seen.pod("app"))
     setup.api.set_status(pod, containerStatuses=[objects.waiting("main", "ErrImagePull", "no such host")])
@@ -35,8 +34,7 @@ def test_a_pod_is_seen_to_come_change_and_run(setup: AdapterSetup) -> None:
 
 
 def test_a_pod_that_is_deleted_says_so_before_it_leaves(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     pod = setup.pod()
     setup.api.delete(pod, grace=None)
     following.seen.wait(lambda: (seen := following.seen.pod("app")) and seen.terminating)
@@ -46,8 +44,7 @@ def test_a_pod_that_is_deleted_says_so_before_it_leaves(setup: AdapterSetup) -> 
 
 
 def test_a_pod_made_again_under_its_name_is_another_pod(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     first = setup.pod()
     setup.api.delete(first)
     second = setup.pod(node="node-2")
@@ -81,8 +78,7 @@ def test_a_look_at_a_pod_tells_what_became_of_it(setup: AdapterSetup) -> None:
 
 
 def test_a_repeated_event_comes_with_its_new_count(setup: AdapterSetup) -> None:
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     event = setup.event(setup.pod(), "Failed")
     setup.api.patch(event, {"count": 5, "lastTimestamp": "2024-01-02T04:00:00Z"})
     seen = following.seen.wait(lambda: following.seen.events_of("app", Change.MODIFIED))[-1]
@@ -94,8 +90,7 @@ def test_a_repeated_event_comes_with_its_new_count(setup: AdapterSetup) -> None:
 
 def test_a_watch_that_comes_to_its_end_is_carried_on(setup: AdapterSetup) -> None:
     timing = replace(QUICK, watch=1.0, at_once=0.0)
-    following = setup.follow([resources.waiting_pods(setup.namespace)], timing=timing)
-    following.wait_up()
+    following = setup.follow([resources.waiting_pods(setup.namespace)], timing=timing).wait_up()
     until, number = time.monotonic() + 4, 0
     while time.monotonic() < until:
         number += 1
@@ -127,8 +122,7 @@ def test_bookmarks_move_a_watch_on_that_sees_no_changes(setup: AdapterSetup) -> 
 
 def test_several_namespaces_are_followed_and_no_others(setup: AdapterSetup) -> None:
     second, third = setup.new_namespace(), setup.new_namespace()
-    following = setup.follow(resources.selections([setup.namespace, second, second]))
-    following.wait_up()
+    following = setup.follow(resources.selections([setup.namespace, second, second])).wait_up()
     for namespace in (third, second, setup.namespace):
         setup.event(setup.pod(f"in-{namespace}", namespace=namespace))
     following.seen.wait(lambda: len(following.seen.pods) == 2 == len(following.seen.events))
@@ -136,8 +130,7 @@ def test_several_namespaces_are_followed_and_no_others(setup: AdapterSetup) -> N
 
 
 def test_all_namespaces_are_followed_by_one_watch_of_each_kind(setup: AdapterSetup) -> None:
-    following = setup.follow(resources.selections())
-    following.wait_up()
+    following = setup.follow(resources.selections()).wait_up()
     names = {f"in-{namespace}": namespace for namespace in (setup.namespace, setup.new_namespace())}
     for name, namespace in names.items():
         setup.event(setup.pod(name, namespace=namespace))
@@ -149,8 +142,7 @@ def test_all_namespaces_are_followed_by_one_watch_of_each_kind(setup: AdapterSet
 @pytest.mark.parametrize("step", [0.0, 3600.0, -3600.0])
 def test_the_clock_of_the_server_is_known(setup: AdapterSetup, step: float) -> None:
     """Also at once when ours has been stepped, before the server answers again."""
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     now = SystemClock().now()
     ahead = following.cluster.server_ahead(Instant(now.wall + step, now.monotonic))
     assert ahead == pytest.approx(-step, abs=2.5)
@@ -158,8 +150,7 @@ def test_the_clock_of_the_server_is_known(setup: AdapterSetup, step: float) -> N
 
 def test_names_and_messages_may_hold_anything(setup: AdapterSetup) -> None:
     message = 'Failed to pull image "\u2028 \t\U0001f40b": \\ \n' + "long " * 150 + "no such host"
-    following = setup.follow()
-    following.wait_up()
+    following = setup.follow().wait_up()
     setup.event(setup.pod(), "Failed", message)
     (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
     assert event.message == ImageMessage(Kind.FAILED, "\u2028 \t\U0001f40b", FailureReason.DNS)
