@@ -50,38 +50,43 @@ runpy.run_module("{module}", run_name="__main__")
 """
 
 
-def run(body: str) -> subprocess.CompletedProcess[str]:
-    program = [sys.executable, "-c", PROGRAM.format(body=body)]
-    return subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
+def run(program: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
 
 
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_signal_that_comes_before_anything_is_set_up_ends_it_in_order(number: str) -> None:
-    ended = run(f"os.kill(os.getpid(), signal.{number})")
+each_signal = pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
+
+
+@each_signal
+@pytest.mark.parametrize(
+    "body",
+    [
+        "os.kill(os.getpid(), signal.{number})",
+        "threading.Thread(target=kill_oneself, args=(signal.{number},)).start()",
+    ],
+    ids=["before anything is set up", "to another thread"],
+)
+def test_a_signal_ends_it_in_order(body: str, number: str) -> None:
+    ended = run(PROGRAM.format(body=body.format(number=number)))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
 
 
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
-def test_a_signal_that_another_thread_gets_ends_it_in_order(number: str) -> None:
-    ended = run(f"threading.Thread(target=kill_oneself, args=(signal.{number},)).start()")
-    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "closed\n", "")
-
-
+@each_signal
 @pytest.mark.parametrize("module", ["pulltrace_exporter", "pulltrace_aggregator"])
-@pytest.mark.parametrize("number", ["SIGTERM", "SIGINT"])
 def test_a_signal_that_comes_while_it_is_loaded_ends_it_in_order(module: str, number: str) -> None:
-    program = [sys.executable, "-c", LOADING.format(module=module, number=number)]
-    ended = subprocess.run(program, env=ENVIRONMENT, capture_output=True, text=True, timeout=30, check=False)
+    ended = run(LOADING.format(module=module, number=number))
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 
 
 def test_a_fault_in_a_vital_thread_is_said_and_ends_the_program() -> None:
-    ended = run("program.start_vital('poller', fail, stop)")
+    ended = run(PROGRAM.format(body="program.start_vital('poller', fail, stop)"))
     assert (ended.returncode, ended.stdout) == (1, "closed\n")
     assert 'msg="internal error, the program ends" thread=poller' in ended.stderr
     assert "KeyError" in ended.stderr
 
 
 def test_a_vital_thread_that_ends_does_not_end_the_program() -> None:
-    ended = run("program.start_vital('poller', lambda: None, stop).join(); print(stop.wait(0)); stop.set()")
+    body = "program.start_vital('poller', lambda: None, stop).join(); print(stop.wait(0)); stop.set()"
+    ended = run(PROGRAM.format(body=body))
     assert (ended.returncode, ended.stdout) == (0, "False\nclosed\n")

@@ -79,16 +79,8 @@ def test_unknown_fields_are_absent() -> None:
     report = busy_report()
     early = next(pull for pull in encoded(report)["pulls"] if pull["repository"] == "team/early")
     assert early.keys() == {
-        "registry",
-        "repository",
-        "repositories",
-        "digest",
-        "references",
-        "phase",
-        "requests",
-        "startedAt",
-        "ageSeconds",
-        "lastProgressAgeSeconds",
+        *("registry", "repository", "repositories", "digest", "references", "phase", "requests"),
+        *("startedAt", "ageSeconds", "lastProgressAgeSeconds"),
     }
     assert encoded(a_report(daemon=Daemon()))["containerd"] == {"up": False}
 
@@ -301,10 +293,15 @@ def test_unknown_fields_are_for_other_readers() -> None:
     assert wire.decode(json.dumps(document).encode()).pulls == wire.decode(wire.encode(a_report(a_pull()))).pulls
 
 
+def bare(*pulls: dict[str, float], **more: Any) -> NodeReport:
+    """What is read at 100 of an answer that has no fields but those, and pulls that have no others either."""
+    least = {"registry": "r", "repository": "a", "digest": "d", "phase": "downloading"}
+    document = {"schema": "pulltrace/v1", "pulls": [{**least, **pull} for pull in pulls], **more}
+    return wire.decode(json.dumps(document).encode(), wall=100.0)
+
+
 def test_absent_fields_mean_unknown() -> None:
-    pull = {"registry": "r", "repository": "a", "digest": "d", "phase": "downloading", "ageSeconds": 60}
-    document = {"schema": "pulltrace/v1", "resolving": [{}], "queued": [{"reference": "a"}], "pulls": [pull]}
-    read = wire.decode(json.dumps(document).encode(), wall=100.0)
+    read = bare({"ageSeconds": 60}, resolving=[{}], queued=[{"reference": "a"}])
     assert (read.node, read.version, read.now) == ("", "", 100.0)
     assert (read.resolving, [image.since for image in read.queued]) == ((100.0,), [100.0])
     assert read.daemon == Daemon(up=True)
@@ -313,10 +310,6 @@ def test_absent_fields_mean_unknown() -> None:
     assert read.pulls[0].repositories == ("a",)
     assert read.pulls[0].last_progress_at is None
     assert read.pulls[0].requests is None
-
-
-def a_bare_pull(**fields: float) -> dict[str, Any]:
-    return {"registry": "r", "repository": "a", "digest": "d", "phase": "downloading", **fields}
 
 
 @pytest.mark.parametrize(
@@ -333,8 +326,7 @@ def a_bare_pull(**fields: float) -> dict[str, Any]:
 def test_when_a_pull_began_is_told_by_one_clock_only(
     node: dict[str, float], fields: dict[str, float], started_at: float | None
 ) -> None:
-    document = {"schema": "pulltrace/v1", **node, "pulls": [a_bare_pull(**fields)]}
-    read = wire.decode(json.dumps(document).encode(), wall=100.0)
+    read = bare(fields, **node)
     assert read.pulls[0].started_at == started_at
     assert read.timed is bool(node)
 

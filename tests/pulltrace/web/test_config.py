@@ -11,14 +11,13 @@ from pulltrace.web.config import read_settings
 from pulltrace.web.live import WebConfig
 from pulltrace.web.passwords import Passwords
 from rig.pki import Authority
-from rig.web import HurriedClock, basic, hashed
+from rig.web import MUTUAL_TLS, TLS, HurriedClock, basic, hashed, put
 
 pytestmark = pytest.mark.unit
 
 HASH = hashed("secret")
 CA = Authority()
 CLIENT_AUTH_TYPES = "NoClientCert, VerifyClientCertIfGiven, RequireAndVerifyClientCert"
-TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 
 
 @pytest.fixture
@@ -165,8 +164,7 @@ def test_an_encrypted_key_is_refused_and_nobody_is_asked_for_its_passphrase(fold
 
 def test_a_client_ca_without_certificates_is_said(folder: Path) -> None:
     (folder / "ca.crt").write_text("nothing\n")
-    auth = "  client_ca_file: ca.crt\n  client_auth_type: RequireAndVerifyClientCert\n"
-    (problem,) = problems(written(folder, TLS + auth))
+    (problem,) = problems(written(folder, MUTUAL_TLS))
     assert problem.startswith(f"tls_server_config.client_ca_file {folder}/ca.crt: ")
 
 
@@ -174,9 +172,7 @@ def test_a_client_ca_without_certificates_is_said(folder: Path) -> None:
 def test_a_change_of_any_file_is_noticed(folder: Path, name: str) -> None:
     config = WebConfig(written(folder, TLS), HurriedClock())
     before = config.current()
-    replacement = folder / "new"
-    replacement.write_bytes((folder / name).read_bytes())
-    replacement.replace(folder / name)
+    put(folder / name, (folder / name).read_text())
     assert config.current() is not before
 
 

@@ -7,6 +7,7 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,60 +28,61 @@ from rig.web import PAGE, PROBES, ROUTES, Client, basic, get, hashed, ok, page, 
 pytestmark = pytest.mark.contract
 
 
-def test_a_page_is_served() -> None:
-    with serving() as server:
-        answer = get(server.port, "/metrics?ignored=1")
+@pytest.fixture
+def client() -> Iterator[Client]:
+    """A client of a server with the usual routes."""
+    with serving() as server, Client(server.port) as connected:
+        yield connected
+
+
+def test_a_page_is_served(client: Client) -> None:
+    answer = client.get("/metrics?ignored=1")
     assert (answer.status, answer.body) == (200, PAGE)
     assert answer.headers["content-type"] == "text/plain; version=0.0.4"
     assert answer.headers["vary"] == "Accept-Encoding"
     assert "content-encoding" not in answer.headers
 
 
-def test_a_connection_is_kept_for_further_requests() -> None:
-    with serving() as server, Client(server.port) as client:
-        assert [client.get(path).status for path in ("/metrics", "/nothing", "/-/ready")] == [200, 404, 200]
+def test_a_connection_is_kept_for_further_requests(client: Client) -> None:
+    assert [client.get(path).status for path in ("/metrics", "/nothing", "/-/ready")] == [200, 404, 200]
 
 
-def test_an_answer_is_not_held_back_by_the_network_stack() -> None:
+def test_an_answer_is_not_held_back_by_the_network_stack(client: Client) -> None:
     """Nagle's algorithm and delayed acknowledgements together cost 40 ms an answer."""
-    with serving() as server, Client(server.port) as client:
-        took = []
-        for _ in range(10):
-            started = time.monotonic()
-            assert client.get("/-/ready").status == 200
-            took.append(time.monotonic() - started)
+    took = []
+    for _ in range(10):
+        started = time.monotonic()
+        assert client.get("/-/ready").status == 200
+        took.append(time.monotonic() - started)
     assert min(took[2:]) < 0.03
 
 
-def test_requests_may_come_before_the_answers() -> None:
+def test_requests_may_come_before_the_answers(client: Client) -> None:
     request = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
-    with serving() as server, Client(server.port) as client:
-        client.send(b"".join(request % path for path in (b"/-/ready", b"/metrics", b"/nothing")))
-        assert [client.answer().status for _ in range(3)] == [200, 200, 404]
-        client.send((request % b"/metrics")[:20])
-        client.send((request % b"/metrics")[20:] + (request % b"/-/ready")[:10])
-        assert client.answer().body == PAGE
-        client.send((request % b"/-/ready")[10:])
-        assert client.answer().status == 200
+    client.send(b"".join(request % path for path in (b"/-/ready", b"/metrics", b"/nothing")))
+    assert [client.answer().status for _ in range(3)] == [200, 200, 404]
+    client.send((request % b"/metrics")[:20])
+    client.send((request % b"/metrics")[20:] + (request % b"/-/ready")[:10])
+    assert client.answer().body == PAGE
+    client.send((request % b"/-/ready")[10:])
+    assert client.answer().status == 200
 
 
-def test_head_is_get_without_the_body() -> None:
-    with serving() as server, Client(server.port) as client:
-        for headers in ({}, {"Accept-Encoding": "gzip"}):
-            with_body = client.get("/metrics", **headers)
-            without = client.get("/metrics", method="HEAD", **headers)
-            assert {**without.headers, "date": ""} == {**with_body.headers, "date": ""}
-            assert without.body == b""
+def test_head_is_get_without_the_body(client: Client) -> None:
+    for headers in ({}, {"Accept-Encoding": "gzip"}):
+        with_body = client.get("/metrics", **headers)
+        without = client.get("/metrics", method="HEAD", **headers)
+        assert {**without.headers, "date": ""} == {**with_body.headers, "date": ""}
+        assert without.body == b""
 
 
-def test_gzip_is_sent_to_those_who_take_it() -> None:
-    with serving() as server, Client(server.port) as client:
-        packed = client.get("/metrics", Accept_Encoding="deflate, gzip;q=0.8")
-        assert packed.headers["content-encoding"] == "gzip"
-        assert packed.headers["vary"] == "Accept-Encoding"
-        assert len(packed.body) < len(PAGE) / 5
-        assert gzip.decompress(packed.body) == PAGE
-        assert client.get("/metrics", Accept_Encoding="gzip;q=0").body == PAGE
+def test_gzip_is_sent_to_those_who_take_it(client: Client) -> None:
+    packed = client.get("/metrics", Accept_Encoding="deflate, gzip;q=0.8")
+    assert packed.headers["content-encoding"] == "gzip"
+    assert packed.headers["vary"] == "Accept-Encoding"
+    assert len(packed.body) < len(PAGE) / 5
+    assert gzip.decompress(packed.body) == PAGE
+    assert client.get("/metrics", Accept_Encoding="gzip;q=0").body == PAGE
 
 
 def test_a_handler_sees_the_request_and_shapes_the_answer() -> None:
@@ -116,22 +118,15 @@ def test_a_state_that_the_client_has_is_not_sent_again() -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH", "BREW"])
-def test_other_methods_are_refused(method: str) -> None:
-    with serving() as server, Client(server.port) as client:
-        answer = client.get("/metrics", method=method)
-        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
-        assert client.get("/metrics").status == 200
+def test_other_methods_are_refused(client: Client, method: str) -> None:
+    answer = client.get("/metrics", method=method)
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+    assert client.get("/metrics").status == 200
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics/", "//metrics", "/v1/../metrics", "/METRICS", "/metrics%00", "/%"])
-def test_only_exact_paths_are_served(path: str) -> None:
-    with serving() as server:
-        assert get(server.port, path).status == 404
-
-
-def test_a_percent_encoded_path_is_the_same_path() -> None:
-    with serving() as server:
-        assert get(server.port, "/%6Detrics").status == 200
+def test_only_exact_paths_are_served(client: Client, path: str) -> None:
+    assert client.get(path).status == 404
 
 
 def test_a_handler_that_raises_gives_500_and_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
@@ -159,25 +154,22 @@ def test_an_answer_that_http_does_not_allow_ends_one_connection_only(caplog: pyt
     assert [record.levelname for record in caplog.records if record.levelno >= logging.WARNING] == ["ERROR"]
 
 
-def test_http_1_0_is_answered_and_closed() -> None:
-    with serving() as server, Client(server.port) as client:
-        client.send(b"GET /metrics HTTP/1.0\r\n\r\n")
-        assert client.answer().body == PAGE
-        assert client.ended()
+def test_http_1_0_is_answered_and_closed(client: Client) -> None:
+    client.send(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert client.answer().body == PAGE
+    assert client.ended()
 
 
-def test_a_client_that_asks_to_close_is_closed() -> None:
-    with serving() as server, Client(server.port) as client:
-        assert client.get("/metrics", Connection="close").headers["connection"] == "close"
-        assert client.ended()
+def test_a_client_that_asks_to_close_is_closed(client: Client) -> None:
+    assert client.get("/metrics", Connection="close").headers["connection"] == "close"
+    assert client.ended()
 
 
-def test_a_client_that_has_sent_all_it_wants_is_still_answered() -> None:
-    with serving() as server, Client(server.port) as client:
-        client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-        client.socket.shutdown(socket.SHUT_WR)
-        assert client.answer().body == PAGE
-        assert client.ended()
+def test_a_client_that_has_sent_all_it_wants_is_still_answered(client: Client) -> None:
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+    client.socket.shutdown(socket.SHUT_WR)
+    assert client.answer().body == PAGE
+    assert client.ended()
 
 
 @pytest.mark.parametrize(
@@ -217,20 +209,18 @@ def test_a_request_that_cannot_be_answered_is_refused_and_closed(
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_garbage_after_a_request_does_not_spoil_its_answer() -> None:
-    with serving() as server, Client(server.port) as client:
-        client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" + b"\x01garbage" * 1000)
-        assert client.answer().body == PAGE
-        assert client.answer().status == 400
-        assert client.ended()
+def test_garbage_after_a_request_does_not_spoil_its_answer(client: Client) -> None:
+    client.send(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" + b"\x01garbage" * 1000)
+    assert client.answer().body == PAGE
+    assert client.answer().status == 400
+    assert client.ended()
 
 
 @pytest.mark.parametrize("upgrade", ["websocket", "h2c", "TLS/1.2"])
-def test_no_other_protocol_is_switched_to(upgrade: str) -> None:
-    with serving() as server, Client(server.port) as client:
-        answer = client.get("/metrics", Connection="Upgrade, HTTP2-Settings", Upgrade=upgrade, HTTP2_Settings="AA")
-        assert answer.body == PAGE
-        assert client.get("/metrics").status == 200
+def test_no_other_protocol_is_switched_to(client: Client, upgrade: str) -> None:
+    answer = client.get("/metrics", Connection="Upgrade, HTTP2-Settings", Upgrade=upgrade, HTTP2_Settings="AA")
+    assert answer.body == PAGE
+    assert client.get("/metrics").status == 200
 
 
 class Slow:
