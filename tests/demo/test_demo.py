@@ -7,9 +7,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from pulltrace_demo import stage
 from pulltrace_demo.shop import Wave
 from rig import containerd, fake_kubectl, needs
 from rig.standin import SourceFailed
+from rig.web import wait_until
 
 ROOT = Path(__file__).parents[2]
 END_TIMEOUT = 60.0
@@ -167,11 +167,8 @@ def _terminal() -> Iterator[tuple[Any, int]]:
         yield screen, side
 
 
-def _assert_gone(pids: Iterable[int]) -> None:
-    deadline = time.monotonic() + END_TIMEOUT
-    while left := [pid for pid in pids if _lives(pid)]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.05)
+def _assert_gone(pids: Sequence[int]) -> None:
+    wait_until(lambda: not any(map(_lives, pids)), END_TIMEOUT, lambda: [pid for pid in pids if _lives(pid)])
 
 
 def _lives(pid: int) -> bool:

@@ -164,19 +164,6 @@ def test_a_password_does_not_pass_the_proxy(cluster: World) -> None:
     assert "--url with --user" in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"),
-    [
-        ({"schema": "pulltrace/v7"}, "schema 'pulltrace/v7', and this client reads 'pulltrace/v1'"),
-        ("<html>", "the answer is not JSON"),
-    ],
-)
-def test_an_answer_of_another_version_is_refused(cluster: World, answer: object, said: str) -> None:
-    cluster.aggregator(Answering(answer))  # type: ignore[arg-type] # also what is no document
-    done = cluster.client()
-    assert (done.returncode, said in done.stderr) == (1, True)
-
-
 def test_an_aggregator_that_is_not_ready_is_told_of(cluster: World) -> None:
     cluster.aggregator(Answering(aggregator()), ready=False)
     done = cluster.client()
