@@ -13,6 +13,7 @@ import pytest
 
 from rig import pki
 from rig.client_world import Answering, Document, aggregator, exporter, pull, wait
+from rig.web import put
 
 pytestmark = pytest.mark.contract
 SHOP = aggregator([wait("web", pull=pull("web"))], nodes=["node-1"])
@@ -95,8 +96,7 @@ def test_an_answer_that_is_no_aggregators_is_named(serve: Serve, answer: str, st
 
 def test_the_password_comes_from_a_file_or_the_environment(serve: Serve, tmp_path: Path) -> None:
     server = serve(SHOP)
-    file = tmp_path / "password"
-    file.write_text("secret\n")
+    file = put(tmp_path / "password", "secret\n")
     client("--url", server.url, "--user", "me", "--password-file", str(file))
     client("--url", server.url, "--user", "me", PULLTRACE_PASSWORD="secret")
     assert server.authorizations == ["Basic bWU6c2VjcmV0"] * 2

@@ -7,17 +7,11 @@ import pytest
 
 from pulltrace_aggregator.exporters.http_config import HttpAccess
 from rig.pki import Authority
-from rig.web import HurriedClock
+from rig.web import HurriedClock, put
 
 pytestmark = pytest.mark.unit
 
 CA = Authority()
-
-
-def written(folder: Path, text: str) -> Path:
-    path = folder / "http.yml"
-    path.write_text(text)
-    return path
 
 
 def test_without_a_file_there_is_nothing_to_show() -> None:
@@ -30,7 +24,7 @@ def test_any_of_the_files_counts(tmp_path: Path, name: str) -> None:
     CA.write(tmp_path)
     (tmp_path / "password").write_text("one")
     basic = "basic_auth:\n  username: a\n  password_file: password\n"
-    access = HttpAccess(written(tmp_path, f"tls_config:\n  ca_file: ca.crt\n{basic}"), HurriedClock())
+    access = HttpAccess(put(tmp_path / "http.yml", f"tls_config:\n  ca_file: ca.crt\n{basic}"), HurriedClock())
     before = access.current(), access.context()
     assert (access.current(), access.context()) == before
     (tmp_path / name).write_text((tmp_path / name).read_text() + "\n")
@@ -39,6 +33,6 @@ def test_any_of_the_files_counts(tmp_path: Path, name: str) -> None:
 
 
 def test_the_credentials_are_not_shown(tmp_path: Path) -> None:
-    access = HttpAccess(written(tmp_path, "authorization:\n  credentials: geheim\n"), HurriedClock())
+    access = HttpAccess(put(tmp_path / "http.yml", "authorization:\n  credentials: geheim\n"), HurriedClock())
     assert "geheim" not in repr(access.current())
     assert os.fspath(tmp_path) not in repr(access.current())

@@ -9,6 +9,7 @@ import pytest
 from pulltrace.errors import ConfigError
 from pulltrace_aggregator.exporters.http_config import HttpConfig, load
 from rig.pki import Authority
+from rig.web import put
 
 pytestmark = pytest.mark.unit
 
@@ -30,9 +31,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def read(folder: Path, text: str) -> HttpConfig:
-    path = folder / "http.yml"
-    path.write_text(text)
-    return load(path)
+    return load(put(folder / "http.yml", text))
 
 
 def problems(folder: Path, text: str) -> list[str]:

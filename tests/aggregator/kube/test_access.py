@@ -11,6 +11,7 @@ from pulltrace_aggregator.kube.access import ApiAccess, ApiSession, source
 from pulltrace_aggregator.kube.errors import AccessError
 from rig import pki
 from rig.kubernetes.api import kubeconfig
+from rig.web import put
 
 pytestmark = pytest.mark.unit
 
@@ -33,16 +34,13 @@ def ca(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def config(tmp_path: Path, ca: Path) -> Path:
-    path = tmp_path / "config"
-    path.write_text(kubeconfig("https://192.0.2.1:6443/", ca, token="abc", others=("there",)))
-    return path
+    return put(tmp_path / "config", kubeconfig("https://192.0.2.1:6443/", ca, token="abc", others=("there",)))
 
 
 @pytest.fixture
 def pod(tmp_path: Path, ca: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pod with a service account; returns the path of its token."""
-    token = tmp_path / "token"
-    token.write_text("in-cluster\n")
+    token = put(tmp_path / "token", "in-cluster\n")
     monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
     monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(ca))
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
@@ -121,8 +119,7 @@ def test_a_service_account_without_a_token_is_named(pod: Path) -> None:
     ],
 )
 def test_a_file_that_is_no_kubeconfig_is_named(tmp_path: Path, text: str, said: str) -> None:
-    path = tmp_path / "bad"
-    path.write_text(text)
+    path = put(tmp_path / "bad", text)
     problem = refused(path)
     assert problem.startswith(f"kubeconfig {path}: ")
     assert said in problem

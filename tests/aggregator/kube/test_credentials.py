@@ -12,6 +12,7 @@ from pulltrace_aggregator.kube.reflector import Stage
 from rig.kubernetes.api import READ_EVERYTHING
 from rig.kubernetes.fake import FakeCluster
 from rig.sample_views import FixedClock
+from rig.web import put
 
 
 @pytest.fixture(autouse=True)
@@ -20,8 +21,7 @@ def quick_renewal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_token_that_is_not_accepted_is_said_and_read_again(setup: AdapterSetup) -> None:
-    token_file = setup.folder / "token"
-    token_file.write_text("wrong\n")
+    token_file = put(setup.folder / "token", "wrong\n")
     following = setup.follow(kubeconfig=setup.kubeconfig(token_file=token_file))
     following.wait_stage("pods", Stage.FAILING)
     assert "the API server does not accept the credentials: Unauthorized" in following.problems
@@ -33,8 +33,7 @@ def test_a_token_that_is_not_accepted_is_said_and_read_again(setup: AdapterSetup
 
 def test_a_token_file_that_was_empty_for_a_moment_is_read_again(setup: AdapterSetup) -> None:
     """Without a token one is anonymous, and is told of rights that are missing, not of credentials."""
-    token_file = setup.folder / "token"
-    token_file.write_text("")
+    token_file = put(setup.folder / "token", "")
     following = setup.follow(kubeconfig=setup.kubeconfig(token_file=token_file))
     following.wait_stage("pods", Stage.REFUSED)
     token_file.write_text(setup.cluster.user(READ_EVERYTHING) + "\n")
@@ -43,8 +42,8 @@ def test_a_token_file_that_was_empty_for_a_moment_is_read_again(setup: AdapterSe
 
 @pytest.mark.contract
 def test_a_token_that_is_rotated_is_followed_without_a_failure(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
-    token_file, first, second = fake_setup.folder / "token", fake.user(READ_EVERYTHING), fake.user(READ_EVERYTHING)
-    token_file.write_text(first)
+    first, second = fake.user(READ_EVERYTHING), fake.user(READ_EVERYTHING)
+    token_file = put(fake_setup.folder / "token", first)
     following = fake_setup.follow(
         [resources.waiting_pods(fake_setup.namespace)], kubeconfig=fake_setup.kubeconfig(token_file=token_file)
     )

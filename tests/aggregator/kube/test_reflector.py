@@ -2,8 +2,9 @@
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import TypeAlias
 
 import pytest
@@ -22,6 +23,7 @@ pytestmark = pytest.mark.unit
 
 DOWN = Unreachable("no answer")
 Step: TypeAlias = KubernetesError | float | tuple[float, KubernetesError]
+Pauses: TypeAlias = Callable[..., list[float]]
 LIST: Object = {"metadata": {"resourceVersion": "7"}, "items": []}
 
 
@@ -72,88 +74,90 @@ def _reflector(client: Scripted, jitter: float) -> Reflector:
     return Reflector(client, selection, Recorder(), problems, stopping, Timing(), client, lambda: jitter)
 
 
-def pauses(reflector: Reflector, client: Scripted, *steps: Step) -> list[float]:
+def attempts(reflector: Reflector, client: Scripted, *steps: Step) -> list[float]:
     client.script = list(steps)
     return [reflector.attempt() for _ in steps]
 
 
-def test_pauses_grow_to_a_limit_and_begin_anew_after_a_good_time(reflector: Reflector, client: Scripted) -> None:
-    assert pauses(reflector, client, *[DOWN] * 7) == [0.5, 1, 2, 4, 8, 10, 10]
-    assert pauses(reflector, client, 150.0, DOWN) == [0, 0.5]
-    assert pauses(reflector, client, DOWN, (150.0, DOWN), DOWN) == [1, 0.5, 1]
+@pytest.fixture
+def pauses(reflector: Reflector, client: Scripted) -> Pauses:
+    """How long is paused after each of these steps."""
+    return partial(attempts, reflector, client)
 
 
-def test_pauses_grow_also_when_each_failure_takes_long(reflector: Reflector, client: Scripted) -> None:
+def test_pauses_grow_to_a_limit_and_begin_anew_after_a_good_time(pauses: Pauses) -> None:
+    assert pauses(*[DOWN] * 7) == [0.5, 1, 2, 4, 8, 10, 10]
+    assert pauses(150.0, DOWN) == [0, 0.5]
+    assert pauses(DOWN, (150.0, DOWN), DOWN) == [1, 0.5, 1]
+
+
+def test_pauses_grow_also_when_each_failure_takes_long(pauses: Pauses, client: Scripted) -> None:
     client.refusal_seconds = 30.0
-    assert pauses(reflector, client, DOWN, DOWN, DOWN) == [0.5, 1, 2]
+    assert pauses(DOWN, DOWN, DOWN) == [0.5, 1, 2]
 
 
 def test_pauses_are_spread(client: Scripted) -> None:
-    assert pauses(_reflector(client, 0.0), client, DOWN, DOWN) == [0.25, 0.5]
+    assert attempts(_reflector(client, 0.0), client, DOWN, DOWN) == [0.25, 0.5]
 
 
-def test_a_first_version_that_is_too_old_is_no_reason_to_wait(reflector: Reflector, client: Scripted) -> None:
+def test_a_first_version_that_is_too_old_is_no_reason_to_wait(
+    pauses: Pauses, reflector: Reflector, client: Scripted
+) -> None:
     old = Expired(410, "too old")
-    assert pauses(reflector, client, old, old, old) == [0, 1, 2]
+    assert pauses(old, old, old) == [0, 1, 2]
     assert client.lists == 3
     assert not reflector.state.problem
 
 
-def test_nor_is_one_that_an_outage_has_made_too_old(
-    reflector: Reflector, client: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nor_is_one_that_an_outage_has_made_too_old(pauses: Pauses, caplog: pytest.LogCaptureFixture) -> None:
     old = Expired(410, "too old")
-    assert pauses(reflector, client, DOWN, DOWN, old, 150.0) == [0.5, 1, 0, 0]
-    assert pauses(reflector, client, DOWN, old, old) == [0.5, 0, 2]
+    assert pauses(DOWN, DOWN, old, 150.0) == [0.5, 1, 0, 0]
+    assert pauses(DOWN, old, old) == [0.5, 0, 2]
     assert [_said(record) for record in caplog.records] == ["no answer", "too old"]
 
 
-def test_a_refusal_is_retried_soon_at_first_and_then_ever_more_slowly(reflector: Reflector, client: Scripted) -> None:
+def test_a_refusal_is_retried_soon_at_first_and_then_ever_more_slowly(pauses: Pauses) -> None:
     missing = Forbidden(403, "the right to watch pods is missing")
-    assert pauses(reflector, client, *[missing] * 9) == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
-    assert pauses(reflector, client, 150.0, missing) == [0, 0.5]
+    assert pauses(*[missing] * 9) == [0.5, 1, 2, 4, 8, 16, 32, 60, 60]
+    assert pauses(150.0, missing) == [0, 0.5]
 
 
 @pytest.mark.parametrize(("asked", "pause"), [(0, 0.5), (1, 1.25), (30, 37.5), (86400, 150)])
-def test_a_server_may_ask_for_a_pause_up_to_a_limit(
-    reflector: Reflector, client: Scripted, asked: float, pause: float
-) -> None:
-    assert pauses(reflector, client, Throttled(429, "busy", asked)) == [pause]
+def test_a_server_may_ask_for_a_pause_up_to_a_limit(pauses: Pauses, asked: float, pause: float) -> None:
+    assert pauses(Throttled(429, "busy", asked)) == [pause]
 
 
-def test_a_watch_that_is_ended_at_once_counts_as_cut(reflector: Reflector, client: Scripted) -> None:
-    assert pauses(reflector, client, 0.2, 0.2) == [0.5, 1]
+def test_a_watch_that_is_ended_at_once_counts_as_cut(pauses: Pauses, reflector: Reflector) -> None:
+    assert pauses(0.2, 0.2) == [0.5, 1]
     assert dict(reflector.state.restarts) == {"closed": 2}
 
 
 def test_a_list_that_took_long_does_not_hide_that_the_watch_after_it_is_ended_at_once(
-    reflector: Reflector, client: Scripted
+    pauses: Pauses, reflector: Reflector, client: Scripted
 ) -> None:
     client.list_seconds = 5.0
-    assert pauses(reflector, client, 0.2) == [0.5]
+    assert pauses(0.2) == [0.5]
     assert dict(reflector.state.restarts) == {"closed": 1}
 
 
-def test_states_follow_what_happens(reflector: Reflector, client: Scripted) -> None:
+def test_states_follow_what_happens(pauses: Pauses, reflector: Reflector) -> None:
     def health() -> Health:
         return Health((reflector.state,))
 
     assert (health().ready, health().up, health().awaited) == (False, False, ("pods in team",))
-    pauses(reflector, client, DOWN)
+    pauses(DOWN)
     assert (health().ready, health().up, health().problems) == (True, False, ("no answer",))
-    pauses(reflector, client, 150.0)
+    pauses(150.0)
     assert (reflector.state.stage, health().up, health().problems) == (Stage.WATCHING, True, ())
-    pauses(reflector, client, Refused(500, "oh"), DOWN, DOWN)
+    pauses(Refused(500, "oh"), DOWN, DOWN)
     assert health().restarts == {("pods", "network"): 3, ("pods", "server_error"): 1}
 
 
-def test_a_problem_is_said_once_when_it_lasts(
-    reflector: Reflector, client: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_problem_is_said_once_when_it_lasts(pauses: Pauses, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    pauses(reflector, client, DOWN, 150.0)
+    pauses(DOWN, 150.0)
     assert not caplog.records
-    pauses(reflector, client, *[DOWN] * 4, Refused(500, "oh"), DOWN, 150.0, 150.0)
+    pauses(*[DOWN] * 4, Refused(500, "oh"), DOWN, 150.0, 150.0)
     assert [(record.levelname, _said(record)) for record in caplog.records] == [
         ("WARNING", "no answer"),
         ("WARNING", "oh"),
@@ -167,8 +171,8 @@ def _said(record: logging.LogRecord) -> object:
 
 def test_each_selection_counts(client: Scripted) -> None:
     good, refused, late = (_reflector(client, 1.0) for _ in range(3))
-    pauses(good, client, 150.0)
-    pauses(refused, client, Forbidden(403, "no"))
+    attempts(good, client, 150.0)
+    attempts(refused, client, Forbidden(403, "no"))
     assert Health((good.state,)).ready
     assert not Health((good.state, refused.state)).up
     assert not Health((good.state, late.state)).ready

@@ -86,19 +86,6 @@ def test_pods_that_want_one_image_share_its_pull(out: RealNodeSetup) -> None:
         out.wait(aggregator, pod, phase="pulled")
 
 
-def test_rights_in_one_namespace_are_enough_to_show_its_pods(out: RealNodeSetup) -> None:
-    aggregator = out.aggregator(f"--kubernetes.namespaces={out.namespace}", rights=out.rights_here)
-    image = out.push("app", 3 * MIB)
-    stall = out.hold(image, after=2 * MIB)
-    elsewhere = out.node.pod("default", "elsewhere", out.container(image))
-    out.finally_(lambda: out.delete(elsewhere))
-    out.pod("here", image)
-    out.wait(aggregator, "here", phase="downloading", blockedBy="progressing")
-    assert {entry["pod"] for entry in aggregator.view()["pods"]} == {"here"}
-    stall.release()
-    out.wait(aggregator, "here", phase="pulled")
-
-
 def test_init_containers_wait_before_the_others(out: RealNodeSetup) -> None:
     aggregator = out.aggregator()
     early, late = out.push("early", 2 * MIB, entrypoint=ONCE), out.push("late", 2 * MIB)

@@ -28,9 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def written(folder: Path, text: str) -> Path:
-    path = folder / "web.yml"
-    path.write_text(text)
-    return path
+    return put(folder / "web.yml", text)
 
 
 def problems(path: Path) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from pulltrace.web import Limits, Request, Response, Server
 from pulltrace.web.connection import Connection
 from rig.pki import Authority
-from rig.web import PAGE, PROBES, ROUTES, Client, get, serving, wait_until
+from rig.web import PAGE, PROBES, ROUTES, TLS, Client, get, put, serving, wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -32,9 +32,7 @@ HELLO_BEGUN = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"
 def config(tmp_path: Path) -> Path:
     CA.write(tmp_path)
     CA.issue().write(tmp_path, "server")
-    path = tmp_path / "web.yml"
-    path.write_text("tls_server_config: {cert_file: server.crt, key_file: server.key}\n")
-    return path
+    return put(tmp_path / "web.yml", TLS)
 
 
 @pytest.fixture

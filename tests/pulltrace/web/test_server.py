@@ -23,7 +23,7 @@ from pulltrace.web import (
     matches_etag,
     text_response,
 )
-from rig.web import PAGE, PROBES, ROUTES, Client, basic, get, hashed, ok, page, serving, wait_until
+from rig.web import PAGE, PROBES, ROUTES, Client, basic, get, hashed, ok, page, put, serving, wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -311,8 +311,7 @@ def test_a_port_in_use_is_said_at_start_and_leaves_nothing() -> None:
 
 @pytest.mark.parametrize("handler", [page, ok])
 def test_a_probe_needs_no_password_and_other_pages_do(handler: Handler, tmp_path: Path) -> None:
-    config = tmp_path / "web.yml"
-    config.write_text(f"basic_auth_users:\n  prometheus: {hashed('secret')}\n")
+    config = put(tmp_path / "web.yml", f"basic_auth_users:\n  prometheus: {hashed('secret')}\n")
     with serving({**ROUTES, "/": handler}, config) as server, Client(server.port) as client:
         for path in PROBES:
             assert client.get(path).status == 200
@@ -328,8 +327,7 @@ def test_a_probe_needs_no_password_and_other_pages_do(handler: Handler, tmp_path
 
 
 def test_guessing_passwords_delays_neither_probes_nor_those_who_are_known(tmp_path: Path) -> None:
-    config = tmp_path / "web.yml"
-    config.write_text(f"basic_auth_users:\n  prometheus: {hashed('secret', cost=11)}\n")
+    config = put(tmp_path / "web.yml", f"basic_auth_users:\n  prometheus: {hashed('secret', cost=11)}\n")
     right = basic("prometheus", "secret")
     with serving(config=config) as server, Client(server.port) as known, contextlib.ExitStack() as stack:
         assert known.get("/metrics", **right).status == 200

@@ -2,9 +2,8 @@
 
 import itertools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,19 +52,11 @@ class RealNodeSetup:
         """The aggregator's flag for it."""
         return f"--exporter.target={name}=http://127.0.0.1:{exporter.port}"
 
-    @property
-    def rights_here(self) -> tuple[Rule, ...]:
-        """`RIGHTS` in the test's namespace alone."""
-        return tuple(replace(rule, namespace=self.namespace) for rule in RIGHTS)
-
-    def aggregator(self, *flags: str, rights: Sequence[Rule] = RIGHTS) -> RunningAggregator:
-        """One more aggregator, ready, as a user with these rights.
-
-        At the end of the test a check fails if it has asked for more than `RIGHTS`.
-        """
+    def aggregator(self, *flags: str) -> RunningAggregator:
+        """One more aggregator, ready, as a user with `RIGHTS`; the test fails at its end if it has asked for more."""
         file = self._file("kubeconfig")
         cluster = self.node.cluster
-        token = cluster.user(rights)
+        token = cluster.user(RIGHTS)
         file.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
         self._ends.callback(self._check_asked, token)
         flags = (f"--kubeconfig={file}", "--exporter.interval=200ms", self.target, *flags)
