@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rig import pki
-from rig.client_world import Answering, Document, aggregator, exporter, pull, wait
+from rig.client_world import Answering, Document, aggregator, exporter, pull, run_client, wait
 from rig.web import put
 
 pytestmark = pytest.mark.contract
@@ -34,10 +34,8 @@ def serve() -> Iterator[Serve]:
 
 
 def client(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "pulltrace_kubectl", *words]
-    # There is no kubectl and no cluster here.
-    given = {**os.environ, "PATH": "/nonexistent", "PYTHONUTF8": "1", **environment}
-    return subprocess.run(command, env=given, capture_output=True, text=True, timeout=60, check=False)
+    """Where there is no kubectl and no cluster."""
+    return run_client(*words, PATH="/nonexistent", **environment)
 
 
 def test_an_aggregator_needs_no_kubectl(serve: Serve) -> None:

@@ -13,8 +13,6 @@ from pulltrace.logs import Level, LogFormat, configure, fields, json_line, logfm
 
 pytestmark = pytest.mark.unit
 
-Lines = Callable[[], list[str]]
-
 
 @pytest.fixture(autouse=True)
 def _logging_as_before() -> Iterator[None]:

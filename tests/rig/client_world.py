@@ -81,14 +81,7 @@ class World:
 
     def client(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the client to its end."""
-        return subprocess.run(
-            [sys.executable, "-m", "pulltrace_kubectl", *words],
-            env=self.environment(**environment),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        return run_client(*words, **self.environment(**environment))
 
     def environment(self, **more: str) -> dict[str, str]:
         """The environment in which the client finds this kubectl and this cluster."""
@@ -126,6 +119,13 @@ class World:
         made = self.cluster.api.create(item)
         condition = {"type": "Ready", "status": "True" if ready else "False"}
         self.cluster.api.set_status(made, phase="Running", conditions=[condition])
+
+
+def run_client(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the client to its end, anywhere."""
+    command = [sys.executable, "-m", "pulltrace_kubectl", *words]
+    env = {**os.environ, "PYTHONUTF8": "1", **environment}
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 class Answering:

@@ -12,6 +12,7 @@ from statistics import median
 
 import pytest
 
+from aggregator.bad_servers import hang_up, reset
 from pulltrace.cli.startup import return_large_blocks
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
@@ -55,22 +56,13 @@ def cut_off(sock: socket.socket) -> None:
     sock.sendall(http(BODY)[:-10])
 
 
-def hung_up(sock: socket.socket) -> None:
-    read_request(sock)
-
-
-def reset(sock: socket.socket) -> None:
-    read_request(sock)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-
-
 BAD: dict[str, tuple[Talk, Result]] = {
     "silent": (silent, Result.TIMEOUT),
     "drips its headers": (dripping(http(BODY)), Result.TIMEOUT),
     "drips its body": (dripping(CHUNKED + b"1\r\n \r\n" * 1000), Result.TIMEOUT),
     "goes on with 100": (endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * KIB), Result.INVALID),
     "closes at once": (lambda sock: None, Result.CONNECTION),
-    "closes without an answer": (hung_up, Result.CONNECTION),
+    "closes without an answer": (hang_up, Result.CONNECTION),
     "cuts its answer off": (cut_off, Result.CONNECTION),
     "resets": (reset, Result.CONNECTION),
     "speaks no HTTP": (says(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), Result.INVALID),

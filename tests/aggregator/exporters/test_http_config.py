@@ -85,13 +85,13 @@ def test_verification_can_be_turned_off(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "header"),
     [
-        ("basic_auth:\n  username: me\n  password: 'pass:word'\n", basic("me:pass:word")),
-        ("basic_auth:\n  username: me\n  password: ''\n", basic("me:")),
-        ("basic_auth:\n  username: ärger\n  password: grün\n", basic("ärger:grün")),
-        ("basic_auth:\n  username_file: user\n  password_file: password\n", basic("aggregator:swordfish")),
-        ("authorization:\n  credentials: abc\n", "Bearer abc"),
-        ("authorization:\n  credentials_file: token\n", "Bearer eyJhbGciOi.J9"),
-        ("authorization:\n  type: Token\n  credentials: two words\n", "Token two words"),
+        ("basic_auth: {username: me, password: 'pass:word'}", basic("me:pass:word")),
+        ("basic_auth: {username: me, password: ''}", basic("me:")),
+        ("basic_auth: {username: ärger, password: grün}", basic("ärger:grün")),
+        ("basic_auth: {username_file: user, password_file: password}", basic("aggregator:swordfish")),
+        ("authorization: {credentials: abc}", "Bearer abc"),
+        ("authorization: {credentials_file: token}", "Bearer eyJhbGciOi.J9"),
+        ("authorization: {type: Token, credentials: two words}", "Token two words"),
     ],
 )
 def test_credentials(folder: Path, text: str, header: str) -> None:
@@ -102,13 +102,13 @@ def test_credentials(folder: Path, text: str, header: str) -> None:
 
 
 def test_files_that_hold_credentials_are_told(folder: Path) -> None:
-    config = read(folder, f"basic_auth:\n  username_file: user\n  password_file: {folder}/password\n")
+    config = read(folder, f"basic_auth: {{username_file: user, password_file: {folder}/password}}")
     assert config.files == (folder / "http.yml", folder / "user", folder / "password")
 
 
 def test_secrets_are_not_shown(folder: Path) -> None:
-    assert "swordfish" not in repr(read(folder, "basic_auth:\n  username: me\n  password: swordfish\n"))
-    assert "Basic" not in repr(read(folder, "basic_auth:\n  username: me\n  password: swordfish\n"))
+    assert "swordfish" not in repr(read(folder, "basic_auth: {username: me, password: swordfish}"))
+    assert "Basic" not in repr(read(folder, "basic_auth: {username: me, password: swordfish}"))
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "{}\n"])
@@ -120,6 +120,7 @@ def test_an_empty_file_asks_for_nothing(folder: Path, text: str) -> None:
 NOT_A_MAPPING = "not a mapping of names"
 ONE_NEEDED = "one of them is needed"
 ONLY_ONE = "only one of them can be used"
+NO_HEADER = "empty, or with characters that a header cannot hold"
 
 
 @pytest.mark.parametrize(
@@ -131,57 +132,45 @@ ONLY_ONE = "only one of them can be used"
         ("tls_config:\n", f"tls_config: {NOT_A_MAPPING}; {{}} is one without any"),
         ("tls_config: [a]\n", f"tls_config: {NOT_A_MAPPING}"),
         ("tls_config:\n  ca: |\n    PEM\n", "tls_config.ca: not supported"),
-        ("tls_config:\n  max_version: TLS13\n", "tls_config.max_version: not supported"),
-        ("tls_config:\n  cert_file: client.crt\n", "tls_config.cert_file: needs key_file"),
-        ("tls_config:\n  key_file: client.key\n", "tls_config.key_file: needs cert_file"),
-        ("tls_config:\n  ca_file: ''\n", "tls_config.ca_file: needs a path"),
-        ("tls_config:\n  ca_file: 3\n", "tls_config.ca_file: needs a path"),
-        ("tls_config:\n  ca_file: none.crt\n", f"tls_config.ca_file: FOLDER/none.crt: {MISSING}"),
-        ("tls_config:\n  ca_file: .\n", "tls_config.ca_file: FOLDER: Is a directory"),
-        ("tls_config:\n  server_name: 5\n", "tls_config.server_name: 5 is not a server name"),
-        ("tls_config:\n  server_name: a b\n", "tls_config.server_name: 'a b' is not a server name"),
+        ("tls_config: {max_version: TLS13}", "tls_config.max_version: not supported"),
+        ("tls_config: {cert_file: client.crt}", "tls_config.cert_file: needs key_file"),
+        ("tls_config: {key_file: client.key}", "tls_config.key_file: needs cert_file"),
+        ("tls_config: {ca_file: ''}", "tls_config.ca_file: needs a path"),
+        ("tls_config: {ca_file: 3}", "tls_config.ca_file: needs a path"),
+        ("tls_config: {ca_file: none.crt}", f"tls_config.ca_file: FOLDER/none.crt: {MISSING}"),
+        ("tls_config: {ca_file: .}", "tls_config.ca_file: FOLDER: Is a directory"),
+        ("tls_config: {server_name: 5}", "tls_config.server_name: 5 is not a server name"),
+        ("tls_config: {server_name: a b}", "tls_config.server_name: 'a b' is not a server name"),
         (
-            "tls_config:\n  insecure_skip_verify: 'yes'\n",
+            "tls_config: {insecure_skip_verify: 'yes'}",
             "tls_config.insecure_skip_verify: 'yes' is neither true nor false",
         ),
-        ("tls_config:\n  min_version: TLS10\n", "tls_config.min_version: 'TLS10' is not one of TLS12, TLS13"),
-        ("tls_config:\n  min_version: 1.2\n", "tls_config.min_version: 1.2 is not one of TLS12, TLS13"),
+        ("tls_config: {min_version: TLS10}", "tls_config.min_version: 'TLS10' is not one of TLS12, TLS13"),
+        ("tls_config: {min_version: 1.2}", "tls_config.min_version: 1.2 is not one of TLS12, TLS13"),
         ("basic_auth: {}\n", f"basic_auth.username and basic_auth.username_file: {ONE_NEEDED}"),
-        ("basic_auth:\n  username: a\n", f"basic_auth.password and basic_auth.password_file: {ONE_NEEDED}"),
+        ("basic_auth: {username: a}", f"basic_auth.password and basic_auth.password_file: {ONE_NEEDED}"),
         (
-            "basic_auth:\n  username: a\n  password: b\n  password_file: password\n",
+            "basic_auth: {username: a, password: b, password_file: password}",
             f"basic_auth.password and basic_auth.password_file: {ONLY_ONE}",
         ),
         (
-            "basic_auth:\n  username: 'a:b'\n  password: c\n",
+            "basic_auth: {username: 'a:b', password: c}",
             "basic_auth.username: a user name must not contain a colon or control characters",
         ),
-        ("basic_auth:\n  username: a\n  password: 12\n", "basic_auth.password: is not text, write it in quotes"),
-        (
-            "basic_auth:\n  username: a\n  password_file: none\n",
-            f"basic_auth.password_file: FOLDER/none: {MISSING}",
-        ),
-        ("basic_auth:\n  username: a\n  password: b\n  realm: c\n", "basic_auth.realm: not supported"),
+        ("basic_auth: {username: a, password: 12}", "basic_auth.password: is not text, write it in quotes"),
+        ("basic_auth: {username: a, password_file: none}", f"basic_auth.password_file: FOLDER/none: {MISSING}"),
+        ("basic_auth: {username: a, password: b, realm: c}", "basic_auth.realm: not supported"),
         ("authorization: {}\n", f"authorization.credentials and authorization.credentials_file: {ONE_NEEDED}"),
+        ("authorization: {type: Basic, credentials: a}", "authorization.type: use basic_auth for Basic"),
         (
-            "authorization:\n  type: Basic\n  credentials: a\n",
-            "authorization.type: use basic_auth for Basic",
-        ),
-        (
-            "authorization:\n  type: Bear er\n  credentials: a\n",
+            "authorization: {type: Bear er, credentials: a}",
             "authorization.type: 'Bear er' is not an authentication scheme",
         ),
+        ('authorization: {credentials: "geheim\\r\\nX: y"}', f"authorization.credentials: {NO_HEADER}"),
+        ("authorization: {credentials: ''}", f"authorization.credentials: {NO_HEADER}"),
         (
-            'authorization:\n  credentials: "geheim\\r\\nX: y"\n',
-            "authorization.credentials: empty, or with characters that a header cannot hold",
-        ),
-        (
-            "authorization:\n  credentials: ''\n",
-            "authorization.credentials: empty, or with characters that a header cannot hold",
-        ),
-        (
-            "authorization:\n  credentials: a\nbasic_auth:\n  username: a\n  password: b\n",
-            "basic_auth and authorization: only one of them can be used",
+            "authorization: {credentials: a}\nbasic_auth: {username: a, password: b}",
+            f"basic_auth and authorization: {ONLY_ONE}",
         ),
         ("basic_auth:\n  username: a\n  username: b\n", "username is there twice, line 2, column 3"),
     ],

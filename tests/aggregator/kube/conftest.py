@@ -11,19 +11,17 @@ from rig.kubernetes.api import KubernetesCluster
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.real import api_server
 
-FAKE, REAL = "fake", "real"
-SERVERS = [
-    pytest.param(FAKE, marks=pytest.mark.contract),
-    pytest.param(REAL, marks=pytest.mark.integration),
-]
+FAKE = pytest.param("fake", marks=pytest.mark.contract)
+REAL = pytest.param("real", marks=pytest.mark.integration)
 
 
-@pytest.fixture(scope="session", params=SERVERS)
+@pytest.fixture(scope="session", params=[FAKE, REAL])
 def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
     """One API server for all tests: each has a namespace of its own, and nothing is under way between two."""
-    if request.param == REAL and (reason := api_server.reason_missing()):
+    real = request.param == "real"
+    if real and (reason := api_server.reason_missing()):
         needs.miss(reason)
-    with api_server.ApiServer() if request.param == REAL else FakeCluster() as running:
+    with api_server.ApiServer() if real else FakeCluster() as running:
         yield running
 
 

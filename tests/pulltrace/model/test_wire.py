@@ -4,7 +4,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, ValidationError
 
@@ -228,13 +228,10 @@ def to_the_millisecond(value: Any) -> Any:
 
 @settings(max_examples=50)
 @given(reports)
+@example(busy_report())
 def test_an_encoded_report_follows_the_schema(report: NodeReport) -> None:
-    strict(VALIDATOR).validate(encoded(report))
-
-
-@pytest.mark.parametrize("layers", [True, False])
-def test_a_busy_node_keeps_to_the_schema(layers: bool) -> None:
-    strict(VALIDATOR).validate(encoded(busy_report(), layers=layers))
+    for layers in (True, False):
+        strict(VALIDATOR).validate(encoded(report, layers=layers))
 
 
 def strict(validator: Draft202012Validator) -> Draft202012Validator:

@@ -210,12 +210,13 @@ def test_a_tls_connection_is_cheap(config: Path) -> None:
         silent = stack.enter_context(clients(server, 30))
         for client in silent:
             client.send(HELLO_BEGUN)
-        wait_until(lambda: handshakes_begun() >= 30)
+        wait_until(lambda: in_memory(ssl.SSLObject) >= 30)
         assert tracemalloc.get_traced_memory()[0] / 30 < 64 * 1024
 
 
-def handshakes_begun() -> int:
-    return sum(isinstance(thing, ssl.SSLObject) for thing in gc.get_objects())
+def in_memory(kind: type) -> int:
+    """How many there are, of whomever."""
+    return sum(isinstance(thing, kind) for thing in gc.get_objects())
 
 
 @pytest.mark.parametrize("encrypted", [False, True])
@@ -245,7 +246,7 @@ def test_the_memory_of_an_ended_connection_does_not_wait_for_the_garbage_collect
         for kind in (None, used):
             with clients(server, 10, kind):  # more than there is room for
                 pass
-        wait_until(lambda: connections_in_memory() == 0)
+        wait_until(lambda: in_memory(Connection) == 0)
 
 
 @contextlib.contextmanager
@@ -256,10 +257,6 @@ def without_collector() -> Iterator[None]:
         yield
     finally:
         gc.enable()
-
-
-def connections_in_memory() -> int:
-    return sum(isinstance(thing, Connection) for thing in gc.get_objects())
 
 
 def test_running_out_of_file_descriptors_is_survived(monkeypatch: pytest.MonkeyPatch) -> None:
