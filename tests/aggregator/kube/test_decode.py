@@ -158,10 +158,16 @@ def test_a_kubelet_is_known_by_either_pair_of_fields() -> None:
     assert maybe_event(involvedObject={"kind": "Node", "name": "node-1"}) is None
 
 
-def test_the_container_comes_from_the_field_path() -> None:
-    paths = {"spec.initContainers{first}": ImageUser(ContainerType.INIT, "first"), "spec.other{x}": None}
-    for path, user in paths.items():
-        assert event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path}).user == user
+@pytest.mark.parametrize(
+    ("path", "user"),
+    [
+        ("spec.initContainers{first}", ImageUser(ContainerType.INIT, "first")),
+        ("", ImageUser(ContainerType.VOLUME)),
+        ("spec.other{x}", None),
+    ],
+)
+def test_the_container_comes_from_the_field_path(path: str, user: ImageUser | None) -> None:
+    assert event(involvedObject={**KUBELET["involvedObject"], "fieldPath": path}).user == user
 
 
 def test_a_failed_sandbox_is_about_the_pause_image() -> None:

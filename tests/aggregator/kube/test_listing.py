@@ -118,13 +118,6 @@ def test_only_events_of_kubelets_about_images_of_pods_are_seen(setup: AdapterSet
     assert {each.reason for each in following.seen.of(EventSeen)} == set(EVENT_REASONS)
 
 
-def test_an_event_of_an_image_volume_names_no_container(setup: AdapterSetup) -> None:
-    following = setup.follow().wait_up()
-    setup.event(setup.pod(), field_path="")
-    (event,) = following.seen.wait(lambda: following.seen.events_of("app"))
-    assert event.user == ImageUser(ContainerType.VOLUME)
-
-
 @pytest.mark.contract
 def test_a_list_whose_rest_is_forgotten_begins_again(fake_setup: AdapterSetup, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the fake: API servers from 1.34 on keep the rest of a list whatever etcd forgets."""

@@ -51,15 +51,3 @@ def test_a_slice_that_left_unseen_is_gone_after_the_next_list(fake_setup: Adapte
     fake_setup.proxy.allow()
     following.seen.wait(lambda: not following.seen.slices)
     assert following.restarts("endpointslices", "expired") == 1
-
-
-def test_only_the_port_of_the_metrics_counts(setup: AdapterSetup) -> None:
-    namespace, api = setup.namespace, setup.api
-    endpoint = objects.endpoint("node-1", "10.1.0.1")
-    api.create(objects.endpoint_slice(namespace, "web", "exporter", endpoint, port="web"))
-    api.create(objects.endpoint_slice(namespace, "metrics", "exporter", endpoint))
-    following = setup.follow([resources.exporter_slices(namespace, "exporter")]).wait_up()
-    assert {each.name: bool(each.endpoints) for each in following.seen.slices.values()} == {
-        "web": False,
-        "metrics": True,
-    }
