@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import ssl
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -103,14 +102,10 @@ def test_the_password_comes_from_a_file_or_the_environment(serve: Serve, tmp_pat
 
 
 def test_tls_with_an_authority_and_a_certificate_of_our_own(serve: Serve, tmp_path: Path) -> None:
-    authority = pki.Authority("test")
+    authority = pki.Authority()
     ca_file = str(authority.write(tmp_path))
     certificate, key = (str(file) for file in authority.issue().write(tmp_path, "client"))
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*authority.issue().write(tmp_path, "server"))
-    tls.verify_mode = ssl.CERT_REQUIRED
-    tls.load_verify_locations(ca_file)
-    url = serve(SHOP, tls=tls).url
+    url = serve(SHOP, tls=authority.serving(tmp_path, clients=True)).url
     done = client("--url", url, "--ca-file", ca_file, "--cert-file", certificate, "--key-file", key, "-o", "name")
     assert (done.stderr, done.stdout) == ("", "pod/web\n")
     untrusted = client("--url", url)

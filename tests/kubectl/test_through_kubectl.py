@@ -1,7 +1,6 @@
 """The client as its user runs it: through kubectl and the API server's proxy, with rights and without."""
 
 import json
-import ssl
 from pathlib import Path
 
 import pytest
@@ -134,22 +133,14 @@ def test_rights_in_one_namespace_do_with_the_services_name(cluster: World) -> No
 
 
 def test_tls_behind_the_proxy_is_found_out(cluster: World, tmp_path: Path) -> None:
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority = pki.Authority("test")
-    tls.load_cert_chain(*authority.issue().write(tmp_path, "server"))
-    cluster.aggregator(Answering(SHOP, tls=tls))
+    cluster.aggregator(Answering(SHOP, tls=pki.Authority().serving(tmp_path)))
     done = cluster.client("-o", "name")
     assert (done.stdout.split(), done.stderr) == (["pod/db", "pod/web"], "")
     assert cluster.asked("services/proxy")[-1] == f"https:{SERVICE}:10302"
 
 
 def test_client_certificates_do_not_pass_the_proxy(cluster: World, tmp_path: Path) -> None:
-    authority = pki.Authority("test")
-    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    tls.load_cert_chain(*authority.issue().write(tmp_path, "server"))
-    tls.verify_mode = ssl.CERT_REQUIRED
-    tls.load_verify_locations(authority.write(tmp_path))
-    cluster.aggregator(Answering(SHOP, tls=tls), secure=True)
+    cluster.aggregator(Answering(SHOP, tls=pki.Authority().serving(tmp_path, clients=True)), secure=True)
     done = cluster.client()
     assert done.returncode == 1
     assert "wants a certificate of its clients" in done.stderr

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import ipaddress
+import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,15 @@ class Authority:
         path = folder / f"{name}.crt"
         path.write_bytes(self.certificate)
         return path
+
+    def serving(self, folder: Path, *, clients: bool = False) -> ssl.SSLContext:
+        """How a server of this authority serves TLS; to `clients` with a certificate of it alone if that is wanted."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.issue().write(folder, "server"))
+        if clients:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(self.write(folder))
+        return context
 
     def issue(
         self,

@@ -45,6 +45,9 @@ class Cluster:
     def want(self, *names: str) -> None:
         self.schedule.want(names, self.now)
 
+    def die(self, *names: str) -> None:
+        self.latency.update(dict.fromkeys(names))
+
     def run(self, seconds: float) -> list[tuple[float, str]]:
         """Go on for so long; returns who was asked when."""
         begun, end = len(self.asked), self.now + seconds
@@ -159,7 +162,7 @@ def test_a_node_that_is_wanted_before_it_is_known_is_busy_from_the_start(cluster
 def test_a_dead_node_costs_less_and_less_and_its_return_is_noticed_soon(cluster: Cluster) -> None:
     cluster.add_wanted("n")
     cluster.run(20)
-    cluster.latency["n"] = None
+    cluster.die("n")
     died = cluster.now
     cluster.run(300)
     pauses = [gap - TIMEOUT for gap in gaps(cluster.times("n", died))]
@@ -174,8 +177,7 @@ def test_a_dead_node_costs_less_and_less_and_its_return_is_noticed_soon(cluster:
 
 def test_nodes_that_die_together_do_not_come_back_together() -> None:
     cluster = Cluster(Pace(per_second=10_000, at_once=1000, doubtful_at_once=1000))
-    for name in names(100):
-        cluster.latency[name] = None
+    cluster.die(*names(100))
     cluster.add_wanted(*names(100))
     cluster.run(60)
     thirds = [int((when - cluster.now) * 10) for when, _ in cluster.run(5)]
@@ -193,7 +195,7 @@ def test_a_fault_of_a_node_long_ago_is_forgotten(cluster: Cluster) -> None:
 
 
 def test_a_dead_node_where_nobody_waits_is_asked_ever_more_seldom(cluster: Cluster) -> None:
-    cluster.latency["n"] = None
+    cluster.die("n")
     cluster.add("n")
     cluster.run(4000)
     pauses = [gap - TIMEOUT for gap in gaps(cluster.times("n"))]
@@ -207,8 +209,7 @@ def test_a_dead_node_where_nobody_waits_is_asked_ever_more_seldom(cluster: Clust
 
 
 def test_many_dead_nodes_where_nobody_waits_leave_room_for_one_where_somebody_does(cluster: Cluster) -> None:
-    for name in names(1000, "dead"):
-        cluster.latency[name] = None
+    cluster.die(*names(1000, "dead"))
     cluster.add(*names(1000, "dead"))
     cluster.run(5)
     cluster.add_wanted("n")
@@ -346,8 +347,7 @@ class TestBudget:
     def test_is_kept_by_nodes_that_fail_and_repeat(self) -> None:
         cluster = Cluster(Pace(per_second=20))
         cluster.add_wanted(*names(100))
-        for name in names(50):
-            cluster.latency[name] = None
+        cluster.die(*names(50))
         cluster.run(60)
         assert most_in_a_second(when for when, _ in cluster.asked) <= 20
 
@@ -392,8 +392,7 @@ class TestLargeCluster:
         cluster.want(*self.NODES[:300])
         cluster.run(30)
         dead = set(self.NODES[:100])
-        for name in dead:
-            cluster.latency[name] = None
+        cluster.die(*dead)
         began = cluster.now
         cluster.run(60)
         for name in self.NODES[100:300]:
