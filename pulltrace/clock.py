@@ -31,7 +31,6 @@ class Clock(Protocol):
 
     def now(self) -> Instant:
         """The present moment."""
-        ...
 
 
 class SystemClock:

@@ -34,24 +34,19 @@ class Source(Protocol):
     @property
     def busy(self) -> bool:
         """Whether a pull is under way."""
-        ...
 
     @property
     def urgent(self) -> bool:
         """Whether the next poll should come soon."""
-        ...
 
     def observe(self, ignored: Iterable[str]) -> Observation:
         """Read the node once; raises ContainerdError or UnsafeSocketError."""
-        ...
 
     def wait(self, seconds: float) -> bool:
         """Sleep for so many seconds, or until woken; returns whether it was woken."""
-        ...
 
     def wake(self) -> None:
         """End a wait."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,15 +57,12 @@ class Host(Protocol):
 
     def tls(self) -> ssl.SSLContext | None:
         """The context in force; connections made with another are closed."""
-        ...
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
-        ...
 
     def changed(self, connection: "Connection") -> None:
         """The connection has changed its state."""
-        ...
 
 
 class _RefusedError(Exception):

@@ -42,12 +42,10 @@ class Message(Protocol):
 
     def SerializeToString(self) -> bytes:  # noqa: N802 - the name is protobuf's
         """The message as bytes."""
-        ...
 
     @classmethod
     def FromString(cls, s: bytes) -> Self:  # noqa: N802
         """Raises google.protobuf.message.DecodeError."""
-        ...
 
 
 Answer = TypeVar("Answer", bound=Message)
