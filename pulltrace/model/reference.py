@@ -64,6 +64,14 @@ class Reference:
         except _GrammarError as fault:
             raise InvalidReference(text, str(fault)) from None
 
+    @classmethod
+    def find(cls, text: str) -> Self | None:
+        """The reference that `text` means; None where it means none."""
+        try:
+            return cls.parse(text)
+        except InvalidReference:
+            return None
+
     @property
     def host(self) -> str:
         """The registry's host without port and brackets, as in containerd's `distribution.source` labels."""
@@ -73,6 +81,11 @@ class Reference:
     def port(self) -> str:
         """The port as written, empty where none was."""
         return _authority(self.registry)[1]
+
+    @property
+    def source(self) -> tuple[str, str]:
+        """Host and repository, which containerd writes to the label of what came from there."""
+        return self.host, self.repository
 
     @property
     def name(self) -> str:
@@ -87,12 +100,9 @@ class Reference:
         return self if self.tag else replace(self, tag=DEFAULT_TAG)
 
     def __str__(self) -> str:
-        return self.name + self._suffix
-
-    @property
-    def _suffix(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
-        return f"{tag}@{self.digest}" if self.digest else tag
+        digest = f"@{self.digest}" if self.digest else ""
+        return f"{self.name}{tag}{digest}"
 
 
 class _GrammarError(Exception):
@@ -198,9 +208,8 @@ class ImageName:
 @lru_cache(maxsize=4096)
 def image_name(text: str) -> ImageName | None:
     """What a reference means; None for a text that is not a reference."""
-    try:
-        reference = Reference.parse(text)
-    except InvalidReference:
+    reference = Reference.find(text)
+    if reference is None:
         return None
     asked = replace(reference, registry=reference.registry.lower()).requested
     return ImageName(reference.host, asked.host, reference.repository, str(asked), reference.digest)

@@ -15,7 +15,7 @@ from typing import Any, Final
 from pulltrace.clock import NodeTime
 from pulltrace.model.json_reader import JsonFault, JsonObject, WrongValue, count, flag, number, text
 from pulltrace.model.pull import Daemon, ImageKey, Layer, LayerState, NodeReport, Phase, Pull, QueuedImage
-from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.model.reference import Reference
 from pulltrace.text import presentable
 
 SCHEMA: Final = "pulltrace/v1"
@@ -155,11 +155,8 @@ def _read_daemon(document: JsonObject, now: NodeTime) -> Daemon:
 def _read_queued(entry: JsonObject, now: NodeTime) -> QueuedImage:
     written = entry.need("reference", text)
     since = _instant(entry, "ageSeconds", now) or now
-    try:
-        reference = Reference.parse(written)
-    except InvalidReference:
-        return QueuedImage("", "", written, since)
-    return QueuedImage(reference.host, reference.repository, written, since)
+    reference = Reference.find(written)
+    return QueuedImage(*(reference.source if reference else ("", "")), written, since)
 
 
 def _read_pull(entry: JsonObject, now: NodeTime, *, timed: bool) -> Pull:

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 
 from pulltrace.model.pull import ImageKey
-from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.model.reference import Reference
 from pulltrace_exporter.model.image import Descriptor, Document, Manifest
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Lease
 
@@ -79,8 +79,8 @@ def choose_image(
         return None
     candidates = added or list(sources)
     candidates = [source for source in candidates if source not in taken] or candidates
-    written = (_reference(record.name) for record in records)
-    wanted = [(reference.host, reference.repository) for reference in (*written, *intents) if reference]
+    written = (Reference.find(record.name) for record in records)
+    wanted = [reference.source for reference in (*written, *intents) if reference]
     return ImageKey(*next((source for source in wanted if source in candidates), candidates[0]), root.digest)
 
 
@@ -88,16 +88,16 @@ def matching_references(key: ImageKey, records: Iterable[ImageRecord]) -> tuple[
     """The names among `records` that are references to the image's own repository, those with a tag first."""
     found = []
     for record in records:
-        reference = _reference(record.name)
-        if reference and (reference.host, reference.repository) == (key.registry, key.repository):
+        reference = Reference.find(record.name)
+        if reference and reference.source == key[:2]:
             found.append((reference.tag is None, record.name))
     return tuple(name for _, name in sorted(found))
 
 
 def image_of(record: ImageRecord, root: str) -> ImageKey | None:
-    """The image that a record of `root` is named after; None for a name that is no reference."""
-    reference = _reference(record.name)
-    return None if reference is None else ImageKey(reference.host, reference.repository, root)
+    """The image that a record of `root` is named after; None if the name is the digest of its config, no reference."""
+    reference = Reference.find(record.name)
+    return None if reference is None else ImageKey(*reference.source, root)
 
 
 def other_platforms(manifests: Mapping[str, Manifest], lease: Lease) -> set[str]:
@@ -128,10 +128,3 @@ def _named(lease: Lease, documents: Mapping[str, Document]) -> set[str]:
             document = documents.get(info.digest)
             named.update(reference.digest for reference in (document.references if document else ()))
     return named
-
-
-def _reference(name: str) -> Reference | None:
-    try:
-        return Reference.parse(name)
-    except InvalidReference:
-        return None  # containerd also names images by the digest of their config

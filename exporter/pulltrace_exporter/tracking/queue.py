@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from pulltrace.model.pull import ImageKey, QueuedImage
-from pulltrace.model.reference import InvalidReference, Reference, canonical_reference
+from pulltrace.model.reference import Reference, canonical_reference
 from pulltrace_exporter.model.observation import Intent
 
 
@@ -17,20 +17,13 @@ class ImageIntent:
 
     def is_for(self, key: ImageKey) -> bool:
         """Whether a pull of `key` may serve this intent; if the reference has a digest, it must be that one."""
-        reference = self.reference
-        same = (reference.host, reference.repository) == (key.registry, key.repository)
-        return same and reference.digest in (None, key.digest)
+        return self.reference.source == key[:2] and self.reference.digest in (None, key.digest)
 
 
 def parse_intents(intents: Iterable[Intent]) -> tuple[ImageIntent, ...]:
     """The intents whose references can be parsed. The kubelet does not pull any other."""
-    found = []
-    for intent in intents:
-        try:
-            found.append(ImageIntent(intent, Reference.parse(intent.reference)))
-        except InvalidReference:
-            continue
-    return tuple(found)
+    parsed = ((intent, Reference.find(intent.reference)) for intent in intents)
+    return tuple(ImageIntent(intent, reference) for intent, reference in parsed if reference is not None)
 
 
 def queued(intents: Sequence[ImageIntent], running: Iterable[ImageKey], resolving: int) -> tuple[QueuedImage, ...]:
@@ -46,8 +39,7 @@ def queued(intents: Sequence[ImageIntent], running: Iterable[ImageKey], resolvin
         if served is not None:
             left.remove(served)
     return tuple(
-        QueuedImage(item.reference.host, item.reference.repository, item.intent.reference, item.intent.since)
-        for item in left[resolving:]
+        QueuedImage(*item.reference.source, item.intent.reference, item.intent.since) for item in left[resolving:]
     )
 
 

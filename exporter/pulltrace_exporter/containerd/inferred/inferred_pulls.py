@@ -13,12 +13,7 @@ from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import CriImageWrites, ImageWrite
 from pulltrace_exporter.containerd.inferred.lease_image_match import LeaseImageMatch
 from pulltrace_exporter.containerd.inferred.poll_history import PollHistory
-from pulltrace_exporter.containerd.inferred.removed_records import (
-    DIGEST_NAME_SECONDS,
-    REMEMBERED,
-    RemovedRecords,
-    reference_of,
-)
+from pulltrace_exporter.containerd.inferred.removed_records import DIGEST_NAME_SECONDS, REMEMBERED, RemovedRecords
 from pulltrace_exporter.containerd.lease_reader import LeaseReader
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, rewrites_records
@@ -86,7 +81,7 @@ class InferredPulls:
             return
         for record in written:
             # For word of the pull's own record may have come too early to be heard.
-            if reference_of(record.name) and not rewrites_records(self.version):
+            if Reference.find(record.name) and not rewrites_records(self.version):
                 self._cri_writes.expect_digest(record.name, record.root, record.updated_at)
 
     def removed_records(self, client: Client, reader: LeaseReader, now: float) -> list[ImageRecord]:
@@ -111,7 +106,7 @@ class InferredPulls:
                 continue
             reference = self._removed.pulled_as(root, lambda record: reader.has_written(record, now))
             if reference is not None:
-                reader.adopt(replace(info, sources=((reference.host, reference.repository),)))
+                reader.adopt(replace(info, sources=(reference.source,)))
 
     def first_write(self, records: Iterable[ImageRecord], reader: LeaseReader, now: float) -> float | None:
         """When the first of these records was written since the reader's pull began; None when there are none.
@@ -124,7 +119,7 @@ class InferredPulls:
 
     def _may_name(self, client: Client, name: str, root: str, info: BlobInfo | None) -> bool:
         """Whether a name may have been written for a root, by what can still be known of both."""
-        reference = reference_of(name)
+        reference = Reference.find(name)
         if reference is None:
             return False
         present = client.image(name)
@@ -132,7 +127,7 @@ class InferredPulls:
             return present.root == root
         if reference.digest is not None:
             return reference.digest == root
-        return info is not None and (reference.host, reference.repository) in info.sources
+        return info is not None and reference.source in info.sources
 
     def find(
         self, client: Client, ingests: dict[str, Ingest], snapshotter: str, looks: PollHistory, now: float
@@ -157,7 +152,7 @@ class InferredPulls:
         """
         records = client.images_since(reader.seen_at)
         for record in sorted(records, key=lambda record: record.updated_at):
-            if reference_of(record.name) and record.root not in known and not self._is_accounted(record):
+            if Reference.find(record.name) and record.root not in known and not self._is_accounted(record):
                 root = self._pulled_root(client, record)
                 if root is not None and not (reader.rootless and root.sources):
                     reader.adopt(root)
@@ -169,8 +164,8 @@ class InferredPulls:
         reference = Reference.parse(record.name)
         if root is None and client.image(record.name) is None:
             # It has been removed. What CRI wrote of it says that it was pulled, and what it was.
-            return BlobInfo(record.root, 0, record.updated_at, ((reference.host, reference.repository),), UNKNOWN)
-        if root is None or (reference.host, reference.repository) in root.sources:
+            return BlobInfo(record.root, 0, record.updated_at, (reference.source,), UNKNOWN)
+        if root is None or reference.source in root.sources:
             return root
         if root.sources or not converts_schema_1(self.version):
             return None
@@ -184,7 +179,7 @@ class InferredPulls:
         while len(self._heard) > len(early):
             write, *others = self._heard[len(early) :]
             # CRI names each image by the digest of its config too.
-            if reference_of(write.name) and not self._cri_writes.hear(write):
+            if Reference.find(write.name) and not self._cri_writes.hear(write):
                 if write.name not in records:
                     records[write.name] = client.image(write.name)
                 present = records[write.name]
@@ -212,7 +207,7 @@ class InferredPulls:
         """What was pulled was not unpacked, after these records were written: CRI adds no further name."""
         for record in written:
             _remember(self._not_unpacked, record.root, at)
-            if reference_of(record.name):
+            if Reference.find(record.name):
                 self._cri_writes.cancel(record.name, record.root)
 
     def _account(self, key: str, at: float) -> None:

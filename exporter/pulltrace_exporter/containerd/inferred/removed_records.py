@@ -4,7 +4,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 
 from pulltrace.clock import NodeTime
-from pulltrace.model.reference import InvalidReference, Reference
+from pulltrace.model.reference import Reference
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
 from pulltrace_exporter.model.observation import ImageRecord
 
@@ -23,7 +23,7 @@ class RemovedRecords:
 
     def hear(self, writes: Iterable[ImageWrite]) -> None:
         """These records were written."""
-        self._writes.extend((write, reference_of(write.name)) for write in writes)
+        self._writes.extend((write, Reference.find(write.name)) for write in writes)
 
     def remember(self, record: ImageRecord) -> None:
         """A record was read or found: its name has this root until it is said to be created anew."""
@@ -60,7 +60,7 @@ class RemovedRecords:
         When the root is new to the repository, CRI writes its digest as a name, too. Else an update leaves the root
         that the name had.
         """
-        reference = reference_of(write.name)
+        reference = Reference.find(write.name)
         if reference is None:
             return None
         if reference.digest is not None:
@@ -93,11 +93,3 @@ class RemovedRecords:
         for other, named in self._writes:
             if named is not None and named.name == reference.name:
                 yield other.at - write.at, other.name, named.digest
-
-
-def reference_of(name: str) -> Reference | None:
-    """The name of an image record as a reference; None where it is none: CRI names images by their configs, too."""
-    try:
-        return Reference.parse(name)
-    except InvalidReference:
-        return None
