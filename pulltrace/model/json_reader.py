@@ -66,6 +66,10 @@ class JsonObject:
             raise JsonFault(f"{self._at(key)}[{len(converted)}]", str(error)) from error
         return tuple(converted)
 
+    def object(self, key: str) -> "JsonObject":
+        """The member that is an object, an empty one where it is absent; raises JsonFault."""
+        return JsonObject(self._members.get(key, {}), self._at(key))
+
     def objects(self, key: str) -> Iterator["JsonObject"]:
         """The elements of an array of objects, none where it is absent; raises JsonFault."""
         path = self._at(key)

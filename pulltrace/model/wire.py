@@ -144,7 +144,7 @@ def age_of(now: float, instant: float | None) -> float | None:
 
 
 def _read_daemon(document: JsonObject, now: NodeTime) -> Daemon:
-    entry = JsonObject(document.find("containerd", _object) or {}, "containerd")
+    entry = document.object("containerd")
     return Daemon(
         up=entry.find("up", flag) is not False,
         version=entry.find("version", text) or "",
@@ -216,12 +216,6 @@ def _state(value: object) -> LayerState:
         return LayerState(text(value))
     except ValueError:
         raise WrongValue("is not a layer state") from None
-
-
-def _object(value: object) -> object:
-    if not isinstance(value, dict):
-        raise WrongValue("is not an object")
-    return value
 
 
 def _at_most(value: int | None, limit: int | None) -> int | None:

@@ -52,7 +52,7 @@ def _answer(reader: JsonObject, document: Mapping[str, Any]) -> Answer:
 
 def _report(reader: JsonObject, document: Mapping[str, Any]) -> Report:
     node = reader.find("node", text) or ""
-    daemon = JsonObject(document.get("containerd", {}), "containerd")
+    daemon = reader.object("containerd")
     return Report(
         node=node,
         raw=document,
