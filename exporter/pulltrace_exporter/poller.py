@@ -14,7 +14,7 @@ from pulltrace.model.pull import Daemon
 from pulltrace_exporter.errors import ContainerdError, UnsafeSocketError
 from pulltrace_exporter.model.events import Event
 from pulltrace_exporter.model.observation import FetchedLayer, Intent, Observation
-from pulltrace_exporter.model.view import FailedCall, Polls, View
+from pulltrace_exporter.model.view import FailedCall, Polls
 from pulltrace_exporter.tracking.tracker import Tracked, Tracker
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Intervals:
 
 
 class Poller:
-    """Runs in a thread of its own until stopped; the view is replaced as a whole after each poll.
+    """Runs in a thread of its own until stopped; `view` is replaced as a whole after each poll.
 
     `intents` gives the kubelet's intents, `fetched` what the folder of a remote snapshotter shows of layers, by digest.
     `write` gets the events of each poll, even if there are none.
@@ -91,12 +91,7 @@ class Poller:
         self._valid_until = math.inf
         self._daemon = Daemon()
         self._polls = Polls()
-        self._view = tracker.elapse(clock.now()).view
-
-    @property
-    def view(self) -> View:
-        """What is known, as of the last poll."""
-        return self._view
+        self.view = tracker.elapse(clock.now()).view
 
     def run(self) -> None:
         """Poll and wait, until `stop`."""
@@ -121,7 +116,7 @@ class Poller:
         durations = self._polls.durations.observe(ended.monotonic - began.monotonic)
         self._polls = replace(self._polls, durations=durations, last_at=NodeTime(ended.wall))
         self._valid_until = ended.monotonic + tracked.valid_seconds
-        self._view = replace(tracked.view, daemon=self._daemon, polls=self._polls)
+        self.view = replace(tracked.view, daemon=self._daemon, polls=self._polls)
         try:
             self._write(tracked.events)
         except Exception:  # an internal error in one odd event must not end the loop

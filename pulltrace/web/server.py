@@ -25,7 +25,10 @@ _ACCEPT_RETRY_SECONDS: Final = 1.0
 
 
 class Server:
-    """Serves `routes`, exact paths, to GET and HEAD. Raises ConfigError when made with a wrong `web_config_file`."""
+    """Serves `routes`, exact paths, to GET and HEAD. Raises ConfigError when made with a wrong `web_config_file`.
+
+    `port` is there once it is started: the system chooses one for port 0.
+    """
 
     def __init__(
         self,
@@ -47,15 +50,10 @@ class Server:
         """Whether the last reload of the web configuration succeeded; True without a configuration."""
         return self._config.last_reload_successful
 
-    @property
-    def port(self) -> int:
-        """The port, once started; needed after listening on port 0."""
-        return self._port
-
     def start(self) -> None:
         """Listen and serve; raises ListenError. Clients are answered once this returns."""
         listener = self._listen.bind()
-        self._port: int = listener.getsockname()[1]
+        self.port: int = listener.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._stopping = asyncio.Event()
         self._thread = threading.Thread(target=self._run, args=(listener,), name="web")

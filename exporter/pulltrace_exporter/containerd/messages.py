@@ -1,7 +1,7 @@
 """containerd's messages as values of the model."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -17,15 +17,12 @@ from pulltrace_exporter.containerd.quirks import (
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Snapshots
 
 
-class Resources:
+class Resources(NamedTuple):
     """What belongs to a lease: digests in the store, digests being downloaded, snapshots by snapshotter."""
 
-    __slots__ = ("contents", "ingests", "snapshots")
-
-    def __init__(self, contents: frozenset[str], ingests: frozenset[str], snapshots: dict[str, Snapshots]) -> None:
-        self.contents = contents
-        self.ingests = ingests
-        self.snapshots = snapshots
+    contents: frozenset[str]
+    ingests: frozenset[str]
+    snapshots: dict[str, Snapshots]
 
 
 def digest_of_ref(ref: str) -> str:

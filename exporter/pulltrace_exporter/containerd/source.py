@@ -70,7 +70,7 @@ class ContainerdSource:
             observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh, late=late)
             self._adapt()
         except (ContainerdError, UnsafeSocketError):
-            self._disconnect()
+            self.close()
             raise
         self._fresh = False
         return observation
@@ -94,7 +94,12 @@ class ContainerdSource:
 
     def close(self) -> None:
         """End the connection."""
-        self._disconnect()
+        client, event_watch = self._client, self._event_watch
+        self._client = self._event_watch = self._socket = None
+        if event_watch is not None:
+            event_watch.close()
+        if client is not None:
+            client.close()
 
     def _connect(self) -> Client:
         if self._cancelled:
@@ -103,7 +108,7 @@ class ContainerdSource:
         # Without a watch, an error of another kind than containerd's has ended the last attempt half-way.
         if self._client is not None and self._event_watch is not None and socket == self._socket:
             return self._client
-        self._disconnect()
+        self.close()
         # The real path, so that what was checked is what is opened.
         client = Client(socket.path, self._namespace)
         self._client, self._socket, self._fresh = client, socket, True
@@ -135,11 +140,3 @@ class ContainerdSource:
         if socket is None:
             raise ContainerdError("connect", "UNAVAILABLE", f"{self._address} does not exist")
         return socket
-
-    def _disconnect(self) -> None:
-        client, event_watch = self._client, self._event_watch
-        self._client = self._event_watch = self._socket = None
-        if event_watch is not None:
-            event_watch.close()
-        if client is not None:
-            client.close()

@@ -36,7 +36,8 @@ class Tracker:
     """Makes pulls from leases.
 
     `linger` is how long an ended pull stays. A lease that does not change for `abandoned` counts as left behind by a
-    killed client. Both are in seconds. `label_values` limits the registries and media types.
+    killed client. Both are in seconds. `label_values` limits the registries and media types. `ignored` are leases that
+    containerd still lists though nobody pulls with them any more.
 
     Memory is bounded: leases by what containerd lists, pulls and their blobs by `linger`, ingests of failed pulls and
     sources of roots by constants, label values by `label_values` and a constant.
@@ -54,17 +55,12 @@ class Tracker:
         self._wall_clock = WallClock(started)
         self._leases: dict[str, LeaseState] = {}
         self._pulls: dict[ImageKey, PullState] = {}
-        self._ignored: frozenset[str] = frozenset()
+        self.ignored: frozenset[str] = frozenset()
         self._inherited: frozenset[str] = frozenset()
         self._intents: tuple[ImageIntent, ...] = ()
         self._updated: Instant | None = None
         self._observed: Instant | None = None
         self._removed = False
-
-    @property
-    def ignored(self) -> frozenset[str]:
-        """Leases that containerd still lists though nobody pulls with them any more."""
-        return self._ignored
 
     def observe(self, seen: Observation, now: Instant, intents: Iterable[Intent] = ()) -> Tracked:
         """Process one observation made at `now`; `intents` are the images that the kubelet says it pulls."""
@@ -73,9 +69,9 @@ class Tracker:
         if self._observed is None:  # what is older than this exporter, as far as one can tell
             begun = self._started.wall
             self._inherited = frozenset(each.id for each in seen.leases if not begun <= each.created_at <= now.wall)
-        self._ignored &= {lease.id for lease in seen.leases}
+        self.ignored &= {lease.id for lease in seen.leases}
         self._end_stale_leases(poll)
-        live = [lease for lease in by_age(seen.leases) if lease.id not in self._ignored]
+        live = [lease for lease in by_age(seen.leases) if lease.id not in self.ignored]
         ended = ended_leases(self._leases.values(), seen)
         for lease in ended:
             self._update(lease, poll, final=True)
@@ -139,7 +135,7 @@ class Tracker:
         added: dict[PullState, None] = {}
         for lease in live:
             state = self._leases.get(lease.id)
-            new = state is None and lease.id not in self._stale.suspected | self._ignored
+            new = state is None and lease.id not in self._stale.suspected | self.ignored
             if new or (state is not None and state.pull is None):
                 pull = self._update(lease, poll).pull
                 added |= {pull: None} if pull else {}
@@ -267,7 +263,7 @@ class Tracker:
         It is just counted if a pull of its image is shown already.
         """
         leases = {lease.id: lease for lease in poll.seen.leases}
-        for lease_id in self._stale.confirm(poll, self._ignored):
+        for lease_id in self._stale.confirm(poll, self.ignored):
             if lease_id not in self._leases:
                 root = root_of(leases[lease_id], poll.seen.documents)
                 if root is None or not any(key.digest == root.digest for key in self._pulls):
@@ -279,7 +275,7 @@ class Tracker:
 
     def _orphan(self, leases: Iterable[str], poll: Poll, reason: str) -> None:
         for lease_id in leases:
-            self._ignored |= {lease_id}
+            self.ignored |= {lease_id}
             state = self._leases.pop(lease_id, None)
             if state is not None and state.pull is not None:
                 self._finish(state, state.pull, Phase.ORPHANED, poll, reason)

@@ -1,6 +1,7 @@
 """Which writes of images are told, while the subscription is changed."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def node(tmp_path: Path) -> Iterator[StandIn]:
 
 @pytest.fixture
 def event_watch(node: StandIn) -> Iterator[EventWatch]:
-    with Client(node.socket, "k8s.io") as client:
+    with closing(Client(node.socket, "k8s.io")) as client:
         event_watch = EventWatch(client, lambda: None)
         try:
             wait_until(lambda: node.bus.listeners == 1)
