@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pulltrace import logs
 from pulltrace.cli import flag_help, program, startup
@@ -11,7 +11,7 @@ from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
-from pulltrace.web import Server
+from pulltrace.web import Server, WebConfig
 from pulltrace_aggregator.api.pages import AggregatorPages
 from pulltrace_aggregator.config import AggregatorConfig
 from pulltrace_aggregator.controller.reconciler import Limits, Reconciler
@@ -104,10 +104,10 @@ def _serve(
         poller,
         clock,
     )
-    loaded = program.WebConfigState(settings.web_config_file)
-    pages = AggregatorPages(lambda: loop.published, clock, _scraper(cluster, poller, loaded), settings.telemetry_path)
-    server = Server(settings.listen_address, pages.routes(), settings.web_config_file)
-    loaded.server = server
+    web_config = WebConfig(settings.web_config_file, clock)
+    scraper = _scraper(cluster, poller, web_config)
+    pages = AggregatorPages(lambda: loop.published, clock, scraper, settings.telemetry_path)
+    server = Server(settings.listen_address, pages.routes(), web_config)
     server.start()
     looping = program.start_vital("loop", loop.run, stop)
     poller.start()
@@ -133,12 +133,12 @@ def _limits(settings: AggregatorConfig) -> Limits:
     return Limits(stale, settings.pod_linger, settings.limit_repositories)
 
 
-def _scraper(cluster: Cluster, poller: PollerThread, loaded: Callable[[], bool | None]) -> Scraper:
+def _scraper(cluster: Cluster, poller: PollerThread, web_config: WebConfig) -> Scraper:
     process = Process(
         kubernetes_up=lambda: cluster.health.up,
         watch_restarts=lambda: cluster.health.restarts,
         exporter_requests=lambda: {str(result): count for result, count in poller.requests.items()},
-        web_config_loaded=loaded,
+        web_config_loaded=lambda: web_config.last_reload_successful,
     )
     return Scraper(FAMILIES, process, process_collectors())
 

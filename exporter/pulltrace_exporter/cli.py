@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from pulltrace import logs
 from pulltrace.cli import flag_help, program, startup
@@ -11,7 +11,7 @@ from pulltrace.cli.flags import Values
 from pulltrace.clock import Clock, SystemClock
 from pulltrace.errors import ConfigError
 from pulltrace.exposition import process_collectors
-from pulltrace.web import Server
+from pulltrace.web import Server, WebConfig
 from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.config import ExporterConfig
 from pulltrace_exporter.containerd.socket import check_socket, find_socket
@@ -77,9 +77,8 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
         fetched=UnpackFolder(settings.soci_directory).layers,
         write=Journal(settings.node_name, journal.write).write,
     )
-    loaded = program.WebConfigState(settings.web_config_file)
-    server = Server(settings.listen_address, _pages(settings, poller, clock, loaded).routes(), settings.web_config_file)
-    loaded.server = server
+    web_config = WebConfig(settings.web_config_file, clock)
+    server = Server(settings.listen_address, _pages(settings, poller, clock, web_config).routes(), web_config)
     server.start()
     polling = program.start_vital("poller", poller.run, stop)
     log.info("serving", extra=logs.fields(address=settings.listen_address, port=server.port, containerd=address))
@@ -92,7 +91,7 @@ def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.S
     server.stop()
 
 
-def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Callable[[], bool | None]) -> ExporterPages:
+def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, web_config: WebConfig) -> ExporterPages:
     limits = SeriesLimits(
         pulls=settings.limit_pulls,
         layers=settings.limit_layers,
@@ -100,5 +99,6 @@ def _pages(settings: ExporterConfig, poller: Poller, clock: Clock, loaded: Calla
         layer_min_size=settings.layer_min_size,
         layer_min_age=settings.layer_min_age,
     )
-    scraper = Scraper(FAMILIES, limits, Process(web_config_loaded=loaded), process_collectors())
+    process = Process(web_config_loaded=lambda: web_config.last_reload_successful)
+    scraper = Scraper(FAMILIES, limits, process, process_collectors())
     return ExporterPages(settings.node_name, lambda: poller.view, clock, scraper, settings.telemetry_path)

@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import Final
 
 from pulltrace import logs
@@ -16,8 +15,7 @@ from pulltrace.cli.flag_values import WEB_CONFIG_FILE
 from pulltrace.cli.flags import Values
 from pulltrace.clock import SystemClock
 from pulltrace.errors import ConfigError
-from pulltrace.web import ListenError, Server
-from pulltrace.web.live import WebConfig
+from pulltrace.web import ListenError, WebConfig
 
 log = logging.getLogger(__name__)
 
@@ -102,15 +100,3 @@ def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variabl
     logs.configure(level, log_format)
     for name in unknown_variables:
         log.warning("environment variable matches no flag", extra=logs.fields(variable=name))
-
-
-class WebConfigState:
-    """Tells the metrics how the last reload of the web configuration went. `server` is set once it is built."""
-
-    def __init__(self, file: Path | None) -> None:
-        self._file = file
-        self.server: Server | None = None
-
-    def __call__(self) -> bool | None:
-        """Whether it succeeded, None without a configuration."""
-        return self.server.last_reload_successful if self._file and self.server else None

@@ -3,6 +3,7 @@
 from pulltrace.web.address import ListenAddress, ListenError
 from pulltrace.web.connection import Limits
 from pulltrace.web.http import Handler, Request, Response, matches_etag, text_response
+from pulltrace.web.live import WebConfig
 from pulltrace.web.server import Server
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Request",
     "Response",
     "Server",
+    "WebConfig",
     "matches_etag",
     "text_response",
 ]

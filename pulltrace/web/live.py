@@ -29,9 +29,9 @@ class WebConfig:
         self._file = Reread(path, _read, clock) if path else None
 
     @property
-    def last_reload_successful(self) -> bool:
-        """Whether the last reload succeeded; True before the first."""
-        return self._file is None or self._file.last_reload_successful
+    def last_reload_successful(self) -> bool | None:
+        """Whether the last reload succeeded, True before the first; None without a file."""
+        return self._file.last_reload_successful if self._file else None
 
     def current(self) -> Security:
         """The configuration in force. Call it for every connection and request."""

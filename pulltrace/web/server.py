@@ -7,10 +7,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
-from pulltrace.clock import Clock, SystemClock
 from pulltrace.logs import fields
 from pulltrace.web.address import ListenAddress
 from pulltrace.web.connection import Connection, Limits
@@ -25,30 +23,19 @@ _ACCEPT_RETRY_SECONDS: Final = 1.0
 
 
 class Server:
-    """Serves `routes`, exact paths, to GET and HEAD. Raises ConfigError when made with a wrong `web_config_file`.
+    """Serves `routes`, exact paths, to GET and HEAD.
 
     `port` is there once it is started: the system chooses one for port 0.
     """
 
     def __init__(
-        self,
-        listen: ListenAddress,
-        routes: Mapping[str, Handler],
-        web_config_file: Path | None = None,
-        *,
-        clock: Clock | None = None,
-        limits: Limits | None = None,
+        self, listen: ListenAddress, routes: Mapping[str, Handler], config: WebConfig, limits: Limits | None = None
     ) -> None:
         self._listen = listen
         self._routes = routes
+        self.config = config
         self._limits = limits or Limits()
-        self._config = WebConfig(web_config_file, clock or SystemClock())
         self._thread: threading.Thread | None = None
-
-    @property
-    def last_reload_successful(self) -> bool:
-        """Whether the last reload of the web configuration succeeded; True without a configuration."""
-        return self._config.last_reload_successful
 
     def start(self) -> None:
         """Listen and serve; raises ListenError. Clients are answered once this returns."""
@@ -72,7 +59,7 @@ class Server:
             runner.run(self._main(listener))
 
     async def _main(self, listener: socket.socket) -> None:
-        clients = _Clients(self._config, Dispatcher(self._routes, self._limits.page_threads), self._limits)
+        clients = _Clients(self.config, Dispatcher(self._routes, self._limits.page_threads), self._limits)
         accepting = asyncio.create_task(_accept(listener, clients))
         await self._stopping.wait()
         accepting.cancel()

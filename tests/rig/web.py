@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 import bcrypt
 
 from pulltrace.clock import Instant, Monotonic
-from pulltrace.web import Handler, Limits, ListenAddress, Request, Response, Server, text_response
+from pulltrace.web import Handler, Limits, ListenAddress, Request, Response, Server, WebConfig, text_response
 
 T = TypeVar("T")
 PAGE = b"".join(b'pulltrace_test{series="%d"} 1\n' % number for number in range(4000))
@@ -49,7 +49,7 @@ def serving(
     routes: Mapping[str, Handler] = ROUTES, config: Path | None = None, limits: Limits | None = None
 ) -> Iterator[Server]:
     """A server on a free port of 127.0.0.1 that looks at its configuration on every request."""
-    server = Server(ListenAddress("127.0.0.1", 0), routes, config, clock=HurriedClock(), limits=limits)
+    server = Server(ListenAddress("127.0.0.1", 0), routes, WebConfig(config, HurriedClock()), limits)
     server.start()
     try:
         yield server

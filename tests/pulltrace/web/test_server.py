@@ -303,7 +303,7 @@ def test_nothing_is_left_after_stopping() -> None:
 def test_a_port_in_use_is_said_at_start_and_leaves_nothing() -> None:
     with serving() as server:
         before = threading.active_count()
-        second = Server(ListenAddress("127.0.0.1", server.port), ROUTES)
+        second = Server(ListenAddress("127.0.0.1", server.port), ROUTES, server.config)
         with pytest.raises(ListenError, match="Address already in use"):
             second.start()
         assert threading.active_count() == before

@@ -115,10 +115,10 @@ def test_a_new_certificate_is_served_without_a_restart(folder: Path) -> None:
         before = serial_number(server.port, tls)
         (folder / "server.crt").write_bytes(new.certificate)
         assert serial_number(server.port, tls) == before
-        assert not server.last_reload_successful
+        assert not server.config.last_reload_successful
         (folder / "server.key").write_bytes(new.key)
         assert serial_number(server.port, tls) != before
-        assert server.last_reload_successful
+        assert server.config.last_reload_successful
 
 
 def test_a_client_ca_that_is_taken_out_lets_nobody_in(folder: Path) -> None:
@@ -166,4 +166,4 @@ def test_a_changed_password_counts_at_once(folder: Path) -> None:
         assert get(server.port, "/metrics", tls=tls, **new).status == 200
         written(folder, TLS + "basic_auth_users: {}\nno_such_key: 1\n")
         assert get(server.port, "/metrics", tls=tls).status == 401, "a wrong file opens nothing"
-        assert not server.last_reload_successful
+        assert not server.config.last_reload_successful
