@@ -81,7 +81,7 @@ def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.St
 def _serve(
     settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, connections: _Connections, stop: program.Stop
 ) -> None:
-    program.start_logging(settings.log_level, settings.log_format, AggregatorConfig.table.unknown_variables(environ))
+    program.start_logging(settings, environ)
     startup.return_large_blocks(LARGE_BYTES)
     startup.search_seldom_for_garbage()
     inbox = Inbox(clock)

@@ -11,16 +11,13 @@ from typing import Final, NamedTuple, Self
 
 from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import (
-    LOG_FORMAT,
-    LOG_LEVEL,
-    WEB_CONFIG_FILE,
-    WEB_TELEMETRY_PATH,
+    ServerSettings,
     at_least,
     optional_path,
     positive_duration,
     web_listen_address,
 )
-from pulltrace.cli.flags import Check, Flag, Settings, Values, repeated
+from pulltrace.cli.flags import Check, Flag, Values, repeated
 from pulltrace.errors import ConfigError
 from pulltrace.units import parse_duration
 from pulltrace_aggregator.exporters.discovery import Target
@@ -60,7 +57,7 @@ def _context(text: str) -> str:
     return text
 
 
-class AggregatorConfig(Settings):
+class AggregatorConfig(ServerSettings):
     """All settings, parsed. Durations are in seconds. What is not given is None or empty; no namespace means all."""
 
     program = "pulltrace-aggregator"
@@ -201,10 +198,6 @@ class AggregatorConfig(Settings):
         metavar="I/N",
     )
     listen_address = web_listen_address(":10302")
-    telemetry_path = WEB_TELEMETRY_PATH
-    web_config_file = WEB_CONFIG_FILE
-    log_level = LOG_LEVEL
-    log_format = LOG_FORMAT
 
     @classmethod
     def from_argv(cls, argv: Sequence[str], environ: Mapping[str, str], *checks: Check) -> Self:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from pulltrace.cli.flag_values import LOG_FORMAT, LOG_LEVEL, positive_duration
+from pulltrace.cli.flag_values import ServerSettings, positive_duration
 from pulltrace.cli.flags import Flag
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration, parse_size
@@ -19,8 +19,8 @@ _BY_PARSER: Final[Mapping[Callable[[str], Any], Callable[[], Schema]]] = {
 _MOST: Final = 10**15 - 1
 """Helm computes with floats, which hold whole numbers of 15 digits exactly."""
 _BY_NAME: Final[Mapping[str, Schema]] = {
-    LOG_LEVEL.name: shapes.one_of(*Level),
-    LOG_FORMAT.name: shapes.one_of(*LogFormat),
+    ServerSettings.log_level.name: shapes.one_of(*Level),
+    ServerSettings.log_format.name: shapes.one_of(*LogFormat),
     ExporterConfig.containerd_namespace.name: shapes.text(r"^[A-Za-z0-9]+([._-][A-Za-z0-9]+)*$", longest=76),
 }
 

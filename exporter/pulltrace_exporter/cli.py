@@ -57,7 +57,7 @@ def _check_socket(values: Values) -> None:
 
 
 def _serve(settings: ExporterConfig, environ: Mapping[str, str], stop: program.Stop) -> None:
-    program.start_logging(settings.log_level, settings.log_format, ExporterConfig.table.unknown_variables(environ))
+    program.start_logging(settings, environ)
     clock = SystemClock()
     address = settings.containerd_address or find_socket()
     source = ContainerdSource(address, settings.containerd_allowed_directories, settings.containerd_namespace)

@@ -12,17 +12,14 @@ from typing import Final, Self
 
 from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import (
-    LOG_FORMAT,
-    LOG_LEVEL,
-    WEB_CONFIG_FILE,
-    WEB_TELEMETRY_PATH,
+    ServerSettings,
     absolute_path,
     at_least,
     optional_path,
     positive_duration,
     web_listen_address,
 )
-from pulltrace.cli.flags import Check, Flag, Settings, repeated, switch
+from pulltrace.cli.flags import Check, Flag, repeated, switch
 from pulltrace.units import parse_duration, parse_size
 
 _IDENTIFIER = re.compile(r"(?=.{1,76}$)[A-Za-z0-9]+(?:[._-][A-Za-z0-9]+)*")
@@ -52,7 +49,7 @@ def _node_name(text: str) -> str:
     return text
 
 
-class ExporterConfig(Settings):
+class ExporterConfig(ServerSettings):
     """All settings, parsed: durations in seconds, sizes in bytes. None means off, or found by the program."""
 
     program = "pulltrace-exporter"
@@ -140,10 +137,6 @@ class ExporterConfig(Settings):
         metavar="COUNT",
     )
     listen_address = web_listen_address(":10301")
-    telemetry_path = WEB_TELEMETRY_PATH
-    web_config_file = WEB_CONFIG_FILE
-    log_level = LOG_LEVEL
-    log_format = LOG_FORMAT
     node_name: str
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Parsers of the values of flags, and the flags that both programs have.
+"""Parsers of the values of flags, and the settings that both programs have.
 
 Each parser takes any text, and raises ValueError with that text.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from pulltrace.cli.flags import Flag
+from pulltrace.cli.flags import Flag, Settings
 from pulltrace.logs import Level, LogFormat
 from pulltrace.units import parse_duration
 from pulltrace.web.address import ListenAddress
@@ -82,7 +82,7 @@ def _path(text: str) -> Path:
 
 
 def web_listen_address(default: str) -> Flag[ListenAddress]:
-    """The only shared flag whose default differs between the programs."""
+    """The flag of both programs whose default differs."""
     return Flag(
         "web.listen-address",
         ListenAddress.parse,
@@ -92,22 +92,25 @@ def web_listen_address(default: str) -> Flag[ListenAddress]:
     )
 
 
-WEB_TELEMETRY_PATH = Flag(
-    "web.telemetry-path", telemetry_path, "/metrics", "Path under which to serve metrics.", metavar="PATH"
-)
-WEB_CONFIG_FILE = Flag(
-    "web.config.file",
-    optional_path,
-    "",
-    "File with TLS and basic authentication settings, in the format of Prometheus' exporter toolkit. "
-    "Re-read when it changes.",
-    metavar="FILE",
-)
-LOG_LEVEL = Flag(
-    "log.level",
-    one_of(Level),
-    "info",
-    "Least severe messages to log: debug, info, warn or error.",
-    metavar="LEVEL",
-)
-LOG_FORMAT = Flag("log.format", one_of(LogFormat), "logfmt", "How to write logs: logfmt or json.", metavar="FORMAT")
+class ServerSettings(Settings):
+    """The settings of a program that serves and logs. A subclass adds `web_listen_address`."""
+
+    telemetry_path = Flag(
+        "web.telemetry-path", telemetry_path, "/metrics", "Path under which to serve metrics.", metavar="PATH"
+    )
+    web_config_file = Flag(
+        "web.config.file",
+        optional_path,
+        "",
+        "File with TLS and basic authentication settings, in the format of Prometheus' exporter toolkit. "
+        "Re-read when it changes.",
+        metavar="FILE",
+    )
+    log_level = Flag(
+        "log.level",
+        one_of(Level),
+        "info",
+        "Least severe messages to log: debug, info, warn or error.",
+        metavar="LEVEL",
+    )
+    log_format = Flag("log.format", one_of(LogFormat), "logfmt", "How to write logs: logfmt or json.", metavar="FORMAT")

@@ -192,7 +192,8 @@ class FlagTable:
 class Settings:
     """The values of a program's flags.
 
-    A subclass declares each flag once, as an attribute, and names its program and what that does.
+    A subclass declares each flag once, as an attribute, and names its program and what that does. The flags of its base
+    come after its own.
     """
 
     program: ClassVar[str]
@@ -200,7 +201,8 @@ class Settings:
     table: ClassVar[FlagTable]
 
     def __init_subclass__(cls) -> None:
-        cls.table = FlagTable(flag for flag in vars(cls).values() if isinstance(flag, Flag))
+        declared = chain.from_iterable(vars(each).values() for each in cls.__mro__)
+        cls.table = FlagTable(flag for flag in declared if isinstance(flag, Flag))
 
     def __init__(self, values: Values) -> None:
         self.values = values

@@ -7,11 +7,11 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from pulltrace import logs
-from pulltrace.cli.flag_values import WEB_CONFIG_FILE
+from pulltrace.cli.flag_values import ServerSettings
 from pulltrace.cli.flags import Values
 from pulltrace.clock import SystemClock
 from pulltrace.errors import ConfigError
@@ -76,7 +76,7 @@ def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
 
 def check_web_config(values: Values) -> None:
     """Read the web configuration, if there is one; raises ConfigError with all that is wrong with it."""
-    WebConfig(values[WEB_CONFIG_FILE], SystemClock())
+    WebConfig(values[ServerSettings.web_config_file], SystemClock())
 
 
 def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thread:
@@ -95,8 +95,8 @@ def start_vital(name: str, run: Callable[[], None], stop: Stop) -> threading.Thr
     return thread
 
 
-def start_logging(level: logs.Level, log_format: logs.LogFormat, unknown_variables: Iterable[str]) -> None:
+def start_logging(settings: ServerSettings, environ: Mapping[str, str]) -> None:
     """Set up the log, and warn of variables that look like those of a flag."""
-    logs.configure(level, log_format)
-    for name in unknown_variables:
+    logs.configure(settings.log_level, settings.log_format)
+    for name in settings.table.unknown_variables(environ):
         log.warning("environment variable matches no flag", extra=logs.fields(variable=name))
