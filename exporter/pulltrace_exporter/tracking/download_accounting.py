@@ -6,13 +6,11 @@ from pulltrace.clock import Instant
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.image import Descriptor, Manifest, chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Lease
-from pulltrace_exporter.tracking.arrival import earliest_arrival, last_arrival, unpacked_at
 from pulltrace_exporter.tracking.blob import Blob, Rate, UnfinishedIngests
 from pulltrace_exporter.tracking.counters import Counters
 from pulltrace_exporter.tracking.event_log import EventLog
 from pulltrace_exporter.tracking.naming import other_platforms
-from pulltrace_exporter.tracking.node_contents import NodeContents, node_contents
-from pulltrace_exporter.tracking.poll import Poll
+from pulltrace_exporter.tracking.poll import NodeContents, Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState, blobs_of
 from pulltrace_exporter.tracking.remote_accounting import RemoteAccounting, fetched_layers, is_brought
 
@@ -55,7 +53,7 @@ class DownloadAccounting:
     def advance(self, running: Sequence[PullState], live: Collection[Lease], poll: Poll) -> None:
         """Update running pulls with what the node shows now."""
         leases = {lease.id: lease for lease in (*poll.seen.ended, *live)}
-        node = node_contents(live, fetched_layers(running, poll), poll)
+        node = NodeContents.of(live, fetched_layers(running, poll), poll)
         for pull in running:
             own = [leases[lease_id] for lease_id in pull.leases & leases.keys()]
             self._decide(pull, own, node)
@@ -90,7 +88,7 @@ class DownloadAccounting:
                 blob.started = None
         if result is Phase.SUCCEEDED and pull.downloaded_at in (None, poll.now.monotonic):
             unseen = bool(pull.remote.digests)
-            pull.downloaded_at = poll.now.monotonic if unseen else last_arrival(pull, poll)
+            pull.downloaded_at = poll.now.monotonic if unseen else poll.last_arrival(pull.blobs)
 
     def forget(self, pulls: Iterable[PullState]) -> None:
         """Drop the blobs that none of the pulls names."""
@@ -126,7 +124,7 @@ class DownloadAccounting:
         if manifest.config is not None:
             pull.without_chain_ids.setdefault(manifest.config.digest, []).append(layers)
         if pull.rate is None:
-            pull.rate = Rate(earliest_arrival(pull, poll), pull.downloaded - (self._counted - counted))
+            pull.rate = Rate(poll.earliest_arrival(pull.observed_from), pull.downloaded - (self._counted - counted))
             self._events.resolved(pull, poll.now)
         pull.progressed = poll.now
         for blob in came:
@@ -185,7 +183,7 @@ class DownloadAccounting:
                 yield digest
             elif ingest is not None:
                 self._start(pull, blob, blob.downloaded, poll.now)
-                blob.measure(earliest_arrival(pull, poll) if ingest.downloaded > blob.downloaded else at)
+                blob.measure(poll.earliest_arrival(pull.observed_from) if ingest.downloaded > blob.downloaded else at)
                 new = blob.advance(at, ingest.downloaded)
                 self._count(blob, new)
                 if new or ingest.updated_at != blob.ingest_updated_at:
@@ -201,7 +199,7 @@ class DownloadAccounting:
         if not blob.downloaded and not pull.counted_since.covers(layer.started_at, poll.now):
             blob.downloaded = min(layer.downloaded, blob.size)  # it came before the exporter started
         self._start(pull, blob, blob.downloaded, poll.now)
-        blob.measure(earliest_arrival(pull, poll))
+        blob.measure(poll.earliest_arrival(pull.observed_from))
         new = blob.advance(poll.now.monotonic, layer.downloaded)
         self._count(blob, new)
         if layer.complete:
@@ -256,7 +254,7 @@ class DownloadAccounting:
                 blob.digest in each for each in (pull.downloading, pull.cached, pull.remote.digests, pull.remote.seen)
             ):
                 continue
-            if not pull.since.covers(unpacked_at(pull, blob), now):
+            if not pull.since.covers(pull.unpacked_at(blob), now):
                 pull.undecided.pop(blob.digest, None)
                 self._mark_cached(pull, blob)
             elif blob.digest in pull.undecided:
@@ -271,7 +269,7 @@ class DownloadAccounting:
         came = bool(blob.downloaded) or blob.digest in pull.downloading | pull.remote.seen
         if not came and not pull.is_committed(blob.digest):
             return
-        made_at = unpacked_at(pull, blob)
+        made_at = pull.unpacked_at(blob)
         if came or pull.counted_since.covers(made_at, now):
             self._complete(pull, blob, now)
         elif pull.since.covers(made_at, now):

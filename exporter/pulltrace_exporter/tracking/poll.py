@@ -1,10 +1,11 @@
 """One poll, as the tracker's parts pass it on, and how containerd's timestamps compare when a clock is stepped."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Self
 
-from pulltrace.clock import Instant, NodeTime
-from pulltrace_exporter.model.observation import Observation
+from pulltrace.clock import Instant, Monotonic, NodeTime
+from pulltrace_exporter.model.observation import FetchedLayer, Lease, Observation, Snapshots
 from pulltrace_exporter.tracking.queue import ImageIntent
 
 CLOCK_STEP_SECONDS = 1.0
@@ -19,6 +20,48 @@ class Poll:
     now: Instant
     intents: tuple[ImageIntent, ...] = ()
     previous: Instant | None = None
+
+    def earliest_arrival(self, observed_from: Instant) -> Monotonic:
+        """The earliest time at which content that is new in this poll can have come to a pull observed since then."""
+        since = observed_from.monotonic
+        return since if self.previous is None else max(self.previous.monotonic, since)
+
+    def last_arrival(self, digests: Collection[str]) -> Monotonic:
+        """When the last of these blobs came, by the creation times read from the leases that have ended; else now."""
+        found = (info for lease in self.seen.ended for info in (*lease.contents.values(), *lease.found_blobs.values()))
+        arrivals = [info.created_at for info in found if info and info.digest in digests]
+        return Monotonic(self.now.monotonic - max(self.now.wall - max(arrivals, default=self.now.wall), 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContents:
+    """What leases of the node hold together at one poll, and what a remote snapshotter fetches for running pulls.
+
+    `ingests` are only those of leases that still exist: what an ended lease was downloading may have been complete
+    before a newer pull began.
+    """
+
+    contents: frozenset[str]
+    ingests: frozenset[str]
+    snapshots: Snapshots
+    fetched: Mapping[str, FetchedLayer]
+
+    @classmethod
+    def of(cls, live: Collection[Lease], fetched: Mapping[str, FetchedLayer], poll: Poll) -> Self:
+        """What the `live` leases hold, together with what the leases held that ended since the last poll."""
+        leases = (*poll.seen.ended, *live)
+        snapshots = [held for lease in leases for held in lease.snapshots.values()]
+        # A lease whose manifest was first read after it had gone could not be asked what else it held.
+        found = {digest for lease in poll.seen.ended for digest, info in lease.found_blobs.items() if info is not None}
+        return cls(
+            frozenset(found).union(*(lease.contents.keys() for lease in leases)),
+            frozenset().union(*(lease.ingests for lease in live)),
+            Snapshots(
+                frozenset().union(*(held.committed for held in snapshots)),
+                frozenset().union(*(held.extracting for held in snapshots)),
+            ),
+            fetched,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,6 +117,12 @@ class PullState:
         """Whether the layer with this digest is unpacked at any of its positions."""
         return any(layer.blob.digest == digest and layer.chain_id in self.committed for layer in self.layers)
 
+    def unpacked_at(self, blob: Blob) -> NodeTime:
+        """When a layer's snapshot was made (Unix time), 0 if unknown. The blob may have been discarded after that."""
+        position = self.positions.get(blob.digest)
+        stat = None if position is None else self.found_snapshots.get(self.layers[position].chain_id or "")
+        return NodeTime(0.0) if stat is None or not stat.local else stat.created_at or NodeTime(0.0)
+
     def update_snapshots(self, node: Snapshots) -> bool:
         """Record which snapshots the node's leases hold; returns whether a further layer of this image is committed."""
         chain_ids = {layer.chain_id for layer in self.layers if layer.chain_id is not None}

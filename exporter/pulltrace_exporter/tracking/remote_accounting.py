@@ -5,8 +5,7 @@ from collections.abc import Collection, Iterable
 from pulltrace.clock import Instant
 from pulltrace_exporter.model.observation import BlobInfo, FetchedLayer, Lease
 from pulltrace_exporter.tracking.counters import Counters
-from pulltrace_exporter.tracking.node_contents import NodeContents
-from pulltrace_exporter.tracking.poll import Poll
+from pulltrace_exporter.tracking.poll import NodeContents, Poll
 from pulltrace_exporter.tracking.pull_state import ManifestLayer, PullState
 
 
