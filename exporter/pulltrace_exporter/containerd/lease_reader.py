@@ -8,11 +8,8 @@ from pulltrace_exporter.containerd.found_snapshots import FoundSnapshots, Unpack
 from pulltrace_exporter.containerd.lease_changes import HeldLayer, LeaseChanges
 from pulltrace_exporter.containerd.manifest_cache import ManifestCache
 from pulltrace_exporter.containerd.messages import Resources
-from pulltrace_exporter.containerd.quirks import (
-    converts_schema_1,
-    is_converted,
-    refuses_to_unpack,
-)
+from pulltrace_exporter.containerd.quirks import converts_schema_1, is_converted, refuses_to_unpack
+from pulltrace_exporter.containerd.reading import Reading
 from pulltrace_exporter.model.image import Descriptor, Document, Index, Manifest, chain_ids
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
 
@@ -113,11 +110,10 @@ class LeaseReader:
         known = self.settled and not self.vanished and bool(self._chains)
         return not known or self._changes.are_possible(self._own(ingests), self._layers())
 
-    def read(
-        self, client: Client, resources: Resources, ingests: dict[str, Ingest], snapshotter: str, version: str
-    ) -> None:
-        """Record what belongs to the lease now. `snapshotter` is the one to ask while the lease names none."""
-        self._fetched |= bool(resources.ingests) and converts_schema_1(version)
+    def read(self, reading: Reading, resources: Resources) -> None:
+        """Record what belongs to the lease now."""
+        client = reading.client
+        self._fetched |= bool(resources.ingests) and converts_schema_1(reading.version)
         self._ingests = resources.ingests
         self._snapshots = resources.snapshots
         self._extracted |= bool(resources.snapshots)
@@ -127,15 +123,15 @@ class LeaseReader:
             self._contents[digest] = None
         self._take(client.contents(self._changing(sorted(resources.contents - self._parts))[:MAX_UNKNOWN]))
         self._look_for_labels(client)
-        self._read_documents(client, ingests)
-        self._fetched |= self._is_converted(version)
-        if self._found_snapshots.stat(client, self._unpacked_images(snapshotter)):
+        self._read_documents(reading)
+        self._fetched |= self._is_converted(reading.version)
+        if self._found_snapshots.stat(client, self._unpacked_images(reading.snapshotter)):
             # Otherwise a layer that was fetched since the lease was read would look cached.
             self._look_for_parts(client)
             self._found_snapshots.date(client, self._discarded())
         self._found_snapshots.stat_remote(client, self._snapshots)
         self.settled = self._is_settled()
-        self._changes.was_read(self._own(ingests))
+        self._changes.was_read(self._own(reading.ingests))
 
     def look_back(self, client: Client) -> None:
         """When the lease is gone, look once more at contents that may have got their labels since the last poll."""
@@ -145,48 +141,39 @@ class LeaseReader:
         self._take({digest: content for digest, content in found.items() if digest not in self.removed})
         self._look_for_labels(client)
 
-    def close(
-        self, client: Client, ingests: dict[str, Ingest], snapshotter: str, version: str, written_at: float | None
-    ) -> None:
+    def close(self, reading: Reading, written_at: float | None) -> None:
         """Read once more when the lease is gone: content that came since the last poll has to be looked up.
 
-        `version` is containerd's. `written_at` is when the pull wrote its image's record, None when it wrote none.
+        `written_at` is when the pull wrote its image's record, None when it wrote none.
         """
-        self._read_documents(client, ingests)
+        client = reading.client
+        self._read_documents(reading)
         if written_at is not None and not any(isinstance(document, Manifest) for document in self.documents.values()):
             self._descend(client)
-            self._read_documents(client, ingests)
-        self._fetched |= self._is_converted(version)
+            self._read_documents(reading)
+        self._fetched |= self._is_converted(reading.version)
         self._look_for_parts(client)
         self._read_configs(client)
         # Only now do the configs name the snapshotter, if the image was unpacked.
         self._configs = client.contents(list(self.diff_ids))
-        self._found_snapshots.stat(client, self._unpacked_images(snapshotter), again=True)
+        self._found_snapshots.stat(client, self._unpacked_images(reading.snapshotter), again=True)
         self._found_snapshots.date(client, self._discarded())
         if written_at is not None:
-            self.unpacked = self._is_unpacked(version, written_at)
+            self.unpacked = self._is_unpacked(reading.version, written_at)
 
     def adopt(self, root: BlobInfo) -> None:
         """Record a root as content of the lease, though no poll saw it there."""
         self._contents[root.digest] = root
         self._fetched |= not root.sources
 
-    def recall(
-        self,
-        client: Client,
-        root: BlobInfo,
-        ingests: dict[str, Ingest],
-        snapshotter: str,
-        version: str,
-        before: float,
-    ) -> None:
+    def recall(self, reading: Reading, root: BlobInfo, before: float) -> None:
         """Read what an unseen pull of `root` held. `created_at` is its end before this call, its likely start after.
 
         `before` is a moment (Unix time) at which the pull had not begun: older content did not come with it.
         """
         end, self.created_at = self.created_at, before
         self.adopt(root)
-        self.close(client, ingests, snapshotter, version, end)
+        self.close(reading, end)
         if root.sources and before < root.created_at <= end:
             # The root comes first. Older content was there already, even if another pull brought it after `before`.
             self.created_at = root.created_at
@@ -241,25 +228,26 @@ class LeaseReader:
         roots = (self.documents.get(root) for root in self.roots)
         return converts_schema_1(version) and any(root is not None and is_converted(root) for root in roots)
 
-    def _read_documents(self, client: Client, ingests: dict[str, Ingest]) -> None:
+    def _read_documents(self, reading: Reading) -> None:
         for digest, content in list(self._contents.items()):
             if content is None or not content.children or digest in self.documents:
                 continue
-            document = self._library.document(client, digest, content.size)
+            document = self._library.document(reading.client, digest, content.size)
             if document is None:
                 continue
             if isinstance(document, Manifest):
-                self._stat_blobs(client, document, ingests)
+                self._stat_blobs(reading, document)
             self.documents[digest] = document  # only now: when a call fails, all is done again
-        self._read_configs(client)
+        self._read_configs(reading.client)
 
-    def _stat_blobs(self, client: Client, manifest: Manifest, ingests: dict[str, Ingest]) -> None:
+    def _stat_blobs(self, reading: Reading, manifest: Manifest) -> None:
         """Look once for each blob that a manifest names: one that is found was there before, or came just now."""
         parts = dict.fromkeys(reference.digest for reference in manifest.references)
         self._parts.update(parts)
         new = [digest for digest in parts if digest not in self._found_blobs]
-        found = client.contents([digest for digest in new if digest not in ingests])
-        self._found_blobs |= dict.fromkeys(new) | found | blobs_of_other_namespaces(client, found, self.created_at)
+        found = reading.client.contents([digest for digest in new if digest not in reading.ingests])
+        elsewhere = blobs_of_other_namespaces(reading.client, found, self.created_at)
+        self._found_blobs |= dict.fromkeys(new) | found | elsewhere
 
     def _read_configs(self, client: Client) -> None:
         for _, config in self._images():
