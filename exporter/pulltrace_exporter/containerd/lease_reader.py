@@ -192,16 +192,22 @@ class LeaseReader:
             if isinstance(manifest, Manifest) and manifest.config is not None:
                 yield manifest, manifest.config
 
+    def _chained(self) -> Iterator[tuple[Descriptor, str]]:
+        """The layers whose chain IDs are known, with these."""
+        for manifest, config in self._images():
+            yield from zip(manifest.layers, self._chains.get(config.digest, ()), strict=False)
+
+    def _is_stored(self, digest: str) -> bool:
+        return digest in self._contents or self._found_blobs.get(digest) is not None
+
     def _layers(self) -> Iterator[HeldLayer]:
         committed = {
             chain_id for chain_id, stat in self._found_snapshots.by_chain_id.items() if stat.created_at is not None
         }
         committed.update(*(held.committed for held in self._snapshots.values()))
         extracting = frozenset[str]().union(*(held.extracting for held in self._snapshots.values()))
-        for manifest, config in self._images():
-            for layer, chain_id in zip(manifest.layers, self._chains.get(config.digest, ()), strict=False):
-                complete = layer.digest in self._contents or self._found_blobs.get(layer.digest) is not None
-                yield HeldLayer(complete, chain_id in committed, chain_id in extracting)
+        for layer, chain_id in self._chained():
+            yield HeldLayer(self._is_stored(layer.digest), chain_id in committed, chain_id in extracting)
 
     def _changing(self, digests: Iterable[str]) -> list[str]:
         """The contents whose labels can still change, those never described first, so that none waits for ever."""
@@ -251,9 +257,7 @@ class LeaseReader:
 
     def _read_configs(self, client: Client) -> None:
         for _, config in self._images():
-            if config.digest in self.diff_ids:
-                continue
-            if config.digest in self._contents or self._found_blobs.get(config.digest) is not None:
+            if config.digest not in self.diff_ids and self._is_stored(config.digest):
                 diff_ids = self._library.diff_ids(client, config.digest)
                 if diff_ids is not None:
                     self.diff_ids[config.digest] = diff_ids
@@ -300,7 +304,4 @@ class LeaseReader:
 
     def _discarded(self) -> Iterator[str]:
         """The chain IDs of layers whose blobs are not in the store."""
-        for manifest, config in self._images():
-            for layer, chain_id in zip(manifest.layers, self._chains.get(config.digest, ()), strict=False):
-                if layer.digest not in self._contents and not self._found_blobs.get(layer.digest):
-                    yield chain_id
+        return (chain_id for layer, chain_id in self._chained() if not self._is_stored(layer.digest))
