@@ -11,14 +11,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from pulltrace.cli import flag_help
-from pulltrace.cli.flag_values import (
-    ServerSettings,
-    absolute_path,
-    at_least,
-    optional_path,
-    positive_duration,
-    web_listen_address,
-)
+from pulltrace.cli.flag_values import ServerSettings, absolute_path, count, duration, optional_path, web_listen_address
 from pulltrace.cli.flags import Check, Flag, repeated, switch
 from pulltrace.units import parse_duration, parse_size
 
@@ -97,44 +90,24 @@ class ExporterConfig(ServerSettings):
         metavar="NAME",
         default_help="`$NODE_NAME`, else the host name",
     )
-    poll_interval = Flag(
-        "poll.interval", positive_duration, "1s", "How often to read containerd during pulls.", metavar="DURATION"
-    )
-    poll_idle_interval = Flag(
-        "poll.idle-interval",
-        positive_duration,
-        "5s",
-        "How often to look for pulls while there are none.",
-        metavar="DURATION",
-    )
-    pull_linger = Flag(
-        "pull.linger", parse_duration, "2m", "How long the series of an ended pull stay.", metavar="DURATION"
-    )
-    pull_abandoned = Flag(
+    poll_interval = duration("poll.interval", "1s", "How often to read containerd during pulls.")
+    poll_idle_interval = duration("poll.idle-interval", "5s", "How often to look for pulls while there are none.")
+    pull_linger = duration("pull.linger", "2m", "How long the series of an ended pull stay.", parse_duration)
+    pull_abandoned = duration(
         "pull.abandoned",
-        positive_duration,
         "15m",
         "A pull of which nothing at all has changed for so long is taken for orphaned; while a remote snapshotter "
         "fetches it unseen, eight times as long.",
-        metavar="DURATION",
     )
     collect_layers = switch("collector.layers", default=True, help_text="Series of each layer.")
     layer_min_size = Flag("layer.min-size", parse_size, "0", "Smaller layers have no series.", metavar="SIZE")
-    layer_min_age = Flag(
-        "layer.min-age",
-        parse_duration,
-        "30s",
-        "Layers of pulls younger than this have no series.",
-        metavar="DURATION",
+    layer_min_age = duration(
+        "layer.min-age", "30s", "Layers of pulls younger than this have no series.", parse_duration
     )
-    limit_pulls = Flag("limit.pulls", at_least(1), "200", "Pulls that have series, at most.", metavar="COUNT")
-    limit_layers = Flag("limit.layers", at_least(1), "5000", "Layers that have series, at most.", metavar="COUNT")
-    limit_label_values = Flag(
-        "limit.label-values",
-        at_least(1),
-        "100",
-        "Registries and media types that counters tell apart; further ones become `other`.",
-        metavar="COUNT",
+    limit_pulls = count("limit.pulls", "200", "Pulls that have series, at most.")
+    limit_layers = count("limit.layers", "5000", "Layers that have series, at most.")
+    limit_label_values = count(
+        "limit.label-values", "100", "Registries and media types that counters tell apart; further ones become `other`."
     )
     listen_address = web_listen_address(":10301")
     node_name: str

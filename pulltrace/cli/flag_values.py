@@ -81,6 +81,16 @@ def _path(text: str) -> Path:
     return Path(text)
 
 
+def duration(name: str, default: str, help_text: str, parse: Callable[[str], float] = positive_duration) -> Flag[float]:
+    """A flag for a duration."""
+    return Flag(name, parse, default, help_text, metavar="DURATION")
+
+
+def count(name: str, default: str, help_text: str) -> Flag[int]:
+    """A flag for a number of things, 1 or more."""
+    return Flag(name, at_least(1), default, help_text, metavar="COUNT")
+
+
 def web_listen_address(default: str) -> Flag[ListenAddress]:
     """The flag of both programs whose default differs."""
     return Flag(
