@@ -8,7 +8,7 @@ from typing import Final
 
 from pulltrace.text import presentable
 from pulltrace.units import format_duration
-from pulltrace.web.http import Response
+from pulltrace.web.http import HEALTHY_PATH, PULLS_PATH, READY_PATH, Response
 
 MOST_ROWS: Final = 200
 _REFRESH_SECONDS: Final = 5
@@ -41,8 +41,9 @@ _HEADERS: Final = {
 }
 
 
-def landing_response(title: str, links: Iterable[tuple[str, str]], body: Iterable[str], footer: str) -> Response:
-    """The page: `links` are paths with their names, `body` is HTML."""
+def landing_response(title: str, telemetry_path: str, body: Iterable[str], footer: str) -> Response:
+    """The page, with links to all others; `body` is HTML."""
+    links = {telemetry_path: "Metrics", PULLS_PATH: "Pulls as JSON", HEALTHY_PATH: "Health", READY_PATH: "Readiness"}
     text = f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -55,7 +56,7 @@ def landing_response(title: str, links: Iterable[tuple[str, str]], body: Iterabl
 <body>
 <h1>{html_text(title)}</h1>
 <nav>
-{_links((*links, ("/-/healthy", "Health"), ("/-/ready", "Readiness")))}
+{_lines(f'<a href="{escape(path)}">{name}</a>' for path, name in links.items())}
 </nav>
 {_lines(body)}
 <p><small>{html_text(footer)}</small></p>
@@ -90,10 +91,6 @@ def duration_text(seconds: float) -> str:
 def html_text(text: str) -> str:
     """Text of any origin as HTML."""
     return escape(presentable(text))
-
-
-def _links(links: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f'<a href="{escape(path)}">{name}</a>' for path, name in links)
 
 
 def _lines(parts: Iterable[str]) -> str:

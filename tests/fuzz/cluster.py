@@ -46,5 +46,5 @@ class Core:
         check_text(_SCRAPER.render(result.view, self.now.monotonic, TextFormat.PLAIN), TextFormat.PLAIN)
         json_v1.etag(result.view)
         json.loads(json_v1.encode(result.view, self.now.monotonic))
-        landing_page(Published(result.view), self.now.monotonic, "/metrics", "/v1/pulls")
+        landing_page(Published(result.view), self.now.monotonic, "/metrics")
         self.now = Instant(self.now.wall + 2.0, Monotonic(self.now.monotonic + 2.0))

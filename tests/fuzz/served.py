@@ -81,7 +81,7 @@ def check_exporter(tracked: Tracked, clock: SteppedClock) -> None:
     report = NodeReport("node-1", "1", NodeTime(now.wall), view.daemon, view.resolving, view.queued, view.pulls)
     wire.etag(report)
     wire.decode(wire.encode(report))
-    landing_page(report, "/metrics", "/v1/pulls", read=True)
+    landing_page(report, "/metrics", read=True)
     _JOURNAL.clear()
     Journal("node-1", _JOURNAL.append).write(tracked.events)
     for line in "".join(_JOURNAL).splitlines():

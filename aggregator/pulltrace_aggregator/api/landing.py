@@ -16,11 +16,11 @@ _HEADINGS: Final = ("Pod", "Image", "Node", "Phase", "Progress", "Rate", "Left",
 _HARMLESS: Final = (None, Cause.PROGRESSING, Cause.QUEUE, Cause.SHARED_LAYER)
 
 
-def landing_page(published: Published, now: float, telemetry_path: str, pulls_path: str) -> Response:
+def landing_page(published: Published, now: float, telemetry_path: str) -> Response:
     """The page at the monotonic time `now`, in seconds."""
     return landing_response(
         "Image pulls of the cluster",
-        ((telemetry_path, "Metrics"), (pulls_path, "Pulls as JSON")),
+        telemetry_path,
         (*_faults(published), f"<p>{_summary(published.view)}</p>", _waiting(published.view, now)),
         f"pulltrace-aggregator {__version__}",
     )

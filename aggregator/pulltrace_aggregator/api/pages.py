@@ -7,7 +7,6 @@ from pulltrace.clock import Clock
 from pulltrace.exposition import TextFormat
 from pulltrace.text import presentable
 from pulltrace.web import Request, Response, text_response
-from pulltrace.web.http import PULLS_PATH
 from pulltrace.web.pages import Pages, tagged_json
 from pulltrace_aggregator.api import json_v1
 from pulltrace_aggregator.api.filters import UnknownFilter, filtered
@@ -43,7 +42,7 @@ class AggregatorPages(Pages):
 
     def landing(self, _: Request) -> Response:
         """What has waited longest and what blocks it, for people."""
-        return landing_page(self.published(), self._now, self.telemetry_path, PULLS_PATH)
+        return landing_page(self.published(), self._now, self.telemetry_path)
 
     @property
     def _now(self) -> float:

@@ -10,11 +10,11 @@ _DONE: Final = (LayerState.DOWNLOADED, LayerState.UNPACKING, LayerState.UNPACKED
 _HEADINGS: Final = ("Image", "Phase", "Progress", "Downloaded", "Rate", "Left", "Layers here", "Time")
 
 
-def landing_page(report: NodeReport, telemetry_path: str, pulls_path: str, *, read: bool) -> Response:
+def landing_page(report: NodeReport, telemetry_path: str, *, read: bool) -> Response:
     """The page; `read` tells whether reading containerd was attempted."""
     return landing_response(
         f"Image pulls of {report.node}",
-        ((telemetry_path, "Metrics"), (pulls_path, "Pulls as JSON")),
+        telemetry_path,
         (f"<p>{_daemon(report, read=read)} {_summary(report)}</p>", _pulls(report), _queue(report)),
         f"pulltrace-exporter {report.version}",
     )

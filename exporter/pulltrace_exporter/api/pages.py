@@ -11,7 +11,6 @@ from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
 from pulltrace.text import presentable
 from pulltrace.web import Request, Response, text_response
-from pulltrace.web.http import PULLS_PATH
 from pulltrace.web.pages import Pages, tagged_json
 from pulltrace_exporter.api.landing import landing_page
 from pulltrace_exporter.metrics import Scraper
@@ -53,7 +52,7 @@ class ExporterPages(Pages):
         """The node's pulls as a page for people."""
         view = self.view()
         read = view.polls.last_at is not None
-        return landing_page(self._report(view), self.telemetry_path, PULLS_PATH, read=read)
+        return landing_page(self._report(view), self.telemetry_path, read=read)
 
     def _report(self, view: View | None = None) -> NodeReport:
         view = view or self.view()
