@@ -1,14 +1,12 @@
 """What one scrape reads: the view, the clock, and the state of the program itself."""
 
-import platform
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry
 
-from pulltrace import __version__
-from pulltrace.exposition import Exposition, Family, Faults, TextFormat, label_text
+from pulltrace.exposition import Exposition, Family, Faults, TextFormat, label_text, program
 from pulltrace_aggregator.model.node import NodePull
 from pulltrace_aggregator.model.view import PodImage, PodPull, View
 
@@ -72,20 +70,16 @@ def node_pull_labels(entry: NodePull) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class Process(program.Process):
     """What the metrics say of this program itself.
 
-    `kubernetes_up` tells whether everything is listed and watched. `watch_restarts` counts by resource and reason,
-    `exporter_requests` by result. `web_config_loaded` tells whether the last reading of the web configuration
-    succeeded. None gives no sample.
+    `kubernetes_up` tells whether everything is listed and watched; None gives no sample. `watch_restarts` counts by
+    resource and reason, `exporter_requests` by result.
     """
 
-    version: str = __version__
-    python_version: str = field(default_factory=platform.python_version)
     kubernetes_up: Callable[[], bool | None] = lambda: None
     watch_restarts: Callable[[], Mapping[tuple[str, str], int]] = dict
     exporter_requests: Callable[[], Mapping[str, int]] = dict
-    web_config_loaded: Callable[[], bool | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)

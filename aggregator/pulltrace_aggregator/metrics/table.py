@@ -6,14 +6,11 @@ from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
 from pulltrace.exposition.families import LabelValues, labelled, single
+from pulltrace.exposition.program import program_families
 from pulltrace_aggregator.metrics.cluster import CLUSTER
 from pulltrace_aggregator.metrics.pods import PODS
 from pulltrace_aggregator.metrics.scrape import Scrape
 from pulltrace_aggregator.model.node import NodeState
-
-
-def _as_number(known: bool | None) -> int | None:
-    return None if known is None else int(known)
 
 
 def _exporters(scrape: Scrape) -> Iterable[tuple[LabelValues, float]]:
@@ -29,7 +26,7 @@ AGGREGATOR: Final = Section(
             "pulltrace_aggregator_kubernetes_up",
             MetricType.GAUGE,
             "Whether all needed Kubernetes resources are listed and watched, 1 or 0.",
-            lambda scrape: _as_number(scrape.process.kubernetes_up()),
+            lambda scrape: scrape.process.kubernetes_up(),
         ),
         labelled(
             "pulltrace_aggregator_watch_restarts_total",
@@ -52,27 +49,7 @@ AGGREGATOR: Final = Section(
             ("result",),
             lambda scrape: (((result,), count) for result, count in scrape.process.exporter_requests().items()),
         ),
-        labelled(
-            "pulltrace_aggregator_build_info",
-            MetricType.GAUGE,
-            "Version of the aggregator and of Python, always 1.",
-            ("version", "python_version"),
-            lambda scrape: [((scrape.process.version, scrape.process.python_version), 1)],
-        ),
-        single(
-            "pulltrace_web_config_last_reload_successful",
-            MetricType.GAUGE,
-            "Whether the last reading of --web.config.file succeeded, 1 or 0; absent without such a file.",
-            lambda scrape: _as_number(scrape.process.web_config_loaded()),
-        ),
-        # Last, so that it includes the faults of this scrape.
-        labelled(
-            "pulltrace_aggregator_scrape_errors_total",
-            MetricType.COUNTER,
-            "Metric families left out of a scrape because of a fault in the aggregator; absent while there is none.",
-            ("family",),
-            lambda scrape: (((family,), count) for family, count in scrape.faults().items()),
-        ),
+        *program_families("aggregator", lambda scrape: scrape.process, lambda scrape: scrape.faults()),
     ),
 )
 

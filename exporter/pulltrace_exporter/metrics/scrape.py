@@ -1,14 +1,13 @@
 """What one scrape reads: the view, the time, and rows for the pulls and layers within the limits."""
 
-import platform
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from pulltrace import __version__
 from pulltrace.exposition import Exposition, Family, Faults, TextFormat, label_text
+from pulltrace.exposition.program import Process
 from pulltrace.model.pull import Layer, Pull, QueuedImage
 from pulltrace_exporter.model.view import View
 
@@ -34,18 +33,6 @@ class PullLayers(NamedTuple):
 
     pull: Pull
     layers: tuple[Layer, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Process:
-    """What the metrics tell of this program itself.
-
-    `web_config_loaded` tells whether the last reading of the web configuration succeeded, None without one.
-    """
-
-    version: str = __version__
-    python_version: str = field(default_factory=platform.python_version)
-    web_config_loaded: Callable[[], bool | None] = lambda: None
 
 
 class PullRow(NamedTuple):

@@ -6,6 +6,7 @@ from typing import Final
 
 from pulltrace.exposition import Family, MetricType, Section
 from pulltrace.exposition.families import LabelValues, histograms, labelled, single, summaries
+from pulltrace.exposition.program import program_families
 from pulltrace.model.pull import Phase
 from pulltrace_exporter.metrics.pulls import LAYERS, PULLS
 from pulltrace_exporter.metrics.scrape import Scrape
@@ -117,7 +118,7 @@ NODE: Final = Section(
             "pulltrace_containerd_up",
             MetricType.GAUGE,
             "Whether the last poll of containerd succeeded, 1 or 0; absent before the first one is over.",
-            lambda scrape: None if scrape.view.polls.last_at is None else int(scrape.view.daemon.up),
+            lambda scrape: None if scrape.view.polls.last_at is None else scrape.view.daemon.up,
         ),
         labelled(
             "pulltrace_containerd_info",
@@ -136,12 +137,7 @@ NODE: Final = Section(
 )
 
 
-def _web_config_loaded(scrape: Scrape) -> int | None:
-    loaded = scrape.process.web_config_loaded()
-    return None if loaded is None else int(loaded)
-
-
-EXPORTER: Final = Section(
+EXPORTER: Final[Section[Scrape]] = Section(
     "Exporter",
     "The exporter itself. The usual `process_*` and `python_info` are there too.",
     (
@@ -177,27 +173,7 @@ EXPORTER: Final = Section(
             ("kind",),
             lambda scrape: (((kind,), count) for kind, count in scrape.suppressed.items()),
         ),
-        labelled(
-            "pulltrace_exporter_build_info",
-            MetricType.GAUGE,
-            "Version of the exporter and of Python, always 1.",
-            ("version", "python_version"),
-            lambda scrape: [((scrape.process.version, scrape.process.python_version), 1)],
-        ),
-        single(
-            "pulltrace_web_config_last_reload_successful",
-            MetricType.GAUGE,
-            "Whether the last reading of --web.config.file succeeded, 1 or 0; absent without such a file.",
-            _web_config_loaded,
-        ),
-        # Last, so that it counts this scrape's own faults.
-        labelled(
-            "pulltrace_exporter_scrape_errors_total",
-            MetricType.COUNTER,
-            "Metric families left out of a scrape because of a fault in the exporter; absent while there is none.",
-            ("family",),
-            lambda scrape: (((family,), count) for family, count in scrape.faults().items()),
-        ),
+        *program_families("exporter", lambda scrape: scrape.process, lambda scrape: scrape.faults()),
     ),
 )
 
