@@ -34,12 +34,8 @@ class LogFormat(StrEnum):
 
 _encode_json: Final = json.JSONEncoder(ensure_ascii=False, default=str).encode
 """`json.dumps` would make an encoder for each line."""
-_LEVELS: Final = {  # in rising order
-    Level.DEBUG: logging.DEBUG,
-    Level.INFO: logging.INFO,
-    Level.WARN: logging.WARNING,
-    Level.ERROR: logging.ERROR,
-}
+_LEVELS: Final = {level: logging.getLevelNamesMapping()[level.name] for level in Level}
+"""In rising order."""
 _FIELDS = "pulltrace_fields"
 _OWN_ATTRIBUTES = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName", _FIELDS}
 _NOT_IN_KEYS = re.compile(r"[^A-Za-z0-9_.-]")

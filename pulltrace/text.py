@@ -14,9 +14,7 @@ _UNPRINTABLE: Final = dict.fromkeys((*range(0x0A), *range(0x0B, 0x20), *range(0x
 
 
 def presentable(text: str) -> str:
-    """The text as it is published: valid Unicode of at most `LONGEST_BYTES` bytes.
-
-    Of the control characters only the line feed is left.
+    """The text as published: valid Unicode of at most `LONGEST_BYTES` bytes, no control character but the line feed.
 
     A text that had to be changed ends in an ellipsis and a hash of the original. So two texts never become one, which
     would make two series one.

@@ -33,7 +33,6 @@ class InvalidReference(PulltraceError):
     """A text that is not an image reference. The message has the text, shortened, and what is wrong."""
 
     def __init__(self, text: str, problem: str) -> None:
-        self.text = text
         self.problem = problem
         super().__init__(f"invalid image reference {_quoted(text)}: {problem}")
 

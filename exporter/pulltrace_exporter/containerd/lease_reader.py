@@ -293,7 +293,7 @@ class LeaseReader:
         """Find the manifest of this platform below an index: of all that it names, the one that is on the node."""
         indexes = [document for document in self.documents.values() if isinstance(document, Index)]
         for index in indexes:
-            self._take(client.contents([descriptor.digest for descriptor in index.manifests]))
+            self._take(client.contents([descriptor.digest for descriptor in index.references]))
 
     def _unpacked_images(self, snapshotter: str) -> Iterator[UnpackedImage]:
         for config, diff_ids in self.diff_ids.items():

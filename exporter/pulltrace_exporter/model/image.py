@@ -36,15 +36,10 @@ class Descriptor:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """Several manifests under one root, usually one for each platform."""
+    """Several manifests under one root, usually one for each platform; `references` are these."""
 
     media_type: str
-    manifests: tuple[Descriptor, ...]
-
-    @property
-    def references(self) -> tuple[Descriptor, ...]:
-        """Everything that this document names."""
-        return self.manifests
+    references: tuple[Descriptor, ...]
 
 
 @dataclass(frozen=True, slots=True)

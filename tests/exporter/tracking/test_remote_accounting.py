@@ -184,7 +184,7 @@ def test_the_manifest_that_soci_stores_beside_is_no_part_of_the_image(node: Node
     pull = begin(node, "soci")
     index = pull.image.documents[0][1]
     assert isinstance(index, Index)
-    beside, table = index.manifests[0].digest, a_blob("table of contents", 77)
+    beside, table = index.references[0].digest, a_blob("table of contents", 77)
     node.documents[beside] = Manifest(OCI.manifest, a_blob("SOCI's config", 2), (table,))
     for digest in (beside, table.digest):
         node.contents[digest] = BlobInfo(digest, 77, NodeTime(node.now.wall), children=frozenset({table.digest}))
