@@ -70,37 +70,30 @@ class Section(Generic[State]):
     families: tuple[Family[State], ...]
 
 
-def single(name: str, kind: MetricType, help_text: str, value: Callable[[State], float | None]) -> Family[State]:
-    """One sample without labels; none while the value is unknown."""
+def single(name: str, help_text: str, value: Callable[[State], float | None]) -> Family[State]:
+    """One sample without labels, none while the value is unknown. A name in `_total` is a counter's, else a gauge's."""
 
     def samples(state: State) -> Iterator[Sample]:
         number = value(state)
         if number is not None:
             yield "", number
 
-    return Family(Metric(name, kind, help_text), samples)
+    return Family(Metric(name, _counter_or_gauge(name), help_text), samples)
 
 
 def labelled(
-    name: str,
-    kind: MetricType,
-    help_text: str,
-    labels: LabelValues,
-    values: Callable[[State], Iterable[tuple[LabelValues, float]]],
+    name: str, help_text: str, labels: LabelValues, values: Callable[[State], Iterable[tuple[LabelValues, float]]]
 ) -> Family[State]:
-    """One sample for each combination of label values."""
+    """One sample for each combination of label values, of a counter or a gauge as in `single`."""
 
     def samples(state: State) -> Iterator[Sample]:
         return ((series(labels, own), number) for own, number in values(state))
 
-    return Family(Metric(name, kind, help_text, labels), samples)
+    return Family(Metric(name, _counter_or_gauge(name), help_text, labels), samples)
 
 
 def histograms(
-    name: str,
-    help_text: str,
-    labels: LabelValues,
-    values: Callable[[State], Iterable[tuple[LabelValues, Histogram]]],
+    name: str, help_text: str, labels: LabelValues, values: Callable[[State], Iterable[tuple[LabelValues, Histogram]]]
 ) -> Family[State]:
     """One histogram for each combination of label values."""
 
@@ -158,6 +151,10 @@ def section_text(section: Section[State]) -> str:
     rows = "".join(_markdown_row(family.metric) for family in section.families)
     head = "| metric | type | labels | unit | meaning |\n|---|---|---|---|---|\n"
     return f"### {section.title}\n\n{section.text}\n\n{head}{rows}"
+
+
+def _counter_or_gauge(name: str) -> MetricType:
+    return MetricType.COUNTER if name.endswith("_total") else MetricType.GAUGE
 
 
 def _markdown_row(metric: Metric) -> str:

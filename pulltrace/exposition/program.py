@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pulltrace import __version__
-from pulltrace.exposition.families import Family, MetricType, State, labelled, single
+from pulltrace.exposition.families import Family, State, labelled, single
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,20 +24,17 @@ def program_families(
     return (
         labelled(
             f"pulltrace_{name}_build_info",
-            MetricType.GAUGE,
             f"Version of the {name} and of Python, always 1.",
             ("version", "python_version"),
             lambda state: [((process(state).version, process(state).python_version), 1)],
         ),
         single(
             "pulltrace_web_config_last_reload_successful",
-            MetricType.GAUGE,
             "Whether the last reading of --web.config.file succeeded, 1 or 0; absent without such a file.",
             lambda state: process(state).web_config_loaded(),
         ),
         labelled(
             f"pulltrace_{name}_scrape_errors_total",
-            MetricType.COUNTER,
             f"Metric families left out of a scrape because of a fault in the {name}; absent while there is none.",
             ("family",),
             lambda state: (((family,), count) for family, count in faults(state).items()),

@@ -49,14 +49,12 @@ CLUSTER: Final = Section(
         ),
         labelled(
             "pulltrace_node_resolving_stale",
-            MetricType.GAUGE,
             "Pulls of the node whose registry has not answered for too long; absent while none waits for an answer.",
             ("node",),
             _resolving_stale,
         ),
         labelled(
             "pulltrace_node_exporter_missing",
-            MetricType.GAUGE,
             "A pod waits for an image on the node and no exporter answers for it, always 1; not where none can run, and"
             " not while its own image is awaited.",
             ("node",),
@@ -64,28 +62,24 @@ CLUSTER: Final = Section(
         ),
         labelled(
             "pulltrace_stale_pulls_total",
-            MetricType.COUNTER,
             "Pulls that became stale by reason, each pull once for each reason.",
             ("reason",),
             lambda scrape: (((reason,), count) for reason, count in scrape.view.totals.stale_pulls.items()),
         ),
         labelled(
             "pulltrace_image_nodes",
-            MetricType.GAUGE,
             "Nodes by image and phase of its pull there, as long as their exporters show it.",
             (*PULL_LABELS, "phase"),
             _image_nodes,
         ),
         labelled(
             "pulltrace_node_queued_images",
-            MetricType.GAUGE,
             "Images in the kubelet's queue whose pull has not begun; absent for a node without pulls and waits.",
             ("node",),
             _queued,
         ),
         labelled(
             "pulltrace_pod_pull_failures_total",
-            MetricType.COUNTER,
             "Failed image pulls by reason, from the kubelet's events: a lower bound.",
             ("namespace", "registry", "reason"),
             lambda scrape: scrape.view.totals.failures.items(),
@@ -117,7 +111,6 @@ CLUSTER: Final = Section(
         ),
         labelled(
             "pulltrace_image_downloaded_bytes_total",
-            MetricType.COUNTER,
             "Bytes that all nodes have fetched for images of the repository; those of a layer that two running pulls"
             " share count for both. Repositories beyond --limit.repositories are other.",
             ("registry", "repository"),
@@ -125,7 +118,6 @@ CLUSTER: Final = Section(
         ),
         labelled(
             "pulltrace_image_pulls_total",
-            MetricType.COUNTER,
             "Ended pulls of images of the repository on all nodes, each once: succeeded, failed or orphaned.",
             ("registry", "repository", "result"),
             lambda scrape: scrape.view.totals.image_pulls.items(),

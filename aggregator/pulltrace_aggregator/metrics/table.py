@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from pulltrace.exposition import Family, MetricType, Section
+from pulltrace.exposition import Family, Section
 from pulltrace.exposition.families import LabelValues, labelled, single
 from pulltrace.exposition.program import program_families
 from pulltrace_aggregator.metrics.cluster import CLUSTER
@@ -24,27 +24,23 @@ AGGREGATOR: Final = Section(
     (
         single(
             "pulltrace_aggregator_kubernetes_up",
-            MetricType.GAUGE,
             "Whether all needed Kubernetes resources are listed and watched, 1 or 0.",
             lambda scrape: scrape.process.kubernetes_up(),
         ),
         labelled(
             "pulltrace_aggregator_watch_restarts_total",
-            MetricType.COUNTER,
             "Lists and watches that failed, and watches that the API server ended early, by resource and reason.",
             ("resource", "reason"),
             lambda scrape: scrape.process.watch_restarts().items(),
         ),
         labelled(
             "pulltrace_aggregator_exporters",
-            MetricType.GAUGE,
             "Nodes by the result of the last request to their exporter: ok or unreachable.",
             ("state",),
             _exporters,
         ),
         labelled(
             "pulltrace_aggregator_exporter_requests_total",
-            MetricType.COUNTER,
             "Requests to exporters by result.",
             ("result",),
             lambda scrape: (((result,), count) for result, count in scrape.process.exporter_requests().items()),

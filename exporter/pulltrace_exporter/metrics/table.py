@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from pulltrace.exposition import Family, MetricType, Section
+from pulltrace.exposition import Family, Section
 from pulltrace.exposition.families import LabelValues, histograms, labelled, single, summaries
 from pulltrace.exposition.program import program_families
 from pulltrace.model.pull import Phase
@@ -41,34 +41,29 @@ NODE: Final = Section(
     (
         labelled(
             "pulltrace_pulls_in_progress",
-            MetricType.GAUGE,
             "Running pulls: resolving (the registry has not answered yet), downloading, unpacking.",
             ("phase",),
             _in_progress,
         ),
         single(
             "pulltrace_oldest_resolving_start_time_seconds",
-            MetricType.GAUGE,
             "Unix time of the start of the oldest pull whose registry has not answered; absent without one.",
             lambda scrape: min(scrape.view.resolving, default=None),
         ),
         labelled(
             "pulltrace_queued_pull_start_time_seconds",
-            MetricType.GAUGE,
             "Unix time since when an image stands in the kubelet's queue, from its pull intents.",
             ("registry", "repository", "reference"),
             _queued,
         ),
         labelled(
             "pulltrace_pulls_total",
-            MetricType.COUNTER,
             "Ended pulls by result: succeeded, failed or orphaned.",
             ("registry", "result"),
             lambda scrape: scrape.view.totals.pulls.items(),
         ),
         single(
             "pulltrace_unresolved_pulls_total",
-            MetricType.COUNTER,
             "Pulls that ended without ever naming an image: the registry did not answer, or refused.",
             lambda scrape: scrape.view.totals.unresolved_pulls,
         ),
@@ -86,14 +81,12 @@ NODE: Final = Section(
         ),
         labelled(
             "pulltrace_active_seconds_total",
-            MetricType.COUNTER,
             "Time with at least one pull in download or unpack; bytes rate by this rate is a registry's speed.",
             ("registry", "stage"),
             lambda scrape: scrape.view.totals.active_seconds.items(),
         ),
         labelled(
             "pulltrace_downloaded_bytes_total",
-            MetricType.COUNTER,
             "Bytes fetched over the network into the content store. Each byte counts once, also when a pull is"
             " resumed.",
             ("registry", "media_type"),
@@ -101,14 +94,12 @@ NODE: Final = Section(
         ),
         labelled(
             "pulltrace_cached_bytes_total",
-            MetricType.COUNTER,
             "Bytes that pulls found already on the node.",
             ("registry",),
             lambda scrape: (((name,), count) for name, count in scrape.view.totals.cached_bytes.items()),
         ),
         labelled(
             "pulltrace_remote_bytes_total",
-            MetricType.COUNTER,
             "Compressed size of layers that a remote snapshotter brought or left unfetched: neither downloaded nor"
             " cached.",
             ("registry",),
@@ -116,20 +107,17 @@ NODE: Final = Section(
         ),
         single(
             "pulltrace_containerd_up",
-            MetricType.GAUGE,
             "Whether the last poll of containerd succeeded, 1 or 0; absent before the first one is over.",
             lambda scrape: None if scrape.view.polls.last_at is None else scrape.view.daemon.up,
         ),
         labelled(
             "pulltrace_containerd_info",
-            MetricType.GAUGE,
             "Version of containerd, always 1.",
             ("version",),
             lambda scrape: [((version,), 1)] if (version := scrape.view.daemon.version) else [],
         ),
         single(
             "pulltrace_containerd_start_time_seconds",
-            MetricType.GAUGE,
             "Unix time of containerd's start on the node's clock.",
             lambda scrape: scrape.view.daemon.started_at,
         ),
@@ -143,7 +131,6 @@ EXPORTER: Final[Section[Scrape]] = Section(
     (
         single(
             "pulltrace_exporter_time_seconds",
-            MetricType.GAUGE,
             "Unix time on the node's clock at the scrape: ages are differences to it, not to time().",
             lambda scrape: scrape.now,
         ),
@@ -155,20 +142,17 @@ EXPORTER: Final[Section[Scrape]] = Section(
         ),
         labelled(
             "pulltrace_exporter_poll_errors_total",
-            MetricType.COUNTER,
             "Failed calls to containerd by call and gRPC status code.",
             ("call", "code"),
             lambda scrape: scrape.view.polls.errors.items(),
         ),
         single(
             "pulltrace_exporter_last_poll_timestamp_seconds",
-            MetricType.GAUGE,
             "Unix time of the last reading of containerd, whether it succeeded or not.",
             lambda scrape: scrape.view.polls.last_at,
         ),
         labelled(
             "pulltrace_exporter_suppressed_series",
-            MetricType.GAUGE,
             "Pulls, layers, registries and media types without series of their own because of a limit, by kind.",
             ("kind",),
             lambda scrape: (((kind,), count) for kind, count in scrape.suppressed.items()),
