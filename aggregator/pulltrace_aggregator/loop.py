@@ -67,18 +67,9 @@ class Inbox:
 
     def wait(self, seconds: float) -> list[tuple[Item, Instant]]:
         """All items up to a limit, as soon as there is one. Empty if none comes within this many seconds."""
+        items = []
         try:
-            first = self._items.get(timeout=seconds) if seconds > 0 else self._items.get_nowait()
-        except queue.Empty:
-            return []
-        return self._with_rest([first])
-
-    def pop_all(self) -> list[tuple[Item, Instant]]:
-        """All items that are there, up to a limit."""
-        return self._with_rest([])
-
-    def _with_rest(self, items: list[tuple[Item | None, Instant]]) -> list[tuple[Item, Instant]]:
-        try:
+            items.append(self._items.get(timeout=max(seconds, 0.0)))
             while len(items) < MOST_AT_ONCE:
                 items.append(self._items.get_nowait())
         except queue.Empty:
@@ -171,7 +162,7 @@ class Loop:
     def step(self) -> None:
         """Handle everything that has come, and publish the view that it leads to."""
         # The health is read first. So the items of all lists that it calls complete are among these, if not too many.
-        health, items = self._kubernetes.health, self._inbox.pop_all()
+        health, items = self._kubernetes.health, self._inbox.wait(0.0)
         self._handle_all(items)
         result = self._tick()
         self._ready = self._ready or (health.ready and len(items) < MOST_AT_ONCE)
