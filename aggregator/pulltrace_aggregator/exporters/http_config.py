@@ -7,7 +7,7 @@ Format: https://prometheus.io/docs/prometheus/latest/configuration/configuration
 import base64
 import re
 import ssl
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -83,7 +83,9 @@ class HttpAccess:
     def context(self) -> ssl.SSLContext:
         """The context of the session in force; without `tls_config` it trusts the system's authorities."""
         if self._context is None:
-            self._context = default_context()  # not before it is needed: the system's authorities take megabytes
+            self._context = _new_context(
+                TlsSettings()
+            )  # not before it is needed: the system's authorities take megabytes
         return self._context
 
 
@@ -97,20 +99,17 @@ def load(path: Path) -> HttpConfig:
     top = file.top(_KEYS)
     if "basic_auth" in top and "authorization" in top:
         file.problem("basic_auth and authorization: only one of them can be used")
-    tls_section = top.section("tls_config", _TLS_KEYS)
-    tls = _tls(tls_section) if tls_section else None
-    context = _checked_context(tls, tls_section) if tls and tls_section else None
+    tls = context = None
+    if section := top.section("tls_config", _TLS_KEYS):
+        tls = _tls(section)
+        context = _new_context(tls)
+        _load_files(context, tls, section)
     basic = top.section("basic_auth", _BASIC_KEYS)
     header = _basic_auth(basic) if basic else ""
     token = top.section("authorization", _AUTHORIZATION_KEYS)
     header = header or (_authorization(token) if token else "")
     file.check()
     return HttpConfig(tls, context, header, tuple(dict.fromkeys(file.files)))
-
-
-def default_context() -> ssl.SSLContext:
-    """The context for `https` without a `tls_config`: it trusts the system's authorities."""
-    return _try_context(TlsSettings())[0]
 
 
 def _tls(section: Section) -> TlsSettings:
@@ -141,13 +140,6 @@ def _flag(section: Section, key: str) -> bool:
     if not isinstance(value, bool):
         section.problem(key, f"{value!r} is neither true nor false")
     return value is True
-
-
-def _checked_context(tls: TlsSettings, section: Section) -> ssl.SSLContext:
-    context, problems = _try_context(tls)
-    for key, problem in problems:
-        section.problem(key, problem)
-    return context
 
 
 def _basic_auth(section: Section) -> str:
@@ -200,24 +192,24 @@ def _content(section: Section, key: str) -> str | None:
         return None
 
 
-def _try_context(tls: TlsSettings) -> tuple[ssl.SSLContext, tuple[tuple[str, str], ...]]:
-    """A context for new connections, and what is wrong with it: keys of the file and problems."""
+def _new_context(tls: TlsSettings) -> ssl.SSLContext:
+    """A context for new connections, still without the files of `tls`. It trusts the system's authorities or those."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = tls.min_version
     context.set_alpn_protocols(["http/1.1"])
     if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    return context, tuple(_load(context, tls))
-
-
-def _load(context: ssl.SSLContext, tls: TlsSettings) -> Iterator[tuple[str, str]]:
-    if tls.ca_file is None and tls.verify:
+    elif tls.ca_file is None:
         context.load_default_certs()
+    return context
+
+
+def _load_files(context: ssl.SSLContext, tls: TlsSettings, section: Section) -> None:
     if tls.ca_file and (problem := load_authorities(context, tls.ca_file)):
-        yield "ca_file", f"{tls.ca_file}: {problem}"
+        section.problem("ca_file", f"{tls.ca_file}: {problem}")
     if tls.cert_file and tls.key_file and (problem := load_certificate(context, tls.cert_file, tls.key_file)):
-        yield "cert_file", f"{tls.cert_file} with key_file {tls.key_file}: {problem}"
+        section.problem("cert_file", f"{tls.cert_file} with key_file {tls.key_file}: {problem}")
 
 
 def _read(path: Path) -> tuple[HttpConfig, Collection[Path]]:
