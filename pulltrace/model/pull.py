@@ -173,3 +173,10 @@ class NodeReport:
     pulls: tuple[Pull, ...] = ()
     timed: bool = True
     unidentified: int = 0
+
+    @property
+    def active(self) -> bool:
+        """Whether a pull runs, waits for its registry, or is queued."""
+        return bool(self.resolving or self.unidentified or self.queued) or any(
+            not pull.phase.ended for pull in self.pulls
+        )

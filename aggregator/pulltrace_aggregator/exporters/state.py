@@ -39,13 +39,7 @@ class ExporterSeen:
     @property
     def pulling(self) -> bool:
         """Whether a pull of the node is known that runs, waits for its registry, or is queued."""
-        report = self.reading.report
-        return report is not None and bool(
-            report.resolving
-            or report.unidentified
-            or report.queued
-            or any(not pull.phase.ended for pull in report.pulls)
-        )
+        return self.reading.reported.active
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,42 +117,38 @@ class ExporterStates:
         """Take in a report. It is that of the node that was asked, whatever name it has."""
         reading = NodeReading(node, NodeState.OK, replace(report, node=node), now, now)
         claims = "" if report.node == node else report.node
-        self._entries[node] = replace(self._entries[node], layers=layers)
-        return self._answered(node, reading, claims, etag)
+        return self._answered(replace(self._entries[node], etag=etag, layers=layers), reading, claims)
 
     def unchanged(self, node: str, now: Monotonic) -> ExporterSeen:
         """Take in an answer that says that nothing but time has passed since the last report."""
         entry = self._entries[node]
         reading = replace(entry.seen.reading, state=NodeState.OK, answered_at=now, failing_since=None)
-        return self._answered(node, reading, entry.seen.claims, entry.etag)
+        return self._answered(entry, reading, entry.seen.claims)
 
     def failed(self, node: str, error: AskError, now: Monotonic) -> ExporterSeen:
         """Take in that a request failed. The last report stays."""
-        seen = self._entries[node].seen
-        seen = replace(seen, reading=seen.reading.failed(now), error=error.result, detail=str(error))
-        self._entries[node] = replace(self._entries[node], seen=seen)
-        return seen
+        entry = self._entries[node]
+        reading = entry.seen.reading.failed(now)
+        return self._put(entry, replace(entry.seen, reading=reading, error=error.result, detail=str(error)))
 
     def _place(self, target: Target) -> ExporterSeen:
         """Take in a node that is new, has come back, or has moved. Its entity tag is dropped: it is another process."""
         known = self._entries.get(target.node)
         reading = known.seen.reading if known else NodeReading(target.node, NodeState.UNKNOWN)
         seen = ExporterSeen(reading, target.base_url)
-        self._entries[target.node] = _Entry(seen, target)
-        return seen
+        return self._put(_Entry(seen, target), seen)
 
     def _leave(self, node: str, now: Monotonic) -> ExporterSeen | ExporterGone:
         entry = self._entries[node]
-        seen = entry.seen
-        if not seen.pulling:
+        if not entry.seen.pulling:
             del self._entries[node]
             return ExporterGone(node)
-        seen = replace(seen, reading=seen.reading.failed(now), detail=LEFT, left=True)
-        self._entries[node] = replace(entry, seen=seen, left_at=now)
-        return seen
+        seen = replace(entry.seen, reading=entry.seen.reading.failed(now), detail=LEFT, left=True)
+        return self._put(replace(entry, left_at=now), seen)
 
-    def _answered(self, node: str, reading: NodeReading, claims: str, etag: str) -> ExporterSeen:
-        entry = self._entries[node]
-        seen = ExporterSeen(reading, entry.seen.base_url, claims=claims)
-        self._entries[node] = replace(entry, seen=seen, etag=etag)
+    def _answered(self, entry: _Entry, reading: NodeReading, claims: str) -> ExporterSeen:
+        return self._put(entry, ExporterSeen(reading, entry.seen.base_url, claims=claims))
+
+    def _put(self, entry: _Entry, seen: ExporterSeen) -> ExporterSeen:
+        self._entries[seen.node] = replace(entry, seen=seen)
         return seen

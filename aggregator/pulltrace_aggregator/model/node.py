@@ -96,10 +96,7 @@ class NodeReading:
         }
 
     def _idle_after(self, before: "NodeReading | None") -> Monotonic | None:
-        report = self.report
-        if report is None or not report.daemon.up or any(not pull.phase.ended for pull in report.pulls):
-            return None
-        if report.queued or report.resolving or report.unidentified:
+        if self.report is None or not self.report.daemon.up or self.report.active:
             return None
         return self.read_at if before is None or before.idle_since is None else before.idle_since
 
