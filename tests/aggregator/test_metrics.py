@@ -183,10 +183,10 @@ def test_the_text_of_labels_is_remembered_for_what_lives_only(cluster: Cluster) 
         pod.pulling()
     for _ in range(2):
         scraper.render(cluster.tick(), NOW, TextFormat.PLAIN)
-    assert len(scraper._rows._rows) == 3
+    assert len(scraper._rows) == 3
     pods[0].delete()
     scraper.render(cluster.tick(), NOW, TextFormat.PLAIN)
-    assert len(scraper._rows._rows) == 2
+    assert len(scraper._rows) == 2
 
 
 def test_a_broken_family_is_told_in_the_same_scrape() -> None:

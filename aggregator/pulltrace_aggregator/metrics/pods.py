@@ -21,7 +21,12 @@ def _of_pull(name: str, help_text: str, value: Callable[[NodePull], float | None
             if number is not None:
                 yield row.series, number
 
-    return Family(Metric(name, MetricType.GAUGE, help_text, POD_LABELS), samples)
+    return _of_wait(name, help_text, samples)
+
+
+def _of_wait(name: str, help_text: str, samples: Callable[[Scrape], Iterator[Sample]], *labels: str) -> Family[Scrape]:
+    """A gauge of waits, with these labels after those of all rows."""
+    return Family(Metric(name, MetricType.GAUGE, help_text, (*POD_LABELS, *labels)), samples)
 
 
 def _info(scrape: Scrape) -> Iterator[Sample]:
@@ -59,23 +64,17 @@ PODS: Final = Section(
     " `sandbox` (the pause image; `container` is `POD` then), `image` is the reference as written in the pod. The rows"
     " of a deleted pod leave at once, and so do those of a pod that another one of the same name has replaced.",
     (
-        Family(
-            Metric(
-                "pulltrace_pod_pull_info",
-                MetricType.GAUGE,
-                "The pull found for an image of a pod, always 1; match is exact, repository, ambiguous or none.",
-                (*POD_LABELS, *INFO_LABELS),
-            ),
+        _of_wait(
+            "pulltrace_pod_pull_info",
+            "The pull found for an image of a pod, always 1; match is exact, repository, ambiguous or none.",
             _info,
+            *INFO_LABELS,
         ),
-        Family(
-            Metric(
-                "pulltrace_pod_pull_phase",
-                MetricType.GAUGE,
-                "The phase, always 1: queued, resolving, downloading, unpacking, backoff, failed, pulled or unknown.",
-                (*POD_LABELS, "phase"),
-            ),
+        _of_wait(
+            "pulltrace_pod_pull_phase",
+            "The phase, always 1: queued, resolving, downloading, unpacking, backoff, failed, pulled or unknown.",
             _phase,
+            "phase",
         ),
         _of_pull(
             "pulltrace_pod_pull_progress_ratio",
@@ -102,33 +101,23 @@ PODS: Final = Section(
             "Time until all bytes of the matched pull are there at the present rate; absent without a rate.",
             lambda entry: entry.eta_seconds,
         ),
-        Family(
-            Metric(
-                "pulltrace_pod_pull_waiting_seconds",
-                MetricType.GAUGE,
-                "How long the image has been waited for; absent once it has come.",
-                POD_LABELS,
-            ),
+        _of_wait(
+            "pulltrace_pod_pull_waiting_seconds",
+            "How long the image has been waited for; absent once it has come.",
             _waiting,
         ),
-        Family(
-            Metric(
-                "pulltrace_pod_pull_blocked_by",
-                MetricType.GAUGE,
-                "The one cause that blocks a waiting image, always 1; docs/causes.md says what to do.",
-                (*POD_LABELS, "cause"),
-            ),
+        _of_wait(
+            "pulltrace_pod_pull_blocked_by",
+            "The one cause that blocks a waiting image, always 1; docs/causes.md says what to do.",
             _blocked_by,
+            "cause",
         ),
-        Family(
-            Metric(
-                "pulltrace_pod_pull_failure",
-                MetricType.GAUGE,
-                "Why the last attempt failed, always 1; only while the phase is failed or backoff. The reasons are"
-                " those of pulltrace_pod_pull_failures_total.",
-                (*POD_LABELS, "reason"),
-            ),
+        _of_wait(
+            "pulltrace_pod_pull_failure",
+            "Why the last attempt failed, always 1; only while the phase is failed or backoff. The reasons are"
+            " those of pulltrace_pod_pull_failures_total.",
             _failure,
+            "reason",
         ),
     ),
 )

@@ -1,6 +1,6 @@
 """What one scrape reads: the view, the clock, and the state of the program itself."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -26,23 +26,6 @@ class PodRow(NamedTuple):
     labels: str
     series: str
     info: str
-
-
-class Rows:
-    """Makes rows, and remembers those of the last scrape, so that texts are not made again.
-
-    Safe for use by several threads: the memory is replaced as a whole, and at worst a text is made twice.
-    """
-
-    def __init__(self) -> None:
-        self._rows: dict[PodImage, PodRow] = {}
-
-    def pods(self, pulls: Iterable[PodPull]) -> list[PodRow]:
-        """One row for each image of a pod."""
-        known = self._rows
-        rows = {pull.labels: _row(pull, known.get(pull.labels)) for pull in pulls}
-        self._rows = rows
-        return list(rows.values())
 
 
 def _row(pull: PodPull, known: PodRow | None) -> PodRow:
@@ -94,7 +77,11 @@ class Scrape:
 
 
 class Scraper:
-    """Answers scrapes: view and time in, text out. Safe for use by several threads."""
+    """Answers scrapes: view and time in, text out. Safe for use by several threads.
+
+    It keeps the rows of the last scrape, so that texts are not made again. They are replaced as a whole: at worst two
+    threads make the same text.
+    """
 
     def __init__(
         self, families: Sequence[Family[Scrape]], process: Process, collectors: CollectorRegistry | None = None
@@ -102,9 +89,11 @@ class Scraper:
         self._faults = Faults()
         self._exposition = Exposition(families, self._faults, collectors)
         self._process = process
-        self._rows = Rows()
+        self._rows: dict[PodImage, PodRow] = {}
 
     def render(self, view: View, now: float, form: TextFormat) -> bytes:
         """The text of a scrape of `view` at the monotonic time `now`."""
-        state = Scrape(view, now, self._rows.pods(view.pods), self._process, self._faults.counts)
+        known = self._rows
+        rows = self._rows = {pull.labels: _row(pull, known.get(pull.labels)) for pull in view.pods}
+        state = Scrape(view, now, list(rows.values()), self._process, self._faults.counts)
         return self._exposition.render(state, form)
