@@ -6,10 +6,10 @@ out.
 """
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeVar
 
 from pulltrace.clock import Monotonic, NodeTime
 from pulltrace.model.histogram import Histogram
@@ -29,6 +29,8 @@ from pulltrace_aggregator.model.view import (
     Totals,
 )
 from pulltrace_aggregator.pods.image_wait import ImageWait
+
+Labels = TypeVar("Labels", bound=Hashable)
 
 OTHER: Final = "other"
 MOST_REGISTRIES: Final = 200
@@ -100,10 +102,9 @@ class Counters:
 
     def wait_ended(self, namespace: str, wait: ImageWait, ended_at: Monotonic) -> None:
         """Count a wait that ended well, and its stages where they are known."""
-        self._waits[namespace] = _observed(self._waits.get(namespace), ended_at - wait.since)
+        _observe(self._waits, namespace, ended_at - wait.since)
         for stage, seconds in (wait.stages.seconds(ended_at, wait.pulled) or {}).items():
-            labels = StageLabels(namespace, stage.value)
-            self._stages[labels] = _observed(self._stages.get(labels), seconds)
+            _observe(self._stages, StageLabels(namespace, stage.value), seconds)
 
     def totals(self) -> Totals:
         """An immutable copy."""
@@ -126,9 +127,9 @@ class Counters:
     def _pull_took(self, namespace: str, message: ImageMessage) -> None:
         if message.pull_seconds is not None:
             labels = NamespaceRegistry(namespace, self._registry(_registry_of(message.image)))
-            self._durations[labels] = _observed(self._durations.get(labels), message.pull_seconds)
+            _observe(self._durations, labels, message.pull_seconds)
         if message.waiting_seconds is not None:
-            self._queues[namespace] = _observed(self._queues.get(namespace), message.waiting_seconds)
+            _observe(self._queues, namespace, message.waiting_seconds)
 
     def _repository(self, key: ImageKey) -> Repository:
         """The repository to count under."""
@@ -147,8 +148,9 @@ class Counters:
         return registry
 
 
-def _observed(histogram: Histogram | None, seconds: float) -> Histogram:
-    return (histogram or Histogram.empty(DURATION_BUCKETS)).observe(max(seconds, 0.0))
+def _observe(histograms: dict[Labels, Histogram], labels: Labels, seconds: float) -> None:
+    before = histograms.get(labels) or Histogram.empty(DURATION_BUCKETS)
+    histograms[labels] = before.observe(max(seconds, 0.0))
 
 
 def _registry_of(image: str) -> str:

@@ -55,10 +55,7 @@ def resolving_stale(reading: NodeReading, limits: StaleLimits, deadlines: Deadli
 
 def stale_reason(pull: Pull, reading: NodeReading, limits: StaleLimits, deadlines: Deadlines) -> StaleReason | None:
     """The one reason why a pull is stale now; None when it is not."""
-    for reason, holds in _RULES:
-        if holds(pull, reading, limits, deadlines):
-            return reason
-    return None
+    return next((reason for reason, holds in _RULES if holds(pull, reading, limits, deadlines)), None)
 
 
 def _is_unreachable(pull: Pull, reading: NodeReading, limits: StaleLimits, deadlines: Deadlines) -> bool:
