@@ -57,6 +57,10 @@ def _context(text: str) -> str:
     return text
 
 
+def _stale_limit(name: str, default: str, help_text: str) -> Flag[float]:
+    return Flag(name, parse_duration, default, f"{help_text} 0s turns it off.", metavar="DURATION")
+
+
 class AggregatorConfig(ServerSettings):
     """All settings, parsed. Durations are in seconds. What is not given is None or empty; no namespace means all."""
 
@@ -132,48 +136,25 @@ class AggregatorConfig(ServerSettings):
         "Most requests per second to all exporters together; intervals grow to keep this limit.",
         metavar="COUNT",
     )
-    stale_no_progress = Flag(
-        "stale.no-progress",
-        parse_duration,
-        "60s",
-        "A download that does not advance for this long is stale. 0s turns it off.",
-        metavar="DURATION",
+    stale_no_progress = _stale_limit(
+        "stale.no-progress", "60s", "A download that does not advance for this long is stale."
     )
-    stale_unpack = Flag(
-        "stale.unpack",
-        parse_duration,
-        "10m",
-        "A pull that unpacks and finishes no layer for this long is stale. 0s turns it off.",
-        metavar="DURATION",
+    stale_unpack = _stale_limit(
+        "stale.unpack", "10m", "A pull that unpacks and finishes no layer for this long is stale."
     )
-    stale_slow_eta = Flag(
-        "stale.slow-eta",
-        parse_duration,
-        "1h",
-        "A download that would take longer than this at its present rate is stale. 0s turns it off.",
-        metavar="DURATION",
+    stale_slow_eta = _stale_limit(
+        "stale.slow-eta", "1h", "A download that would take longer than this at its present rate is stale."
     )
-    stale_resolving = Flag(
-        "stale.resolving",
-        parse_duration,
-        "30s",
-        "A pull whose registry has not answered for this long is stale. 0s turns it off.",
-        metavar="DURATION",
+    stale_resolving = _stale_limit(
+        "stale.resolving", "30s", "A pull whose registry has not answered for this long is stale."
     )
-    stale_exporter = Flag(
-        "stale.exporter",
-        parse_duration,
-        "60s",
-        "The pulls of a node whose exporter has not answered for this long are stale. 0s turns it off.",
-        metavar="DURATION",
+    stale_exporter = _stale_limit(
+        "stale.exporter", "60s", "The pulls of a node whose exporter has not answered for this long are stale."
     )
-    stale_remote = Flag(
+    stale_remote = _stale_limit(
         "stale.remote",
-        parse_duration,
         "15m",
-        "A pull that a remote snapshotter fetches unseen is stale when no layer is finished for this long. 0s turns it"
-        " off.",
-        metavar="DURATION",
+        "A pull that a remote snapshotter fetches unseen is stale when no layer is finished for this long.",
     )
     limit_repositories = Flag(
         "limit.repositories",
