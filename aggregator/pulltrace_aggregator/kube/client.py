@@ -135,7 +135,7 @@ class ApiClient:
 
     def _sent(self, request: Request, session: ApiSession, patience: float) -> BaseHTTPResponse:
         url = f"{session.host}{request.path}" + (f"?{urlencode(request.query)}" if request.query else "")
-        with self._translated(request.right):
+        try:
             return session.pool.request(
                 "GET",
                 url,
@@ -145,15 +145,10 @@ class ApiClient:
                 redirect=False,
                 preload_content=False,
             )
-
-    @contextmanager
-    def _translated(self, right: Right) -> Iterator[None]:
-        try:
-            yield
         except (HTTPError, HTTPException, OSError) as error:
             if self._access.closed:
-                raise Stopped(f"{right}: ended") from error
-            raise Unreachable(f"{right}: no answer from {self._access.host}: {_why(error)}") from error
+                raise Stopped(f"{request.right}: ended") from error
+            raise Unreachable(f"{request.right}: no answer from {self._access.host}: {_why(error)}") from error
 
     @contextmanager
     def _reading(self, right: Right, response: BaseHTTPResponse, *, watching: bool = False) -> Iterator[None]:
