@@ -43,7 +43,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     Returns the exit status: 2 for a configuration that cannot be used, 1 after an internal error in a vital thread.
     """
     return program.run(
-        AggregatorConfig.program, flag_help.answer(AggregatorConfig, argv), lambda stop: _configure(argv, environ, stop)
+        AggregatorConfig.program, flag_help.answer(AggregatorConfig, argv), lambda stop: _serve(argv, environ, stop)
     )
 
 
@@ -69,18 +69,12 @@ class _Connections:
         self.exporters = HttpAccess(values[AggregatorConfig.exporter_http_config_file], self._clock)
 
 
-def _configure(argv: Sequence[str], environ: Mapping[str, str], stop: program.Stop) -> None:
+def _serve(argv: Sequence[str], environ: Mapping[str, str], stop: program.Stop) -> None:
     clock = SystemClock()
     connections = _Connections(clock)
     settings = AggregatorConfig.from_argv(
         argv, environ, connections.read_http_config, connections.read_kubeconfig, program.check_web_config
     )
-    _serve(settings, environ, clock, connections, stop)
-
-
-def _serve(
-    settings: AggregatorConfig, environ: Mapping[str, str], clock: Clock, connections: _Connections, stop: program.Stop
-) -> None:
     program.start_logging(settings, environ)
     startup.return_large_blocks(LARGE_BYTES)
     startup.search_seldom_for_garbage()
