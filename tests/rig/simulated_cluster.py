@@ -21,6 +21,7 @@ from pulltrace_aggregator.model.cluster import (
     ImageUser,
     Listed,
     Observed,
+    PodGone,
     PodSeen,
     RunState,
 )
@@ -202,16 +203,22 @@ class SimulatedPod:
         state = RunState.WAITING if reason else RunState.TERMINATED
         self.status(reason, container=container, state=state, ended_at=NodeTime(int(self.node.now - age)))
 
+    @property
+    def gone(self) -> PodGone:
+        """What a watch reports once it is no longer among the pods that are watched."""
+        seen = self.seen
+        return PodGone(seen.namespace, seen.name, seen.uid, seen.terminating, seen.static_uid)
+
     def leave(self, *, phase: str = "Running") -> None:
         """The pod is no longer Pending, so that it is no longer watched."""
         self.phase = phase
-        self.cluster.observe(self.seen.gone)
+        self.cluster.observe(self.gone)
 
     def delete(self, *, terminating: bool = True) -> None:
         """It is deleted, by force unless `terminating`."""
         self.phase = "gone"
         self.terminating = terminating
-        self.cluster.observe(self.seen.gone)
+        self.cluster.observe(self.gone)
 
     # Events
 

@@ -8,7 +8,7 @@ from pulltrace_aggregator.kube.client import ApiClient, Timing
 from pulltrace_aggregator.kube.decode import Object, member, members
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, error_event, parsed
 from pulltrace_aggregator.kube.resources import Request, Selection
-from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver, Seen
+from pulltrace_aggregator.model.cluster import Change, Gone, Listed, Observed, Receiver
 
 ANY_VERSION: Final = "0"
 """The version to watch from after a list without a version: the watch begins with all objects that exist."""
@@ -76,7 +76,7 @@ class ListWatch:
             for page in self._pages():
                 version = version or _version(page)
                 for item in members(page, "items"):
-                    self._report(self._selection.seen(item, Change.LISTED))
+                    self._report(item, Change.LISTED)
         except BaseException:
             # The rest of the list might have shown these: they are not gone yet.
             self._known = {**before, **self._known}
@@ -119,29 +119,28 @@ class ListWatch:
         # First, so that the watch does not start again before an object that cannot be handled.
         self._resource_version = _version(item) or self._resource_version
         if kind in _CHANGES:
-            self._report(self._selection.seen(item, _CHANGES[kind]))
+            self._report(item, _CHANGES[kind])
         elif kind == "DELETED":
-            self._report_gone(self._selection.gone(item))
+            self._report_gone(item)
         elif kind != "BOOKMARK":
             raise InvalidAnswer(f"{request.right}: a change of an unknown type")
 
-    def _report(self, seen: Seen | None) -> None:
-        if seen is None:
+    def _report(self, item: Object, change: Change) -> None:
+        if (seen := self._selection.seen(item, change)) is None:
             return
-        if self._selection.remembered:
-            self._known[_key(seen)] = seen.gone
+        if self._selection.remembered and (gone := self._selection.gone(item)) is not None:
+            self._known[_key(gone)] = gone
         self._receiver.receive(seen)
 
-    def _report_gone(self, gone: Gone | None) -> None:
-        if gone is None:
-            return
-        self._known.pop(_key(gone), None)
-        self._receiver.receive(gone)
+    def _report_gone(self, item: Object) -> None:
+        if (gone := self._selection.gone(item)) is not None:
+            self._known.pop(_key(gone), None)
+            self._receiver.receive(gone)
 
 
-def _key(one: Seen | Gone) -> str:
+def _key(gone: Gone) -> str:
     """The uid. A real server gives every object one."""
-    return one.uid or f"{one.namespace}/{one.name}"
+    return gone.uid or f"{gone.namespace}/{gone.name}"
 
 
 def _version(item: Object) -> str:

@@ -68,11 +68,6 @@ class PodSeen:
     daemonset: str = ""
 
     @property
-    def gone(self) -> "PodGone":
-        """What is reported once it is gone."""
-        return PodGone(self.namespace, self.name, self.uid, self.terminating, self.static_uid)
-
-    @property
     def event_uid(self) -> str:
         """The uid in the kubelet's events about it."""
         return self.static_uid or self.uid
@@ -132,11 +127,6 @@ class EventSeen:
     last_at: NodeTime | None
     change: Change
 
-    @property
-    def gone(self) -> "EventGone":
-        """What is reported once it is gone."""
-        return EventGone(self.namespace, self.name, self.uid)
-
 
 @dataclass(frozen=True, slots=True)
 class EventGone:
@@ -183,11 +173,6 @@ class SliceSeen:
     name: str
     uid: str
     endpoints: tuple[Endpoint, ...]
-
-    @property
-    def gone(self) -> "SliceGone":
-        """What is reported once it is gone."""
-        return SliceGone(self.namespace, self.name, self.uid)
 
 
 @dataclass(frozen=True, slots=True)
