@@ -62,9 +62,8 @@ class Looker:
         told = self.programs.ask({"node": [node]})
         answer = _answer(told)
         reports, missing = self._reports([node], [report for report in told.reports if report.node == node])
-        known = any(each.node == node for each in answer.nodes) or node in reports
         waits = tuple(select.longest_first(wait for wait in answer.waits if wait.node == node))
-        if not known and not waits:
+        if node not in answer.nodes and node not in reports and not waits:
             raise NotFound(f"no exporter of node {node!r} is known", "see 'kubectl get nodes' for the names of nodes")
         if node not in reports:
             pulls = tuple(pull for pull in answer.pulls if pull.node == node)

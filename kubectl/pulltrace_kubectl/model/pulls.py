@@ -96,7 +96,6 @@ class Wait:
     container_type: str = ""
     node: str = ""
     waiting: float | None = None
-    match: str = ""
     cause: str = ""
     reason: str = ""
     behind: str = ""
@@ -122,23 +121,12 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class NodeState:
-    """What the aggregator knows of one node's exporter."""
-
-    node: str
-    state: str
-    raw: Mapping[str, Any]
-    answered_age: float | None = None
-    queued: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
-    """What one aggregator, or all shards of one together, answered."""
+    """What one aggregator, or all shards of one together, answered. `nodes` are the names of those that are known."""
 
     waits: tuple[Wait, ...] = ()
     pulls: tuple[Pull, ...] = ()
-    nodes: tuple[NodeState, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

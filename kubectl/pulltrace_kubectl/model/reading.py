@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pulltrace.errors import PulltraceError
 from pulltrace.model.json_reader import JsonFault, JsonObject, count, flag, number, text
-from pulltrace_kubectl.model.pulls import Answer, Layer, NodeState, Pull, Report, Wait
+from pulltrace_kubectl.model.pulls import Answer, Layer, Pull, Report, Wait
 
 SCHEMA: Final = "pulltrace/v1"
 
@@ -46,7 +46,7 @@ def _answer(reader: JsonObject, document: Mapping[str, Any]) -> Answer:
     return Answer(
         waits=tuple(_wait(entry, raw) for entry, raw in _entries(reader, document, "pods")),
         pulls=tuple(_pull(entry, raw) for entry, raw in _entries(reader, document, "pulls")),
-        nodes=tuple(_node(entry, raw) for entry, raw in _entries(reader, document, "nodes")),
+        nodes=tuple(entry.need("node", text) for entry in reader.objects("nodes")),
     )
 
 
@@ -83,7 +83,6 @@ def _wait(entry: JsonObject, raw: Mapping[str, Any]) -> Wait:
         container_type=entry.find("containerType", text) or "",
         node=entry.find("node", text) or "",
         waiting=entry.find("waitingSeconds", number),
-        match=entry.find("match", text) or "",
         cause=entry.find("blockedBy", text) or "",
         reason=entry.find("failureReason", text) or "",
         behind=entry.find("behind", text) or "",
@@ -125,14 +124,4 @@ def _layer(entry: JsonObject) -> Layer:
         size=entry.find("sizeBytes", count),
         downloaded=entry.find("downloadedBytes", count),
         rate=entry.find("bytesPerSecond", number),
-    )
-
-
-def _node(entry: JsonObject, raw: Mapping[str, Any]) -> NodeState:
-    return NodeState(
-        node=entry.need("node", text),
-        state=entry.need("state", text),
-        raw=raw,
-        answered_age=entry.find("lastAnswerAgeSeconds", number),
-        queued=entry.find("queuedImages", count),
     )
