@@ -27,11 +27,7 @@ class NotFound(ClientError):
 
 
 class Forbidden(ClientError):
-    """The API server refuses a request. `right` is what is missing, like `get services/proxy`."""
-
-    def __init__(self, problem: str, remedy: str, right: str) -> None:
-        self.right = right
-        super().__init__(problem, remedy)
+    """The API server refuses a request, because a right is missing."""
 
 
 class Unanswered(ClientError):

@@ -46,14 +46,12 @@ def _essence(stderr: str) -> str:
 def _forbidden(message: str) -> Forbidden:
     found = _CANNOT.search(message)
     if not found:
-        return Forbidden(message, "ask for the chart's viewer role (rbac.viewer)", "")
-    group = f".{found['group']}" if found["group"] else ""
-    right = f"{found['verb']} {found['resource']}{group}"
+        return Forbidden(message, "ask for the chart's viewer role (rbac.viewer)")
+    resource = found["resource"] + (f".{found['group']}" if found["group"] else "")
     where = f"in namespace {found['namespace']}" if found["namespace"] else "in all namespaces"
     kind = "Role" if found["namespace"] else "ClusterRole"
     return Forbidden(
-        f"you may not {right} {where}",
-        f"a {kind} with the verb {found['verb']} on {found['resource'] + group} gives the right, as the chart's does"
+        f"you may not {found['verb']} {resource} {where}",
+        f"a {kind} with the verb {found['verb']} on {resource} gives the right, as the chart's does"
         " (rbac.viewer.create=true)",
-        right,
     )

@@ -32,11 +32,11 @@ class Place:
         return f"{self.kind.removesuffix('s')} {self.namespace}/{self.name}"
 
 
-def one_service(services: Sequence[Any], looked: str) -> Any:
+def one_service(services: Sequence[Any]) -> Any:
     """The one Service there is; raises ClientError where there is none or more than one."""
     if not services:
         raise NotFound(
-            f"no aggregator found: there is no Service with the labels {AGGREGATOR} {looked}",
+            f"no aggregator found: there is no Service with the labels {AGGREGATOR} in any namespace",
             "install the chart, or name it with --service namespace/name or --url",
         )
     if len(services) > 1:

@@ -15,10 +15,9 @@ GRACE: Final = 5.0
 class Kubectl:
     """Runs kubectl with the flags that the user gave. Every call may raise ClientError."""
 
-    def __init__(self, flags: Sequence[str], timeout: float | None, program: str = "kubectl") -> None:
+    def __init__(self, flags: Sequence[str], timeout: float | None) -> None:
         self._flags = tuple(flags)
         self._timeout = None if not timeout else timeout + GRACE
-        self._program = program
 
     def text(self, *words: str) -> str:
         """What kubectl prints when it is run with these words."""
@@ -37,17 +36,17 @@ class Kubectl:
         return self._run(("get", "--raw", path))
 
     def _run(self, words: Sequence[str]) -> bytes:
-        command = [self._program, *words, *self._flags]
+        command = ["kubectl", *words, *self._flags]
         try:
             done = subprocess.run(  # noqa: S603 -- kubectl from PATH, as the user runs it
                 command, stdin=subprocess.DEVNULL, capture_output=True, timeout=self._timeout, check=False
             )
         except FileNotFoundError as error:
             raise ClientError(
-                f"there is no {self._program} in PATH", "install it, or ask an aggregator directly with --url"
+                "there is no kubectl in PATH", "install it, or ask an aggregator directly with --url"
             ) from error
         except OSError as error:
-            raise ClientError(f"{self._program} cannot be run: {error.strerror}") from error
+            raise ClientError(f"kubectl cannot be run: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise Unanswered(
                 "kubectl did not end within its --request-timeout", "give it more time with --request-timeout"

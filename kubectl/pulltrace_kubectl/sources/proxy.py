@@ -15,7 +15,6 @@ from pulltrace_kubectl.sources.kubectl import Kubectl
 from pulltrace_kubectl.sources.port import Filters, Told
 
 PULLS: Final = "/v1/pulls"
-FORWARD: Final = "forward its port and give --url"
 _TLS_WORDS: Final = ("malformed HTTP response", "EOF", "connection reset", "first record does not look like a TLS")
 _CERTIFICATE_WORDS: Final = ("tls: certificate required", "tls: bad certificate", "service: EOF")
 T = TypeVar("T")
@@ -100,10 +99,7 @@ class ProxiedPrograms:
             raise _behind(place, told) from error
 
     def _asked(self, place: Place, rest: str) -> Answer | Report:
-        return self._decoded(place, self._kubectl.raw(place.path(rest)))
-
-    @staticmethod
-    def _decoded(place: Place, body: bytes) -> Answer | Report:
+        body = self._kubectl.raw(place.path(rest))
         try:
             return read(body)
         except UnreadableAnswer as error:
@@ -126,10 +122,9 @@ class ProxiedPrograms:
             raise Forbidden(
                 f"the aggregator cannot be looked for: {error.problem}",
                 f"name it with --service namespace/name; {error.remedy}",
-                error.right,
             ) from error
         services = [item for item in items if item.get("kind") == "Service"]
-        service = discovery.one_service(services, "in any namespace")
+        service = discovery.one_service(services)
         return discovery.shards(
             service, (item for item in items if item.get("kind") == "Pod" and discovery.selects(service, item))
         )
@@ -179,4 +174,6 @@ def _behind(place: Place, error: Unanswered) -> ClientError:
         return Unanswered(f"{place} wants a certificate of its clients, which the proxy has not", _forwarding(place))
     if error.remedy:
         return error
-    return Unanswered(f"{place} does not answer: {error.problem}", f"look at its pod's log, or {FORWARD}")
+    return Unanswered(
+        f"{place} does not answer: {error.problem}", "look at its pod's log, or forward its port and give --url"
+    )
