@@ -2,7 +2,8 @@
 
 import sys
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -37,9 +38,15 @@ def screen_for(options: Options) -> AbstractContextManager[Screen]:
         return nullcontext(_Silent())
     if not terminal.is_terminal(sys.stdout):
         return nullcontext(NewsScreen(options))
+    return _in_place(options)
+
+
+@contextmanager
+def _in_place(options: Options) -> Iterator[Screen]:
     from pulltrace_kubectl.render.live import LivePicture
 
-    return _InPlace(options, LivePicture(colour=terminal.has_colour(sys.stdout)))
+    with LivePicture(colour=terminal.has_colour(sys.stdout)) as live:
+        yield _InPlace(options, live)
 
 
 class _Silent:
@@ -91,17 +98,10 @@ class NewsScreen:
         return [pull_row(pull, form) for pull in changed if (pull.node, pull.digest) not in told]
 
 
-class _InPlace(AbstractContextManager["_InPlace"]):
+class _InPlace:
     def __init__(self, options: Options, live: "LivePicture") -> None:
         self._options = options
         self._live = live
-
-    def __enter__(self) -> "_InPlace":
-        self._live.__enter__()
-        return self
-
-    def __exit__(self, *details: object) -> None:
-        self._live.__exit__(None, None, None)
 
     def show(self, picture: Picture, problem: ClientError | None = None) -> None:
         """Draw it over the one before."""
