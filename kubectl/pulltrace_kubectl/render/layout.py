@@ -123,32 +123,31 @@ def _fit(table: Table, width: int | None, *, empty: bool) -> tuple[list[int], Ma
     for index in sorted(shown, key=lambda index: -table.columns[index].rank):
         if table.columns[index].rank >= EXTRA_RANK and _total(shown, natural) > width:
             shown.remove(index)
-    while _needed(shown, table, natural) > width:
+    least = {index: _smallest(table.columns[index], natural[index]) for index in shown}
+    while _total(shown, least) > width:
         last = max(shown, key=lambda index: (table.columns[index].rank, index))
         if table.columns[last].rank == 0:
             break
         shown.remove(last)
-    return shown, _shrunk(shown, table, natural, width)
+    return shown, _shrunk(shown, natural, least, width)
 
 
 def _total(shown: Sequence[int], widths: Mapping[int, int]) -> int:
     return sum(widths[index] for index in shown) + len(GAP) * (len(shown) - 1)
 
 
-def _needed(shown: Sequence[int], table: Table, natural: Mapping[int, int]) -> int:
-    return sum(_smallest(table.columns[index], natural[index]) for index in shown) + len(GAP) * (len(shown) - 1)
-
-
 def _smallest(column: Column, natural: int) -> int:
     return min(natural, max(column.least, len(column.title))) if column.least else natural
 
 
-def _shrunk(shown: Sequence[int], table: Table, natural: Mapping[int, int], width: int) -> Mapping[int, int]:
+def _shrunk(
+    shown: Sequence[int], natural: Mapping[int, int], least: Mapping[int, int], width: int
+) -> Mapping[int, int]:
     """Take from the widest column that can give, until all fit."""
     widths = {index: natural[index] for index in shown}
     over = _total(shown, widths) - width
     while over > 0:
-        can = [index for index in shown if widths[index] > _smallest(table.columns[index], natural[index])]
+        can = [index for index in shown if widths[index] > least[index]]
         if not can:
             break
         widths[max(can, key=lambda index: widths[index])] -= 1
