@@ -30,7 +30,7 @@ def _cells(rollout: Rollout, form: Form) -> tuple[Span, ...]:
     late = rollout.slowest[:SLOWEST_SHOWN] if form.wide or form.width is None else rollout.slowest[:1]
     bad = any(wait.phase in ("failed", "backoff") for wait in rollout.slowest)
     return (
-        Span(words.cell(words.image(rollout.image)), "name"),
+        Span(words.image(rollout.image), "name"),
         Span(str(rollout.nodes)),
         Span(progress(rollout.ratio, form), "good" if rollout.ratio == 1 else "active"),
         Span(phases, "bad" if bad else ""),

@@ -34,7 +34,7 @@ def _block(node: str, report: Report, picture: Picture, form: Form) -> list[Line
     names = {wait.pull.digest: wait.image for wait in picture.waits if wait.pull is not None and wait.node == node}
     running = [pull for pull in pulls if pull.ended_age is None]
     for pull in running:
-        drawn += _running(pull, names.get(pull.digest) or _name(pull), form)
+        drawn += _running(pull, names.get(pull.digest) or pull.name, form)
     why = picture.missing_layers.get(node)
     if why and running:
         drawn += wrapped((Span(f"  layers are not known: {why}", "dim"),), form.room, 4)
@@ -55,7 +55,7 @@ def _heading(node: str, report: Report) -> Line:
 
 def _running(pull: Pull, name: str, form: Form) -> list[Line]:
     return [
-        (Span(f"  {words.cell(words.image(name))}"),),
+        (Span(f"  {words.image(name)}"),),
         *wrapped((Span("    "), *with_bar(pull, form)), form.room, 6, "  "),
         *stale_lines(pull, form, 4),
         *(layer_lines(pull.layers, form, 4) if pull.layers else ()),
@@ -77,7 +77,7 @@ def _line(node: str, report: Report, picture: Picture, form: Form) -> list[Line]
             for number, (image, age, pod) in enumerate(entries, 1)
             for line in wrapped(
                 (
-                    Span(f"    {number}. {words.cell(words.image(image))}  "),
+                    Span(f"    {number}. {words.image(image)}  "),
                     Span(f"queued {words.duration(age)}", STYLES["queued"]),
                     Span(pod, "dim"),
                 ),
@@ -89,4 +89,4 @@ def _line(node: str, report: Report, picture: Picture, form: Form) -> list[Line]
 
 
 def _name(pull: Pull) -> str:
-    return words.cell(words.image(pull.name))
+    return words.image(pull.name)

@@ -41,7 +41,7 @@ def _nothing(name: tuple[str, str], picture: Picture, form: Form) -> list[Line]:
 
 def _image(wait: Wait, picture: Picture, form: Form) -> list[Line]:
     kind = "" if wait.container_type in ("container", "") else f" ({wait.container_type})"
-    reference = words.cell(words.image(wait.image))
+    reference = words.image(wait.image)
     drawn = wrapped((Span("  "), Span(words.cell(wait.container)), Span(f"{kind}  "), Span(reference)), form.room, 4)
     drawn += wrapped((Span("    "), *_state(wait, picture, form)), form.room, 6, "  ")
     drawn += _cause(wait, form)
@@ -79,7 +79,7 @@ def _cause(wait: Wait, form: Form) -> list[Line]:
 def _ahead(wait: Wait, picture: Picture, form: Form) -> list[Line]:
     ahead = select.ahead_of(wait, picture.all_waits)
     if not ahead:
-        return [(Span(f"    behind {words.cell(words.image(wait.behind))}"),)] if wait.behind and not wait.over else []
+        return [(Span(f"    behind {words.image(wait.behind)}"),)] if wait.behind and not wait.over else []
     return [
         (Span("    ahead of it on the node:"),),
         *(line for number, each in enumerate(ahead, 1) for line in wrapped(_in_line(number, each, form), form.room, 9)),
@@ -90,7 +90,7 @@ def _in_line(number: int, wait: Wait, form: Form) -> tuple[Span, ...]:
     left = wait.pull.eta if wait.pull is not None else None
     share = f" {words.percent(wait.ratio)}" if wait.ratio is not None else ""
     times = f", {words.duration(left)} left" if left is not None else ""
-    image = words.cell(words.image(wait.image))
+    image = words.image(wait.image)
     state = Span(f"{wait.phase}{share}{times}", STYLES.get(wait.phase, ""))
     return (Span(f"      {number}. {image}  "), state, Span(f"  for {wait.namespace}/{wait.pod}", "dim"))
 

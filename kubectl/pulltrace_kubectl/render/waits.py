@@ -77,15 +77,10 @@ def table_lines(waits: Sequence[Wait], form: Form, *, namespaces: bool, empty: b
 
 def advice_lines(waits: Sequence[Wait], form: Form) -> list[Line]:
     """A blank line and one for each cause; nothing where nothing is to be done."""
-    found = advised(waits)
-    return [
-        (),
-        *(
-            line
-            for cause, text in found.items()
-            for line in wrapped((Span(cause, cause_style(cause)), Span(f": {text}")), form.room, 2)
-        ),
-    ] if found else []  # fmt: skip
+    drawn: list[Line] = []
+    for cause, text in advised(waits).items():
+        drawn += wrapped((Span(cause, cause_style(cause)), Span(f": {text}")), form.room, 2)
+    return [(), *drawn] if drawn else []
 
 
 def progress(ratio: float | None, form: Form, width: int = 0) -> str:
@@ -116,7 +111,7 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.cell(wait.namespace)),
         Span(words.cell(wait.pod), "name"),
         Span(words.cell(wait.container)),
-        Span(words.cell(words.image(wait.image))),
+        Span(words.image(wait.image)),
         Span(words.cell(wait.node)),
         Span(words.cell(wait.phase), style),
         Span(
@@ -128,5 +123,5 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.duration(moving.eta if moving else None)),
         Span(words.duration(wait.waiting)),
         Span(words.cell(cause_text(wait)), cause_style(wait.cause)),
-        Span(words.cell(words.image(wait.behind)) or words.UNKNOWN),
+        Span(words.image(wait.behind) or words.UNKNOWN),
     )

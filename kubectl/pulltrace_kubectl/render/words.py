@@ -52,9 +52,9 @@ def bar(ratio: float | None, width: int, *, unicode: bool) -> str:
 
 
 def image(reference: str) -> str:
-    """A reference with its digest cut short, as people read it."""
+    """A reference in one line with its digest cut short, as people read it."""
     name, at, digest = reference.partition("@")
-    return f"{name}@{digest[:19]}" if at else reference
+    return cell(f"{name}@{digest[:19]}" if at else reference)
 
 
 def media_type(text: str) -> str:
