@@ -12,7 +12,7 @@ from pulltrace_aggregator.exporters.answer import Answer
 from pulltrace_aggregator.exporters.connection import Connection
 from pulltrace_aggregator.exporters.discovery import Target
 from pulltrace_aggregator.exporters.errors import AskError, Result
-from pulltrace_aggregator.exporters.http_config import HttpAccess, HttpSession
+from pulltrace_aggregator.exporters.http_config import HttpAccess, HttpConfig
 
 MOST_KEPT: Final = {"http": 512, "https": 128}
 """Most connections that stay open. Each takes 10 KB, with TLS 60 KB here and 100 KB at the exporter."""
@@ -27,7 +27,7 @@ class ExporterClient:
         self._access = access
         self._timeout = timeout
         self._clock = clock
-        self._generation = access.current().generation
+        self._config = access.current()
         self._kept: dict[Target, Connection] = {}
 
     async def ask(self, target: Target, etag: str, *, layers: bool = False, keep: bool) -> Answer:
@@ -37,13 +37,13 @@ class ExporterClient:
             AskError: There was no whole answer in time, or it has a bad status. The body is not parsed here.
             ConnectionStale: A kept connection ended before the answer began.
         """
-        session = self._session()
+        config = self._current_config()
         connection = self._kept.pop(target, None)
         try:
             async with asyncio.timeout(self._timeout):
                 if connection is None or not connection.open:
-                    connection = await self._connect(target, session)
-                answer = await connection.ask(_headers(target, session, etag), layers=layers)
+                    connection = await self._connect(target, config)
+                answer = await connection.ask(_headers(target, config, etag), layers=layers)
         except TimeoutError:
             _close(connection)
             raise AskError(Result.TIMEOUT, f"no complete answer within {self._timeout:g} s") from None
@@ -53,7 +53,7 @@ class ExporterClient:
         if answer.not_modified and not etag:
             connection.close()
             raise AskError(Result.INVALID, "the exporter answered 304 to a request without a tag")
-        self._put_back(target, connection, session, keep=keep)
+        self._put_back(target, connection, config, keep=keep)
         return answer
 
     def tidy(self) -> None:
@@ -72,23 +72,23 @@ class ExporterClient:
         for target in list(self._kept):
             self.drop(target)
 
-    def _session(self) -> HttpSession:
-        session = self._access.current()
-        if session.generation != self._generation:
-            self._generation = session.generation
+    def _current_config(self) -> HttpConfig:
+        config = self._access.current()
+        if config is not self._config:
+            self._config = config
             self.close()  # they were made with older certificates
-        return session
+        return config
 
-    def _put_back(self, target: Target, connection: Connection, session: HttpSession, *, keep: bool) -> None:
+    def _put_back(self, target: Target, connection: Connection, config: HttpConfig, *, keep: bool) -> None:
         """Keep it if there is room. No other is closed for it: with all nodes read in turn, none would be reused."""
-        fresh = session.generation == self._generation
+        fresh = config is self._config
         if keep and fresh and connection.reusable and len(self._kept) < MOST_KEPT[target.scheme]:
             connection.idle_since = self._clock.now().monotonic
             self._kept[target] = connection
         else:
             connection.close()
 
-    async def _connect(self, target: Target, session: HttpSession) -> Connection:
+    async def _connect(self, target: Target, config: HttpConfig) -> Connection:
         loop = asyncio.get_running_loop()
         secure = target.scheme == "https"
         try:
@@ -97,7 +97,7 @@ class ExporterClient:
                 target.host,
                 target.port,
                 ssl=self._access.context() if secure else None,
-                server_hostname=(session.server_name or target.host) if secure else None,
+                server_hostname=(config.server_name or target.host) if secure else None,
             )
         except TimeoutError:
             raise  # of `ask` or of the kernel
@@ -112,7 +112,7 @@ class ExporterClient:
         return connection
 
 
-def _headers(target: Target, session: HttpSession, etag: str) -> list[tuple[str, str]]:
+def _headers(target: Target, config: HttpConfig, etag: str) -> list[tuple[str, str]]:
     headers = [
         ("Host", target.authority),
         ("User-Agent", f"pulltrace-aggregator/{__version__}"),
@@ -121,8 +121,8 @@ def _headers(target: Target, session: HttpSession, etag: str) -> list[tuple[str,
     ]
     if etag:
         headers.append(("If-None-Match", etag))
-    if session.authorization:
-        headers.append(("Authorization", session.authorization))
+    if config.authorization:
+        headers.append(("Authorization", config.authorization))
     return headers
 
 

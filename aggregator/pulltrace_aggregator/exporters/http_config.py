@@ -39,49 +39,45 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True)
 class HttpConfig:
-    """One reading of the file. `tls` and its `context` are None where the file has no `tls_config`.
+    """One reading of the file, by default without any of its parts. Nothing of it is shown in a log.
 
-    `authorization` is the header's value, empty for none. `files` are all that were read, the file itself first.
+    `tls` and its `context` are None where the file has no `tls_config`. `authorization` is the header's value, empty
+    for none. `files` are all that were read, the file itself first.
     """
 
-    tls: TlsSettings | None = None
+    tls: TlsSettings | None = field(default=None, repr=False)
     context: ssl.SSLContext | None = field(default=None, repr=False)
     authorization: str = field(default="", repr=False)
-    files: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = field(default=(), repr=False)
 
+    @property
+    def https(self) -> bool:
+        """Whether exporters that Kubernetes names are read over TLS."""
+        return self.tls is not None
 
-@dataclass(frozen=True, slots=True)
-class HttpSession:
-    """What requests are sent with; `generation` tells one reading of the files from the next.
-
-    `https` is whether exporters that Kubernetes names are read over TLS: if the file has a `tls_config`.
-    """
-
-    generation: int
-    https: bool
-    server_name: str = ""
-    authorization: str = field(default="", repr=False)
+    @property
+    def server_name(self) -> str:
+        """The name that certificates must have; empty for the host's."""
+        return self.tls.server_name if self.tls else ""
 
 
 class HttpAccess:
-    """Hands out the session in force. Without a file there are no credentials. For use by one thread."""
+    """Hands out the configuration in force. Without a file there are no credentials. For use by one thread."""
 
     def __init__(self, path: Path | None, clock: Clock) -> None:
         """Read the file; raises ConfigError with all that is wrong. A later fault is logged, without effect."""
         self._file = Reread(path, _read, clock) if path else None
+        self._config = HttpConfig()
         self._context: ssl.SSLContext | None = None
-        self._session = HttpSession(0, https=False)
-        self._config: HttpConfig | None = None
 
-    def current(self) -> HttpSession:
-        """The session in force. Call it for each request."""
+    def current(self) -> HttpConfig:
+        """The configuration in force, another value after each reading of the files. Call it for each request."""
         if self._file and (config := self._file.current()) is not self._config:
             self._config, self._context = config, config.context
-            self._session = _session(self._session.generation + 1, config)
-        return self._session
+        return self._config
 
     def context(self) -> ssl.SSLContext:
-        """The context of the session in force; without `tls_config` it trusts the system's authorities."""
+        """The context of the configuration in force; without `tls_config` it trusts the system's authorities."""
         if self._context is None:
             self._context = _new_context(
                 TlsSettings()
@@ -90,11 +86,7 @@ class HttpAccess:
 
 
 def load(path: Path) -> HttpConfig:
-    """Read the file and those that it names.
-
-    Raises:
-        ConfigError: Something is wrong; it names everything, and no secret.
-    """
+    """Read the file and those that it names; raises ConfigError with everything that is wrong, and with no secret."""
     file = ConfigFile(path)
     top = file.top(_KEYS)
     if "basic_auth" in top and "authorization" in top:
@@ -118,9 +110,7 @@ def _tls(section: Section) -> TlsSettings:
         if one in section and other not in section:
             section.problem(one, f"needs {other}")
     return TlsSettings(
-        ca_file=paths.get("ca_file"),
-        cert_file=paths.get("cert_file"),
-        key_file=paths.get("key_file"),
+        **paths,
         server_name=_server_name(section),
         verify=not _flag(section, "insecure_skip_verify"),
         min_version=section.choice("min_version", TLS_VERSIONS, ssl.TLSVersion.TLSv1_2),
@@ -215,8 +205,3 @@ def _load_files(context: ssl.SSLContext, tls: TlsSettings, section: Section) -> 
 def _read(path: Path) -> tuple[HttpConfig, Collection[Path]]:
     config = load(path)
     return config, config.files
-
-
-def _session(generation: int, config: HttpConfig) -> HttpSession:
-    name = config.tls.server_name if config.tls else ""
-    return HttpSession(generation, config.tls is not None, name, config.authorization)
