@@ -1,7 +1,7 @@
 """Errors between the aggregator and the Kubernetes API, and which answer means which error. Pure."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from pulltrace.text import one_line
@@ -123,12 +123,11 @@ class WatchFailed(Refused):
 
 TOO_MANY_REQUESTS: Final = 429
 USUAL_RETRY_SECONDS: Final = 1.0
-_KINDS: Final[Mapping[int, type[Refused]]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 410: Expired}
-_MEANINGS: Final[Mapping[int, Callable[[Right], str]]] = {
-    401: lambda _: "the API server does not accept the credentials",
-    403: lambda right: f"the right to {right} is missing",
-    404: lambda right: f"the API server answers 'not found' to {right}",
-    410: lambda right: f"{right}: the resource version is too old",
+_REFUSALS: Final[Mapping[int, tuple[type[Refused], str]]] = {
+    401: (Unauthorized, "the API server does not accept the credentials"),
+    403: (Forbidden, "the right to {right} is missing"),
+    404: (NotFound, "the API server answers 'not found' to {right}"),
+    410: (Expired, "{right}: the resource version is too old"),
 }
 
 
@@ -157,7 +156,7 @@ def error_event(right: Right, status: Object) -> Refused:
     code, said, details = status.get("code"), status.get("message", ""), status.get("details")
     number = code if isinstance(code, int) else 0
     asked = details.get("retryAfterSeconds") if isinstance(details, dict) else None
-    if number in _KINDS or number == TOO_MANY_REQUESTS:
+    if number in _REFUSALS or number == TOO_MANY_REQUESTS:
         return _refused(right, number, said, asked)
     return WatchFailed(number, _message(f"{right}: error event {number}", said))
 
@@ -166,9 +165,8 @@ def _refused(right: Right, status: int, said: Any, retry_after: Any) -> Refused:
     if status == TOO_MANY_REQUESTS:
         message = _message(f"{right}: too many requests", said)
         return Throttled(status, message, _seconds(retry_after))
-    meaning = _MEANINGS.get(status)
-    message = _message(meaning(right) if meaning else f"{right}: status {status}", said)
-    return _KINDS.get(status, Refused)(status, message)
+    kind, meaning = _REFUSALS.get(status, (Refused, "{right}: status {status}"))
+    return kind(status, _message(meaning.format(right=right, status=status), said))
 
 
 def _message(meaning: str, said: object) -> str:
