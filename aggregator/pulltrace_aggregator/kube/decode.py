@@ -56,9 +56,9 @@ def pod(item: Object) -> PodSeen | None:
     if not (known := pod_gone(item)):
         return None
     return PodSeen(
-        namespace=known.namespace,
-        name=known.name,
-        uid=known.uid,
+        known.namespace,
+        known.name,
+        known.uid,
         node=_shared(member(item, "spec"), "nodeName"),
         phase=_shared(member(item, "status"), "phase"),
         created_at=_created_at(item),
@@ -100,17 +100,15 @@ def pod_gone(item: Object) -> PodGone | None:
 
 def event(item: Object, change: Change) -> EventSeen | None:
     """A core/v1 Event of a kubelet about a pod; None if it names another sender or another kind of object."""
-    known, about, source = event_gone(item), member(item, "involvedObject"), member(item, "source")
+    identity, about, source = _identity(item), member(item, "involvedObject"), member(item, "source")
     # Newer client libraries fill both fields, others only one of them.
     senders = {_text(source, "component"), _text(item, "reportingComponent")}
-    if not known or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
+    if not identity or (KUBELET not in senders and senders != {""}) or _text(about, "kind") not in ("", POD):
         return None
     series, reason = member(item, "series"), _shared(item, "reason")
     created_at, event_time = _created_at(item), _time(item, "eventTime")
     return EventSeen(
-        namespace=known.namespace,
-        name=known.name,
-        uid=known.uid,
+        *identity,
         pod=_text(about, "name"),
         pod_uid=_text(about, "uid"),
         user=SANDBOX if reason == SANDBOX_FAILED else parse_field_path(_text(about, "fieldPath")),
@@ -139,10 +137,8 @@ def event_gone(item: Object) -> EventGone | None:
 
 def endpoint_slice(item: Object) -> SliceSeen | None:
     """A discovery.k8s.io/v1 EndpointSlice."""
-    gone = endpoint_slice_gone(item)
-    if not gone:
-        return None
-    return SliceSeen(gone.namespace, gone.name, gone.uid, tuple(_endpoints(item)))
+    identity = _identity(item)
+    return SliceSeen(*identity, tuple(_endpoints(item))) if identity else None
 
 
 def slice_of_service(service: str, item: Object) -> SliceSeen | None:
