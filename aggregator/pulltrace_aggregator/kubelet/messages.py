@@ -51,6 +51,10 @@ class Form:
     until: int = NEWEST
 
 
+def _no_sandbox(text: str) -> Form:
+    return Form(SANDBOX_FAILED, Kind.FAILED, f"Failed to create pod sandbox: {{any}}{text}", _OTHER)
+
+
 EVENTS: Final = (
     Form("Pulling", Kind.PULLING, "Pulling image {image}"),
     Form("Pulled", Kind.PULLED, "Successfully pulled image {image} in {pull}", until=25),
@@ -83,25 +87,11 @@ EVENTS: Final = (
     Form("InspectFailed", Kind.FAILED, "Failed to inspect image {image}: {error}", _OTHER),
     Form("InspectFailed", Kind.FAILED, "Failed to apply default image tag {image}: {any}", _NAME),
     # What the runtime says of its pause image: containerd up to 2.2 and from 2.3 on, Docker, CRI-O.
-    Form(
-        SANDBOX_FAILED,
-        Kind.FAILED,
-        "Failed to create pod sandbox: {any}failed to get sandbox image {image}: {error}",
-        _OTHER,
-    ),
-    Form(
-        SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any}failed to pull image {image}: {error}", _OTHER
-    ),
-    Form(
-        SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any}failed pulling image {image}: {error}", _OTHER
-    ),
-    Form(
-        SANDBOX_FAILED,
-        Kind.FAILED,
-        "Failed to create pod sandbox: {any}failed to inspect sandbox image {image}: {error}",
-        _OTHER,
-    ),
-    Form(SANDBOX_FAILED, Kind.FAILED, "Failed to create pod sandbox: {any} docker://{name}: {error}", _OTHER),
+    _no_sandbox("failed to get sandbox image {image}: {error}"),
+    _no_sandbox("failed to pull image {image}: {error}"),
+    _no_sandbox("failed pulling image {image}: {error}"),
+    _no_sandbox("failed to inspect sandbox image {image}: {error}"),
+    _no_sandbox(" docker://{name}: {error}"),
 )
 """Messages of events. A reason is not enough: `Failed` and `BackOff` are used for container starts too."""
 
