@@ -101,7 +101,7 @@ class Kubernetes(Protocol):
 class Exporters(Protocol):
     """The exporters as the loop uses them."""
 
-    def receive(self, observed: object) -> None:
+    def receive(self, observed: SliceSeen | SliceGone) -> None:
         """Take a change of the exporters' EndpointSlices."""
         ...
 
@@ -120,7 +120,7 @@ class Published:
 
 
 class Loop:
-    """Runs in a thread of its own until stopped; what is published is replaced as a whole with each step."""
+    """Runs in a thread of its own until stopped; `published` is replaced as a whole with each step."""
 
     def __init__(
         self, inbox: Inbox, reconciler: Reconciler, kubernetes: Kubernetes, exporters: Exporters, clock: Clock
@@ -137,12 +137,7 @@ class Loop:
         self._ready = False
         self._last_error = ""
         self._forbidden: set[str] = set()
-        self._published = Published()
-
-    @property
-    def published(self) -> Published:
-        """The last view, and whether to rely on it."""
-        return self._published
+        self.published = Published()
 
     def run(self) -> None:
         """Handle and publish, until `stop`."""
@@ -167,8 +162,8 @@ class Loop:
         result = self._tick()
         self._ready = self._ready or (health.ready and len(items) < MOST_AT_ONCE)
         unready = "" if self._ready else _reason(health)
-        view = self._published.view if result is None else result.view
-        self._published = Published(view, unready, health.problems)
+        view = self.published.view if result is None else result.view
+        self.published = Published(view, unready, health.problems)
         if result is not None:
             for node, error in result.faults:
                 self._log_error(error, node)

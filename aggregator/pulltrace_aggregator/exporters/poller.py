@@ -31,8 +31,6 @@ COLLECT_SECONDS: Final = 0.1
 """Changes of EndpointSlices come in groups and are handled together."""
 REST_FOR_WORK: Final = 50.0
 """A node rests for this many times as long as its report took to parse: parsing holds up all other nodes."""
-
-
 _RESOLVER_THREADS: Final = 2
 
 
@@ -263,10 +261,9 @@ class PollerThread:
         self._call(self._poller.stop)
         self._thread.join()
 
-    def receive(self, observed: object) -> None:
-        """Take a change of an EndpointSlice; anything else is ignored."""
-        if isinstance(observed, SliceSeen | SliceGone):
-            self._call(lambda: self._poller.discovered(observed))
+    def receive(self, observed: SliceSeen | SliceGone) -> None:
+        """Take a change of an EndpointSlice."""
+        self._call(lambda: self._poller.discovered(observed))
 
     def want(self, nodes: Iterable[str], layers: Iterable[str] = ()) -> None:
         """Take `nodes` as all nodes to be read often, and `layers` as those to be read with the layers of pulls."""

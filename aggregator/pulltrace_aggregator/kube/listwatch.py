@@ -28,7 +28,10 @@ class Progress(Protocol):
 
 
 class ListWatch:
-    """Follows one selection. Keeps no objects; of those that are remembered it keeps what reports them gone."""
+    """Follows one selection. Keeps no objects; of those that are remembered it keeps what reports them gone.
+
+    `resource_version` is the version from which the next watch continues; empty when a list must come first.
+    """
 
     def __init__(
         self,
@@ -46,28 +49,19 @@ class ListWatch:
         self._timing = timing
         self._jitter = jitter
         self._known: dict[str, Gone] = {}
-        self._resource_version = ""
-
-    @property
-    def resource_version(self) -> str:
-        """The version from which the next watch continues; empty when a list must come first."""
-        return self._resource_version
+        self.resource_version = ""
 
     def run(self) -> None:
         """List if needed and watch once. Returns when the server ended the watch; raises KubernetesError."""
         try:
-            if not self._resource_version:
+            if not self.resource_version:
                 self._list()
                 self._progress.listed()
             self._watch()
         except KubernetesError as error:
             if error.relist:
-                self._resource_version = ""
+                self.resource_version = ""
             raise
-
-    def forget(self) -> None:
-        """Make the next run begin with a list."""
-        self._resource_version = ""
 
     def _list(self) -> None:
         before, self._known = self._known, {}
@@ -84,7 +78,7 @@ class ListWatch:
         for uid in before.keys() - self._known.keys():
             self._receiver.receive(before[uid])
         self._receiver.receive(Listed(self._selection.resource, self._selection.namespace, self._selection.detail))
-        self._resource_version = version or ANY_VERSION
+        self.resource_version = version or ANY_VERSION
 
     def _pages(self) -> Iterator[Object]:
         continuation = ""
@@ -103,7 +97,7 @@ class ListWatch:
     def _watch(self) -> None:
         usual = self._timing.watch if self._selection.bookmarked else self._timing.long_watch
         seconds = max(1, round(usual * (0.75 + self._jitter() / 2)))
-        request = self._selection.watch(self._resource_version, seconds)
+        request = self._selection.watch(self.resource_version, seconds)
         with self._client.lines(request, seconds + self._timing.grace) as lines:
             self._progress.watching()
             for line in lines:
@@ -117,7 +111,7 @@ class ListWatch:
         if kind == "ERROR":
             raise error_event(request.right, item)
         # First, so that the watch does not start again before an object that cannot be handled.
-        self._resource_version = _version(item) or self._resource_version
+        self.resource_version = _version(item) or self.resource_version
         if kind in _CHANGES:
             self._report(item, _CHANGES[kind])
         elif kind == "DELETED":

@@ -59,7 +59,10 @@ class WatchState:
 
 
 class Reflector:
-    """Runs in a thread of its own until `stopping` is set and the client's access is closed."""
+    """Runs in a thread of its own until `stopping` is set and the client's access is closed.
+
+    `state` is replaced as a whole with each change.
+    """
 
     def __init__(
         self,
@@ -81,12 +84,7 @@ class Reflector:
         self._failures = 0
         self._expired = False
         self._accepted_at = clock.now().monotonic
-        self._state = WatchState(selection.name, selection.resource)
-
-    @property
-    def state(self) -> WatchState:
-        """Replaced as a whole with each change."""
-        return self._state
+        self.state = WatchState(selection.name, selection.resource)
 
     def run(self) -> None:
         """List, watch and pause until stopped."""
@@ -106,25 +104,25 @@ class Reflector:
             # An internal error, perhaps because of one odd object. The others must still be seen.
             log.exception(
                 "internal error: a change from the API server was dropped, listing again",
-                extra=fields(watch=self._state.name),
+                extra=fields(watch=self.state.name),
             )
-            self._following.forget()
-            return self._failed(InternalError(f"{self._state.name}: {type(error).__name__}"), began)
+            self._following.resource_version = ""
+            return self._failed(InternalError(f"{self.state.name}: {type(error).__name__}"), began)
         # From its acceptance on: the time of a list before it, or of a slow answer, does not count.
         if self._lasted(self._accepted_at) < self._timing.at_once:
-            return self._failed(Cut(f"{self._state.name}: the API server ends watches at once"), began)
+            return self._failed(Cut(f"{self.state.name}: the API server ends watches at once"), began)
         self._failures, self._expired = 0, False
         return 0.0
 
     def listed(self) -> None:
         """The list is complete."""
-        self._state = replace(self._state, stage=Stage.LISTED, complete=True)
+        self.state = replace(self.state, stage=Stage.LISTED, complete=True)
 
     def watching(self) -> None:
         """The server has accepted the watch."""
         self._accepted_at = self._clock.now().monotonic
-        self._problems.works(self._state.name, watch=self._state.name)
-        self._state = replace(self._state, stage=Stage.WATCHING, problem="")
+        self._problems.works(self.state.name, watch=self.state.name)
+        self.state = replace(self.state, stage=Stage.WATCHING, problem="")
 
     def _lasted(self, began: Monotonic) -> float:
         return self._clock.now().monotonic - began
@@ -136,19 +134,19 @@ class Reflector:
         # The first time a new list solves it, whatever failed before.
         mended = isinstance(error, Expired) and not self._expired
         self._expired = isinstance(error, Expired)
-        counts = {**self._state.restarts, error.reason: self._state.restarts.get(error.reason, 0) + 1}
+        counts = {**self.state.restarts, error.reason: self.state.restarts.get(error.reason, 0) + 1}
         refused = isinstance(error, Forbidden | NotFound)
         # A version that is too old is not a problem by itself.
-        problem = self._state.problem if isinstance(error, Expired) else str(error)
+        problem = self.state.problem if isinstance(error, Expired) else str(error)
         if refused or (self._failures > 1 and not mended):  # what solves itself at once is not logged
             self._problems.failed(
-                self._state.name,
+                self.state.name,
                 str(error) if refused else error.reason,
-                watch=self._state.name,
+                watch=self.state.name,
                 error=str(error),
             )
         stage = Stage.REFUSED if refused else Stage.FAILING
-        self._state = replace(self._state, stage=stage, problem=problem, restarts=MappingProxyType(counts))
+        self.state = replace(self.state, stage=stage, problem=problem, restarts=MappingProxyType(counts))
         return 0.0 if mended else self._pause(error)
 
     def _pause(self, error: KubernetesError) -> float:

@@ -26,23 +26,18 @@ KEEPALIVE: Final = (
 
 
 class Sockets:
-    """The sockets in use. Once closed, those that come later are ended at once as well."""
+    """The sockets in use. Once `closed`, those that come later are ended at once as well."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._live: weakref.WeakSet[socket.socket] = weakref.WeakSet()
-        self._closed = False
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
+        self.closed = False
 
     def add(self, connection: socket.socket) -> None:
         """Remember a socket for as long as it lives."""
         with self._lock:
             self._live.add(connection)
-            closed = self._closed
+            closed = self.closed
         if closed:
             _shut(connection)
 
@@ -56,7 +51,7 @@ class Sockets:
     def close(self) -> None:
         """Cut what there is and what comes later."""
         with self._lock:
-            self._closed = True
+            self.closed = True
         self.cut()
 
     def pools(self) -> dict[str, Callable[..., HTTPConnectionPool]]:
