@@ -38,10 +38,7 @@ def main() -> None:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
-    """Answer `--help` or `--version`, else run until SIGTERM or SIGINT.
-
-    Returns the exit status: 2 for a configuration that cannot be used, 1 after an internal error in a vital thread.
-    """
+    """Run until SIGTERM or SIGINT; returns the exit status, 2 for a configuration that cannot be used."""
     return program.run(
         AggregatorConfig.program, flag_help.answer(AggregatorConfig, argv), lambda stop: _serve(argv, environ, stop)
     )

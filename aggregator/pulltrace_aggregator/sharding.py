@@ -19,11 +19,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `i/n`, or `name-i/n`, where `name-i` is the name of a StatefulSet's pod.
-
-        Raises:
-            ValueError: The text has another form, or there is no share with this number.
-        """
+        """Read `i/n`, or `name-i/n`, where `name-i` is the name of a StatefulSet's pod; raises ValueError."""
         found = _SHARD.fullmatch(text)
         if found is None:
             raise ValueError(f"{text!r} is not a shard: write it like 0/3, 1/3, 2/3")

@@ -51,15 +51,16 @@ def _waiting(view: View, now: float) -> str:
 
 
 def _row(entry: PodPull, now: float) -> tuple[str, ...]:
-    labels = entry.labels
+    labels, pull = entry.labels, entry.pull
+    rate, eta = (pull.bytes_per_second, pull.eta_seconds) if pull else (None, None)
     return (
         _pod(labels),
         html_text(labels.image),
         html_text(labels.node),
         html_text(entry.phase),
-        _progress(entry.pull),
-        _rate(entry.pull),
-        _left(entry.pull),
+        _progress(pull),
+        "" if rate is None else f"{size_text(rate)}/s",
+        "" if eta is None else duration_text(eta),
         _cause(entry),
         duration_text(now - entry.since),
     )
@@ -73,14 +74,6 @@ def _pod(labels: PodImage) -> str:
 def _progress(entry: NodePull | None) -> str:
     ratio = None if entry is None else entry.pull.progress_ratio
     return "" if ratio is None else f'<progress value="{ratio:.3f}"></progress> {int(ratio * 100)} %'
-
-
-def _rate(entry: NodePull | None) -> str:
-    return "" if entry is None or entry.bytes_per_second is None else f"{size_text(entry.bytes_per_second)}/s"
-
-
-def _left(entry: NodePull | None) -> str:
-    return "" if entry is None or entry.eta_seconds is None else duration_text(entry.eta_seconds)
 
 
 def _cause(entry: PodPull) -> str:

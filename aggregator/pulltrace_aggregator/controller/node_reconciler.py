@@ -138,7 +138,6 @@ class NodeReconciler:
 
     def _row(self, entry: JoinedWait, node: NodeNow, queue: PullQueue, unanswered: int) -> PodPull:
         record, container, matched = entry.record, entry.container, _pull_of(entry)
-        behind = queue.head if entry.phase is PodPhase.QUEUED else ""
         registry, repository, digest = _identity(container.image, matched)
         facts = None if entry.phase is PodPhase.PULLED else self._facts(entry, node, queue, unanswered)
         return PodPull(
@@ -154,7 +153,7 @@ class NodeReconciler:
             digest=digest,
             cause=None if facts is None else diagnose(facts),
             failure=facts.failure if facts is not None and entry.phase in FAILING else None,
-            behind=behind,
+            behind=facts.behind if facts is not None else "",
             pull=matched,
         )
 

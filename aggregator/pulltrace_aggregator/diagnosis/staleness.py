@@ -129,9 +129,7 @@ def _is_past(pull: Pull, reading: NodeReading, deadlines: Deadlines) -> bool:
     """Whether the linger of an ended pull is over although its node, which has not answered for a while, shows it."""
     if not pull.phase.ended or reading.answered_at is None:
         return False
-    return deadlines.reached(
-        max(reading.ended_at(pull) + EXPORTERS_LINGER, reading.answered_at + SOON_SECONDS),
-    )
+    return deadlines.reached(max(reading.ended_at(pull) + EXPORTERS_LINGER, reading.answered_at + SOON_SECONDS))
 
 
 def waits_for_shared_layer(pull: Pull, pulls: Iterable[NodePull]) -> bool:

@@ -25,11 +25,7 @@ class Target:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read `NODE=BASE-URL`.
-
-        Raises:
-            ValueError: The text has another form, or the URL has more than a scheme, a host and a port.
-        """
+        """Read `NODE=BASE-URL`; raises ValueError, also for a URL with more than a scheme, a host and a port."""
         node, equals, url = text.partition("=")
         if not equals:
             raise ValueError(f"{text!r} is not a target: write it like node-1=http://10.0.0.1:10301")

@@ -38,12 +38,7 @@ class PullQueue:
     queued: frozenset[str] = frozenset()
 
     @classmethod
-    def of(
-        cls,
-        waiting: Iterable[Claim],
-        node: "NodeNow",
-        images: Mapping[ImageKey, str],
-    ) -> "PullQueue":
+    def of(cls, waiting: Iterable[Claim], node: "NodeNow", images: Mapping[ImageKey, str]) -> "PullQueue":
         """Queue the images for which no pull was found.
 
         The exporter reports how many pulls are unidentified or resolving. As many of the images, those that have waited
@@ -222,10 +217,9 @@ def _place(joined: list[JoinedWait], node: NodeNow) -> PullQueue:
             entry.phase = phase
         if entry.match.pull is not None:
             images[entry.match.pull.key] = entry.container.image
-    waiting = (entry.claim for entry in in_line)
     if node.coming and node.reading.report is None:
         return _place_by_requests(in_line)
-    queue = PullQueue.of(waiting, node, images)
+    queue = PullQueue.of((entry.claim for entry in in_line), node, images)
     served = dict.fromkeys(queue.fetching, PodPhase.DOWNLOADING) | dict.fromkeys(queue.resolving, PodPhase.RESOLVING)
     for entry in in_line:
         entry.phase = served.get(canonical_reference(entry.claim.image), PodPhase.QUEUED)
