@@ -149,13 +149,14 @@ def _target(word: str) -> Target:
     kind, slash, name = word.partition("/")
     if not slash:
         return Target("pod", word)
-    if kind.lower().partition(".")[0] not in KINDS:
+    known = KINDS.get(kind.lower().partition(".")[0])
+    if known is None:
         raise UsageError(
             f"there is no kind {kind!r} here; those are {', '.join(sorted(set(KINDS.values())))}", HELP_HINT
         )
     if not name or "/" in name:
         raise UsageError(f"{word!r} is no KIND/NAME", HELP_HINT)
-    return Target(KINDS[kind.lower().partition(".")[0]], name)
+    return Target(known, name)
 
 
 def _access(given: argparse.Namespace, environment: Mapping[str, str]) -> Access:

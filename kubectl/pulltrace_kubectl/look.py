@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from pulltrace_kubectl.core import select
 from pulltrace_kubectl.core.picture import Picture
@@ -9,17 +10,17 @@ from pulltrace_kubectl.errors import ClientError, NotFound
 from pulltrace_kubectl.model.objects import Pod
 from pulltrace_kubectl.model.options import Options, View
 from pulltrace_kubectl.model.pulls import Answer, Report
-from pulltrace_kubectl.sources.port import Cluster, Programs, Told
+from pulltrace_kubectl.sources.cluster import KubectlCluster
+from pulltrace_kubectl.sources.port import Programs, Told
 
 
-@dataclass(slots=True)
+@dataclass
 class Looker:
     """Looks as often as it is told to. Each call may raise ClientError."""
 
     options: Options
     programs: Programs
-    cluster: Cluster
-    _namespace: str | None = None
+    cluster: KubectlCluster
 
     def look(self) -> Picture:
         """What the options ask for."""
@@ -31,14 +32,9 @@ class Looker:
             case _:
                 return self._waits()
 
-    @property
+    @cached_property
     def namespace(self) -> str:
         """The namespace that is meant; empty for all."""
-        if self._namespace is None:
-            self._namespace = self._find_namespace()
-        return self._namespace
-
-    def _find_namespace(self) -> str:
         if self.options.all_namespaces:
             return ""
         if self.options.namespace:

@@ -116,8 +116,7 @@ class Wait:
         """How far the pull is, None where this image is not being pulled."""
         if self.over:
             return 1.0
-        moving = self.pull is not None and self.phase in ("downloading", "unpacking")
-        return self.pull.ratio if moving and self.pull is not None else None
+        return self.pull.ratio if self.pull is not None and self.phase in ("downloading", "unpacking") else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,24 +68,11 @@ def _line(node: str, report: Report, picture: Picture, form: Form) -> list[Line]
     entries: Sequence[tuple[str, float | None, str]] = [
         (wait.image, wait.waiting, f"  for {wait.namespace}/{wait.pod}") for wait in waiting
     ] or [(reference, age, "") for reference, age in report.queued]
-    if not entries:
-        return []
-    return [
-        (Span("  in line:"),),
-        *(
-            line
-            for number, (image, age, pod) in enumerate(entries, 1)
-            for line in wrapped(
-                (
-                    Span(f"    {number}. {words.image(image)}  "),
-                    Span(f"queued {words.duration(age)}", STYLES["queued"]),
-                    Span(pod, "dim"),
-                ),
-                form.room,
-                7,
-            )
-        ),
-    ]
+    drawn: list[Line] = []
+    for number, (image, age, pod) in enumerate(entries, 1):
+        queued = Span(f"queued {words.duration(age)}", STYLES["queued"])
+        drawn += wrapped((Span(f"    {number}. {words.image(image)}  "), queued, Span(pod, "dim")), form.room, 7)
+    return [(Span("  in line:"),), *drawn] if drawn else []
 
 
 def _name(pull: Pull) -> str:

@@ -13,7 +13,7 @@ DEFAULT_NAMESPACE: Final = "default"
 
 
 class KubectlCluster:
-    """Implements Cluster."""
+    """Asks kubectl. Each call may raise ClientError."""
 
     def __init__(self, kubectl: Kubectl) -> None:
         self._kubectl = kubectl
@@ -29,16 +29,16 @@ class KubectlCluster:
         return told.strip() or DEFAULT_NAMESPACE
 
     def pods(self, namespace: str, selector: str) -> Sequence[Pod]:
-        """The pods that labels select."""
+        """The pods that labels select; of all namespaces where `namespace` is empty."""
         where = ("--namespace", namespace) if namespace else ("--all-namespaces",)
         return [read_pod(item) for item in self._kubectl.objects("pods", *where, "--selector", selector)["items"]]
 
     def pod(self, namespace: str, name: str) -> Pod:
-        """A pod by its name."""
+        """A pod by its name; raises NotFound."""
         return read_pod(self._kubectl.objects("pod", name, "--namespace", namespace))
 
     def owned(self, namespace: str, owner: Target) -> tuple[Sequence[Pod], bool]:
-        """The pods that the workload's selector takes."""
+        """The pods of a workload, and whether it has as many of its newest revision as it wants; raises NotFound."""
         item = self._kubectl.objects(owner.kind, owner.name, "--namespace", namespace)
         labels = selector_text(item.get("spec", {}).get("selector") or {})
         if not labels:

@@ -1,11 +1,9 @@
-"""What the client needs of the world, whichever way it gets there."""
+"""What the client needs of the programs, whichever way it reaches them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from pulltrace_kubectl.model.objects import Pod
-from pulltrace_kubectl.model.options import Target
 from pulltrace_kubectl.model.pulls import Answer, Report
 
 Filters = Mapping[str, Sequence[str]]
@@ -30,24 +28,4 @@ class Programs(Protocol):
 
     def report(self, node: str) -> Report:
         """What the exporter of a node tells, with layers."""
-        ...
-
-
-class Cluster(Protocol):
-    """The API server. Each call may raise ClientError."""
-
-    def namespace(self) -> str:
-        """The namespace of the context."""
-        ...
-
-    def pods(self, namespace: str, selector: str) -> Sequence[Pod]:
-        """The pods that labels select; of all namespaces where `namespace` is empty."""
-        ...
-
-    def pod(self, namespace: str, name: str) -> Pod:
-        """A pod by its name; raises NotFound."""
-        ...
-
-    def owned(self, namespace: str, owner: Target) -> tuple[Sequence[Pod], bool]:
-        """The pods of a workload, and whether it has as many of its newest revision as it wants; raises NotFound."""
         ...
