@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from pulltrace_aggregator.model.cluster import PodGone, PodSeen
 from pulltrace_aggregator.pods.image_wait import ImageWait
 from pulltrace_aggregator.pods.pod import PodRecord
 
@@ -69,12 +68,11 @@ class PodIndex:
         if before != uid:
             self.delete(before)
 
-    def delete(self, pod: PodSeen | PodGone | str) -> None:
-        """Forget a deleted pod, and remember its uid."""
-        uid = pod if isinstance(pod, str) else pod.event_uid
+    def delete(self, uid: str, api_uid: str = "") -> None:
+        """Forget a deleted pod, and remember its uid and the one in the API, if that is known."""
         if (record := self._pods.get(uid)) is not None:
             self.forget(record)
-        self._deleted.update(dict.fromkeys((uid,) if isinstance(pod, str) else (uid, pod.uid)))
+        self._deleted.update(dict.fromkeys((uid, api_uid or uid)))
         while len(self._deleted) > MOST_DELETED:
             self._deleted.popitem(last=False)
 

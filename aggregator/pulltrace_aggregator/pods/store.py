@@ -112,7 +112,7 @@ class PodStore:
             return
         if pod.terminating:
             self._pods.displace(pod.namespace, pod.name, uid)
-            self._pods.delete(pod)
+            self._pods.delete(uid, pod.uid)
             return
         if pod.phase not in _WATCHED:
             self._observe_leave(pod, moment)
@@ -141,7 +141,7 @@ class PodStore:
         """Take in that a pod left the phase Pending or was deleted. One that had left before is deleted."""
         record = self._pods.get(pod.event_uid)
         if pod.terminating or (record is not None and not record.watched):
-            self._pods.delete(pod)
+            self._pods.delete(pod.event_uid, pod.uid)
         elif record is not None:
             self._leave(record, now)
 
