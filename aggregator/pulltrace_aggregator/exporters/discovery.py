@@ -82,8 +82,7 @@ class Discovery:
         scheme = "https" if https else "http"
         chosen, rivals = {}, {}
         for node, endpoints in self._by_node().items():
-            best, passed_over = self._choose(node, endpoints, scheme)
-            chosen[node] = best
+            chosen[node], passed_over = self._choose(node, endpoints, scheme)
             if passed_over:
                 rivals[node] = tuple(target.base_url for target in passed_over)
         self._chosen = {**chosen, **self._given}
@@ -102,10 +101,8 @@ class Discovery:
             ((not end.ready, ":" in end.address), Target(end.node, scheme, end.address, end.port)) for end in endpoints
         )
         best = [target for rank, target in ranked if rank == ranked[0][0]]
-        if node in self._given:
-            return self._given[node], [target for target in best if target != self._given[node]]
         kept = self._chosen.get(node)
-        winner = kept if kept in best else best[0]
+        winner = self._given.get(node) or (kept if kept in best else best[0])
         return winner, [target for target in best if target != winner]
 
 
