@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 from http.client import HTTPException
 from typing import Final
 from urllib.parse import urlencode
@@ -37,9 +38,6 @@ LARGEST_OBJECT: Final = 16 * 1024 * 1024
 """Most bytes of a change in a watch."""
 LARGEST_COMPLAINT: Final = 64 * 1024
 PART: Final = 64 * 1024
-OK: Final = 200
-UNAUTHORIZED: Final = 401
-FORBIDDEN: Final = 403
 HEADERS: Final = {
     "Accept": "application/json",
     "Accept-Encoding": "identity",
@@ -127,7 +125,7 @@ class ApiClient:
             response.close()
             response = self._sent(request, self._access.session(), patience)
         self._note_date(response)
-        if response.status == OK:
+        if response.status == HTTPStatus.OK:
             return response
         with self._reading(request.right, response):
             body = response.read(LARGEST_COMPLAINT, decode_content=False)
@@ -188,7 +186,7 @@ class ApiClient:
 
 def _is_refused(status: int, session: ApiSession) -> bool:
     """Whether the server refused our credentials. If we sent none, it may answer that a right is missing instead."""
-    return status == UNAUTHORIZED or (status == FORBIDDEN and session.anonymous)
+    return status == HTTPStatus.UNAUTHORIZED or (status == HTTPStatus.FORBIDDEN and session.anonymous)
 
 
 def _lines(response: BaseHTTPResponse, right: Right) -> Iterator[bytes]:

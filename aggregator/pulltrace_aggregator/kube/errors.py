@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from pulltrace.text import one_line
@@ -121,7 +122,6 @@ class WatchFailed(Refused):
     relist = True
 
 
-TOO_MANY_REQUESTS: Final = 429
 USUAL_RETRY_SECONDS: Final = 1.0
 _REFUSALS: Final[Mapping[int, tuple[type[Refused], str]]] = {
     401: (Unauthorized, "the API server does not accept the credentials"),
@@ -156,13 +156,13 @@ def error_event(right: Right, status: Object) -> Refused:
     code, said, details = status.get("code"), status.get("message", ""), status.get("details")
     number = code if isinstance(code, int) else 0
     asked = details.get("retryAfterSeconds") if isinstance(details, dict) else None
-    if number in _REFUSALS or number == TOO_MANY_REQUESTS:
+    if number in _REFUSALS or number == HTTPStatus.TOO_MANY_REQUESTS:
         return _refused(right, number, said, asked)
     return WatchFailed(number, _message(f"{right}: error event {number}", said))
 
 
 def _refused(right: Right, status: int, said: Any, retry_after: Any) -> Refused:
-    if status == TOO_MANY_REQUESTS:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
         message = _message(f"{right}: too many requests", said)
         return Throttled(status, message, _seconds(retry_after))
     kind, meaning = _REFUSALS.get(status, (Refused, "{right}: status {status}"))

@@ -14,8 +14,6 @@ WAITING_PODS: Final = "status.phase=Pending,spec.nodeName!="
 PAGE_SIZE: Final = 500
 ALL_NAMESPACES: Final = ""
 
-Query = tuple[tuple[str, str], ...]
-
 
 @dataclass(frozen=True, slots=True)
 class Right:
@@ -38,7 +36,7 @@ class Request:
 
     right: Right
     path: str
-    query: Query = ()
+    query: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
