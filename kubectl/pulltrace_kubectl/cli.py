@@ -5,19 +5,25 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 from pulltrace_kubectl import arguments, going_on
-from pulltrace_kubectl.errors import ClientError
+from pulltrace_kubectl.errors import ClientError, UsageError
 from pulltrace_kubectl.look import Looker
-from pulltrace_kubectl.model.options import Options, Output
+from pulltrace_kubectl.model.options import Access, Options, Output
 from pulltrace_kubectl.render import terminal
 from pulltrace_kubectl.render.drawing import text_of
 from pulltrace_kubectl.render.screens import screen_for
-from pulltrace_kubectl.sources.connect import connect
+from pulltrace_kubectl.sources.cluster import KubectlCluster
+from pulltrace_kubectl.sources.direct import DirectPrograms
+from pulltrace_kubectl.sources.kubectl import Kubectl
+from pulltrace_kubectl.sources.port import Programs
+from pulltrace_kubectl.sources.proxy import ProxiedPrograms
 
 FAULT: Final = 1
 INTERRUPTED: Final = 130
+PASSWORD_VARIABLE = "PULLTRACE_PASSWORD"  # noqa: S105 -- the name of it
 
 
 def main(argv: Sequence[str]) -> int:
@@ -44,8 +50,8 @@ def main(argv: Sequence[str]) -> int:
 
 def run(options: Options) -> int:
     """Answer once, or watch, or wait; returns the exit status, raises ClientError."""
-    programs, cluster = connect(options.access)
-    looker = Looker(options, programs, cluster)
+    kubectl = Kubectl(options.access.kubectl, options.access.timeout)
+    looker = Looker(options, _programs(options.access, kubectl), KubectlCluster(kubectl))
     if options.wait:
         return _wait(looker)
     if options.watch:
@@ -55,6 +61,29 @@ def run(options: Options) -> int:
         terminal.warn(line)
     _write(text_of(picture, options, terminal.form_for(options, sys.stdout), colour=terminal.has_colour(sys.stdout)))
     return 0
+
+
+def _programs(access: Access, kubectl: Kubectl) -> Programs:
+    """What answers for the programs; raises UsageError. Nothing is asked yet."""
+    if not access.urls:
+        return ProxiedPrograms(kubectl, access.service)
+    for file in (access.ca_file, access.cert_file, access.key_file):
+        if file and not Path(file).is_file():
+            raise UsageError(f"there is no file {file}")
+    return DirectPrograms(access, _password(access))
+
+
+def _password(access: Access) -> str:
+    if not access.user:
+        return ""
+    if access.password_file:
+        try:
+            return Path(access.password_file).read_text().rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"--password-file {access.password_file} cannot be read: {error}") from error
+    if PASSWORD_VARIABLE not in os.environ:
+        raise UsageError("--user needs a password", f"put it into ${PASSWORD_VARIABLE}, or name a --password-file")
+    return os.environ[PASSWORD_VARIABLE]
 
 
 def _watch(looker: Looker) -> int:

@@ -12,7 +12,7 @@ from pulltrace_aggregator.config import FLAGS as AGGREGATOR_FLAGS
 from pulltrace_exporter import metrics as exporter_metrics
 from pulltrace_exporter.config import FLAGS as EXPORTER_FLAGS
 from pulltrace_kubectl.arguments import SERVICE_VARIABLE
-from pulltrace_kubectl.sources.connect import PASSWORD_VARIABLE
+from pulltrace_kubectl.cli import PASSWORD_VARIABLE
 from rig.pages import CHECKOUT, Page, pages
 
 pytestmark = pytest.mark.unit
