@@ -8,7 +8,7 @@ from pulltrace_kubectl.core.picture import Picture
 from pulltrace_kubectl.model.pulls import Pull, Report
 from pulltrace_kubectl.render import words
 from pulltrace_kubectl.render.layout import Line, Span, wrapped
-from pulltrace_kubectl.render.pulls import layer_lines, stale_lines, with_bar
+from pulltrace_kubectl.render.pulls import layer_lines, pull_line, stale_lines
 from pulltrace_kubectl.render.waits import STYLES, Form
 
 ENDED_SHOWN: Final = 5
@@ -25,7 +25,7 @@ def node_lines(picture: Picture, form: Form) -> list[Line]:
 def pull_row(pull: Pull, form: Form) -> Line:
     """A pull in one line."""
     stale = (Span(f"  {pull.stale}", "bad"),) if pull.stale else ()
-    return (Span(f"{pull.node}  {_name(pull)}  "), *with_bar(pull, form), *stale)
+    return (Span(f"{pull.node}  {_name(pull)}  "), *pull_line(pull, form), *stale)
 
 
 def _block(node: str, report: Report, picture: Picture, form: Form) -> list[Line]:
@@ -43,7 +43,7 @@ def _block(node: str, report: Report, picture: Picture, form: Form) -> list[Line
         drawn.append((Span(f"  {words.counted(len(report.resolving), 'pull')} without an answer yet, for {times}"),))
     drawn += _line(node, report, picture, form)
     for pull in pulls[len(running) :][:ENDED_SHOWN]:
-        drawn += wrapped((Span(f"  {_name(pull)}  ", "dim"), *with_bar(pull, form)), form.room, 4, "  ")
+        drawn += wrapped((Span(f"  {_name(pull)}  ", "dim"), *pull_line(pull, form)), form.room, 4, "  ")
     return drawn if len(drawn) > 1 else [*drawn, (Span("  pulls nothing"),)]
 
 
@@ -56,7 +56,7 @@ def _heading(node: str, report: Report) -> Line:
 def _running(pull: Pull, name: str, form: Form) -> list[Line]:
     return [
         (Span(f"  {words.image(name)}"),),
-        *wrapped((Span("    "), *with_bar(pull, form)), form.room, 6, "  "),
+        *wrapped((Span("    "), *pull_line(pull, form)), form.room, 6, "  "),
         *stale_lines(pull, form, 4),
         *(layer_lines(pull.layers, form, 4) if pull.layers else ()),
     ]

@@ -9,7 +9,7 @@ from pulltrace_kubectl.core.pod_status import explain
 from pulltrace_kubectl.model.pulls import Pull, Wait
 from pulltrace_kubectl.render import words
 from pulltrace_kubectl.render.layout import Line, Span, wrapped
-from pulltrace_kubectl.render.pulls import layer_lines, with_bar
+from pulltrace_kubectl.render.pulls import layer_lines, pull_line
 from pulltrace_kubectl.render.waits import STYLES, Form, cause_style
 
 
@@ -55,7 +55,7 @@ def _state(wait: Wait, picture: Picture, form: Form) -> tuple[Span, ...]:
     if wait.pull is not None and moving:
         # The aggregator has no layers. Where nobody sees the bytes, the exporter's finished layers are counted.
         pull = (pull_with_layers(wait, picture) if wait.pull.unseen else None) or wait.pull
-        return (*with_bar(pull, form, wait.phase), waiting)
+        return (*pull_line(pull, form, wait.phase), waiting)
     return (Span(words.cell(wait.phase), STYLES.get(wait.phase, "")), waiting)
 
 

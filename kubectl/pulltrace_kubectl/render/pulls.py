@@ -31,30 +31,22 @@ _LAYER_COLUMNS: Final = (
 )
 
 
-def pull_line(pull: Pull, phase: str = "") -> tuple[Span, ...]:
-    """Phase, bytes, rate and time left; how long it took when it has ended."""
+def pull_line(pull: Pull, form: Form, phase: str = "") -> Line:
+    """Phase, a bar where there is one to draw, bytes, rate and time left; how long it took when it has ended."""
     said = phase or pull.phase
-    style = ENDS.get(said) or STYLES.get(said, "")
+    head = Span(said, ENDS.get(said) or STYLES.get(said, ""))
     if pull.ended_age is not None:
         took = None if pull.age is None else pull.age - pull.ended_age
         times = words.joined((f"in {words.duration(took)}", f"{words.duration(pull.ended_age)} ago"))
-        return (Span(said, style), Span(f"  {amount(pull)}  {times}"))
+        return (head, Span(f"  {amount(pull)}  {times}"))
     parts = (
         amount(pull),
         words.rate(pull.rate) if pull.rate is not None else "",
         f"{words.duration(pull.eta)} left" if pull.eta is not None else "",
         f"nothing for {words.duration(pull.idle)}" if pull.stale.endswith("no_progress") else "",
     )
-    return (Span(said, style), Span("  " + words.joined(parts, "  ")))
-
-
-def with_bar(pull: Pull, form: Form, phase: str = "") -> tuple[Span, ...]:
-    """What `pull_line` gives, with a bar after the phase where there is one to draw."""
-    if pull.ratio is None or pull.ended_age is not None:
-        return pull_line(pull, phase)
-    style = STYLES.get(phase or pull.phase, "")
-    head, tail = pull_line(pull, phase)
-    return (head, Span("  " + progress(pull.ratio, form, BAR), style), tail)
+    bar = () if pull.ratio is None else (Span("  " + progress(pull.ratio, form, BAR), STYLES.get(said, "")),)
+    return (head, *bar, Span("  " + words.joined(parts, "  ")))
 
 
 def amount(pull: Pull) -> str:

@@ -93,11 +93,6 @@ def progress(ratio: float | None, form: Form, width: int = 0) -> str:
     return f"{words.bar(ratio, width, unicode=form.unicode)} {words.percent(ratio):>4}"
 
 
-def cause_text(wait: Wait) -> str:
-    """The cause; `-` where nothing blocks."""
-    return words.UNKNOWN if wait.over or wait.cause == PROGRESSING else wait.cause or words.UNKNOWN
-
-
 def cause_style(cause: str) -> str:
     """The style of a cause: `bad` where somebody has to do something."""
     return "" if cause.partition(" ")[0] in HARMLESS else "bad"
@@ -105,6 +100,7 @@ def cause_style(cause: str) -> str:
 
 def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
     pull = wait.pull
+    cause = "" if wait.over or wait.cause == PROGRESSING else wait.cause
     moving = pull if wait.phase in ("downloading", "unpacking") else None
     style = STYLES.get(wait.phase, "")
     return (
@@ -122,6 +118,6 @@ def _cells(wait: Wait, form: Form) -> tuple[Span, ...]:
         Span(words.rate(moving.rate if moving and wait.phase == "downloading" else None)),
         Span(words.duration(moving.eta if moving else None)),
         Span(words.duration(wait.waiting)),
-        Span(words.cell(cause_text(wait)), cause_style(wait.cause)),
+        Span(words.cell(cause or words.UNKNOWN), cause_style(wait.cause)),
         Span(words.image(wait.behind) or words.UNKNOWN),
     )
