@@ -83,19 +83,15 @@ class Kubernetes(Protocol):
     @property
     def health(self) -> Health:
         """The state of all watches."""
-        ...
 
     def server_ahead(self, now: Instant) -> float | None:
         """By how many seconds its clock is ahead of ours at `now`, None before that is known."""
-        ...
 
     def pod(self, namespace: str, name: str) -> PodSeen | None:
         """A pod whatever its phase, None where there is none; raises KubernetesError."""
-        ...
 
     def node(self, name: str) -> NodeSeen | None:
         """A node, None where there is none; raises KubernetesError."""
-        ...
 
 
 class Exporters(Protocol):
@@ -103,11 +99,9 @@ class Exporters(Protocol):
 
     def receive(self, observed: SliceSeen | SliceGone) -> None:
         """Take a change of the exporters' EndpointSlices."""
-        ...
 
     def want(self, nodes: Iterable[str], layers: Iterable[str]) -> None:
         """Read these nodes often, and those in `layers` with the layers of their pulls."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

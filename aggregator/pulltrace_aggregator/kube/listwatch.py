@@ -20,11 +20,9 @@ class Progress(Protocol):
 
     def listed(self) -> None:
         """The list is complete."""
-        ...
 
     def watching(self) -> None:
         """The server has accepted the watch."""
-        ...
 
 
 class ListWatch:

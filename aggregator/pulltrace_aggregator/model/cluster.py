@@ -210,4 +210,3 @@ class Receiver(Protocol[T]):
 
     def receive(self, observed: T, /) -> None:
         """Take one observation; those of one selection or node come in order."""
-        ...

@@ -29,7 +29,6 @@ class Screen(Protocol):
 
     def show(self, picture: Picture, problem: ClientError | None = None) -> None:
         """Show what is new. `problem` is why the picture is an old one."""
-        ...
 
 
 def screen_for(options: Options) -> AbstractContextManager[Screen]:

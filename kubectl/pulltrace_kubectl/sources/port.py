@@ -24,8 +24,6 @@ class Programs(Protocol):
 
     def ask(self, filters: Filters) -> Told:
         """What is going on. `answer` is None where exporters alone are known."""
-        ...
 
     def report(self, node: str) -> Report:
         """What the exporter of a node tells, with layers."""
-        ...
