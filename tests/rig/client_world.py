@@ -54,11 +54,9 @@ class World:
         for name in ("shop", NAMESPACE):
             self.cluster.api.create(objects.namespace(name))
 
-    def log_in(self, token: str, namespace: str = "shop") -> None:
-        """Use the cluster as this user."""
-        config = json.loads(kubeconfig(self.cluster.url, self.cluster.ca_file, token=token))
-        config["contexts"][0]["context"]["namespace"] = namespace
-        self.config.write_text(json.dumps(config))
+    def log_in(self, token: str) -> None:
+        """Use the cluster as this user, in the namespace `shop`."""
+        self.config.write_text(kubeconfig(self.cluster.url, self.cluster.ca_file, token=token, namespace="shop"))
 
     def aggregator(self, *shards: "Answering", secure: bool = False, ready: bool = True) -> None:
         """What the chart installs: a Service, and a pod for each shard."""
@@ -99,14 +97,9 @@ class World:
         self.cluster.close()
 
     def _service(self, labels: Mapping[str, str]) -> None:
-        self.cluster.api.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Service",
-                "metadata": {"namespace": NAMESPACE, "name": SERVICE, "labels": dict(labels)},
-                "spec": {"clusterIP": "None", "selector": dict(labels), "ports": [{"name": "metrics", "port": PORT}]},
-            }
-        )
+        ports = [{"name": "metrics", "port": PORT}]
+        spec = {"clusterIP": "None", "selector": labels, "ports": ports}
+        self.cluster.api.create(objects.item("Service", SERVICE, NAMESPACE, labels=labels, spec=spec))
 
     def _pod(
         self, name: str, labels: Mapping[str, str], port: int, *, node: str = "node-0", secure: bool = False,

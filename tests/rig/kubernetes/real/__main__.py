@@ -97,8 +97,7 @@ def _play(stack: MonitoredCluster) -> NoReturn:
     registry, api = stack.cluster.registry, stack.cluster.api
     registry.throttle(BYTES_PER_SECOND)
     api.apply(objects.namespace(SHOP))
-    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": SHOP}}
-    wait_for(lambda: api.find(account), "the shop's service account")
+    wait_for(lambda: api.find(objects.item("ServiceAccount", "default", SHOP)), "the shop's service account")
     _missing(api)
     number = 0
     while True:

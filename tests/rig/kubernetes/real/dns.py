@@ -1,7 +1,7 @@
 """CoreDNS, as clusters have it: a Service at a fixed address, a Deployment, and the rights to look around."""
 
 from rig.kubernetes.api import Object
-from rig.kubernetes.objects import account, workload
+from rig.kubernetes.objects import account, item, workload
 from rig.kubernetes.real import addresses as at
 
 COREFILE = f"""\
@@ -17,7 +17,6 @@ COREFILE = f"""\
 }}
 """
 LABELS = {"k8s-app": "kube-dns"}
-HOME = {"name": "coredns", "namespace": "kube-system"}
 
 
 def objects(image: str) -> list[Object]:
@@ -27,17 +26,12 @@ def objects(image: str) -> list[Object]:
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},
     ]
     ports = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
-    service = {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": "kube-dns", "namespace": "kube-system", "labels": LABELS},
-        "spec": {"clusterIP": at.DNS_SERVICE, "selector": LABELS, "ports": ports},
-    }
+    spec = {"clusterIP": at.DNS_SERVICE, "selector": LABELS, "ports": ports}
     return [
         *account("kube-system", "coredns", rules, role="system:coredns"),
-        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": HOME, "data": {"Corefile": COREFILE}},
+        item("ConfigMap", "coredns", "kube-system", data={"Corefile": COREFILE}),
         _deployment(image),
-        service,
+        item("Service", "kube-dns", "kube-system", labels=LABELS, spec=spec),
     ]
 
 

@@ -71,7 +71,7 @@ def wait_ready(api: Api) -> None:
 
 
 def _is_up(api: Api, pod: str) -> bool:
-    found = api.find({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": pod, "namespace": NAMESPACE}})
+    found = api.find(objects.item("Pod", pod, NAMESPACE))
     return bool(found and is_ready(found))
 
 
@@ -96,48 +96,29 @@ def _alertmanager_config(receiver: str) -> Object:
         "route": {"receiver": "tests", "group_by": ["alertname"], "group_wait": "1s", "group_interval": "5s"},
         "receivers": [{"name": "tests", "webhook_configs": [hook]}],
     }
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": f"alertmanager-{ALERTMANAGER}", "namespace": NAMESPACE},
-        "stringData": {"alertmanager.yaml": yaml.safe_dump(config)},
-    }
+    data = {"alertmanager.yaml": yaml.safe_dump(config)}
+    return objects.item("Secret", f"alertmanager-{ALERTMANAGER}", NAMESPACE, stringData=data)
 
 
 def _stack(images: Mapping[str, str]) -> Iterator[Object]:
     user = {"runAsUser": 1000, "runAsNonRoot": True, "fsGroup": 2000, "seccompProfile": {"type": "RuntimeDefault"}}
-    yield {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "Prometheus",
-        "metadata": {"name": PROMETHEUS, "namespace": NAMESPACE},
-        "spec": {
-            "image": images["prometheus"],
-            "version": "v3.5.0",
-            "replicas": 1,
-            "serviceAccountName": PROMETHEUS,
-            "securityContext": user,
-            "podMonitorSelector": SELECTOR,
-            "serviceMonitorSelector": SELECTOR,
-            "ruleSelector": SELECTOR,
-            "podMonitorNamespaceSelector": {},
-            "serviceMonitorNamespaceSelector": {},
-            "ruleNamespaceSelector": {},
-            "scrapeInterval": "10s",
-            "evaluationInterval": "10s",
-            "containers": [RELOADER],
-            "alerting": {
-                "alertmanagers": [{"namespace": NAMESPACE, "name": "alertmanager-operated", "port": "web"}],
-            },
-        },
+    prometheus = {
+        "image": images["prometheus"],
+        "version": "v3.5.0",
+        "replicas": 1,
+        "serviceAccountName": PROMETHEUS,
+        "securityContext": user,
+        "podMonitorSelector": SELECTOR,
+        "serviceMonitorSelector": SELECTOR,
+        "ruleSelector": SELECTOR,
+        "podMonitorNamespaceSelector": {},
+        "serviceMonitorNamespaceSelector": {},
+        "ruleNamespaceSelector": {},
+        "scrapeInterval": "10s",
+        "evaluationInterval": "10s",
+        "containers": [RELOADER],
+        "alerting": {"alertmanagers": [{"namespace": NAMESPACE, "name": "alertmanager-operated", "port": "web"}]},
     }
-    yield {
-        "apiVersion": "monitoring.coreos.com/v1",
-        "kind": "Alertmanager",
-        "metadata": {"name": ALERTMANAGER, "namespace": NAMESPACE},
-        "spec": {
-            "image": images["alertmanager"],
-            "version": "v0.28.0",
-            "replicas": 1,
-            "securityContext": user,
-        },
-    }
+    alertmanager = {"image": images["alertmanager"], "version": "v0.28.0", "replicas": 1, "securityContext": user}
+    for kind, name, spec in (("Prometheus", PROMETHEUS, prometheus), ("Alertmanager", ALERTMANAGER, alertmanager)):
+        yield objects.item(kind, name, NAMESPACE, version="monitoring.coreos.com/v1", spec=spec)
