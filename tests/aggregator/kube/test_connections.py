@@ -18,7 +18,7 @@ from pulltrace_aggregator.kubelet.messages import EVENT_REASONS
 from pulltrace_aggregator.model.cluster import Change, EventSeen, PodGone
 from rig.kubernetes.api import kubeconfig
 from rig.kubernetes.fake import FakeCluster, Fault, hang, silent
-from rig.kubernetes.fake.faults import Exchange
+from rig.kubernetes.fake.server import Handler
 
 AT_ONCE = 4.0
 """Seconds that an end may take, on a machine that is busy. Whatever it does not wait for would take longer."""
@@ -176,11 +176,11 @@ def test_no_thread_outlives_the_adapter(fake_setup: AdapterSetup) -> None:
 
 @pytest.mark.contract
 def test_an_answer_that_drips_is_given_up(fake: FakeCluster, fake_setup: AdapterSetup) -> None:
-    def drip(exchange: Exchange, fault: Fault) -> None:
-        exchange.begin()
+    def drip(handler: Handler, fault: Fault) -> None:
+        handler.begin()
         while not fault.lifted:
-            exchange.send(b" ")
-            exchange.check()
+            handler.send(b" ")
+            handler.check()
             time.sleep(0.02)
 
     fault = fake.fault("get", "pods", drip)

@@ -2,46 +2,14 @@
 
 import json
 import threading
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Protocol
 
+from rig.kubernetes.fake.server import Handler
+from rig.web import wait_until
 
-class Exchange(Protocol):
-    """One request, as a fault may answer it."""
-
-    def answer(self, status: int, body: bytes, headers: Mapping[str, str] | None = None) -> None:
-        """A whole answer."""
-        ...
-
-    def begin(self) -> None:
-        """The head of an answer of unknown length."""
-        ...
-
-    def send(self, part: bytes) -> None:
-        """A part of it."""
-        ...
-
-    def end(self) -> None:
-        """The end of it, in order."""
-        ...
-
-    def cut(self) -> None:
-        """The end of the connection, whatever was sent."""
-        ...
-
-    def check(self) -> None:
-        """Raise an exception that ends the answer when nobody waits for it any more."""
-        ...
-
-    def hold(self, done: Callable[[], bool]) -> None:
-        """Say nothing until `done`, the client has gone or the server closes."""
-        ...
-
-
-Action = Callable[[Exchange, "Fault"], None]
+Action = Callable[[Handler, "Fault"], None]
 
 
 @dataclass(eq=False)
@@ -54,36 +22,31 @@ class Fault:
     left: int | None = None
     hits: int = 0
     lifted: bool = False
-    _changed: threading.Condition = field(default_factory=threading.Condition)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lift(self) -> None:
         """Let requests pass again, those too that are held."""
-        with self._changed:
-            self.lifted = True
+        self.lifted = True
 
     def applies(self, verb: str, resource: str) -> bool:
         """Whether a request is to be answered by this fault; counts it then."""
-        with self._changed:
+        with self._lock:
             if self.lifted or self.left == 0 or (verb, resource) != (self.verb, self.resource):
                 return False
             self.left = None if self.left is None else self.left - 1
             self.hits += 1
-            self._changed.notify_all()
             return True
 
-    def wait_hit(self, times: int = 1, timeout: float = 30) -> None:
-        """Return when it has answered so many requests; raises TimeoutError."""
-        deadline = time.monotonic() + timeout
-        with self._changed:
-            if not self._changed.wait_for(lambda: self.hits >= times, deadline - time.monotonic()):
-                raise TimeoutError(f"{self.hits} requests to {self.verb} {self.resource} in {timeout} s, not {times}")
+    def wait_hit(self, times: int = 1) -> None:
+        """Return when it has answered so many requests."""
+        wait_until(lambda: self.hits >= times, 30, lambda: f"{self.hits} requests to {self.verb} {self.resource}")
 
 
 def refuse(status: int, message: str = "", headers: Mapping[str, str] | None = None) -> Action:
     """An error in the API's own form."""
 
-    def act(exchange: Exchange, _: Fault) -> None:
-        exchange.answer(status, status_body(status, message), headers)
+    def act(handler: Handler, _: Fault) -> None:
+        handler.answer(status, status_body(status, message), headers)
 
     return act
 
@@ -91,29 +54,29 @@ def refuse(status: int, message: str = "", headers: Mapping[str, str] | None = N
 def say(*parts: bytes, cut: bool = False) -> Action:
     """These bytes as the answer, ended in order or cut off."""
 
-    def act(exchange: Exchange, _: Fault) -> None:
-        exchange.begin()
+    def act(handler: Handler, _: Fault) -> None:
+        handler.begin()
         for part in parts:
-            exchange.send(part)
+            handler.send(part)
         if cut:
-            exchange.cut()
+            handler.cut()
         else:
-            exchange.end()
+            handler.end()
 
     return act
 
 
-def silent(exchange: Exchange, fault: Fault) -> None:
+def silent(handler: Handler, fault: Fault) -> None:
     """A watch that is accepted and then shows nothing."""
-    exchange.begin()
-    exchange.hold(lambda: fault.lifted)
-    exchange.cut()
+    handler.begin()
+    handler.hold(lambda: fault.lifted)
+    handler.cut()
 
 
-def hang(exchange: Exchange, fault: Fault) -> None:
+def hang(handler: Handler, fault: Fault) -> None:
     """No answer at all."""
-    exchange.hold(lambda: fault.lifted)
-    exchange.cut()
+    handler.hold(lambda: fault.lifted)
+    handler.cut()
 
 
 REASONS = {

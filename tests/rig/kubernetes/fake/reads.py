@@ -4,9 +4,9 @@ import base64
 import json
 import time
 
-from rig.kubernetes.fake.faults import Exchange, status_object
+from rig.kubernetes.fake.faults import status_object
 from rig.kubernetes.fake.request import Asked, Denied
-from rig.kubernetes.fake.server import PAUSE
+from rig.kubernetes.fake.server import PAUSE, Handler
 from rig.kubernetes.fake.store import Compacted, Key, Matcher, Object, Store
 
 DEADLINE_BOOKMARK = 2.0
@@ -32,27 +32,27 @@ def page(store: Store, asked: Asked) -> Object:
     return {"kind": f"{where.kind}List", "apiVersion": where.version, "metadata": meta, "items": items}
 
 
-def watch(store: Store, exchange: Exchange, asked: Asked, bookmark_interval: float) -> None:
+def watch(store: Store, handler: Handler, asked: Asked, bookmark_interval: float) -> None:
     """Send changes until the time that was asked for is over; raises Denied, and Gone when nobody listens."""
     matches, where = asked.matcher, asked.where
     began_at = position = int(asked.query.get("resourceVersion") or store.revision)
     deadline = time.monotonic() + float(asked.query.get("timeoutSeconds", "3600"))
     wanted = asked.query.get("allowWatchBookmarks") == "true"
     bookmarks = Bookmarks(deadline, bookmark_interval if wanted else float("inf"))
-    exchange.begin()
+    handler.begin()
     while time.monotonic() < deadline:
-        exchange.check()
+        handler.check()
         try:
-            position = _deliver(store, exchange, asked, matches, position)
+            position = _deliver(store, handler, asked, matches, position)
         except Compacted:
             message = f"too old resource version: {position} ({store.revision})"
-            exchange.send(line("ERROR", status_object(410, message)))
+            handler.send(line("ERROR", status_object(410, message)))
             break
         # As long as nothing has happened there is nothing to tell.
         if wanted and bookmarks.due(time.monotonic()) and position > began_at:
             meta = {"resourceVersion": str(position), "creationTimestamp": None}
-            exchange.send(line("BOOKMARK", {"kind": where.kind, "apiVersion": where.version, "metadata": meta}))
-    exchange.end()
+            handler.send(line("BOOKMARK", {"kind": where.kind, "apiVersion": where.version, "metadata": meta}))
+    handler.end()
 
 
 def line(kind: str, item: Object) -> bytes:
@@ -77,7 +77,7 @@ class Bookmarks:
         return True
 
 
-def _deliver(store: Store, exchange: Exchange, asked: Asked, matches: Matcher, position: int) -> int:
+def _deliver(store: Store, handler: Handler, asked: Asked, matches: Matcher, position: int) -> int:
     """Send what came after a revision, or wait a moment for it; returns the revision that is reached."""
     with store.changed:
         if store.revision <= position:
@@ -85,7 +85,7 @@ def _deliver(store: Store, exchange: Exchange, asked: Asked, matches: Matcher, p
         reached = max(store.revision, position)
         deliveries = store.since(position, asked.where.resource, asked.where.namespace, matches)
     for delivery in deliveries:
-        exchange.send(line(delivery.type, delivery.item))
+        handler.send(line(delivery.type, delivery.item))
     return reached
 
 

@@ -1,5 +1,6 @@
 """The fake's HTTP server: a thread for each connection, all of them ended when it closes."""
 
+import contextlib
 import select
 import socket
 import ssl
@@ -7,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 PAUSE = 0.05
 """Longest wait before a held answer looks whether anybody still waits for it, in seconds."""
@@ -18,23 +19,16 @@ class Gone(Exception):
     """The answer cannot be finished: the client went away, or the server closes, or a test wants it so."""
 
 
-class Respond(Protocol):
-    """Answers a request by way of its handler."""
-
-    def __call__(self, handler: "Handler") -> None: ...
-
-
 class Server(ThreadingHTTPServer):
     """Listens on 127.0.0.1."""
 
     daemon_threads = False
     request_queue_size = 128
 
-    def __init__(self, port: int, tls: ssl.SSLContext, respond: Respond) -> None:
+    def __init__(self, port: int, tls: ssl.SSLContext, respond: Callable[["Handler"], None]) -> None:
         self.respond = respond
         self.closing = False
         self._tls = tls
-        self._lock = threading.Lock()
         self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self.serve_forever, args=(PAUSE,), name="fake API server")
@@ -49,9 +43,8 @@ class Server(ThreadingHTTPServer):
         self.closing = True
         self.shutdown()
         self._thread.join()
-        with self._lock:
-            for connection in self._connections:
-                _shut(connection)
+        for connection in tuple(self._connections):
+            _shut(connection)
         self.server_close()
 
     def get_request(self) -> tuple[socket.socket, Any]:
@@ -59,13 +52,11 @@ class Server(ThreadingHTTPServer):
         # The handshake comes with the first byte that is read, in the connection's own thread.
         connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         connection.settimeout(HANDSHAKE_TIMEOUT)
-        with self._lock:
-            self._connections.add(connection)
+        self._connections.add(connection)
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:
-        with self._lock:
-            self._connections.discard(request)
+        self._connections.discard(request)
         super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -74,7 +65,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Implements `rig.kubernetes.fake.faults.Exchange`."""
+    """One request; what answers it calls the methods below `body`."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -93,23 +84,13 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """The list of requests says it."""
 
-    def do_GET(self) -> None:
-        self._respond()
-
-    def do_POST(self) -> None:
-        self._respond()
-
-    def do_PATCH(self) -> None:
-        self._respond()
-
-    def do_DELETE(self) -> None:
-        self._respond()
-
     def _respond(self) -> None:
         try:
             self.owner.respond(self)
         except (Gone, OSError):
             self.cut()
+
+    do_GET = do_POST = do_PATCH = do_DELETE = _respond  # noqa: N815 - looked for by these names
 
     def body(self) -> bytes:
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -124,6 +105,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def begin(self) -> None:
+        """The head of an answer of unknown length."""
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
@@ -139,10 +121,12 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def cut(self) -> None:
+        """End the connection, whatever was sent."""
         self.close_connection = True
         _shut(self.connection)
 
     def hold(self, done: Callable[[], bool]) -> None:
+        """Say nothing until `done`, the client has gone or the server closes."""
         while not done():
             self.check(PAUSE)
 
@@ -153,7 +137,5 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def _shut(connection: socket.socket) -> None:
-    try:
+    with contextlib.suppress(OSError):  # closed already by the other side
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError:
-        return  # closed already by the other side
