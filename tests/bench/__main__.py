@@ -11,17 +11,16 @@ from pathlib import Path
 import grpc
 
 from bench import (
-    busy,
     client,
     cluster,
     dashboards,
-    idle,
     latency,
     load,
     memory,
     nodes,
     passing,
     polling,
+    processor,
     render,
     scale,
     slowdown,
@@ -30,8 +29,8 @@ from bench.rows import Row, as_json, table
 from rig.containerd import RealContainerd
 
 SECTIONS: Mapping[str, Callable[[], Iterator[Row]]] = {
-    "idle": idle.measure,
-    "busy": busy.measure,
+    "idle": processor.idle,
+    "busy": processor.busy,
     "memory": memory.measure,
     "load": load.measure,
     "latency": latency.measure,

@@ -4,15 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
-from bench.rows import Row, median_row
+from bench.nodes import folder
+from bench.rows import Row, median_row, seconds
 from rig.client_world import NAMESPACE, PORT, SERVICE, Answering, World, aggregator, pull, wait, world
 from rig.go_programs import build, parts
 
@@ -26,10 +25,10 @@ SELECTOR: Final = "app.kubernetes.io/component=aggregator,app.kubernetes.io/part
 
 def measure() -> Iterator[Row]:
     program = str(build.programs(parts.KUBERNETES[max(parts.KUBERNETES)]) / "kubectl")
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, world(Path(name), program) as cluster:
+    with folder() as path, world(path, program) as cluster:
         cluster.aggregator(Answering(aggregator(_waits(20))))
         yield from _answers(cluster)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, world(Path(name), program) as cluster:
+    with folder() as path, world(path, program) as cluster:
         shard = Answering(aggregator(_waits(WAITS)))
         cluster.aggregator(shard)
         yield _watching("through kubectl", cluster, "-A", "-w")
@@ -58,9 +57,8 @@ def _answers(cluster: World) -> Iterator[Row]:
 
 
 def _seconds(cluster: World, command: Sequence[str]) -> float:
-    began = time.monotonic()
-    subprocess.run(command, env=cluster.environment(), capture_output=True, check=True, timeout=60)
-    return time.monotonic() - began
+    environment = cluster.environment()
+    return seconds(lambda: subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60))
 
 
 def _watching(way: str, cluster: World, *words: str) -> Row:

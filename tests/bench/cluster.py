@@ -1,46 +1,34 @@
 """What the aggregator costs in a large cluster, and how soon it tells: as installed, on a fake API server."""
 
 import re
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
+from bench import nodes
 from bench.processes import Memory, Shares
 from bench.rows import Row, median_row
 from rig.aggregator import RunningAggregator
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake.store import Key
-from rig.many_exporters import addresses
+from rig.many_exporters import many_exporters
 from rig.mini_cluster import ExporterNode, MiniCluster, mini_cluster
-from rig.processes import Process, free_port
-from rig.web import get, wait_until
+from rig.web import wait_until
 
-TESTS: Final = Path(__file__).parents[1]
-NODES, PODS = 1000, 2000
 IMAGES: Final = ("registry.example:5000/team/app:1.2", "registry.example/team/next:1")
 """What the nodes pull, and what waits in the queue behind it."""
-WARM_UP_SECONDS, SECONDS, SCRAPES = 30.0, 30.0, 20
-CHURN, AT_ONCE, WARM = 26_000, 500, 16_000
-"""What is remembered of pods and images that have gone is bounded, and full by then."""
+SERVICE: Final = "--exporter.service=shop/exporters"
 LAGS = 15
 STALE_SECONDS = 3
 
 
 def measure() -> Iterator[Row]:
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
-        yield from _start(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
-        yield from _large(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
-        yield from _churn(opened)
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
-        yield from _lag(opened)
+    for section in (_start, _lag):
+        with world() as opened:
+            yield from section(opened)
 
 
 def _start(opened: MiniCluster) -> Iterator[Row]:
@@ -53,53 +41,13 @@ def _start(opened: MiniCluster) -> Iterator[Row]:
         yield Row("aggregator: CPU, nothing to do", share.taken()["it"], "% of a core")
 
 
-def _large(opened: MiniCluster) -> Iterator[Row]:
-    with farm(opened.folder) as port:
-        _fill(opened, port)
-        with started(opened, "--exporter.service=shop/exporters") as aggregator:
-            # Readable ones at first: the first views of so many are long.
-            wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == PODS, 120)
-            time.sleep(WARM_UP_SECONDS)
-            before, began, share = requests_of(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
-            times = []
-            for _ in range(SCRAPES):
-                time.sleep(SECONDS / SCRAPES)
-                times.append(scrape_seconds(aggregator))
-            taken, requests = share.taken()["it"], requests_of(aggregator) - before
-            per_second = requests / (time.monotonic() - began)
-            memory = Memory.of(aggregator.process.pid)
-            size = len(aggregator.get("/metrics").body)
-            what = f"aggregator: {NODES} nodes, {PODS} waiting images"
-            yield Row(f"{what}: CPU", taken, "% of a core", "", f"with a scrape every {SECONDS / SCRAPES:.1f} s")
-            yield Row(f"{what}: memory", memory.resident, "MiB", "", f"{memory.highest:.1f} at most")
-            yield Row(f"{what}: requests", per_second, "1/s", "<= 200", "to exporters, each busy")
-            yield median_row(f"{what}: scrape", [1000 * each for each in times], "ms", "", f"{size / 1e6:.1f} MB")
-            began = time.monotonic()
-            body = aggregator.get("/v1/pulls").body
-            took = 1000 * (time.monotonic() - began)
-            yield Row(f"{what}: /v1/pulls", took, "ms", "", f"{len(body) / 1e6:.1f} MB")
-
-
-def _churn(opened: MiniCluster) -> Iterator[Row]:
-    node = opened.node()
-    with started(opened, node.target, "--pod.linger=1s") as aggregator:
-        warm = 0.0
-        for first in range(0, CHURN, AT_ONCE):
-            _come_and_go(opened, aggregator, first)
-            if first + AT_ONCE == WARM:
-                warm = Memory.of(aggregator.process.pid).resident
-        memory = Memory.of(aggregator.process.pid)
-        how = f"from {warm:.1f} MiB after {WARM} pods to {memory.resident:.1f} after {CHURN}"
-        yield Row("aggregator: growth over pods that come and go", memory.resident - warm, "MiB", "~ 0", how)
-
-
 def _lag(opened: MiniCluster) -> Iterator[Row]:
     node = opened.node()
     with started(opened, node.target, f"--stale.no-progress={STALE_SECONDS}s") as aggregator:
         pod = opened.pod("warm-up")
         pod.pulling()
         node.pull()
-        wait(lambda: 'phase="downloading"} 1' in aggregator.metrics())
+        wait_until(lambda: 'phase="downloading"} 1' in aggregator.metrics(), 30)
         events, changes = [], []
         for number in range(LAGS):
             events.append(_event_lag(opened, aggregator, f"web-{number}"))
@@ -127,8 +75,8 @@ def _stale_lag(node: ExporterNode, aggregator: RunningAggregator, downloaded: in
     """Seconds beyond the threshold until a pull that stands still is shown as stale."""
     moved = time.monotonic()
     node.change(downloaded=downloaded, last_progress_at=node.now)
-    wait(lambda: "pulltrace_pull_stale{" not in aggregator.metrics(), interval=0.02)
-    wait(lambda: "pulltrace_pull_stale{" in aggregator.metrics(), interval=0.02)
+    wait_until(lambda: "pulltrace_pull_stale{" not in aggregator.metrics(), 30, interval=0.02)
+    wait_until(lambda: "pulltrace_pull_stale{" in aggregator.metrics(), 30, interval=0.02)
     return time.monotonic() - moved - STALE_SECONDS
 
 
@@ -140,22 +88,17 @@ def started(opened: MiniCluster, *flags: str) -> Iterator[RunningAggregator]:
 
 
 @contextmanager
-def farm(folder: Path) -> Iterator[int]:
-    port = free_port()
-    command = [sys.executable, "-m", "rig.many_exporters", str(port)]
-    exporters = Process(command, folder / "exporters.log", {"PYTHONPATH": str(TESTS)})
-    with ExitStack() as ends:
-        ends.callback(exporters.kill)
-        wait_until(lambda: "port" in exporters.tail(), 30)
-        yield port
+def world() -> Iterator[MiniCluster]:
+    with nodes.folder() as folder, mini_cluster(folder) as opened:
+        yield opened
 
 
-def _fill(opened: MiniCluster, port: int) -> None:
-    """Nodes with an exporter each, and pods of which half wait for the pull and half behind it."""
-    nodes = list(addresses(NODES))
-    fill_slices(opened, port, nodes)
-    for number in range(PODS):
-        put_pod(opened, f"web-{number}", nodes[number // 2], IMAGES[number % 2])
+@contextmanager
+def many_nodes(names: Sequence[str]) -> Iterator[MiniCluster]:
+    """A cluster whose nodes have an exporter each, all of them on one port."""
+    with world() as opened, many_exporters(opened.folder) as (_, port):
+        fill_slices(opened, port, names)
+        yield opened
 
 
 def fill_slices(opened: MiniCluster, port: int, nodes: Sequence[str]) -> None:
@@ -180,15 +123,10 @@ def put_pod(opened: MiniCluster, name: str, node: str, image: str) -> Object:
     return pod
 
 
-def _come_and_go(opened: MiniCluster, aggregator: RunningAggregator, first: int) -> None:
-    store, numbers = opened.api_server.store, range(first, first + AT_ONCE)
-    for number in numbers:
-        put_pod(opened, f"job-{number}", "node-1", f"registry.example/team/app-{number}:1")
-    wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == AT_ONCE, 60)
-    for number in numbers:
-        store.remove(Key("pods", "shop", f"job-{number}"))
-        store.remove(Key("events", "shop", f"job-{number}.pulling"))
-    wait(lambda: count(aggregator, "pulltrace_pod_pull_info{") == 0, 90)
+def remove_pod(opened: MiniCluster, name: str) -> None:
+    store = opened.api_server.store
+    store.remove(Key("pods", "shop", name))
+    store.remove(Key("events", "shop", f"{name}.pulling"))
 
 
 def count(aggregator: RunningAggregator, beginning: str) -> int:
@@ -200,23 +138,14 @@ def requests_of(aggregator: RunningAggregator) -> float:
     return sum(float(each) for each in found)
 
 
-def scrape_seconds(aggregator: RunningAggregator) -> float:
-    began = time.monotonic()
-    assert get(aggregator.port, "/metrics", accept_encoding="gzip").status == 200
-    return time.monotonic() - began
-
-
 def _until(begin: Callable[[], object], met: Callable[[], bool]) -> float:
     """Seconds from a deed to what it shows."""
     began = time.monotonic()
     begin()
-    wait(met, interval=0.02)
+    wait_until(met, 30, interval=0.02)
     return time.monotonic() - began
 
 
-def wait(met: Callable[[], bool], seconds: float = 30.0, interval: float = 0.25) -> None:
-    deadline = time.monotonic() + seconds
-    while not met():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not within {seconds} s")
-        time.sleep(interval)
+def wait(met: Callable[[], bool], patience: float) -> None:
+    """Without many looks: each costs the aggregator a scrape."""
+    wait_until(met, patience, interval=0.25)

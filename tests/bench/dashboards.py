@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.processes import cpu_seconds
-from bench.rows import Row, median_row
+from bench.rows import Row, median_row, seconds
 from rig.dashboards import Look, Query, files, queries
 from rig.prometheus import Prometheus
 from rig.sample_hour.large_cluster import large
@@ -50,9 +50,8 @@ def _refreshes(server: Prometheus, dashboard: str, epoch: float, series: int) ->
     slowest = max(range(len(asked)), key=lambda place: one_by_one[-1][place])
     how = f"{len(asked)} queries over 1 h one by one; {size}; slowest: {asked[slowest].panel}"
     yield median_row(f"dashboard {dashboard}: refresh", [sum(times) for times in one_by_one], "ms", target, how)
-    yield Row(
-        f"dashboard {dashboard}: processor", spent, "ms", target, f"of Prometheus for a refresh; mean of {ROUNDS}"
-    )
+    how = f"of Prometheus for a refresh; mean of {ROUNDS}"
+    yield Row(f"dashboard {dashboard}: processor", spent, "ms", target, how)
     together = [ask.together(asked) for _ in range(ROUNDS)]
     how = f"the same with {CONNECTIONS} connections, as a browser asks"
     yield median_row(f"dashboard {dashboard}: refresh, seen", together, "ms", "", how)
@@ -66,13 +65,9 @@ class _Asking:
 
     def one(self, query: Query) -> float:
         """Milliseconds until the answer is read."""
-        began = time.perf_counter()
-        self._look.answer(query, CHOSEN[query.dashboard])
-        return 1000 * (time.perf_counter() - began)
+        return 1000 * seconds(lambda: self._look.answer(query, CHOSEN[query.dashboard]))
 
     def together(self, asked: list[Query]) -> float:
         """Milliseconds until all are answered."""
-        began = time.perf_counter()
         with ThreadPoolExecutor(CONNECTIONS) as pool:
-            list(pool.map(self.one, asked))
-        return 1000 * (time.perf_counter() - began)
+            return 1000 * seconds(lambda: list(pool.map(self.one, asked)))

@@ -7,7 +7,7 @@ from bench import nodes
 from bench.program import Program
 from bench.rows import Row, median_row
 from rig.images import KIB
-from rig.web import Client
+from rig.web import Client, wait_until
 
 ROUNDS = 25
 LAYERS, LAYER_BYTES = 12, 64 * KIB
@@ -42,10 +42,10 @@ def _first_series(site: nodes.Site, client: Client, number: int) -> float:
 
 def _wait_for(client: Client, metric: str, label: str) -> float:
     """The time at which the answer to a scrape had a sample of the metric with the label."""
-    deadline = time.monotonic() + TIMEOUT
-    while time.monotonic() < deadline:
+
+    def shown() -> bool:
         body = client.get("/metrics").body.decode()
-        if any(label in line for line in body.splitlines() if line.startswith(metric)):
-            return time.monotonic()
-        time.sleep(INTERVAL)
-    raise TimeoutError(f"no {metric} with {label} in {TIMEOUT} s")
+        return any(label in line for line in body.splitlines() if line.startswith(metric))
+
+    wait_until(shown, TIMEOUT, lambda: f"no {metric} with {label}", INTERVAL)
+    return time.monotonic()

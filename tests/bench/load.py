@@ -73,7 +73,7 @@ def _measure(version: str) -> list[Row]:
             each.join()
         program.settle()
         memory = Memory.of(program.pid)
-        ends, told = (program.total("pulltrace_pulls_total", label) for label in ("", 'result="succeeded"'))
+        ends, told = program.total("pulltrace_pulls_total"), program.total("pulltrace_pulls_total", result="succeeded")
     how = f"{settled:.1f} after {SETTLED_MINUTES:.0f} min, highest {memory.highest:.1f}; {steps.pulled} pulls"
     share = 100 * told / max(steps.pulled, 1)
     return [

@@ -1,11 +1,9 @@
 """What is left in the aggregator of pods that pass through it: made, scheduled, waiting, started, deleted."""
 
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Final
 
 from bench import cluster
@@ -16,7 +14,7 @@ from rig.kubernetes import objects
 from rig.kubernetes.api import Object
 from rig.kubernetes.fake.store import Key, Store
 from rig.many_exporters import addresses
-from rig.mini_cluster import mini_cluster
+from rig.web import wait_until
 
 PODS, PART, WARM = 100_000, 10_000, 20_000
 """How many, how many between two looks at the memory, and after how many all that is bounded is full."""
@@ -29,14 +27,8 @@ PATIENCE: Final = 120.0
 
 
 def measure() -> Iterator[Row]:
-    with (
-        tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name,
-        mini_cluster(Path(name)) as opened,
-        cluster.farm(opened.folder) as port,
-    ):
-        cluster.fill_slices(opened, port, NODES)
-        with cluster.started(opened, "--exporter.service=shop/exporters", "--pod.linger=1s") as aggregator:
-            yield from _measured(opened.api_server.store, aggregator)
+    with cluster.many_nodes(NODES) as opened, cluster.started(opened, cluster.SERVICE, "--pod.linger=1s") as aggregator:
+        yield from _measured(opened.api_server.store, aggregator)
 
 
 def _measured(store: Store, aggregator: RunningAggregator) -> Iterator[Row]:
@@ -88,7 +80,7 @@ class _Passing:
             seen = [(pod, next(pod, None)) for pod in self._pods]
         self._pods = [pod for pod, shown in seen if shown is not None]
         last = next((f'pod="{shown}"' for _, shown in reversed(seen) if shown), "")
-        cluster.wait(lambda: last in self._aggregator.metrics(), PATIENCE, 0.1)
+        wait_until(lambda: last in self._aggregator.metrics(), PATIENCE, interval=0.1)
         time.sleep(max(0.0, ends - time.monotonic()))
 
 

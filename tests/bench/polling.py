@@ -23,10 +23,9 @@ from pulltrace_aggregator.exporters.http_config import HttpAccess
 from pulltrace_aggregator.exporters.poller import PollerThread
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
-from rig.many_exporters import addresses
+from rig.many_exporters import addresses, many_exporters
 from rig.pki import Authority
-from rig.processes import Process, free_port, run
-from rig.web import wait_until
+from rig.processes import run
 
 WARM_UP_SECONDS, SECONDS, NODES = 8.0, 20.0, 1000
 TESTS = Path(__file__).parents[1]
@@ -51,26 +50,16 @@ def _rows(kind: str, per_second: int, found: dict[str, float]) -> Iterator[Row]:
     what = f"polling: {NODES} busy nodes, {kind}, {per_second}/s"
     good = f"{found['requests']:.0f} requests/s, {found['failed']:.0f} failed, every {found['gap']:.1f} s"
     yield Row(f"{what}: CPU", found["cpu"], "% of a core", "", good)
-    yield Row(
-        f"{what}: memory", found["memory"], "MiB", "", f"{found['bare']:.1f} before the poller, without Kubernetes"
-    )
+    bare = f"{found['bare']:.1f} before the poller, without Kubernetes"
+    yield Row(f"{what}: memory", found["memory"], "MiB", "", bare)
 
 
 def _one(folder: Path, per_second: int, ca_file: Path | None = None, *, still: bool = False) -> dict[str, float]:
-    port = free_port()
     options = [*(["--tls", str(folder)] if ca_file else []), *(["--still"] if still else [])]
-    exporters = Process(
-        [sys.executable, "-m", "rig.many_exporters", str(port), *options],
-        folder / "exporters.log",
-        {"PYTHONPATH": str(TESTS)},
-    )
-    try:
-        wait_until(lambda: "port" in exporters.tail(), 20)
+    with many_exporters(folder, *options) as (_, port):
         command = [sys.executable, "-m", "bench.polling", str(port), str(NODES), str(per_second), str(SECONDS)]
         result: dict[str, float] = json.loads(run([*command, *([ca_file] if ca_file else [])], cwd=TESTS, timeout=120))
         return result
-    finally:
-        exporters.kill()
 
 
 @dataclass(slots=True)

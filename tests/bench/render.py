@@ -6,18 +6,19 @@ and is measured in processor time, as it is made beside other threads.
 
 import gzip
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from bench import nodes
 from bench.program import Program
-from bench.rows import Row, median_row
+from bench.rows import Row, median_row, seconds
 from pulltrace.exposition import TextFormat, process_collectors
 from pulltrace_aggregator import metrics as aggregator
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from rig.images import MIB
 from rig.sample_views import NOW, view_of_layers
 from rig.simulated_cluster import IMAGE, Cluster
+from rig.web import wait_until
 
 PULLS, LAYERS_EACH, ROUNDS = 50, 100, 20
 SERVED_PULLS, SERVED_LAYERS_EACH, SERVED_ROUNDS = 10, 500, 10
@@ -38,11 +39,10 @@ def measure() -> Iterator[Row]:
 def _rendered() -> Iterator[Row]:
     view = view_of_layers(PULLS, LAYERS_EACH)
     scraper = Scraper(FAMILIES, SeriesLimits(), Process(), process_collectors())
-    began = time.perf_counter()
+    first = 1000 * seconds(partial(scraper.render, view, NOW, TextFormat.PLAIN))
     size = len(scraper.render(view, NOW, TextFormat.PLAIN))
-    first = 1000 * (time.perf_counter() - began)
     for form in TextFormat:
-        times = [_milliseconds(partial(scraper.render, view, NOW, form)) for _ in range(ROUNDS)]
+        times = [1000 * seconds(partial(scraper.render, view, NOW, form)) for _ in range(ROUNDS)]
         how = f"{PULLS * LAYERS_EACH} layers, {size / 1e6:.1f} MB, in process; the first time {first:.0f}"
         yield median_row(f"render: {form.name.lower()}", times, "ms", TARGET, how)
 
@@ -56,8 +56,8 @@ def _served() -> Iterator[Row]:
             _wait_for_layers(program)
             for encoding in ("identity", "gzip"):
                 scrape = partial(program.scrape, encoding)
-                times = [_milliseconds(scrape) for _ in range(SERVED_ROUNDS)]
-                yield median_row(f"scrape: {encoding}", times, "ms", "", f"{len(scrape().body) / 1e6:.2f} MB over HTTP")
+                times = [1000 * seconds(scrape) for _ in range(SERVED_ROUNDS)]
+                yield median_row(f"scrape: {encoding}", times, "ms", "", f"{len(scrape()) / 1e6:.2f} MB over HTTP")
             yield _polls(program, scraping=False)
             yield _polls(program, scraping=True)
         finally:
@@ -100,10 +100,10 @@ def _polls(program: Program, *, scraping: bool) -> Row:
             program.scrape()
         else:
             time.sleep(POLL_SECONDS / 10)
-    count, seconds = (after - old for after, old in zip(_poll_sums(program), before, strict=True))
+    count, taken = (after - old for after, old in zip(_poll_sums(program), before, strict=True))
     how = f"mean of {count:.0f} polls in {POLL_SECONDS:.0f} s, {SERVED_PULLS} pulls of {SERVED_LAYERS_EACH} layers"
     name = "poll: during scrapes without pause" if scraping else "poll: without scrapes"
-    return Row(name, 1000 * seconds / max(count, 1.0), "ms", "", how)
+    return Row(name, 1000 * taken / max(count, 1.0), "ms", "", how)
 
 
 def _poll_sums(program: Program) -> tuple[float, float]:
@@ -112,14 +112,5 @@ def _poll_sums(program: Program) -> tuple[float, float]:
 
 
 def _wait_for_layers(program: Program) -> None:
-    deadline = time.monotonic() + TIMEOUT
-    while program.total("pulltrace_layer_state") < SERVED_PULLS * SERVED_LAYERS_EACH:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the layers do not show")
-        time.sleep(0.2)
-
-
-def _milliseconds(call: Callable[[], object]) -> float:
-    began = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - began)
+    layers = SERVED_PULLS * SERVED_LAYERS_EACH
+    wait_until(lambda: program.total("pulltrace_layer_state") >= layers, TIMEOUT, interval=0.2)

@@ -1,7 +1,8 @@
 """Results, and how they are written: a table for people, JSON for programs."""
 
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -18,6 +19,13 @@ class Row:
     target: str = ""
     how: str = ""
     samples: tuple[float, ...] = ()
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """How long a call takes."""
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 def median_row(name: str, samples: Sequence[float], unit: str, target: str = "", how: str = "") -> Row:

@@ -4,30 +4,26 @@ Each is a section of its own. The aggregator is the program as installed; API se
 """
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import linear_regression
 from typing import Final
 
 from bench import cluster
 from bench.processes import Memory, Shares
-from bench.rows import Row, median_row
+from bench.rows import Row, median_row, seconds
 from bench.scrapes import Scrapes
 from rig.aggregator import RunningAggregator
-from rig.kubernetes.fake.store import Key
-from rig.many_exporters import addresses
-from rig.mini_cluster import MiniCluster, mini_cluster
+from rig.many_exporters import addresses, many_exporters
+from rig.mini_cluster import MiniCluster
 from rig.prometheus import prometheus
 
 SIZES: Final = (500, 1000, 2000, 5000, 10_000)
 """Nodes of a storm; each pulls an image, and another one waits behind it."""
 IN_PROMETHEUS: Final = (1000, 5000)
 ASKED: Final = 5000
-SERVICE: Final = "--exporter.service=shop/exporters"
 WARM_UP_SECONDS, SECONDS, SCRAPES = 20.0, 30.0, 5
 MORE_SCRAPES, PAUSE_SECONDS = 15, 1.0
 """For the worst of them; processor time is taken before."""
@@ -48,28 +44,23 @@ scrape_configs:
 
 
 def calm() -> Iterator[Row]:
-    with _world() as opened, cluster.farm(opened.folder) as port:
-        nodes = list(addresses(CALM_NODES))
-        cluster.fill_slices(opened, port, nodes)
-        for number in range(CALM_PODS):
-            cluster.put_pod(opened, f"web-{number}", nodes[number], cluster.IMAGES[0])
+    nodes = list(addresses(CALM_NODES))
+    with cluster.many_nodes(nodes) as opened:
+        _put_pods(opened, CALM_PODS, nodes)
         with _running(opened, CALM_PODS) as aggregator:
             yield from _measured(f"calm: {CALM_NODES} nodes, {CALM_PODS} waiting images", aggregator).rows()
             yield from _in_prometheus("calm", aggregator)
 
 
 def deploy() -> Iterator[Row]:
-    with _world() as opened, cluster.farm(opened.folder) as port:
-        nodes = list(addresses(DEPLOY_NODES))
-        cluster.fill_slices(opened, port, nodes)
-        with cluster.started(opened, SERVICE) as aggregator:
-            began = time.monotonic()
-            for number in range(DEPLOY_PODS):
-                cluster.put_pod(opened, f"web-{number}", nodes[number % DEPLOY_NODES], cluster.IMAGES[0])
-            _wait_pods(aggregator, DEPLOY_PODS)
-            name = f"deploy: {DEPLOY_PODS} pods on {DEPLOY_NODES} nodes"
-            yield Row(f"{name}: all shown after", time.monotonic() - began, "s", "", "creating them included")
-            yield from _measured(name, aggregator).rows()
+    nodes = list(addresses(DEPLOY_NODES))
+    with cluster.many_nodes(nodes) as opened, cluster.started(opened, cluster.SERVICE) as aggregator:
+        began = time.monotonic()
+        _put_pods(opened, DEPLOY_PODS, nodes)
+        _wait_pods(aggregator, DEPLOY_PODS)
+        name = f"deploy: {DEPLOY_PODS} pods on {DEPLOY_NODES} nodes"
+        yield Row(f"{name}: all shown after", time.monotonic() - began, "s", "", "creating them included")
+        yield from _measured(name, aggregator).rows()
 
 
 def storm() -> Iterator[Row]:
@@ -100,28 +91,26 @@ def scrape() -> Iterator[Row]:
 
 def churn() -> Iterator[Row]:
     """Pods that come at a steady rate, wait for ten seconds each, and go."""
-    with _world() as opened, cluster.farm(opened.folder) as port:
-        nodes = list(addresses(CALM_NODES))
-        cluster.fill_slices(opened, port, nodes)
-        with cluster.started(opened, SERVICE, "--pod.linger=1s") as aggregator:
-            share, before = Shares(it=aggregator.process.pid), Memory.of(aggregator.process.pid).resident
-            began = time.monotonic()
-            for number in range(CHURN_PER_SECOND * CHURN_SECONDS):
-                cluster.put_pod(opened, f"job-{number}", nodes[number % CALM_NODES], cluster.IMAGES[number % 2])
-                if number >= CHURN_LIFE:
-                    _remove(opened, f"job-{number - CHURN_LIFE}")
-                time.sleep(max(0.0, began + number / CHURN_PER_SECOND - time.monotonic()))
-            taken, elapsed = share.taken()["it"], time.monotonic() - began
-            for number in range(CHURN_PER_SECOND * CHURN_SECONDS - CHURN_LIFE, CHURN_PER_SECOND * CHURN_SECONDS):
-                _remove(opened, f"job-{number}")
-            _wait_pods(aggregator, 0)
-            memory = Memory.of(aggregator.process.pid)
-            rate = CHURN_PER_SECOND * CHURN_SECONDS / elapsed
-            name = f"churn: {rate:.0f} pods a second for {elapsed:.0f} s"
-            yield Row(f"{name}: CPU", taken, "% of a core")
-            yield Row(
-                f"{name}: memory", memory.resident, "MiB", "", f"{before:.1f} before, {memory.highest:.1f} at most"
-            )
+    nodes = list(addresses(CALM_NODES))
+    linger = "--pod.linger=1s"
+    with cluster.many_nodes(nodes) as opened, cluster.started(opened, cluster.SERVICE, linger) as aggregator:
+        share, before = Shares(it=aggregator.process.pid), Memory.of(aggregator.process.pid).resident
+        began = time.monotonic()
+        for number in range(CHURN_PER_SECOND * CHURN_SECONDS):
+            cluster.put_pod(opened, f"job-{number}", nodes[number % CALM_NODES], cluster.IMAGES[number % 2])
+            if number >= CHURN_LIFE:
+                cluster.remove_pod(opened, f"job-{number - CHURN_LIFE}")
+            time.sleep(max(0.0, began + number / CHURN_PER_SECOND - time.monotonic()))
+        taken, elapsed = share.taken()["it"], time.monotonic() - began
+        for number in range(CHURN_PER_SECOND * CHURN_SECONDS - CHURN_LIFE, CHURN_PER_SECOND * CHURN_SECONDS):
+            cluster.remove_pod(opened, f"job-{number}")
+        _wait_pods(aggregator, 0)
+        memory = Memory.of(aggregator.process.pid)
+        rate = CHURN_PER_SECOND * CHURN_SECONDS / elapsed
+        name = f"churn: {rate:.0f} pods a second for {elapsed:.0f} s"
+        yield Row(f"{name}: CPU", taken, "% of a core")
+        how = f"{before:.1f} before, {memory.highest:.1f} at most"
+        yield Row(f"{name}: memory", memory.resident, "MiB", "", how)
 
 
 def restart() -> Iterator[Row]:
@@ -141,14 +130,10 @@ def restart() -> Iterator[Row]:
 
 def dead() -> Iterator[Row]:
     """A part of the exporters ends at the same moment."""
-    with _world() as opened, ExitStack() as ends, cluster.farm(opened.folder) as port:
-        nodes = list(addresses(FAILING_NODES))
-        dying = ends.enter_context(ExitStack())
-        doomed = dying.enter_context(cluster.farm(opened.folder))
-        cluster.fill_slices(opened, doomed, nodes[:DEAD])
-        cluster.fill_slices(opened, port, nodes[DEAD:])
-        for number, node in enumerate(nodes):
-            cluster.put_pod(opened, f"web-{number}", node, cluster.IMAGES[0])
+    nodes = list(addresses(FAILING_NODES))
+    with cluster.many_nodes(nodes[DEAD:]) as opened, ExitStack() as dying:
+        cluster.fill_slices(opened, dying.enter_context(many_exporters(opened.folder))[1], nodes[:DEAD])
+        _put_pods(opened, FAILING_NODES, nodes)
         with _running(opened, FAILING_NODES) as aggregator:
             time.sleep(WARM_UP_SECONDS)
             share, began = Shares(it=aggregator.process.pid), time.monotonic()
@@ -156,21 +141,15 @@ def dead() -> Iterator[Row]:
             told = f'pulltrace_aggregator_exporters{{state="unreachable"}} {DEAD}'
             cluster.wait(lambda: told in aggregator.metrics(), PATIENCE)
             how = f"{share.taken()['it']:.0f} % of a core meanwhile"
-            yield Row(
-                f"{DEAD} of {FAILING_NODES} exporters dead: all told after", time.monotonic() - began, "s", "", how
-            )
-            yield from _measured(f"{DEAD} of {FAILING_NODES} exporters dead", aggregator).rows()
+            name = f"{DEAD} of {FAILING_NODES} exporters dead"
+            yield Row(f"{name}: all told after", time.monotonic() - began, "s", "", how)
+            yield from _measured(name, aggregator).rows()
 
 
 def shards() -> Iterator[Row]:
-    with _world() as opened, cluster.farm(opened.folder) as port, ExitStack() as ends:
-        nodes = list(addresses(SHARDED_NODES))
-        cluster.fill_slices(opened, port, nodes)
-        for number in range(2 * SHARDED_NODES):
-            cluster.put_pod(opened, f"web-{number}", nodes[number // 2], cluster.IMAGES[number % 2])
-        replicas = [opened.aggregator(SERVICE, f"--shard={index}/{SHARDS}", interval="2s") for index in range(SHARDS)]
-        whole = ends.enter_context(cluster.started(opened, SERVICE))
-        _wait_pods(whole, 2 * SHARDED_NODES)
+    with _stormy(SHARDED_NODES) as opened, _running(opened, 2 * SHARDED_NODES) as whole:
+        flags = [f"--shard={index}/{SHARDS}" for index in range(SHARDS)]
+        replicas = [opened.aggregator(cluster.SERVICE, flag, interval="2s") for flag in flags]
         same = _agree(whole, replicas)
         images = [cluster.count(each, "pulltrace_pod_pull_info{") for each in replicas]
         mean = 2 * SHARDED_NODES / SHARDS
@@ -190,6 +169,7 @@ class _Measured:
     scrapes: Scrapes
     size: int
     requests: float
+    pulls: float
     nodes: int = 0
 
     def rows(self) -> Iterator[Row]:
@@ -198,6 +178,7 @@ class _Measured:
         yield Row(f"{self.name}: memory", self.memory, "MiB")
         size = f"gzip; {self.size / 1e6:.1f} MB of text"
         yield median_row(f"{self.name}: scrape", self.scrapes.times, "ms", "", size)
+        yield Row(f"{self.name}: /v1/pulls", self.pulls, "ms")
         yield median_row(f"{self.name}: late during a scrape", self.scrapes.late, "ms", "", "/-/healthy")
 
 
@@ -213,9 +194,9 @@ def _measured(name: str, aggregator: RunningAggregator, nodes: int = 0) -> _Meas
     for _ in range(MORE_SCRAPES):
         time.sleep(PAUSE_SECONDS)
         scrapes.add(aggregator.port)
-    size = len(aggregator.get("/metrics").body)
+    size, pulls = len(aggregator.get("/metrics").body), 1000 * seconds(lambda: aggregator.get("/v1/pulls"))
     memory = Memory.of(aggregator.process.pid).resident
-    return _Measured(name, taken, memory, scrapes, size, per_second, nodes)
+    return _Measured(name, taken, memory, scrapes, size, per_second, pulls, nodes)
 
 
 def _in_prometheus(name: str, aggregator: RunningAggregator) -> Iterator[Row]:
@@ -237,37 +218,40 @@ def _exponent(pairs: list[tuple[int, float]]) -> float:
 
 
 @contextmanager
-def _world() -> Iterator[MiniCluster]:
-    with tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp") as name, mini_cluster(Path(name)) as opened:
-        yield opened
-
-
-@contextmanager
 def _running(opened: MiniCluster, pods: int) -> Iterator[RunningAggregator]:
-    with cluster.started(opened, SERVICE) as aggregator:
+    with cluster.started(opened, cluster.SERVICE) as aggregator:
         _wait_pods(aggregator, pods)
         yield aggregator
 
 
 @contextmanager
 def _storm(nodes: int) -> Iterator[tuple[MiniCluster, RunningAggregator]]:
-    with _world() as opened, cluster.farm(opened.folder) as port:
-        names = list(addresses(nodes))
-        cluster.fill_slices(opened, port, names)
-        for number in range(2 * nodes):
-            cluster.put_pod(opened, f"web-{number}", names[number // 2], cluster.IMAGES[number % 2])
-        with _running(opened, 2 * nodes) as aggregator:
-            _wait_read(aggregator, nodes)
-            yield opened, aggregator
+    with _stormy(nodes) as opened, _running(opened, 2 * nodes) as aggregator:
+        # Until each exporter was asked: of many nodes that takes a while, and what is known grows with it.
+        told = f'pulltrace_aggregator_exporters{{state="ok"}} {nodes}\n'
+        cluster.wait(lambda: told in aggregator.metrics(), PATIENCE)
+        yield opened, aggregator
+
+
+@contextmanager
+def _stormy(count: int) -> Iterator[MiniCluster]:
+    """Two pods wait on each node, for what it pulls and for what is behind that."""
+    nodes = list(addresses(count))
+    with cluster.many_nodes(nodes) as opened:
+        for number, image in enumerate(cluster.IMAGES):
+            _put_pods(opened, count, nodes, f"web-{number}", image)
+        yield opened
+
+
+def _put_pods(
+    opened: MiniCluster, count: int, nodes: Sequence[str], name: str = "web", image: str = cluster.IMAGES[0]
+) -> None:
+    for number in range(count):
+        cluster.put_pod(opened, f"{name}-{number}", nodes[number % len(nodes)], image)
 
 
 def _wait_pods(aggregator: RunningAggregator, pods: int) -> None:
     cluster.wait(lambda: cluster.count(aggregator, "pulltrace_pod_pull_info{") == pods, PATIENCE)
-
-
-def _wait_read(aggregator: RunningAggregator, nodes: int) -> None:
-    """Until each exporter was asked: of many nodes that takes a while, and what is known grows with it."""
-    cluster.wait(lambda: f'pulltrace_aggregator_exporters{{state="ok"}} {nodes}\n' in aggregator.metrics(), PATIENCE)
 
 
 def _agree(whole: RunningAggregator, parts: Sequence[RunningAggregator]) -> bool:
@@ -279,7 +263,7 @@ def _agree(whole: RunningAggregator, parts: Sequence[RunningAggregator]) -> bool
 
     try:
         cluster.wait(same, PATIENCE)
-    except TimeoutError:
+    except AssertionError:
         return False
     return True
 
@@ -290,9 +274,3 @@ def _shown(aggregator: RunningAggregator) -> frozenset[str]:
     return frozenset(
         line.rpartition(" ")[0] for line in lines if line.startswith(("pulltrace_pod_", "pulltrace_node_"))
     )
-
-
-def _remove(opened: MiniCluster, name: str) -> None:
-    store = opened.api_server.store
-    store.remove(Key("pods", "shop", name))
-    store.remove(Key("events", "shop", f"{name}.pulling"))

@@ -8,7 +8,7 @@ from statistics import median
 
 from bench import nodes
 from bench.program import Program
-from bench.rows import Row, median_row
+from bench.rows import Row, median_row, seconds
 from rig.images import MIB
 
 PAIRS = 20
@@ -32,18 +32,16 @@ def measure() -> Iterator[Row]:
 
 
 def _pair(site: nodes.RealSite, reference: str, *, watched_first: bool) -> tuple[float, float]:
-    seconds = {}
+    taken = {}
     for watched in (watched_first, not watched_first):
         began = time.monotonic()
         with Program(site.node.socket) if watched else nullcontext():
             time.sleep(max(REST_SECONDS - (time.monotonic() - began), 0.0))
-            seconds[watched] = _pull(site, reference)
-    return seconds[True], seconds[False]
+            taken[watched] = _pull(site, reference)
+    return taken[True], taken[False]
 
 
 def _pull(site: nodes.RealSite, reference: str) -> float:
-    began = time.monotonic()
-    site.node.pull(reference).wait()
-    elapsed = time.monotonic() - began
+    elapsed = seconds(lambda: site.node.pull(reference).wait())
     site.node.remove_image(reference)
     return elapsed

@@ -1,7 +1,6 @@
 """A poller of exporters for tests: quick, and all that it tells is kept."""
 
 import contextlib
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -15,14 +14,12 @@ from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterGone, ExporterSeen
 from pulltrace_aggregator.model.cluster import Endpoint, SliceSeen
 from pulltrace_aggregator.model.node import NodeState
-from rig.processes import Process, free_port
 from rig.web import wait_until
 
 INTERVAL = 0.05
 PATIENT = 60.0
 """Seconds for what comes to its end on a busy machine as well."""
 QUICK = Pace(interval=INTERVAL, per_second=1000, idle_interval=600.0, first_retry=0.2)
-_TESTS = Path(__file__).parents[1]
 
 
 def answers(seen: ExporterSeen) -> bool:
@@ -120,17 +117,3 @@ def reading(
 def a_slice(*endpoints: tuple[str, str, int], name: str = "exporters-1") -> SliceSeen:
     """A slice of (node, address, port)."""
     return SliceSeen("monitoring", name, f"uid-{name}", tuple(Endpoint(*endpoint, True) for endpoint in endpoints))
-
-
-@contextlib.contextmanager
-def many_exporters(folder: Path) -> Iterator[tuple[Process, int]]:
-    """Exporters in a process of their own, with the port at which each address of 127.0.0.0/8 is one."""
-    port = free_port()
-    process = Process(
-        [sys.executable, "-m", "rig.many_exporters", str(port)], folder / "log", {"PYTHONPATH": str(_TESTS)}
-    )
-    try:
-        wait_until(lambda: "port" in process.tail())
-        yield process, port
-    finally:
-        process.kill()

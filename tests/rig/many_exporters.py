@@ -12,11 +12,13 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
+from rig.processes import Process, free_port
 from rig.sample_views import NOW, a_pull, a_report
 
 NODE: Final = b"a-node-of-the-many"
@@ -28,6 +30,22 @@ def addresses(count: int) -> Iterator[str]:
     """The first so many nodes' addresses."""
     for number in range(count):
         yield f"127.1.{number // _PER_ADDRESS_BLOCK}.{1 + number % _PER_ADDRESS_BLOCK}"
+
+
+@contextmanager
+def many_exporters(folder: Path, *options: str) -> Iterator[tuple[Process, int]]:
+    """Exporters in a process of their own, with the port at which each address of 127.0.0.0/8 is one.
+
+    The folder is for its log.
+    """
+    log, port = folder / "exporters.log", free_port()
+    tests = str(Path(__file__).parents[1])
+    process = Process([sys.executable, "-m", "rig.many_exporters", str(port), *options], log, {"PYTHONPATH": tests})
+    try:
+        process.wait_for(lambda: "port" in process.tail(), "does not serve", 30)
+        yield process, port
+    finally:
+        process.kill()
 
 
 class ManyExporters:

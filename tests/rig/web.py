@@ -145,10 +145,12 @@ def get(port: int, path: str, *, tls: ssl.SSLContext | None = None, **headers: s
         return client.get(path, **headers)
 
 
-def wait_until(condition: Callable[[], T], seconds: float = 60.0, what: Callable[[], object] = lambda: "") -> T:
+def wait_until(
+    condition: Callable[[], T], seconds: float = 60.0, what: Callable[[], object] = lambda: "", interval: float = 0.01
+) -> T:
     """The first true answer of the condition; fails with `what` is there instead."""
     deadline = time.monotonic() + seconds
     while not (answer := condition()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what()}"
-        time.sleep(0.01)
+        time.sleep(interval)
     return answer

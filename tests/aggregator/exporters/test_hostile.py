@@ -21,7 +21,7 @@ from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.schedule import Pace
 from pulltrace_aggregator.exporters.state import ExporterSeen
 from pulltrace_aggregator.model.node import NodeState
-from rig.exporter_reading import INTERVAL, PATIENT, answers, many_exporters, reading, report_of
+from rig.exporter_reading import INTERVAL, PATIENT, answers, reading, report_of
 from rig.fake_exporters import (
     FakeExporter,
     RawServer,
@@ -33,6 +33,7 @@ from rig.fake_exporters import (
     says,
     silent,
 )
+from rig.many_exporters import many_exporters
 from rig.sample_views import a_pull, a_report
 from rig.web import wait_until
 

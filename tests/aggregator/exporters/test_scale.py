@@ -7,8 +7,8 @@ import pytest
 
 from pulltrace_aggregator.exporters.errors import Result
 from pulltrace_aggregator.exporters.schedule import Pace
-from rig.exporter_reading import many_exporters, reading, report_of
-from rig.many_exporters import addresses
+from rig.exporter_reading import reading, report_of
+from rig.many_exporters import addresses, many_exporters
 from rig.web import wait_until
 
 pytestmark = pytest.mark.simulation

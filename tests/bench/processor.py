@@ -1,4 +1,4 @@
-"""What an exporter takes while nothing is pulled, of itself and of the containerd that it reads. Nobody scrapes it."""
+"""What an exporter takes while nothing is pulled, and while three images are. Nobody scrapes it."""
 
 import time
 from collections.abc import Iterator
@@ -7,13 +7,18 @@ from bench import nodes
 from bench.processes import Shares
 from bench.program import Program
 from bench.rows import Row, median_row
+from rig.images import KIB
 
 WINDOWS = 6
 SECONDS = 15.0
 TARGET = "at most 0.2, aim 0.1"
+BUSY_ROUNDS = 3
+IMAGES, LAYERS, LAYER_BYTES = 3, 60, 256 * KIB
+PULL_SECONDS = 30.0
 
 
-def measure() -> Iterator[Row]:
+def idle() -> Iterator[Row]:
+    """Of itself, and of the containerd that it reads."""
     shares = _on_stand_in() if nodes.real_reason() else _on_containerd()
     how = f"{SECONDS:.0f} s each, {nodes.site_name()}, no scrapes"
     yield median_row("idle: exporter", [share["exporter"] for share in shares], "% of a core", TARGET, how)
@@ -21,6 +26,24 @@ def measure() -> Iterator[Row]:
     if extra:
         how = "one that is read less one that is not, side by side"
         yield median_row("idle: containerd, extra", extra, "% of a core", "below 0.15", how)
+
+
+def busy() -> Iterator[Row]:
+    with nodes.site() as site:
+        site.pace(LAYERS * LAYER_BYTES / PULL_SECONDS, at_once=IMAGES)
+        shares = [_busy(site, number) for number in range(BUSY_ROUNDS)]
+    how = f"{IMAGES} pulls of {LAYERS} layers at once in {PULL_SECONDS:.0f} s, {site.name}, no scrapes"
+    yield median_row("busy: exporter", shares, "% of a core", "at most 1, aim 0.4", how)
+
+
+def _busy(site: nodes.Site, number: int) -> float:
+    references = [site.publish(f"busy-{number}-{image}", [LAYER_BYTES] * LAYERS) for image in range(IMAGES)]
+    with Program(site.node.socket) as program:
+        program.settle()
+        shares = Shares(exporter=program.pid)
+        for pull in [site.node.pull(reference) for reference in references]:
+            pull.wait(4 * PULL_SECONDS)
+        return shares.taken()["exporter"]
 
 
 def _on_containerd() -> list[dict[str, float]]:
