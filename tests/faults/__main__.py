@@ -7,7 +7,7 @@ import argparse
 import sys
 
 from faults.kinds import FAULTS
-from faults.run import faults
+from faults.run import faults, write
 from rig.containerd import VERSIONS
 
 REST = 2.0
@@ -16,14 +16,9 @@ REST = 2.0
 
 def main() -> None:
     arguments = _parser().parse_args()
-    broken = faults(arguments.seed, arguments.steps, arguments.containerd, arguments.faults, _tell, REST)
-    _tell(f"{arguments.steps} rounds with seed {arguments.seed}, {broken} of them broken")
+    broken = faults(arguments.seed, arguments.steps, arguments.containerd, arguments.faults, write, REST)
+    write(f"{arguments.steps} rounds with seed {arguments.seed}, {broken} of them broken")
     sys.exit(broken > 0)
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,19 +1,18 @@
 """What goes wrong: each fault begins, holds for a moment in the middle of a pull, and is over."""
 
-import os
 import resource
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
+from bench.processes import descriptors
 from faults.looks import look
 from faults.world import Asked, World
 from rig import clock
 from rig.images import MIB
+from rig.processes import paused
 from rig.tcp_proxy import Proxy
 from rig.web import wait_until
 
@@ -27,6 +26,10 @@ AT_ONCE: Final = 3
 """Layers that containerd fetches at a time, those that stand still included."""
 
 
+During = Callable[[World, list[Asked], Callable[[], None]], AbstractContextManager[None]]
+"""The time of a fault, under pulls that stand still in their middle until they are let go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One kind. `during` is its time; the rest of the pulls comes after it, unless it lets them go on itself.
@@ -35,81 +38,82 @@ class Fault:
     answers come from a containerd that lives.
     """
 
-    during: Callable[[World, list[Asked], Callable[[], None]], AbstractContextManager[None]]
+    during: During
     arrives: bool = True
     lives: bool = True
     answers: bool = True
 
 
-def _plain(action: Callable[[World], None]) -> Callable[..., AbstractContextManager[None]]:
+def _plain(*actions: Callable[[World], None]) -> During:
     @contextmanager
     def during(world: World, _asked: list[Asked], _go_on: Callable[[], None]) -> Iterator[None]:
-        action(world)
+        for action in actions:
+            action(world)
         yield
 
     return during
 
 
-def _paused(pid: Callable[[World], int]) -> Callable[..., AbstractContextManager[None]]:
+def _for_a_moment(begun: Callable[[World], AbstractContextManager[None]], *, going_on: bool = True) -> During:
+    """Meanwhile the pulls go on, unless it is said that they wait."""
+
     @contextmanager
-    def during(world: World, _asked: list[Asked], _go_on: Callable[[], None]) -> Iterator[None]:
-        process = pid(world)
-        os.kill(process, signal.SIGSTOP)
-        try:
+    def during(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+        with begun(world):
+            if going_on:
+                go_on()
             time.sleep(MOMENT)
             yield
-        finally:
-            os.kill(process, signal.SIGCONT)
 
     return during
 
 
-def _without_descriptors(pid: Callable[[World], int]) -> Callable[..., AbstractContextManager[None]]:
+def _paused(pid: Callable[[World], int]) -> During:
+    return _for_a_moment(lambda world: paused(pid(world)), going_on=False)
+
+
+def _without_descriptors(pid: Callable[[World], int]) -> During:
     """It may open no more than it has."""
 
     @contextmanager
-    def during(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+    def begun(world: World) -> Iterator[None]:
         process = pid(world)
         soft, hard = resource.prlimit(process, resource.RLIMIT_NOFILE)
-        resource.prlimit(process, resource.RLIMIT_NOFILE, (len(list(Path(f"/proc/{process}/fd").iterdir())), hard))
+        resource.prlimit(process, resource.RLIMIT_NOFILE, (descriptors(process), hard))
         try:
-            go_on()
-            time.sleep(MOMENT)
             yield
         finally:
             resource.prlimit(process, resource.RLIMIT_NOFILE, (soft, hard))
 
-    return during
+    return _for_a_moment(begun)
 
 
 def _on_the_way(
     proxy: Callable[[World], Proxy], begin: Callable[[Proxy], None], end: Callable[[Proxy], None]
-) -> Callable[..., AbstractContextManager[None]]:
+) -> During:
     """The proxy does something else for a while."""
 
     @contextmanager
-    def during(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+    def begun(world: World) -> Iterator[None]:
         begin(proxy(world))
         try:
-            go_on()
-            time.sleep(MOMENT)
             yield
         finally:
             end(proxy(world))
 
-    return during
+    return _for_a_moment(begun)
 
 
-def _frozen(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextManager[None]]:
+def _frozen(proxy: Callable[[World], Proxy]) -> During:
     """As where all packets are lost for a while, and sent again."""
     return _on_the_way(proxy, Proxy.freeze, Proxy.thaw)
 
 
-def _refused(proxy: Callable[[World], Proxy]) -> Callable[..., AbstractContextManager[None]]:
+def _refused(proxy: Callable[[World], Proxy]) -> During:
     return _on_the_way(proxy, Proxy.refuse, Proxy.allow)
 
 
-def _lossy(port: Callable[[World], int]) -> Callable[..., AbstractContextManager[None]]:
+def _lossy(port: Callable[[World], int]) -> During:
     """Packets are lost while pods come and go, until a few were, and then until all pulls have ended."""
 
     @contextmanager
@@ -126,7 +130,7 @@ def _lossy(port: Callable[[World], int]) -> Callable[..., AbstractContextManager
     return during
 
 
-def _stepped(seconds: int, node: bool) -> Callable[..., AbstractContextManager[None]]:
+def _stepped(seconds: int, node: bool) -> During:
     """The clock is stepped in the middle of the pulls, one more begins, and ends if it may, and it is stepped back.
 
     A node has one clock: that of containerd, the exporter and the kubelet.
@@ -146,36 +150,6 @@ def _stepped(seconds: int, node: bool) -> Callable[..., AbstractContextManager[N
         yield
 
     return during
-
-
-def _kill_containerd(world: World) -> None:
-    world.containerd.crash()
-    world.containerd.start()
-
-
-def _kill_exporter(world: World) -> None:
-    world.exporter.kill()
-    world.start_exporter()
-
-
-def _restart_exporter(world: World) -> None:
-    world.exporter.close()
-    world.start_exporter()
-
-
-def _kill_aggregator(world: World) -> None:
-    world.aggregator.kill()
-    world.start_aggregator()
-
-
-def _restart_aggregator(world: World) -> None:
-    world.aggregator.close()
-    world.start_aggregator()
-
-
-def _kill_api_server(world: World) -> None:
-    world.cluster.stop()
-    world.cluster.start()
 
 
 def _rotate(world: World) -> None:
@@ -204,13 +178,11 @@ def _full_disk(world: World, asked: list[Asked], go_on: Callable[[], None]) -> I
 
 
 @contextmanager
-def _killed_registry(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+def _killed_registry(world: World) -> Iterator[None]:
     """It starts again a moment later, where it was and with what it had."""
     world.registry.crash()
     world.to_registry.refuse()
     try:
-        go_on()
-        time.sleep(MOMENT)
         yield
     finally:
         world.registry.start()
@@ -218,46 +190,43 @@ def _killed_registry(world: World, _asked: list[Asked], go_on: Callable[[], None
 
 
 @contextmanager
-def _silent_registry(world: World, _asked: list[Asked], go_on: Callable[[], None]) -> Iterator[None]:
+def _silent_registry(world: World) -> Iterator[None]:
     hang = world.registry.hang()
     try:
-        go_on()
-        time.sleep(MOMENT)
         yield
     finally:
         hang.release()
 
 
-@contextmanager
-def _nothing(_world: World, _asked: list[Asked], _go_on: Callable[[], None]) -> Iterator[None]:
-    yield
-
-
 FAULTS: Final[Mapping[str, Fault]] = {
-    "nothing": Fault(_nothing),
-    "containerd killed": Fault(_plain(_kill_containerd), arrives=False, answers=False),
+    "nothing": Fault(_plain()),
+    "containerd killed": Fault(
+        _plain(lambda world: world.containerd.crash(), lambda world: world.containerd.start()),
+        arrives=False,
+        answers=False,
+    ),
     "containerd paused": Fault(_paused(lambda world: world.containerd.pid)),
     "containerd without descriptors": Fault(_without_descriptors(lambda world: world.containerd.pid), arrives=False),
     "containerd's disk full": Fault(_full_disk, arrives=False),
-    "exporter killed": Fault(_plain(_kill_exporter), lives=False),
-    "exporter restarted": Fault(_plain(_restart_exporter), lives=False),
+    "exporter killed": Fault(_plain(lambda world: world.exporter.kill(), World.start_exporter), lives=False),
+    "exporter restarted": Fault(_plain(lambda world: world.exporter.close(), World.start_exporter), lives=False),
     "exporter paused": Fault(_paused(lambda world: world.exporter.process.pid)),
     "exporter without descriptors": Fault(_without_descriptors(lambda world: world.exporter.process.pid)),
     "exporter cut off": Fault(_refused(lambda world: world.to_exporter)),
     "exporter out of hearing": Fault(_frozen(lambda world: world.to_exporter)),
-    "aggregator killed": Fault(_plain(_kill_aggregator)),
-    "aggregator restarted": Fault(_plain(_restart_aggregator)),
+    "aggregator killed": Fault(_plain(lambda world: world.aggregator.kill(), World.start_aggregator)),
+    "aggregator restarted": Fault(_plain(lambda world: world.aggregator.close(), World.start_aggregator)),
     "aggregator paused": Fault(_paused(lambda world: world.aggregator.process.pid)),
     "aggregator without descriptors": Fault(_without_descriptors(lambda world: world.aggregator.process.pid)),
-    "API server killed": Fault(_plain(_kill_api_server)),
+    "API server killed": Fault(_plain(lambda world: world.cluster.stop(), lambda world: world.cluster.start())),
     "API server paused": Fault(_paused(lambda world: world.cluster.pid)),
     "API server cut off": Fault(_refused(lambda world: world.to_cluster)),
     "API server out of hearing": Fault(_frozen(lambda world: world.to_cluster)),
     "registry cut off": Fault(_refused(lambda world: world.to_registry), arrives=False),
     "registry's connections cut": Fault(_plain(lambda world: world.to_registry.cut()), arrives=False),
     "registry out of hearing": Fault(_frozen(lambda world: world.to_registry)),
-    "registry silent": Fault(_silent_registry),
-    "registry killed": Fault(_killed_registry, arrives=False),
+    "registry silent": Fault(_for_a_moment(_silent_registry)),
+    "registry killed": Fault(_for_a_moment(_killed_registry), arrives=False),
     "exporter's packets lost": Fault(_lossy(lambda world: world.to_exporter.port)),
     "API server's packets lost": Fault(_lossy(lambda world: world.to_cluster.port)),
     "registry's packets lost": Fault(_lossy(lambda world: world.to_registry.port)),

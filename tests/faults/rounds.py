@@ -2,7 +2,6 @@
 
 import itertools
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Final
@@ -15,6 +14,7 @@ from faults.world import Asked, World
 from rig.images import KIB, MIB
 from rig.pacing import Stall
 from rig.scrape import Scrape
+from rig.web import wait_until
 
 LONGEST: Final = 180.0
 INTERVAL: Final = 0.1
@@ -59,9 +59,6 @@ class Counts:
         ended = scrape.ended
         badly = ended.get("failed", 0) + ended.get("orphaned", 0) + (scrape.unresolved or 0)
         return cls(ended.get("succeeded", 0), badly, scrape.layer_bytes, world.sent)
-
-
-NOTHING: Final = Counts(0, 0, 0, 0)
 
 
 def play(world: World, name: str, random: Random) -> Round:
@@ -133,10 +130,10 @@ def _end_pods(world: World, asked: list[Asked]) -> None:
 
 def settle(world: World) -> None:
     """Wait until no program shows anything of a pull or a wait, and has no series of one, as after each round."""
-    _until(lambda: _quiet(world.exporter.scrape()), lambda: f"{world.exporter.scrape().pulls} {world.exporter.tail()}")
+    world.exporter.wait_until(_quiet, LONGEST)
     seen = world.aggregator.wait(lambda view: not view["pods"] and not view["pulls"], LONGEST)
     assert [node["state"] for node in seen["nodes"]] in ([], ["ok"]), seen["nodes"]
-    _until(lambda: not _passing(world), lambda: _passing(world))
+    wait_until(lambda: not _passing(world), LONGEST, lambda: _passing(world), INTERVAL)
 
 
 def _passing(world: World) -> list[Sample]:
@@ -147,13 +144,6 @@ def _passing(world: World) -> list[Sample]:
 
 def _quiet(scrape: Scrape) -> bool:
     return scrape.up and not scrape.pulls and not any(scrape.in_progress.values())
-
-
-def _until(met: Callable[[], bool], instead: Callable[[], object]) -> None:
-    deadline = time.monotonic() + LONGEST
-    while not met():
-        assert time.monotonic() < deadline, f"it does not come to rest: {instead()}"
-        time.sleep(INTERVAL)
 
 
 def _check(fault: Fault, before: Counts, after: Counts, well: int, badly: int) -> None:

@@ -1,5 +1,6 @@
 """A run: faults in the order of a seed, in one world as long as everything holds."""
 
+import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,6 +11,11 @@ from random import Random
 from faults.kinds import FAULTS
 from faults.rounds import Footprint, footprints, play
 from faults.world import World
+
+
+def write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def order(seed: int, steps: int, names: Sequence[str] = ()) -> list[str]:

@@ -6,7 +6,6 @@ Only faults that both programs survive, so that each is one process all the time
 import argparse
 import contextlib
 import itertools
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,9 +15,9 @@ from statistics import linear_regression, median
 from typing import Final
 
 from bench.processes import Memory, cpu_seconds, descriptors, threads
-from faults.kinds import FAULTS, Fault
+from faults.kinds import FAULTS
 from faults.rounds import play
-from faults.run import world
+from faults.run import world, write
 from faults.world import NODE, World
 from rig.prometheus import prometheus
 
@@ -36,6 +35,7 @@ scrape_configs:
 SAMPLE_SECONDS: Final = 10.0
 WARM: Final = 6
 """A sixth of the time is for caches and heaps to fill; slopes are those of the rest."""
+LEFT_OUT: Final = ("aggregator killed", "aggregator restarted", "nothing")
 CALM: Final = 4
 """Rounds without a fault for each with one."""
 
@@ -68,7 +68,7 @@ class Sampler(threading.Thread):
 def soak(world: World, seconds: float, seed: int) -> None:
     """Print a line for each round with a fault, and a table at the end."""
     config = CONFIG.format(exporter=world.exporter.port, aggregator=world.aggregator.port, node=NODE)
-    survived = [name for name, fault in FAULTS.items() if fault.lives and _spares_aggregator(name, fault)]
+    survived = [name for name, fault in FAULTS.items() if fault.lives and name not in LEFT_OUT]
     with prometheus(config=config) as monitoring:
         pids = {
             "exporter": world.exporter.process.pid,
@@ -83,12 +83,8 @@ def soak(world: World, seconds: float, seed: int) -> None:
         finally:
             sampler.stop()
         for name, samples in sampler.samples.items():
-            _tell(f"{name}: {_summary(samples)}")
-        _tell(f"series in Prometheus' head: {series[0].value:.0f}")
-
-
-def _spares_aggregator(name: str, fault: Fault) -> bool:
-    return fault.lives and name not in ("aggregator killed", "aggregator restarted", "nothing")
+            write(f"{name}: {_summary(samples)}")
+        write(f"series in Prometheus' head: {series[0].value:.0f}")
 
 
 def _pull(world: World, seconds: float, random: Random, survived: Sequence[str]) -> None:
@@ -101,12 +97,12 @@ def _pull(world: World, seconds: float, random: Random, survived: Sequence[str])
             told = play(world, name, random)
         except (AssertionError, TimeoutError) as error:
             broken += 1
-            _tell(f"{number} {name}: BROKEN: {str(error)[:500]}")
+            write(f"{number} {name}: BROKEN: {str(error)[:500]}")
             continue
         well, badly = well + told.well, badly + told.badly
         if name != "nothing":
-            _tell(f"{number} {told}")
-    _tell(f"{number - 1} rounds, {well} pulls well, {badly} badly, {broken} rounds broken")
+            write(f"{number} {told}")
+    write(f"{number - 1} rounds, {well} pulls well, {badly} badly, {broken} rounds broken")
 
 
 def _sockets(pid: int) -> int:
@@ -130,11 +126,6 @@ def _summary(samples: Sequence[Sample]) -> str:
         f"sockets {samples[0][4]} at first, at most {max(sample[4] for sample in samples)}; "
         f"threads {samples[0][5]} at first, at most {max(sample[5] for sample in samples)}"
     )
-
-
-def _tell(line: str) -> None:
-    sys.stdout.write(f"{line}\n")
-    sys.stdout.flush()
 
 
 def main() -> None:

@@ -37,14 +37,6 @@ WEB: Final = "tls_server_config: {cert_file: server.crt, key_file: server.key}\n
 HTTP: Final = "tls_config: {ca_file: ca.crt}\n"
 
 
-class SecureExporter(RunningExporter):
-    """Serves TLS."""
-
-    def __init__(self, tls: ssl.SSLContext, socket: Path, log: Path, *flags: str, port: int) -> None:
-        self.tls = tls
-        super().__init__(socket, log, *flags, port=port)
-
-
 class Asked:
     """An image that the node's kubelet wants for a pod, and the request for it; `since` is its monotonic time."""
 
@@ -92,7 +84,9 @@ class World:
         self.rotate_certificates()
         (folder / "web.yml").write_text(WEB)
         (folder / "http.yml").write_text(HTTP)
-        (folder / "kubeconfig").write_text(self._kubeconfig())
+        server = f"https://127.0.0.1:{self.to_cluster.port}"
+        token = self.cluster.user(RIGHTS)
+        (folder / "kubeconfig").write_text(kubeconfig(server, self.cluster.ca_file, token=token))
         self.images: list[Image] = []
         self.start_exporter()
         self.start_aggregator()
@@ -102,7 +96,9 @@ class World:
     def rotate_certificates(self) -> None:
         """A new authority with a new certificate of the exporter, as a renewal from the root does it."""
         authority = Authority(f"authority {next(self._numbers)}")
-        for name, content in (("ca.crt", authority.certificate), *self._issued(authority)):
+        pair = authority.issue()
+        files = {"ca.crt": authority.certificate, "server.key": pair.key, "server.crt": pair.certificate}
+        for name, content in files.items():
             fresh = self._folder / f"{name}.new"
             fresh.write_bytes(content)
             fresh.replace(self._folder / name)
@@ -123,7 +119,8 @@ class World:
             f"--web.config.file={self._folder / 'web.yml'}",
         )
         log = self._folder / f"exporter-{next(self._numbers)}.log"
-        self.exporter = SecureExporter(self._tls, self.containerd.socket, log, *flags, port=self._exporter_port)
+        self.exporter = RunningExporter(self.containerd.socket, log, *flags, port=self._exporter_port)
+        self.trust_certificates()
 
     def start_aggregator(self) -> None:
         """One more; it has all lists."""
@@ -148,23 +145,23 @@ class World:
         """A pod wants it, and its kubelet begins to pull. The kubelet's clock is so many seconds ahead."""
         since = time.monotonic()
         reference = image.reference(f"127.0.0.1:{self.to_registry.port}")
-        name = f"pod-{next(self._numbers)}"
-        pod = objects.pod(NAMESPACE, name, objects.container("main", reference), node=NODE)
-        kubelet = KubeletPod(self.cluster.api, self.cluster.api.create(pod), ahead)
-        kubelet.waits()
-        kubelet.pulling()
-        return Asked(image, kubelet, self.containerd.pull(reference), since)
+        return Asked(image, self._pod(reference, ahead), self.containerd.pull(reference), since)
 
     def pass_by(self, patience: float) -> None:
         """A pod wants an image, the aggregator tells so, and the pod goes before anything of the image has come."""
-        name = f"pod-{next(self._numbers)}"
-        pod = objects.pod(NAMESPACE, name, objects.container("main", "registry.example/passing:1"), node=NODE)
-        kubelet = KubeletPod(self.cluster.api, self.cluster.api.create(pod))
-        kubelet.waits()
-        kubelet.pulling()
+        pod = self._pod("registry.example/passing:1")
+        name = pod.item["metadata"]["name"]
         self.aggregator.wait(lambda view: name in {each["pod"] for each in view["pods"]}, patience)
-        kubelet.delete()
+        pod.delete()
         self.aggregator.wait(lambda view: name not in {each["pod"] for each in view["pods"]}, patience)
+
+    def _pod(self, reference: str, ahead: float = 0.0) -> KubeletPod:
+        """A new one, for which the kubelet begins to pull."""
+        item = objects.pod(NAMESPACE, f"pod-{next(self._numbers)}", objects.container("main", reference), node=NODE)
+        pod = KubeletPod(self.cluster.api, self.cluster.api.create(item), ahead)
+        pod.waits()
+        pod.pulling()
+        return pod
 
     @property
     def sent(self) -> int:
@@ -193,12 +190,3 @@ class World:
         run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", disk])
         (disk / "c").mkdir()
         return RealContainerd(label, disk / "c")
-
-    def _kubeconfig(self) -> str:
-        token = self.cluster.user(RIGHTS)
-        return kubeconfig(f"https://127.0.0.1:{self.to_cluster.port}", self.cluster.ca_file, token=token)
-
-    @staticmethod
-    def _issued(authority: Authority) -> list[tuple[str, bytes]]:
-        pair = authority.issue()
-        return [("server.key", pair.key), ("server.crt", pair.certificate)]

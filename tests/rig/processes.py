@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -116,6 +116,16 @@ class Process:
     def tail(self, size: int = 16_000) -> str:
         """The last of what it wrote."""
         return self._log.read_bytes()[-size:].decode(errors="replace")
+
+
+@contextlib.contextmanager
+def paused(pid: int) -> Iterator[None]:
+    """A program gets no processor time during the block, as on a node that is very busy."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
 
 
 def run(command: Sequence[str | Path], *, timeout: float = 60, cwd: Path | None = None) -> str:

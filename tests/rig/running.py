@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,15 +86,6 @@ class Running(Closing):
             status = self.process.stop()
             assert status == 0, f"ended with {status}: {self.tail()}"
         assert "Traceback" not in self.log.read_text(), self.tail()
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """It gets no processor time during the block, as on a node that is very busy."""
-        os.kill(self.process.pid, signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            os.kill(self.process.pid, signal.SIGCONT)
 
     def seconds_to_end(self, number: signal.Signals = signal.SIGTERM) -> float:
         """How long it takes to end in order after this signal."""

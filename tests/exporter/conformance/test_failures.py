@@ -10,7 +10,7 @@ from rig.images import MIB, Image
 from rig.invariants import check_whole, layer_size
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup
-from rig.processes import run
+from rig.processes import paused, run
 from rig.standin import StandIn
 
 STATUSES = (401, 404, 500)
@@ -99,7 +99,7 @@ def test_a_pull_has_succeeded_whose_image_is_removed_before_the_next_poll(setup:
     pull = setup.pull(image)
     stall.wait_held()
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
-    with exporter.paused():
+    with paused(exporter.process.pid):
         stall.release()
         pull.wait()
         setup.node.remove_image(setup.reference(image))
