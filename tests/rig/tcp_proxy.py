@@ -4,17 +4,24 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Callable
+from functools import partial
 
 from rig.closing import Closing
 
 PAUSE = 0.05
+Address = tuple[str, int]
+
+
+def connected(target: Address) -> socket.socket:
+    return socket.create_connection(target, timeout=5)
 
 
 class Proxy(Closing):
     """Listens on a free port of 127.0.0.1 and passes everything on to `target`, byte by byte."""
 
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
+    def __init__(self, target: Address, connected: Callable[[Address], socket.socket] = connected) -> None:
+        self._connected = partial(connected, target)
         self._listener: socket.socket | None = None
         self._changed = threading.Condition()
         self._links: set[_Link] = set()
@@ -135,7 +142,7 @@ class _Link(threading.Thread):
 
     def run(self) -> None:
         try:
-            with self._client, socket.create_connection(self._proxy._target, timeout=5) as server:
+            with self._client, self._proxy._connected() as server:
                 self._pass_on({self._client: server, server: self._client})
         except OSError:
             return  # one of the ends is gone

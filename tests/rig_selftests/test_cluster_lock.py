@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from rig.kubernetes.real import cluster_lock
+from rig.kubernetes.real import enclosure
 
 pytestmark = pytest.mark.unit
 
@@ -13,11 +13,14 @@ pytestmark = pytest.mark.unit
 def test_the_next_cluster_waits_for_the_last_copy_and_is_told_who_holds_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster_lock, "PATH", tmp_path / "lock")
-    first = cluster_lock.take()
-    copy = os.dup(first)
-    os.close(first)
-    with pytest.raises(cluster_lock.ClusterRunning, match=f"process {os.getpid()} has run a cluster"):
-        cluster_lock.take(timeout=0)
+    monkeypatch.setattr(enclosure, "LOCK", tmp_path / "lock")
+    with enclosure.locked() as first:
+        copy = os.dup(first)
+    with (
+        pytest.raises(enclosure.ClusterRunning, match=f"process {os.getpid()} has run a cluster"),
+        enclosure.locked(timeout=0),
+    ):
+        pass
     os.close(copy)
-    os.close(cluster_lock.take(timeout=0))
+    with enclosure.locked(timeout=0):
+        pass

@@ -10,10 +10,11 @@ import pytest
 
 from rig import needs, runnable
 from rig.kubernetes import objects
-from rig.kubernetes.real import mount_namespace, single_node
+from rig.kubernetes.real import single_node
 from rig.kubernetes.real.daemons import ClusterFailed
 from rig.kubernetes.real.mount_namespace import MountNamespace
 from rig.kubernetes.real.single_node import RealNode
+from rig.kubernetes.real.supervisor import KERNEL
 from rig.processes import Process
 from rig.web import wait_until
 
@@ -40,7 +41,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 def machine() -> dict[str, object]:
     """What a kubelet would change of it."""
-    parameters = {name: Path("/proc/sys", name).read_text() for name in mount_namespace.PARAMETERS}
+    parameters = {name: Path("/proc/sys", name).read_text() for name in KERNEL}
     return {**parameters, **{path: sorted(Path(path).glob("*")) for path in OUTSIDE}}
 
 

@@ -72,7 +72,7 @@ def _guide(stack: MonitoredCluster, took: float) -> str:
     cluster = stack.cluster
 
     def address(pod: Object, port: int) -> str:
-        return f"http://127.0.0.1:{cluster.enclosure.network.forward(pod['status']['podIP'], port).port}"
+        return f"http://127.0.0.1:{cluster.enclosure.network.forward(pod['status']['podIP'], port)}"
 
     monitors = {pod["metadata"]["name"].split("-")[0]: pod for pod in cluster.api.pods(prometheus_operator.NAMESPACE)}
     (aggregator,) = stack.pods("aggregator")

@@ -32,7 +32,7 @@ START_TIMEOUT = 90.0
 
 
 class ApiServer(Closing):
-    """Implements `rig.kubernetes.api.KubernetesCluster`. Nothing runs pods in it unless a kubelet joins."""
+    """What it does `FakeCluster` does as well. Nothing runs pods in it unless a kubelet joins."""
 
     def __init__(self) -> None:
         self._etcd_program = build.built(parts.ETCD) / "etcd"

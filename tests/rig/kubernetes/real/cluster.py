@@ -1,6 +1,5 @@
 """The whole cluster: a control plane, nodes, a registry that all of them pull from, and names for services."""
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from rig.containerd_config import plain_http
 from rig.go_programs import build, parts
 from rig.images import Image
 from rig.kubernetes.api import NotYet, is_ready, wait_for
-from rig.kubernetes.real import cluster_lock, dns, program_images
+from rig.kubernetes.real import dns, program_images
 from rig.kubernetes.real.cluster_node import Node, NodeSettings
 from rig.kubernetes.real.control_plane import ControlPlane
 from rig.kubernetes.real.daemons import ClusterFailed
@@ -76,7 +75,7 @@ class Cluster(Closing):
     def _start(self, settings: ClusterSettings) -> None:
         enter = self._closing.enter_context
         # The enclosure ends first: what runs in it would complain about a registry that has gone.
-        self.enclosure = self._enclosure()
+        self.enclosure = Enclosure()
         with self.enclosure.network.inside():
             self.registry = Registry()
         self._closing.callback(self.registry.close)
@@ -99,15 +98,6 @@ class Cluster(Closing):
         self._start_dns()
         self._wait_ready()
         wait_for(self._has_names, "CoreDNS ready", READY_TIMEOUT)
-
-    @staticmethod
-    def _enclosure() -> Enclosure:
-        """Made once no other cluster runs here; the lock goes with it."""
-        held = cluster_lock.take()
-        try:
-            return Enclosure(held)
-        finally:
-            os.close(held)
 
     def _wait_ready(self) -> None:
         try:

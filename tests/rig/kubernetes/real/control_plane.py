@@ -43,13 +43,13 @@ class ControlPlane:
         self._accounts = self._pki / "service-accounts.key"
         self._accounts.write_bytes(pki.signing_key())
         self.admin = self.issue("admin", "admin", ["system:masters"])
-        self._forward = enclosure.network.forward(at.GATEWAY, at.API_PORT)
+        self._port = enclosure.network.forward(at.GATEWAY, at.API_PORT)
         self.api = Api(self.url, self.ca_file, pair=self.admin)
 
     @property
     def url(self) -> str:
         """The API server's URL, from outside the enclosure."""
-        return f"https://127.0.0.1:{self._forward.port}"
+        return f"https://127.0.0.1:{self._port}"
 
     @property
     def path(self) -> Path:

@@ -9,15 +9,13 @@ import contextlib
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rig.closing import Closing
-from rig.kubernetes.real.supervisor import KERNEL
+from rig.kubernetes.real.supervisor import KERNEL, cgroups
 from rig.processes import CommandFailed, Process
 
-PARAMETERS = tuple(KERNEL)
-"""What a kubelet sets, below /proc/sys."""
 # What holds the namespace names the folder, as everything in it does.
 SCRIPT = """\
 set -e
@@ -47,7 +45,7 @@ class MountNamespace(Closing):
         self.cgroup = f"/{folder.name}"
         for name in ("log", "lib"):
             (folder / name).mkdir()
-        command: list[str | Path] = ["unshare", "--mount", "sh", "-c", SCRIPT, folder, *PARAMETERS]
+        command: list[str | Path] = ["unshare", "--mount", "sh", "-c", SCRIPT, folder, *KERNEL]
         self._holder = Process(command, folder / "namespace.log")
         try:
             for hierarchy in _hierarchies():
@@ -69,36 +67,29 @@ class MountNamespace(Closing):
 
     def _end(self) -> list[str]:
         """Kill what runs and remove the groups where nothing does; returns what was there."""
-        running = {*self._named(), *self._grouped()}
+        groups = cgroups(self.folder.name)
+        running = {*self._named(), *_members(groups)}
         for pid in running:
-            _kill(pid)
-        groups = self._groups()
-        if not running:
-            for group in groups:
-                _remove(group)
+            with contextlib.suppress(ProcessLookupError):  # it went by itself
+                os.kill(pid, signal.SIGKILL)
+        for group in () if running else groups:
+            with contextlib.suppress(OSError):  # the last of its processes is not quite gone
+                group.rmdir()
         return [*map(str, sorted(running)), *map(str, groups)]
 
     def _named(self) -> Iterator[int]:
         """Daemons, and shims that outlive theirs: containerd gives them the path of its socket."""
         wanted = f"{self.folder}/".encode()
         for process in Path("/proc").glob("[0-9]*"):
-            try:
-                command = (process / "cmdline").read_bytes()
-            except OSError:  # ended meanwhile
-                continue
-            if wanted in command:
-                yield int(process.name)
+            with contextlib.suppress(OSError):  # ended meanwhile
+                if wanted in (process / "cmdline").read_bytes():
+                    yield int(process.name)
 
-    def _grouped(self) -> Iterator[int]:
-        """What runs in the pods."""
-        for group in self._groups():
-            with contextlib.suppress(OSError):  # gone meanwhile
-                yield from [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
 
-    def _groups(self) -> list[Path]:
-        """The control groups of its pods in all hierarchies, innermost first."""
-        roots = [root / self.folder.name for root in _hierarchies() if (root / self.folder.name).exists()]
-        return [Path(path) for root in roots for path, _, _ in os.walk(root, topdown=False)]
+def _members(groups: Iterable[Path]) -> Iterator[int]:
+    for group in groups:
+        with contextlib.suppress(OSError):  # gone meanwhile
+            yield from [int(pid) for pid in (group / "cgroup.procs").read_text().split()]
 
 
 def _hierarchies() -> Iterator[Path]:
@@ -106,17 +97,3 @@ def _hierarchies() -> Iterator[Path]:
         mount, _, source = line.partition(" - ")
         if source.split()[0] in ("cgroup", "cgroup2"):
             yield Path(mount.split()[4])
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return  # it went by itself
-
-
-def _remove(group: Path) -> None:
-    try:
-        group.rmdir()
-    except OSError:
-        return  # the last of its processes is not quite gone

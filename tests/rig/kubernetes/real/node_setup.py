@@ -88,14 +88,10 @@ class RealNodeSetup:
         return made
 
     def delete(self, pod: Object, grace: int | None = 0) -> None:
-        """Delete it unless that was done."""
-        if self.exists(pod):
-            self.node.api.delete(pod, grace)
+        self.node.api.delete(pod, grace)
 
     def exists(self, pod: Object) -> bool:
-        name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-        found = self.node.api.get(f"/api/v1/namespaces/{namespace}/pods", fieldSelector=f"metadata.name={name}")
-        return bool(found["items"])
+        return self.node.api.find(pod) is not None
 
     def running(self, pod: Object) -> bool:
         return bool(self.node.refreshed(pod)["status"]["phase"] == "Running")

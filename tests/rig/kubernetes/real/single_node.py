@@ -37,8 +37,9 @@ class RealNode(Closing):
     With `soci` a SOCI snapshotter fetches the layers of its images.
     """
 
-    def __init__(self, name: str = "node-1", *, soci: bool = False, **kubelet: Any) -> None:
-        self.name = name
+    name = "node-1"
+
+    def __init__(self, *, soci: bool = False, **kubelet: Any) -> None:
         self._closing = ExitStack()
         try:
             self._start(soci, kubelet)

@@ -1,14 +1,13 @@
 """Holds the cluster's namespaces and processes, and ends them all when its standard input closes.
 
 It is a program of its own, `python supervisor.py FOLDER CGROUP`, and uses the standard library only. The process that
-is started waits; a child of it is process 1 of new network, mount and process namespaces, and does what it is asked in
-lines of JSON. When the test run ends, however it does, the pipe closes, process 1 ends, and the kernel ends every
-process and every mount with it. The waiting one then removes the control groups and the folder.
+is started waits; a child of it is process 1 of new network, mount and process namespaces, and does what it is asked on
+a socket in the folder. When the test run ends, however it does, standard input closes, process 1 ends, and the kernel
+ends every process and every mount with it. The waiting one then removes the control groups and the folder.
 """
 
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import signal
@@ -17,8 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from multiprocessing.managers import BaseManager
 from pathlib import Path
-from typing import Any
 
 NEW_NAMESPACES = 0x40000000 | 0x00020000 | 0x20000000  # network, mount, process
 CGROUPS = Path("/sys/fs/cgroup")
@@ -32,6 +31,16 @@ KERNEL = {
     "kernel/keys/root_maxkeys": "1000000",
     "kernel/keys/root_maxbytes": "25000000",
 }
+
+
+class Supervisor(BaseManager):
+    """Serves `processes`, one of `Processes`, to who made the folder; its server runs in process 1."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(str(folder / "supervisor.sock"), b"the folder is for its owner alone")
+
+
+Supervisor.register("processes")
 
 
 def main(folder: Path, cgroup: str) -> int:
@@ -48,48 +57,35 @@ def main(folder: Path, cgroup: str) -> int:
 
 def _hold(folder: Path) -> int:
     if ctypes.CDLL(None, use_errno=True).unshare(NEW_NAMESPACES):
-        error = ctypes.get_errno()
-        _say({"error": f"no namespaces: {os.strerror(error)}"})
+        sys.stderr.write(f"no namespaces: {os.strerror(ctypes.get_errno())}\n")
+        sys.stderr.flush()
         return 1
     first = os.fork()
     if first == 0:
-        status = 1
         try:
-            status = _serve(folder)
+            _serve(folder)
         finally:
-            os._exit(status)
-    _say({"init": first})
-    os.close(1)  # so that a reader sees the end when process 1 is gone
+            os._exit(1)
     os.waitpid(first, 0)
     return 0
 
 
-def _serve(folder: Path) -> int:
+def _serve(folder: Path) -> None:
+    """Say which process this is, as it is seen from outside, once it can be asked."""
+    own = os.readlink("/proc/self")  # noqa: PTH115
     _set_up(folder)
     processes = Processes()
+    Supervisor.register("processes", lambda: processes, exposed=("start", "end", "status", "run"))
+    server = Supervisor(folder).get_server()
     threading.Thread(target=processes.reap, daemon=True).start()
-    for line in sys.stdin:
-        threading.Thread(target=_answer, args=(processes, json.loads(line)), daemon=True).start()
-    return 0
+    threading.Thread(target=_end_with_input, daemon=True).start()
+    os.write(1, f"{own}\n".encode())
+    server.serve_forever()
 
 
-def _answer(processes: "Processes", request: dict[str, Any]) -> None:
-    do = getattr(processes, request.pop("do"))
-    number = request.pop("number")
-    try:
-        result = do(**request)
-    except Exception as error:  # noqa: BLE001 - told to the one who asked
-        _say({"number": number, "error": f"{type(error).__name__}: {error}"})
-    else:
-        _say({"number": number, "result": result})
-
-
-_saying = threading.Lock()
-
-
-def _say(message: dict[str, Any]) -> None:
-    with _saying:
-        os.write(1, json.dumps(message).encode() + b"\n")
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(0)
 
 
 def _set_up(folder: Path) -> None:
@@ -129,22 +125,19 @@ class Processes:
             )
             return self._running[name].pid
 
-    def signal(self, name: str, which: int) -> None:
-        """Send a daemon a signal."""
-        self._running[name].send_signal(which)
+    def end(self, name: str, number: int, timeout: float) -> None:
+        """Send a daemon a signal and wait for its end; raises TimeoutExpired."""
+        self._running[name].send_signal(number)
+        self._running[name].wait(timeout)
 
     def status(self, name: str) -> int | None:
         """What a daemon ended with; None while it runs."""
         return self._running[name].poll()
 
-    def wait(self, name: str, timeout: float) -> int:
-        """What a daemon ended with, once it has; raises TimeoutExpired."""
-        return self._running[name].wait(timeout)
-
-    def run(self, command: list[str], timeout: float, text: str) -> dict[str, Any]:
-        """Run a command to its end."""
+    def run(self, command: list[str], timeout: float, text: str) -> tuple[int, str, str]:
+        """Run a command to its end; its status, and what it wrote to standard output and error."""
+        pipe = subprocess.PIPE
         with self._lock:
-            pipe = subprocess.PIPE
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
             self._commands.add(process.pid)
         try:
@@ -155,7 +148,7 @@ class Processes:
             raise
         finally:
             self._commands.discard(process.pid)
-        return {"status": process.returncode, "output": output, "complaint": complaint}
+        return process.returncode, output, complaint
 
     def reap(self) -> None:
         """Reap orphaned processes without end, as process 1 has to."""
@@ -177,21 +170,19 @@ def _zombies() -> Iterator[int]:
                 yield int(path.parent.name)
 
 
-def remove_cgroups(name: str) -> None:
-    """Remove the control groups of this name and all below them, in every hierarchy."""
-    deadline = time.monotonic() + REMOVAL_TIMEOUT
+def cgroups(name: str) -> list[Path]:
+    """The control groups of this name and all below them, in every hierarchy; innermost first."""
     roots = [CGROUPS / name, *CGROUPS.glob(f"*/{name}")]
-    while roots := [root for root in roots if not _removed(root)]:
-        if time.monotonic() > deadline:
-            return
+    return [Path(path) for root in roots for path, _, _ in os.walk(root, topdown=False)]
+
+
+def remove_cgroups(name: str) -> None:
+    deadline = time.monotonic() + REMOVAL_TIMEOUT
+    while (groups := cgroups(name)) and time.monotonic() < deadline:
+        for group in groups:
+            with contextlib.suppress(OSError):
+                group.rmdir()
         time.sleep(0.1)
-
-
-def _removed(root: Path) -> bool:
-    for folder, _, _ in os.walk(root, topdown=False):
-        with contextlib.suppress(OSError):
-            os.rmdir(folder)  # noqa: PTH106
-    return not root.exists()
 
 
 if __name__ == "__main__":
