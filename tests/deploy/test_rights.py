@@ -15,7 +15,7 @@ from rig.aggregator import RunningAggregator
 from rig.chart_values import VARIANTS, Values
 from rig.charts import FOREIGN, new_helm, of_kind, one, pod_specs, rights
 from rig.kubernetes import objects
-from rig.kubernetes.api import Api, KubernetesCluster, Rule, kubeconfig
+from rig.kubernetes.api import Api, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.real import api_server
 from rig.scrape import Scrape
@@ -57,7 +57,7 @@ def account_token(api: Api, found: Iterable[Object]) -> str:
     return api.token(account["namespace"], account["name"])
 
 
-def log_in(config: Path, cluster: KubernetesCluster, token: str) -> str:
+def log_in(config: Path, cluster: FakeCluster | api_server.ApiServer, token: str) -> str:
     """The aggregator's flag for a file by which it uses the cluster with this token."""
     config.write_text(kubeconfig(cluster.url, cluster.ca_file, token=token))
     return f"--kubeconfig={config}"

@@ -16,7 +16,9 @@ from pulltrace_aggregator.kube.reflector import Cluster, Stage, WatchState
 from pulltrace_aggregator.kube.resources import Selection, selections
 from pulltrace_aggregator.model.cluster import Observed, Receiver
 from rig.kubernetes import objects
-from rig.kubernetes.api import READ_EVERYTHING, Api, KubernetesCluster, Object, Rule, kubeconfig
+from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
+from rig.kubernetes.fake import FakeCluster
+from rig.kubernetes.real.api_server import ApiServer
 from rig.tcp_proxy import Proxy
 from rig.web import wait_until
 
@@ -71,7 +73,7 @@ class RunningAdapter:
 class AdapterSetup:
     """What a test needs: a cluster, a proxy before it, a namespace, and any number of adapters."""
 
-    def __init__(self, cluster: KubernetesCluster, folder: Path) -> None:
+    def __init__(self, cluster: FakeCluster | ApiServer, folder: Path) -> None:
         self.cluster = cluster
         self.folder = folder
         self._closing = ExitStack()

@@ -7,7 +7,6 @@ import pytest
 
 from aggregator.kube.adapter_setup import AdapterSetup
 from rig import needs
-from rig.kubernetes.api import KubernetesCluster
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.real import api_server
 
@@ -16,7 +15,7 @@ REAL = pytest.param("real", marks=pytest.mark.integration)
 
 
 @pytest.fixture(scope="session", params=[FAKE, REAL])
-def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
+def cluster(request: pytest.FixtureRequest) -> Iterator[FakeCluster | api_server.ApiServer]:
     """One API server for all tests: each has a namespace of its own, and nothing is under way between two."""
     real = request.param == "real"
     if real and (reason := api_server.reason_missing()):
@@ -26,7 +25,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
 
 
 @pytest.fixture
-def setup(cluster: KubernetesCluster, tmp_path: Path) -> Iterator[AdapterSetup]:
+def setup(cluster: FakeCluster | api_server.ApiServer, tmp_path: Path) -> Iterator[AdapterSetup]:
     """A namespace of that server and any number of adapters."""
     yield from _stand(cluster, tmp_path)
 
@@ -44,7 +43,7 @@ def fake_setup(fake: FakeCluster, tmp_path: Path) -> Iterator[AdapterSetup]:
     yield from _stand(fake, tmp_path)
 
 
-def _stand(cluster: KubernetesCluster, folder: Path) -> Iterator[AdapterSetup]:
+def _stand(cluster: FakeCluster | api_server.ApiServer, folder: Path) -> Iterator[AdapterSetup]:
     made = AdapterSetup(cluster, folder)
     try:
         yield made

@@ -3,10 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 
@@ -186,42 +186,6 @@ def is_ready(item: Object) -> bool:
     """Whether a pod or node says that it is ready."""
     conditions = item.get("status", {}).get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
-
-
-class KubernetesCluster(Protocol):
-    """An API server of a test's own or shared by many. Implemented by the fake and by the real one."""
-
-    api: Api
-    ca_file: Path
-
-    @property
-    def url(self) -> str:
-        """The API server's URL."""
-        ...
-
-    def user(self, rules: Iterable[Rule]) -> str:
-        """A bearer token of a new user who may do this and no more."""
-        ...
-
-    def allow(self, token: str, rules: Iterable[Rule]) -> None:
-        """Give a user more rights."""
-        ...
-
-    def compact(self) -> None:
-        """Forget all revisions but the present one, as etcd does every five minutes."""
-        ...
-
-    def stop(self) -> None:
-        """End the API server; what it kept is kept."""
-        ...
-
-    def start(self) -> None:
-        """Start it again where it was unless it runs, and wait until it answers."""
-        ...
-
-    def close(self) -> None:
-        """End it and remove what it kept."""
-        ...
 
 
 PLURALS = {"NetworkPolicy": "networkpolicies", "Prometheus": "prometheuses"}

@@ -27,12 +27,9 @@ class KubeletPod:
     def pulling(self, image: str = "", path: str = "spec.containers{main}", ago: float = 0.0) -> None:
         self.event("Pulling", f'Pulling image "{image or self.image}"', path, ago)
 
-    def pulled(
-        self, image: str = "", took: str = "1.5s", total: str = "2s", path: str = "spec.containers{main}"
-    ) -> None:
-        self.event(
-            "Pulled", f'Successfully pulled image "{image or self.image}" in {took} ({total} including waiting)', path
-        )
+    def pulled(self, image: str = "", took: str = "1.5s", total: str = "2s") -> None:
+        text = f'Successfully pulled image "{image or self.image}" in {took} ({total} including waiting)'
+        self.event("Pulled", text)
 
     def failed(self, why: str, image: str = "", path: str = "spec.containers{main}") -> None:
         self.event("Failed", f'Failed to pull image "{image or self.image}": {why}', path)
@@ -51,8 +48,8 @@ class KubeletPod:
             change = {"count": known["count"] + 1, "lastTimestamp": at}
             self._events[key] = self._api.patch(known, change)
 
-    def waits(self, reason: str = "ContainerCreating", message: str = "", name: str = "main") -> None:
-        self.status(objects.waiting(name, reason, message))
+    def waits(self, reason: str = "ContainerCreating", message: str = "") -> None:
+        self.status(objects.waiting("main", reason, message))
 
     def status(self, *containers: Object, phase: str = "Pending", **more: Any) -> None:
         self.item = self._api.set_status(self.item, phase=phase, containerStatuses=list(containers), **more)

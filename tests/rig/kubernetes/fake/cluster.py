@@ -23,14 +23,13 @@ from rig.kubernetes.fake.writes import do
 
 
 class FakeCluster(Closing):
-    """Implements `rig.kubernetes.api.KubernetesCluster`, for Kubernetes of any version: slices, image volumes and all.
+    """What tests do to one they do to a real `ApiServer` in the same words. It is of any version: slices and all.
 
-    `bookmark_interval` is in seconds. `requests` holds all that came, in order. `behind` are the addresses that
-    the proxy leads to, by `services` or `pods`, namespace and name.
+    `requests` holds all that came, in order. `behind` are the addresses that the proxy leads to, by `services` or
+    `pods`, namespace and name.
     """
 
-    def __init__(self, bookmark_interval: float = 60.0) -> None:
-        self.bookmark_interval = bookmark_interval
+    def __init__(self) -> None:
         self.store = Store()
         self.requests: list[Asked] = []
         self.behind: dict[tuple[str, str, str], str] = {}
@@ -52,6 +51,7 @@ class FakeCluster(Closing):
         return f"https://127.0.0.1:{self._port}"
 
     def user(self, rules: Iterable[Rule]) -> str:
+        """A bearer token of a new user who may do this and no more."""
         token = secrets.token_hex(16)
         self._users[token] = (f"user-{len(self._users)}", tuple(rules))
         return token
@@ -75,14 +75,17 @@ class FakeCluster(Closing):
         return [each for each in self.requests if (each.verb, each.where.resource) == (verb, resource)]
 
     def compact(self) -> None:
+        """Forget all revisions but the present one, as etcd does every five minutes."""
         self.store.compact()
 
     def stop(self) -> None:
+        """End it; what it kept is kept."""
         if self._server:
             self._server.close()
             self._server = None
 
     def start(self) -> None:
+        """Start it again where it was unless it runs."""
         self._server = self._server or Server(self._port, self._tls, self._respond)
 
     def close(self) -> None:
@@ -107,7 +110,7 @@ class FakeCluster(Closing):
             self._forward(handler, request, user, rules)
             return
         if found := discovery(path):
-            handler.answer(200, found)
+            handler.answer(200, json.dumps(found).encode())
             return
         where = place(path)
         if not where:
@@ -120,7 +123,7 @@ class FakeCluster(Closing):
         if fault:
             fault.action(handler, fault)
         elif asked.verb == "watch":
-            watch(self.store, handler, asked, self.bookmark_interval)
+            watch(self.store, handler, asked)
         else:
             answer = page(self.store, asked) if asked.verb == "list" else do(self.store, asked, given)
             handler.answer(201 if asked.verb == "create" else 200, json.dumps(answer).encode())

@@ -1,7 +1,6 @@
 """The API server's proxy to Services and pods: what answers behind it, and what a kubectl has to discover."""
 
 import http.client
-import json
 import re
 import ssl
 from dataclasses import dataclass
@@ -12,11 +11,14 @@ from rig.kubernetes.fake.faults import status_body
 from rig.kubernetes.fake.request import Asked
 from rig.kubernetes.fake.resources import GROUPS, Place
 from rig.kubernetes.fake.server import Handler
+from rig.kubernetes.fake.store import Object
 
 PATH: Final = re.compile(
     r"/api/v1/namespaces/(?P<namespace>[^/]+)/(?P<resource>services|pods)/"
     r"(?P<name>(?:(?P<scheme>https?):)?(?P<bare>[^/:]+)(?::[^/:]*)?)/proxy(?P<rest>/.*)?"
 )
+WHOLE: Final = ("Node", "Namespace")
+"""Kinds whose objects are the whole cluster's."""
 TIMEOUT: Final = 10.0
 
 
@@ -64,31 +66,22 @@ def forward(handler: Handler, request: Proxied, url: str, query: str) -> None:
     handler.answer(answer.status, body, {"Content-Type": answer.headers.get("Content-Type", "text/plain")})
 
 
-def discovery(path: str) -> bytes | None:
+def discovery(path: str) -> Object | None:
     """What kubectl asks for to learn which resources there are."""
     if path == "/api":
-        return json.dumps({"kind": "APIVersions", "versions": ["v1"]}).encode()
+        return {"kind": "APIVersions", "versions": ["v1"]}
     if path == "/apis":
-        groups = [root.removeprefix("/apis/") for root in GROUPS if root.startswith("/apis/")]
-        return json.dumps(
-            {"kind": "APIGroupList", "apiVersion": "v1", "groups": [_group(each) for each in groups]}
-        ).encode()
-    if path in GROUPS:
-        version = path.removeprefix("/apis/").removeprefix("/api/")
-        resources = [
-            {
-                "name": name,
-                "singularName": kind.lower(),
-                "namespaced": name not in ("nodes", "namespaces"),
-                "kind": kind,
-                "verbs": ["get", "list", "watch"],
-            }
-            for name, kind in GROUPS[path].items()
-        ]
-        return json.dumps(
-            {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
-        ).encode()
-    return None
+        groups = [_group(root.removeprefix("/apis/")) for root in GROUPS if root.startswith("/apis/")]
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+    if path not in GROUPS:
+        return None
+    version = path.removeprefix("/apis/").removeprefix("/api/")
+    verbs = ["get", "list", "watch"]
+    resources = [
+        {"name": name, "singularName": kind.lower(), "namespaced": kind not in WHOLE, "kind": kind, "verbs": verbs}
+        for name, kind in GROUPS[path].items()
+    ]
+    return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
 
 
 def _group(version: str) -> dict[str, object]:

@@ -9,6 +9,7 @@ from rig.kubernetes.fake.request import Asked, Denied
 from rig.kubernetes.fake.server import PAUSE, Handler
 from rig.kubernetes.fake.store import Compacted, Key, Matcher, Object, Store
 
+BOOKMARK_INTERVAL = 60.0
 DEADLINE_BOOKMARK = 2.0
 """Seconds before the end of a watch at which the real server sends a bookmark, whatever the interval."""
 TOO_OLD = "The provided continue parameter is too old to display a consistent list result."
@@ -32,15 +33,15 @@ def page(store: Store, asked: Asked) -> Object:
     return {"kind": f"{where.kind}List", "apiVersion": where.version, "metadata": meta, "items": items}
 
 
-def watch(store: Store, handler: Handler, asked: Asked, bookmark_interval: float) -> None:
+def watch(store: Store, handler: Handler, asked: Asked) -> None:
     """Send changes until the time that was asked for is over; raises Denied, and Gone when nobody listens."""
     matches, where = asked.matcher, asked.where
     began_at = position = int(asked.query.get("resourceVersion") or store.revision)
     deadline = time.monotonic() + float(asked.query.get("timeoutSeconds", "3600"))
-    wanted = asked.query.get("allowWatchBookmarks") == "true"
-    bookmarks = Bookmarks(deadline, bookmark_interval if wanted else float("inf"))
+    last_bookmark = deadline - DEADLINE_BOOKMARK
+    next_bookmark = min(time.monotonic() + BOOKMARK_INTERVAL, last_bookmark)
     handler.begin()
-    while time.monotonic() < deadline:
+    while (now := time.monotonic()) < deadline:
         handler.check()
         try:
             position = _deliver(store, handler, asked, matches, position)
@@ -48,8 +49,11 @@ def watch(store: Store, handler: Handler, asked: Asked, bookmark_interval: float
             message = f"too old resource version: {position} ({store.revision})"
             handler.send(line("ERROR", status_object(410, message)))
             break
+        if asked.query.get("allowWatchBookmarks") != "true" or now < next_bookmark:
+            continue
+        next_bookmark = min(now + BOOKMARK_INTERVAL, last_bookmark) if now < last_bookmark else deadline
         # As long as nothing has happened there is nothing to tell.
-        if wanted and bookmarks.due(time.monotonic()) and position > began_at:
+        if position > began_at:
             meta = {"resourceVersion": str(position), "creationTimestamp": None}
             handler.send(line("BOOKMARK", {"kind": where.kind, "apiVersion": where.version, "metadata": meta}))
     handler.end()
@@ -58,23 +62,6 @@ def watch(store: Store, handler: Handler, asked: Asked, bookmark_interval: float
 def line(kind: str, item: Object) -> bytes:
     """One change of a watch."""
     return json.dumps({"type": kind, "object": item}, separators=(",", ":")).encode() + b"\n"
-
-
-class Bookmarks:
-    """When a watch is told how far it is."""
-
-    def __init__(self, deadline: float, interval: float) -> None:
-        self._interval = interval
-        self._last_chance = deadline - DEADLINE_BOOKMARK
-        self._next = min(time.monotonic() + interval, self._last_chance)
-
-    def due(self, now: float) -> bool:
-        """Whether it is time again."""
-        if now < self._next:
-            return False
-        more = now < self._last_chance
-        self._next = min(now + self._interval, self._last_chance) if more else float("inf")
-        return True
 
 
 def _deliver(store: Store, handler: Handler, asked: Asked, matches: Matcher, position: int) -> int:
