@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pulltrace.clock import NodeTime
-from pulltrace.model.pull import NodeReport, Pull
+from pulltrace.model.pull import Pull
 from rig.aggregator import RunningAggregator
 from rig.fake_exporters import FakeExporter
 from rig.kubernetes import objects
@@ -17,7 +17,6 @@ from rig.kubernetes.api import READ_EVERYTHING, Api, Object, Rule, kubeconfig
 from rig.kubernetes.fake import FakeCluster
 from rig.kubernetes.kubelet_pod import KubeletPod
 from rig.node_setup import NodeSetup, node_setup
-from rig.sample_views import a_report
 from rig.simulated_cluster import IMAGE, PullingNode
 from rig.standin import StandIn
 
@@ -30,10 +29,8 @@ class ExporterNode(PullingNode, FakeExporter):
     SIZE = 10**8
 
     def __init__(self, name: str, ahead: float = 0.0) -> None:
-        PullingNode.__init__(self)
+        PullingNode.__init__(self, name, ahead)
         FakeExporter.__init__(self)
-        self.name = name
-        self.ahead = ahead
 
     @property
     def now(self) -> NodeTime:
@@ -48,15 +45,6 @@ class ExporterNode(PullingNode, FakeExporter):
         """A tenth of it is there already, unless `changes` say otherwise."""
         begun: dict[str, Any] = {"downloaded": self.SIZE // 10, "bytes_per_second": 10.0**6, **changes}
         return super().pull(image, known=known, content=content, **begun)
-
-    def state(self) -> NodeReport:
-        return a_report(
-            *self.pulls.values(),
-            node=self.name,
-            now=self.now,
-            resolving=tuple(self.resolving),
-            queued=tuple(self.queued),
-        )
 
 
 class MiniCluster:

@@ -29,6 +29,7 @@ from pulltrace_aggregator.model.node import NodePull, NodeReading, NodeState, No
 from pulltrace_aggregator.model.states import ContainerType
 from pulltrace_aggregator.model.view import PodPull, View
 from rig.images import digest
+from rig.sample_views import a_pull, a_report
 
 START = Instant(1_700_000_000.0, Monotonic(5000.0))
 IMAGE = "registry.example/team/app:1"
@@ -41,7 +42,10 @@ class PullingNode:
     SIZE = 100 * MIB
     """The size of an image, in bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, ahead: float = 0.0) -> None:
+        self.name = name
+        self.ahead = ahead
+        self.containerd_up = True
         self.pulls: dict[str, Pull] = {}
         self.resolving: list[NodeTime] = []
         self.unidentified = 0
@@ -57,24 +61,19 @@ class PullingNode:
         reference = Reference.parse(image)
         root = reference.digest or digest(content or image)
         key = ImageKey(reference.host, reference.repository, root)
-        pull = Pull(
-            key=key,
-            repositories=(reference.repository,),
-            references=(image,) if known else (),
-            media_type="",
-            snapshotter="overlayfs",
-            phase=Phase.DOWNLOADING,
-            requests=1,
-            size=self.SIZE,
-            cached=0,
-            downloaded=0,
-            unpacked=0,
-            bytes_per_second=None,
-            started_at=self.now,
-            ended_at=None,
-            last_progress_at=self.now,
-        )
-        self.pulls[image] = replace(pull, **changes)
+        begun: dict[str, Any] = {
+            "key": key,
+            "references": (image,) if known else (),
+            "media_type": "",
+            "size": self.SIZE,
+            "cached": 0,
+            "downloaded": 0,
+            "bytes_per_second": None,
+            "started_at": self.now,
+            "last_progress_at": self.now,
+            "layers": (),
+        }
+        self.pulls[image] = a_pull(reference.repository, **{**begun, **changes})
         return self.pulls[image]
 
     def change(self, image: str = IMAGE, **changes: Any) -> None:
@@ -86,11 +85,11 @@ class PullingNode:
         size = self.pulls[image].size or 0
         self.change(image, downloaded=int(size * ratio), bytes_per_second=rate, last_progress_at=self.now, **changes)
 
-    def end(self, image: str = IMAGE, phase: Phase = Phase.SUCCEEDED, *, known: bool = True) -> None:
+    def end(self, image: str = IMAGE, phase: Phase = Phase.SUCCEEDED) -> None:
         """The pull ends; a success has written the reference's name."""
-        done = {"downloaded": self.pulls[image].size} if phase is Phase.SUCCEEDED else {}
-        names = {"references": (image,)} if known and phase is Phase.SUCCEEDED else {}
-        self.change(image, phase=phase, ended_at=self.now, requests=0, bytes_per_second=None, **done, **names)
+        well = phase is Phase.SUCCEEDED
+        done: dict[str, Any] = {"downloaded": self.pulls[image].size, "references": (image,)} if well else {}
+        self.change(image, phase=phase, ended_at=self.now, requests=0, bytes_per_second=None, **done)
 
     def forget(self, image: str = IMAGE) -> None:
         """The exporter's linger is over."""
@@ -101,16 +100,25 @@ class PullingNode:
         reference = Reference.parse(image)
         self.queued.append(QueuedImage(reference.host, reference.repository, image, self.now))
 
+    def state(self) -> NodeReport:
+        """What its exporter says now."""
+        return a_report(
+            *self.pulls.values(),
+            node=self.name,
+            now=self.now,
+            daemon=Daemon(up=self.containerd_up, version="2.1.9"),
+            resolving=tuple(self.resolving),
+            unidentified=self.unidentified,
+            queued=tuple(self.queued),
+        )
+
 
 class SimulatedNode(PullingNode):
     """A node with its exporter; the node's clock is `ahead` of ours. Change its parts, then `cluster.tick`."""
 
     def __init__(self, cluster: "Cluster", name: str, ahead: float = 0.0) -> None:
-        super().__init__()
+        super().__init__(name, ahead)
         self.cluster = cluster
-        self.name = name
-        self.ahead = ahead
-        self.containerd_up = True
         self.answers = True
         self.last: NodeReading | None = None
 
@@ -118,23 +126,10 @@ class SimulatedNode(PullingNode):
     def now(self) -> NodeTime:
         return NodeTime(self.cluster.now.wall + self.ahead)
 
-    def report(self) -> NodeReport:
-        """What its exporter says now."""
-        return NodeReport(
-            node="whatever it says",
-            version="1",
-            now=self.now,
-            daemon=Daemon(up=self.containerd_up, version="2.1.9"),
-            resolving=tuple(self.resolving),
-            unidentified=self.unidentified,
-            queued=tuple(self.queued),
-            pulls=tuple(self.pulls.values()),
-        )
-
     def reading(self) -> NodeReading:
         """How the exporter is read now; an unchanged state is a 304."""
         at = self.cluster.now.monotonic
-        report = self.report()
+        report = replace(self.state(), node="whatever it says")
         last = self.last
         if not self.answers:
             last = (last or NodeReading(self.name, NodeState.UNKNOWN)).failed(at)
@@ -157,10 +152,10 @@ class SimulatedPod:
     node: SimulatedNode
     created: ServerTime
     uses: dict[tuple[ContainerType, str], ImageUse]
+    static_uid: str
+    daemonset: str
     phase: str = "Pending"
     terminating: bool = False
-    static_uid: str = ""
-    daemonset: str = ""
     events: dict[tuple[str, str, str, str], EventSeen] = field(default_factory=dict)
 
     @property
@@ -309,9 +304,8 @@ class Cluster:
         node_ahead: float = 0.0,
         owns: Callable[[str], bool] = lambda _: True,
         exporter: tuple[str, str] | None = None,
-        start: Instant = START,
     ) -> None:
-        self.now = start
+        self.now = START
         self.server_ahead = server_ahead
         self.node_ahead = node_ahead
         self.limits = limits
@@ -320,7 +314,7 @@ class Cluster:
         self.pods: list[SimulatedPod] = []
         self._owns = owns
         self._exporter = exporter
-        self.core = Reconciler(start, limits, owns, exporter)
+        self.core = Reconciler(START, limits, owns, exporter)
         self.turn = TickResult(View(), (), frozenset(), frozenset())
 
     @property
@@ -347,7 +341,6 @@ class Cluster:
         return self.view
 
     def node(self, name: str = "node-1") -> SimulatedNode:
-        """The node of this name."""
         if name not in self.nodes:
             self.nodes[name] = SimulatedNode(self, name, self.node_ahead)
         return self.nodes[name]
@@ -386,10 +379,8 @@ class Cluster:
             )
             for kind, user, reference in users
         }
-        pod = SimulatedPod(
-            self, namespace, name, uid or f"uid-{next(self.numbers)}", self.node(node), self.server_now, uses
-        )
-        pod.static_uid, pod.daemonset = static_uid, daemonset
+        uid = uid or f"uid-{next(self.numbers)}"
+        pod = SimulatedPod(self, namespace, name, uid, self.node(node), self.server_now, uses, static_uid, daemonset)
         self.pods.append(pod)
         if told:
             pod.tell()
@@ -441,15 +432,14 @@ class Cluster:
                 self.observe(replace(event, change=Change.LISTED))
         self.listed()
 
-    def pull_of(self, node: str = "node-1", image: str = IMAGE) -> NodePull:
-        """A pull in the view."""
-        wanted = self.node(node).pulls[image].key
-        (entry,) = [entry for entry in self.view.pulls if (entry.node, entry.pull.key) == (node, wanted)]
+    def pull_of(self, image: str = IMAGE) -> NodePull:
+        """A pull of the first node in the view."""
+        wanted = "node-1", self.node().pulls[image].key
+        (entry,) = [entry for entry in self.view.pulls if (entry.node, entry.pull.key) == wanted]
         return entry
 
-    def status_of(self, node: str = "node-1") -> NodeStatus:
-        """A node in the view."""
-        (status,) = [status for status in self.view.nodes if status.node == node]
+    def status_of(self) -> NodeStatus:
+        (status,) = [status for status in self.view.nodes if status.node == "node-1"]
         return status
 
 
