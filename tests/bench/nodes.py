@@ -5,38 +5,17 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
 
 from rig import containerd, images
 from rig.containerd import RealContainerd
-from rig.node import Node
 from rig.registry import Registry
 from rig.standin import Layer, StandIn, SyntheticRegistry
 
 VERSION = "2.1"
 
 
-class Site(Protocol):
-    """A node, and where its images come from. `name` says what it is."""
-
-    name: str
-
-    @property
-    def node(self) -> Node:
-        """The node that pulls."""
-        ...
-
-    def publish(self, repository: str, layer_sizes: Sequence[int]) -> str:
-        """Offer an image with layers of these sizes in bytes, none like any other image's; gives its reference."""
-        ...
-
-    def pace(self, bytes_per_second: float | None, at_once: int = 1) -> None:
-        """Let images in at this rate each when so many are pulled at once; None: as fast as it goes."""
-        ...
-
-
 class RealSite:
-    """A real containerd with its defaults, and a real registry."""
+    """A real containerd with its defaults, and a real registry. `name` says what it is."""
 
     name = "real containerd"
 
@@ -45,11 +24,13 @@ class RealSite:
         self._registry = registry
 
     def publish(self, repository: str, layer_sizes: Sequence[int]) -> str:
+        """Offer an image with layers of these sizes in bytes, none like any other image's; gives its reference."""
         image = self._registry.push(images.build(f"bench/{repository}", layer_sizes))
         return image.reference(self._registry.host)
 
-    def pace(self, bytes_per_second: float | None, at_once: int = 1) -> None:
-        self._registry.throttle(None if bytes_per_second is None else bytes_per_second * at_once)
+    def pace(self, bytes_per_second: float, at_once: int = 1) -> None:
+        """Let images in at this rate each when so many are pulled at once; at first it is as fast as it goes."""
+        self._registry.throttle(bytes_per_second * at_once)
 
 
 class StandInSite:
@@ -68,8 +49,11 @@ class StandInSite:
         self._source.publish(reference, layers, bandwidth=lambda _: self._rate)
         return reference
 
-    def pace(self, bytes_per_second: float | None, at_once: int = 1) -> None:
-        self._rate = math.inf if bytes_per_second is None else bytes_per_second
+    def pace(self, bytes_per_second: float, at_once: int = 1) -> None:
+        self._rate = bytes_per_second
+
+
+Site = RealSite | StandInSite
 
 
 def real_reason() -> str:

@@ -4,21 +4,22 @@ Each is a section of its own. The aggregator is the program as installed; API se
 """
 
 import math
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from statistics import linear_regression
+from dataclasses import dataclass, field
+from statistics import linear_regression, median
 from typing import Final
 
 from bench import cluster
 from bench.processes import Memory, Shares
 from bench.rows import Row, median_row, seconds
-from bench.scrapes import Scrapes
 from rig.aggregator import RunningAggregator
 from rig.many_exporters import addresses, many_exporters
 from rig.mini_cluster import MiniCluster
 from rig.prometheus import prometheus
+from rig.web import Client
 
 SIZES: Final = (500, 1000, 2000, 5000, 10_000)
 """Nodes of a storm; each pulls an image, and another one waits behind it."""
@@ -27,6 +28,8 @@ ASKED: Final = 5000
 WARM_UP_SECONDS, SECONDS, SCRAPES = 20.0, 30.0, 5
 MORE_SCRAPES, PAUSE_SECONDS = 15, 1.0
 """For the worst of them; processor time is taken before."""
+GAP_SECONDS: Final = 0.005
+"""Between two questions while a scrape is under way."""
 PATIENCE: Final = 300.0
 DEPLOY_NODES, DEPLOY_PODS = 800, 1000
 CALM_NODES, CALM_PODS = 1000, 20
@@ -74,9 +77,9 @@ def storm() -> Iterator[Row]:
     values: dict[str, Callable[[_Measured], float]] = {
         "CPU": lambda each: each.cpu,
         "memory": lambda each: each.memory,
-        "scrape, median": lambda each: each.scrapes.median,
-        "scrape, worst": lambda each: each.scrapes.worst,
-        "late during a scrape, worst": lambda each: each.scrapes.latest,
+        "scrape, median": lambda each: median(each.scrapes.times),
+        "scrape, worst": lambda each: max(each.scrapes.times),
+        "late during a scrape, worst": lambda each: max(each.scrapes.late),
     }
     for what, value in values.items():
         exponent = _exponent([(each.nodes, value(each)) for each in found])
@@ -161,12 +164,41 @@ def shards() -> Iterator[Row]:
         yield Row(f"{SHARDS} shards of {SHARDED_NODES} nodes: unevenness", 100 * uneven, "%", "<= 10", how)
 
 
+@dataclass(slots=True)
+class _Scrapes:
+    """Milliseconds that each took, and the longest wait for `/-/healthy` during each.
+
+    That answer costs nothing but turns: of the event loop, and of a thread of its own.
+    """
+
+    times: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+
+    def add(self, port: int) -> None:
+        """Make one more."""
+        with Client(port, timeout=60) as scraping, Client(port, timeout=60) as asking:
+            _milliseconds(asking)
+            thread = threading.Thread(target=lambda: self.times.append(_milliseconds(scraping, "/metrics")))
+            thread.start()
+            waits = [0.0]
+            while thread.is_alive():
+                waits.append(_milliseconds(asking))
+                thread.join(GAP_SECONDS)
+            self.late.append(max(waits))
+
+
+def _milliseconds(client: Client, path: str = "/-/healthy") -> float:
+    began = time.monotonic()
+    assert client.get(path, accept_encoding="gzip").status == 200
+    return 1000 * (time.monotonic() - began)
+
+
 @dataclass(frozen=True, slots=True)
 class _Measured:
     name: str
     cpu: float
     memory: float
-    scrapes: Scrapes
+    scrapes: _Scrapes
     size: int
     requests: float
     pulls: float
@@ -185,7 +217,7 @@ class _Measured:
 def _measured(name: str, aggregator: RunningAggregator, nodes: int = 0) -> _Measured:
     time.sleep(WARM_UP_SECONDS)
     before, began, share = cluster.requests_of(aggregator), time.monotonic(), Shares(it=aggregator.process.pid)
-    scrapes = Scrapes()
+    scrapes = _Scrapes()
     for _ in range(SCRAPES):
         time.sleep(SECONDS / SCRAPES)
         scrapes.add(aggregator.port)
