@@ -72,6 +72,21 @@ class Node:
         """Somebody asks for an image: a lease, with nothing in it yet."""
         return Puller(self, image, self.lease())
 
+    def begin(self, image: Image, offset: int | None = None) -> "Puller":
+        """Somebody pulls an image. All but its layers is there at once, or also `offset` bytes of the first one."""
+        pull = self.pull(image)
+        pull.resolve()
+        if offset is not None:
+            pull.fetch(0, offset)
+        return pull
+
+    def begin_remotely(self, image: Image, *snapshotters: str) -> "Puller":
+        """The same by the first of these, the remote snapshotters that are loaded."""
+        self.remote_snapshotters = frozenset(snapshotters)
+        pull = self.begin(image)
+        pull.held.snapshotter = snapshotters[0]
+        return pull
+
     def pulled(self, image: Image, *, unpacked: bool = True) -> None:
         """An image was pulled, and this long ago that it is history."""
         pull = self.pull(image)

@@ -1,24 +1,10 @@
 import pytest
 
-from pulltrace.model.pull import ENDS, Phase
+from pulltrace.model.pull import Phase
 from pulltrace_exporter.model.view import RegistryMediaType, RegistryResult, RegistryStage, Spent
 from pulltrace_exporter.tracking.counters import DURATION_BUCKETS, Counters, LabelLimit
 
 pytestmark = pytest.mark.unit
-
-
-def test_counters_of_a_registry_begin_at_zero_before_its_first_pull_ends() -> None:
-    counters = Counters(10)
-    counters.add_registry("one.example")
-
-    totals = counters.totals()
-
-    assert totals.pulls == {RegistryResult("one.example", result.value): 0 for result in ENDS}
-    assert totals.active_seconds == {
-        RegistryStage("one.example", "download"): 0,
-        RegistryStage("one.example", "unpack"): 0,
-    }
-    assert totals.cached_bytes == {"one.example": 0}
 
 
 def test_an_end_without_a_beginning_shows_the_zeros_of_the_other_results_too() -> None:

@@ -22,8 +22,7 @@ def test_a_pull_counts_each_byte_under_the_media_type_of_its_blob(
     node: Node, exporter: Exporter, dialect: Dialect, indexes: int
 ) -> None:
     image = an_image(layers=(1000, 2000), indexes=indexes, dialect=dialect)
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.fetch(0, 300)
     pull.fetch(1, 700)
@@ -73,11 +72,15 @@ def test_a_pull_shorter_than_the_interval_is_counted_whole_however_little_of_it_
     assert shown.references == (image.reference,)
 
 
-def test_pulling_what_is_there_finds_everything_and_counts_nothing(node: Node, exporter: Exporter) -> None:
+@pytest.mark.parametrize("discarded", [False, True], ids=["layers", "snapshots alone"])
+def test_pulling_what_is_there_finds_everything_and_counts_nothing(
+    node: Node, exporter: Exporter, *, discarded: bool
+) -> None:
     image = an_image()
     node.pulled(image)
-    pull = node.pull(image)
-    pull.resolve()
+    if discarded:
+        discard(node, image)
+    pull = node.begin(image)
     exporter.look(0.1)
     shown = exporter.pull
     assert (shown.size, shown.cached, shown.downloaded, shown.unpacked) == (3100, 3100, 0, 3000)
@@ -118,8 +121,7 @@ def test_a_layer_that_was_unpacked_before_the_pull_began_is_cached_though_it_was
     """`discard_unpacked_layers`: a base and right after it an image on top of it, both between two polls."""
     base = (a_blob("base", 5000), a_blob("small", 10))
     old, new = an_image("team/old", base), an_image("team/new", (*base, 400))
-    first = node.pull(old)
-    first.resolve()
+    first = node.begin(old)
     if seen == "downloading":
         first.fetch(1, 0)
     exporter.look(0.1)
@@ -192,18 +194,18 @@ def test_a_layer_that_went_after_the_next_pull_of_it_had_begun_counts_again(
     assert layer_bytes(exporter) == 10_400
 
 
-def discard(node: Node, image: Image) -> None:
-    """Its layers are collected, now that they are unpacked."""
-    for layer in image.layers:
-        del node.contents[layer.digest]
+def discard(node: Node, *images: Image) -> None:
+    """Their layers are collected, now that they are unpacked (`discard_unpacked_layers`)."""
+    for image in images:
+        for layer in image.layers:
+            node.contents.pop(layer.digest, None)
 
 
 def test_layers_of_another_image_are_cached_and_their_bytes_saved(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 5000)
     node.pulled(an_image("team/old", (base, 10)))
     image = an_image("team/new", (base, 400))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     pull.wait_for(0)
     pull.fetch(1, 100)
     exporter.look(0.2)
@@ -230,29 +232,10 @@ def test_a_layer_that_is_there_has_its_own_size_whatever_the_manifest_says(node:
     assert exporter.layers[0].size == 5000
 
 
-def test_a_layer_whose_snapshot_is_there_but_whose_blob_is_not_is_never_fetched(node: Node, exporter: Exporter) -> None:
-    image = an_image(layers=(1000, 2000))
-    node.pulled(image)
-    for blob in image.layers:
-        del node.contents[blob.digest]  # discard_unpacked_layers
-    pull = node.pull(image)
-    pull.resolve()
-    exporter.look(0.1)
-    assert exporter.states == ["cached", "cached"]
-    assert exporter.pull.cached == 3100
-    assert exporter.pull.phase == "unpacking"
-
-    pull.succeed()
-    exporter.look()
-
-    assert (exporter.counted, exporter.found) == (0, 3100)
-
-
 def test_a_layer_that_was_not_seen_coming_and_is_not_there_counts_nowhere(node: Node, exporter: Exporter) -> None:
     """containerd 2 takes an artifact for an image, and leaves alone what it does not know to be a layer."""
     image = an_image(layers=(1000,))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.succeed()
     exporter.look()
@@ -280,15 +263,11 @@ def test_a_layer_that_was_seen_on_its_way_was_fetched_though_it_is_discarded_at_
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image(layers=(1000, 2000))
-    pull = node.pull(image)
-    pull.resolve()
-    pull.fetch(0, 0)
+    pull = node.begin(image, 0)
     pull.fetch(1, 900)
     exporter.look(0.1)
-    pull.complete()
-    pull.succeed()
-    for blob in image.layers:
-        del node.contents[blob.digest]
+    pull.run()
+    discard(node, image)
     exporter.look()
 
     assert layer_bytes(exporter) == 3000
@@ -302,14 +281,12 @@ def test_a_layer_that_came_between_two_looks_was_fetched_though_it_is_discarded(
     node.pulled(an_image("team/base", (base,)))
     del node.contents[base.digest]
     image = an_image(layers=(base, 2000, 3000))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.complete()
     pull.unpack(1, 2)
     pull.succeed()
-    for blob in image.layers:
-        node.contents.pop(blob.digest, None)
+    discard(node, image)
     exporter.look()
 
     assert exporter.states == ["cached", "unpacked", "unpacked"]
@@ -322,13 +299,10 @@ def test_a_layer_that_served_two_pulls_and_is_discarded_is_counted_once(node: No
     one, two = (node.pull(an_image(name, (base, size))) for name, size in (("team/a", 200), ("team/b", 300)))
     one.resolve()
     exporter.look(0.1)
-    one.complete()
-    one.succeed()
+    one.run()
     exporter.look()
-    two.complete()
-    two.succeed()
-    for blob in (*one.image.layers, *two.image.layers):
-        node.contents.pop(blob.digest, None)
+    two.run()
+    discard(node, one.image, two.image)
     exporter.look()
 
     assert layer_bytes(exporter) == 1500
@@ -336,8 +310,7 @@ def test_a_layer_that_served_two_pulls_and_is_discarded_is_counted_once(node: No
 
 
 def test_a_layer_discarded_before_the_exporter_started_is_not_counted(node: Node) -> None:
-    pull = node.pull(an_image(layers=(1000, 2000)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(1000, 2000)))
     node.sleep(5)
     pull.finish(0)
     pull.unpack(0)
@@ -357,9 +330,7 @@ def test_a_layer_discarded_before_the_exporter_started_is_not_counted(node: Node
 def test_layers_shared_by_two_running_pulls_show_in_both_and_count_once(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
     first, second = (an_image(name, (base, 200)) for name in ("team/a", "team/b"))
-    one, two = node.pull(first), node.pull(second)
-    one.resolve()
-    two.resolve()
+    one, two = node.begin(first), node.begin(second)
     exporter.look(0.1)
     one.fetch(0, 400)
     exporter.look()
@@ -371,12 +342,10 @@ def test_layers_shared_by_two_running_pulls_show_in_both_and_count_once(node: No
         assert pull.downloaded == 500
     assert layer_bytes(exporter) == 400
 
-    one.complete()
-    one.succeed()
+    one.run()
     exporter.look()
     assert exporter.pulls["team/b"].downloaded == 1100
-    two.complete()
-    two.succeed()
+    two.run()
     exporter.look()
 
     assert exporter.counted == 1000 + 2 * (200 + 100) + first.envelope + second.envelope
@@ -390,7 +359,7 @@ def test_a_shared_layer_shows_the_media_type_that_each_pulls_own_manifest_gives_
     oci = an_image("team/oci", (a_blob("base", 1000, OCI.layer),))
     docker = an_image("team/docker", (a_blob("base", 1000, DOCKER.layer),), dialect=DOCKER)
     for image in (oci, docker):
-        node.pull(image).resolve()
+        node.begin(image)
     exporter.look(0.1)
 
     assert exporter.pulls["team/oci"].layers[0].media_type == OCI.layer
@@ -399,9 +368,7 @@ def test_a_shared_layer_shows_the_media_type_that_each_pulls_own_manifest_gives_
 
 def test_a_shared_layer_unpacked_by_the_other_pull_is_unpacked(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
-    one, two = (node.pull(an_image(name, (base, 200))) for name in ("team/a", "team/b"))
-    one.resolve()
-    two.resolve()
+    one, two = (node.begin(an_image(name, (base, 200))) for name in ("team/a", "team/b"))
     one.finish(0)
     two.wait_for(0)
     one.prepare(0)
@@ -422,9 +389,7 @@ def test_a_shared_layer_unpacked_by_the_other_pull_is_unpacked(node: Node, expor
 def test_a_layer_is_not_unpacked_before_its_bytes_are_known_to_be_there(node: Node, exporter: Exporter) -> None:
     # Leases are read one after the other, while containerd works on.
     base = a_blob("base", 1000)
-    one, two = (node.pull(an_image(name, (base,))) for name in ("team/a", "team/b"))
-    one.resolve()
-    two.resolve()
+    one, two = (node.begin(an_image(name, (base,))) for name in ("team/a", "team/b"))
     one.fetch(0, 400)
     two.held.committed.add(two.image.chain[0])
     exporter.look(0.1)
@@ -438,8 +403,7 @@ def test_a_layer_is_not_unpacked_before_its_bytes_are_known_to_be_there(node: No
 
 def test_a_blob_named_twice_has_two_layers_and_counts_once(node: Node, exporter: Exporter) -> None:
     empty = a_blob("empty", 32)
-    pull = node.pull(an_image(layers=(empty, 1000, empty)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(empty, 1000, empty)))
     exporter.look(0.1)
     pull.fetch(0, 16)
     exporter.look()
@@ -461,8 +425,7 @@ def test_a_blob_named_twice_has_two_layers_and_counts_once(node: Node, exporter:
 
 def test_a_layer_fetched_by_a_second_request_between_two_polls_is_not_cached(node: Node, exporter: Exporter) -> None:
     image = an_image()
-    first = node.pull(image)
-    first.resolve()
+    first = node.begin(image)
     second = node.pull(image)
     second.find_root()
     exporter.look(0.1)
@@ -480,8 +443,7 @@ def test_a_layer_fetched_by_a_second_request_between_two_polls_is_not_cached(nod
 
 def interrupted(node: Node, exporter: Exporter, image: Image, offset: int = 600) -> None:
     """A pull that fails with so many bytes of its first layer there."""
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.fetch(0, offset)
     exporter.look()
@@ -497,8 +459,7 @@ def test_a_resumed_pull_counts_only_what_is_new(node: Node, exporter: Exporter, 
     interrupted(node, exporter, image)
     exporter.look(pause)
 
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     if seen == "in steps":
         exporter.look(0.1)
         assert exporter.pull.downloaded == 600  # the config was there before, the rest is this image's download
@@ -525,8 +486,7 @@ def test_an_ingest_that_begins_anew_keeps_what_was_reached_and_counts_nothing_tw
     node: Node, exporter: Exporter, pause: float
 ) -> None:
     image = an_image(layers=(1000,))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.fetch(0, 700)
     exporter.look()
@@ -540,9 +500,7 @@ def test_an_ingest_that_begins_anew_keeps_what_was_reached_and_counts_nothing_tw
     pull.fail()
     exporter.look(pause)
 
-    pull = node.pull(image)
-    pull.resolve()
-    pull.fetch(0, 400)
+    pull = node.begin(image, 400)
     exporter.look(0.1)
     pull.fetch(0, 800)
     exporter.look()
@@ -555,14 +513,11 @@ def test_an_ingest_that_begins_anew_keeps_what_was_reached_and_counts_nothing_tw
 
 def test_bytes_that_an_unseen_attempt_left_are_downloaded_but_not_counted(node: Node) -> None:
     image = an_image(layers=(1000,))
-    pull = node.pull(image)
-    pull.resolve()
-    pull.fetch(0, 600)
+    pull = node.begin(image, 600)
     pull.fail()
     node.sleep(10)
     exporter = Exporter(node).look()
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     assert exporter.pull.downloaded == 600
     assert exporter.pull.cached == 100
@@ -605,8 +560,7 @@ def test_an_image_that_was_deleted_is_fetched_and_counted_again(node: Node, expo
 
 def test_no_bytes_are_awaited_of_a_blob_of_another_namespace(node: Node, exporter: Exporter) -> None:
     # It is committed at once, as if it had come now.
-    pull = node.pull(an_image(layers=(1000,)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(1000,)))
     exporter.look(0.1)
     pull.finish(0)
     exporter.look(0.1)
@@ -620,8 +574,7 @@ def test_no_bytes_are_awaited_of_a_blob_of_another_namespace(node: Node, exporte
 
 def test_an_exporter_started_in_mid_pull_counts_only_what_grows_from_then_on(node: Node) -> None:
     image = an_image(layers=(1000, 2000, 3000))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     pull.finish(0)
     pull.fetch(1, 500)
     node.sleep(60)
@@ -666,9 +619,7 @@ def test_a_pull_that_began_after_the_exporter_is_counted_whole_though_containerd
 ) -> None:
     exporter.miss()
     image = an_image(layers=(1000,))
-    pull = node.pull(image)
-    pull.resolve()
-    pull.fetch(0, 400)
+    node.begin(image, 400)
     exporter.miss(10)
     exporter.look()
 
@@ -679,8 +630,7 @@ def test_a_pull_that_began_after_the_exporter_is_counted_whole_though_containerd
 
 
 def test_rates_of_pull_and_layers_are_those_of_the_last_seconds(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=(100_000, 100_000), config_size=1))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(100_000, 100_000), config_size=1))
     exporter.look(0.1)
     for second in range(1, 21):
         pull.fetch(0, 1000 * second)
@@ -696,8 +646,7 @@ def test_rates_of_pull_and_layers_are_those_of_the_last_seconds(node: Node, expo
 
 
 def test_a_pull_has_no_rate_before_it_is_known_and_none_once_it_ended(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=(1000, 10)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(1000, 10)))
     shown = exporter.look(0.0).pull
     assert (shown.bytes_per_second, shown.layers[0].bytes_per_second) == (None, None)
     pull.fetch(0, 500)
@@ -716,8 +665,7 @@ def test_a_resumed_layer_does_not_begin_with_the_rate_of_what_was_there(node: No
     image = an_image(layers=(1_000_000,))
     interrupted(node, exporter, image, 900_000)
     exporter.look(300)
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     pull.fetch(0, 901_000)
     exporter.look()
@@ -744,8 +692,7 @@ def test_a_layer_that_comes_after_an_idle_node_does_not_look_slow_for_the_idle_t
 
 
 def test_bytes_that_came_during_an_outage_of_containerd_are_no_burst(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=(100_000, 100_000)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(100_000, 100_000)))
     exporter.look(0.1)
     for _ in range(9):
         exporter.miss(5)

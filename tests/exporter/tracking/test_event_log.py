@@ -60,8 +60,7 @@ def test_cached_layers_are_not_told_of(node: Node, exporter: Exporter) -> None:
     image = an_image()
     node.pulled(image)
     exporter.look()
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1)
     assert told(exporter) == ["pull.started", "pull.resolved"]
     pull.fail()
@@ -71,9 +70,8 @@ def test_cached_layers_are_not_told_of(node: Node, exporter: Exporter) -> None:
 
 def test_a_blob_in_two_places_or_two_pulls_is_told_once(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 100)
-    first, second = node.pull(an_image("team/a", (base, base))), node.pull(an_image("team/b", (base,)))
-    first.resolve()
-    second.resolve()
+    first = node.begin(an_image("team/a", (base, base)))
+    node.begin(an_image("team/b", (base,)))
     exporter.look(0.1)
     first.fetch(0, 50)
     events = told(exporter.look())
@@ -84,16 +82,12 @@ def test_a_blob_in_two_places_or_two_pulls_is_told_once(node: Node, exporter: Ex
 
 
 def test_a_retry_tells_of_the_layer_again_and_times_its_own_part(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image())
-    pull.resolve()
-    pull.fetch(0, 100)
+    pull = node.begin(an_image(), 100)
     exporter.look(0.1)
     pull.fail()
     assert told(exporter.look()) == ["pull.failed"]
     exporter.look(60)
-    retry = node.pull(pull.image)
-    retry.resolve()
-    retry.fetch(0, 200)
+    retry = node.begin(pull.image, 200)
     assert told(exporter.look(0.1)) == ["pull.started", "pull.resolved", "layer.started 0"]
     retry.finish(0)
     assert told(exporter.look(2)) == ["layer.completed 0"]
@@ -102,9 +96,7 @@ def test_a_retry_tells_of_the_layer_again_and_times_its_own_part(node: Node, exp
 
 def test_a_layer_that_another_pull_goes_on_with_has_one_beginning(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 100)
-    first, second = node.pull(an_image("team/a", (base,))), node.pull(an_image("team/b", (base,)))
-    first.resolve()
-    second.resolve()
+    first, second = node.begin(an_image("team/a", (base,))), node.begin(an_image("team/b", (base,)))
     first.fetch(0, 50)
     events = told(exporter.look(0.1))
     first.fail()
@@ -117,8 +109,7 @@ def test_a_layer_that_another_pull_goes_on_with_has_one_beginning(node: Node, ex
 
 def test_the_reference_is_told_from_the_start_on_when_the_kubelet_says_it(node: Node, exporter: Exporter) -> None:
     image = an_image("team/app")
-    pull = node.pull(image)
-    pull.resolve()
+    node.begin(image)
     exporter.look(0.1, image.reference)
     assert told(exporter) == ["pull.started", "pull.resolved"]
     assert {event.reference for event in exporter.tracked.events} == {image.reference}
@@ -126,20 +117,17 @@ def test_the_reference_is_told_from_the_start_on_when_the_kubelet_says_it(node: 
 
 def test_a_pull_by_another_tag_is_not_told_by_the_tag_of_the_one_before(node: Node, exporter: Exporter) -> None:
     image = an_image("team/app")
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     exporter.look(0.1, f"{image.registry}/{image.repository}:other")
     pull.fail()
     exporter.look()
-    node.pull(image).resolve()
+    node.begin(image)
     exporter.look(0.1, image.reference)
     assert {event.reference for event in exporter.tracked.events} == {image.reference}
 
 
 def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(for_platforms("team/app", an_image("a", indexes=0), an_image("b", indexes=0)))
-    pull.resolve()
-    pull.fetch(0, 1)
+    pull = node.begin(for_platforms("team/app", an_image("a", indexes=0), an_image("b", indexes=0)), 1)
     events = told(exporter.look(0.1))
     pull.fetch(2, 1)
     events += told(exporter.look())
@@ -148,9 +136,7 @@ def test_an_image_of_several_platforms_is_resolved_once(node: Node, exporter: Ex
 
 
 def test_a_pull_older_than_the_exporter_has_only_an_end_in_the_journal(node: Node) -> None:
-    pull = node.pull(an_image())
-    pull.resolve()
-    pull.fetch(0, 500)
+    pull = node.begin(an_image(), 500)
     node.sleep(1)
     exporter = Exporter(node)
     events = told(exporter.look())
@@ -163,8 +149,7 @@ def test_a_pull_older_than_the_exporter_has_only_an_end_in_the_journal(node: Nod
 
 
 def test_an_orphan_says_why(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image())
-    pull.resolve()
+    node.begin(an_image())
     exporter.look(0.1)
     node.crash()
     reasons = []
@@ -177,8 +162,7 @@ def test_an_orphan_says_why(node: Node, exporter: Exporter) -> None:
 
 def test_a_hostile_image_does_not_fill_the_journal(node: Node, exporter: Exporter) -> None:
     layers = tuple(a_blob(f"layer {number}", 1) for number in range(MAX_EVENTS))
-    pull = node.pull(an_image(layers=layers))
-    pull.resolve()
+    pull = node.begin(an_image(layers=layers))
     pull.finish(*range(MAX_EVENTS))
     exporter.look(0.1)
 

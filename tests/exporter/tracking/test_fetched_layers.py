@@ -3,26 +3,18 @@
 import pytest
 
 from pulltrace.model.pull import Phase
-from rig.manifests import Image, a_blob, an_image
+from rig.manifests import a_blob, an_image
 from rig.simulated_exporter import Exporter
-from rig.simulated_node import Node, Puller
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 
+IMAGE = an_image(layers=(1000, 2000, 3000))
 LAYERS = 6000
 
 
-def begin(node: Node, image: Image | None = None) -> Puller:
-    """A pull by SOCI whose registry has answered."""
-    node.remote_snapshotters = frozenset({"soci"})
-    pull = node.pull(image or an_image(layers=(1000, 2000, 3000)))
-    pull.held.snapshotter = "soci"
-    pull.resolve()
-    return pull
-
-
 def test_layers_that_its_folder_shows_are_like_any_other(node: Node, exporter: Exporter) -> None:
-    pull = begin(node)
+    pull = node.begin_remotely(IMAGE, "soci")
     for position, there in enumerate((500, 0, 1000)):
         pull.fetch_remotely(position, there)
     exporter.look()
@@ -47,7 +39,7 @@ def test_layers_that_its_folder_shows_are_like_any_other(node: Node, exporter: E
 
 
 def test_a_layer_that_came_and_was_committed_between_two_looks_is_downloaded(node: Node, exporter: Exporter) -> None:
-    pull = begin(node)
+    pull = node.begin_remotely(IMAGE, "soci")
     for position in range(3):
         pull.fetch_remotely(position, 0)
     exporter.look()
@@ -60,13 +52,13 @@ def test_a_layer_that_came_and_was_committed_between_two_looks_is_downloaded(nod
 
 def test_what_an_attempt_has_left_is_no_progress_of_the_next(node: Node, exporter: Exporter) -> None:
     image = an_image(layers=(3000,))
-    failing = begin(node, image)
+    failing = node.begin_remotely(image, "soci")
     failing.fetch_remotely(0, 2000)
     exporter.look()
     failing.fail()
     exporter.look()
     assert (exporter.pull.phase, exporter.pull.downloaded) == (Phase.FAILED, 2100)
-    pull = begin(node, image)
+    pull = node.begin_remotely(image, "soci")
     exporter.look()
     assert (exporter.states, exporter.layers[0].downloaded) == (["waiting"], 0)
     pull.fetch_remotely(0, 500)
@@ -78,7 +70,7 @@ def test_what_an_attempt_has_left_is_no_progress_of_the_next(node: Node, exporte
 
 
 def test_bytes_from_before_the_exporter_are_not_counted(node: Node) -> None:
-    pull = begin(node)
+    pull = node.begin_remotely(IMAGE, "soci")
     pull.fetch_remotely(2, 1000)
     node.sleep(10)
     exporter = Exporter(node)
@@ -91,7 +83,7 @@ def test_bytes_from_before_the_exporter_are_not_counted(node: Node) -> None:
 
 def test_an_image_that_was_removed_is_fetched_again(node: Node, exporter: Exporter) -> None:
     image = an_image(layers=(3000,))
-    first = begin(node, image)
+    first = node.begin_remotely(image, "soci")
     first.fetch_remotely(0, 3000, complete=True)
     exporter.look()
     first.bring(0, stored=False)
@@ -100,7 +92,7 @@ def test_an_image_that_was_removed_is_fetched_again(node: Node, exporter: Export
     node.delete(image)
     node.snapshots.clear()
     node.sleep(5)
-    again = begin(node, image)
+    again = node.begin_remotely(image, "soci")
     again.fetch_remotely(0, 1000)
     exporter.look()
     assert (exporter.states, exporter.layers[0].downloaded) == (["downloading"], 1000)
@@ -109,11 +101,11 @@ def test_an_image_that_was_removed_is_fetched_again(node: Node, exporter: Export
 
 def test_a_pull_that_waits_for_a_layer_of_another_shows_its_bytes(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
-    first = begin(node, an_image("team/one", layers=(base, 2000)))
+    first = node.begin_remotely(an_image("team/one", layers=(base, 2000)), "soci")
     first.fetch_remotely(0, 100)
     first.fetch_remotely(1, 0)
     exporter.look()
-    second = begin(node, an_image("team/two", layers=(base, 3000)))
+    second = node.begin_remotely(an_image("team/two", layers=(base, 3000)), "soci")
     first.fetch_remotely(0, 600)
     exporter.look().look()
     shown = exporter.pulls["team/two"]
@@ -132,7 +124,7 @@ def test_a_pull_that_waits_for_a_layer_of_another_shows_its_bytes(node: Node, ex
 
 def test_a_layer_that_another_pull_has_completed_and_stored_is_counted_once(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
-    first = begin(node, an_image("team/one", layers=(base, 2000)))
+    first = node.begin_remotely(an_image("team/one", layers=(base, 2000)), "soci")
     second = node.pull(an_image("team/two", layers=(base, 3000)))
     node.sleep(1)
     first.fetch_remotely(0, 1000, complete=True)

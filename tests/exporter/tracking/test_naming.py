@@ -16,7 +16,7 @@ from pulltrace_exporter.tracking.naming import (
     root_of,
 )
 from rig.images import digest
-from rig.manifests import REGISTRY, an_image
+from rig.manifests import REGISTRY, Image, an_image
 from rig.simulated_exporter import Exporter
 from rig.simulated_node import Node
 
@@ -224,7 +224,7 @@ def test_the_kubelets_intent_names_a_pull_of_a_root_with_several_repositories(no
     image = an_image()
     node.pulled(image)
     exporter = Exporter(node).look()
-    node.pull(image.under("team/copy")).resolve()
+    node.begin(image.under("team/copy"))
 
     exporter.look(0.1, f"{REGISTRY}/team/copy:1")
 
@@ -243,26 +243,34 @@ def test_a_root_that_shows_nothing_else_for_two_seconds_is_named_by_what_it_bear
     assert exporter.look(0.6).pull.key.repository == "team/app"
 
 
-def test_two_pulls_of_one_image_from_two_repositories_are_told_apart(node: Node, exporter: Exporter) -> None:
-    image = an_image()
-    one = node.pull(image)
+@pytest.mark.parametrize("failing", [0, 1], ids=["the first fails", "the second fails"])
+@pytest.mark.parametrize(
+    "copy",
+    [an_image().under("team/copy"), an_image().under("team/app", registry="mirror.example")],
+    ids=["another repository", "another registry"],
+)
+def test_two_pulls_of_one_image_from_two_places_are_told_apart(
+    node: Node, exporter: Exporter, copy: Image, failing: int
+) -> None:
+    one = node.pull(an_image())
     one.find_root()
     exporter.look(0.1)
-    two = node.pull(image.under("team/copy"))
-    two.resolve()
+    pulls = [one, node.begin(copy)]
     exporter.look(0.1)
-    assert {name: pull.requests for name, pull in exporter.pulls.items()} == {"team/app": 1, "team/copy": 1}
+    assert sorted((pull.key.registry, pull.key.repository, pull.requests) for pull in exporter.shown.pulls) == sorted(
+        (pull.image.registry, pull.image.repository, 1) for pull in pulls
+    )
 
-    one.complete()
-    two.complete()
-    one.succeed()
-    two.fail()
+    for pull in pulls:
+        pull.complete()
+    failed = pulls.pop(failing)
+    failed.fail()
+    pulls[0].succeed()
     exporter.look()
 
-    assert {name: pull.phase.value for name, pull in exporter.pulls.items()} == {
-        "team/app": "succeeded",
-        "team/copy": "failed",
-    }
+    phases = {(pull.key.registry, pull.key.repository): pull.phase.value for pull in exporter.shown.pulls}
+    assert phases.pop((failed.image.registry, failed.image.repository)) == "failed"
+    assert list(phases.values()) == ["succeeded"]
 
 
 @pytest.mark.parametrize("first", ["team/app", "team/copy"])
@@ -315,8 +323,7 @@ def test_a_pull_of_a_root_that_got_two_names_at_once_takes_the_other_one_later(
 ) -> None:
     """The root of the second lease is first seen a moment after its label."""
     image = an_image()
-    one = node.pull(image)
-    one.resolve()
+    node.begin(image)
     node.sleep(later)
     two = node.pull(image.under("team/copy"))
     node.store(image.documents[0][0], two.image)
@@ -333,8 +340,7 @@ def test_a_pull_under_the_wrong_one_of_its_repositories_succeeds_all_the_same(no
     exporter = Exporter(node)
     node.pulled(image.under("team/copy"))
     exporter.look()
-    pull = node.pull(image.under("team/copy"))
-    pull.resolve()
+    pull = node.begin(image.under("team/copy"))
     assert exporter.look(0.1).pull.key.repository == "team/app"  # the first in order
 
     pull.run()
@@ -353,8 +359,7 @@ def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing(node:
     exporter.look(0.1, f"{REGISTRY}/team/copy:1")
     copy.run()
     exporter.look()
-    pull = node.pull(image.under("team/copy"))
-    pull.resolve()
+    pull = node.begin(image.under("team/copy"))
     exporter.look(60)
     assert exporter.results == {"succeeded": 1}
     pull.run()
@@ -363,34 +368,11 @@ def test_a_success_of_another_of_its_repositories_long_ago_changes_nothing(node:
     assert exporter.results == {"succeeded": 2}
 
 
-def test_the_success_of_the_same_repository_on_another_registry_is_not_this_pulls(
-    node: Node, exporter: Exporter
-) -> None:
-    image = an_image()
-    one = node.pull(image)
-    one.find_root()
-    exporter.look(0.1)
-    two = node.pull(image.under("team/app", registry="mirror.example"))
-    two.resolve()
-    exporter.look(0.1)
-    assert {pull.key.registry for pull in exporter.shown.pulls} == {REGISTRY, "mirror.example"}
-
-    two.run()
-    one.fail()
-    exporter.look()
-
-    assert {pull.key.registry: pull.phase.value for pull in exporter.shown.pulls} == {
-        REGISTRY: "failed",
-        "mirror.example": "succeeded",
-    }
-
-
 def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_image(node: Node) -> None:
     image = an_image()
     node.pulled(image.under("team/app", tag="1.0"))
     exporter = Exporter(node).look()
-    pull = node.pull(image.under("team/app", tag="latest"))
-    pull.resolve()
+    pull = node.begin(image.under("team/app", tag="latest"))
     exporter.look(0.1)
     pull.run()
     exporter.look()
@@ -398,26 +380,17 @@ def test_the_reference_is_the_one_just_pulled_and_not_an_older_tag_of_the_same_i
     assert exporter.pull.references == (f"{REGISTRY}/team/app:latest", f"{REGISTRY}/team/app:1.0")
 
 
-def test_a_pull_by_digest_is_named_and_succeeds_like_one_by_tag(node: Node, exporter: Exporter) -> None:
-    image = an_image()
-    pull = node.pull(image)
-    pull.resolve()
+@pytest.mark.parametrize(
+    "record",
+    [f"{REGISTRY}/team/app@{an_image().root}", f"{REGISTRY}:5000/team/app:1"],
+    ids=["by digest", "with a port"],
+)
+def test_a_pull_is_named_as_its_record_is_written(node: Node, exporter: Exporter, record: str) -> None:
+    pull = node.begin(an_image())
     exporter.look(0.1)
     pull.complete()
-    pull.succeed(record=f"{REGISTRY}/team/app@{image.root}")
+    pull.succeed(record=record)
     exporter.look()
 
     assert exporter.results == {"succeeded": 1}
-    assert exporter.pull.references == (f"{REGISTRY}/team/app@{image.root}",)
-
-
-def test_a_registry_with_a_port_is_labelled_without_it(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image())
-    pull.resolve()
-    exporter.look(0.1)
-    pull.complete()
-    pull.succeed(record=f"{REGISTRY}:5000/team/app:1")
-    exporter.look()
-
-    assert exporter.results == {"succeeded": 1}
-    assert exporter.pull.references == (f"{REGISTRY}:5000/team/app:1",)
+    assert exporter.pull.references == (record,)

@@ -16,8 +16,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture
 def pull(node: Node, exporter: Exporter) -> Puller:
-    pull = node.pull(an_image(layers=(1000, 2000, 3000)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(1000, 2000, 3000)))
     exporter.look(0.1)
     return pull
 
@@ -128,8 +127,7 @@ def test_cached_layers_that_are_not_unpacked_yet_are_shown_as_they_are_unpacked(
 
 def test_several_platforms_are_one_pull_of_all_their_layers(node: Node, exporter: Exporter) -> None:
     amd, arm = an_image("amd", (1000, 2000), indexes=0), an_image("arm", (500, 700), indexes=0)
-    pull = node.pull(for_platforms("team/app", amd, arm))
-    pull.resolve()
+    pull = node.begin(for_platforms("team/app", amd, arm))
     pull.finish(0, 2, 3)
     pull.prepare(0)
     exporter.look(0.1)
@@ -195,8 +193,7 @@ def test_progress_is_the_last_byte_or_layer_also_when_only_the_ingest_was_touche
 
 
 def test_a_layer_without_bytes_is_a_layer(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=(0, 10)))
-    pull.resolve()
+    pull = node.begin(an_image(layers=(0, 10)))
     exporter.look(0.1)
     assert exporter.states == ["waiting", "waiting"]
     pull.complete()
@@ -205,8 +202,7 @@ def test_a_layer_without_bytes_is_a_layer(node: Node, exporter: Exporter) -> Non
 
 
 def test_an_image_without_layers_is_complete_with_its_config(node: Node, exporter: Exporter) -> None:
-    pull = node.pull(an_image(layers=()))
-    pull.resolve()
+    node.begin(an_image(layers=()))
     exporter.look(0.1)
 
     assert exporter.pull.size == 100
@@ -216,8 +212,7 @@ def test_an_image_without_layers_is_complete_with_its_config(node: Node, exporte
 
 def test_a_config_that_names_too_few_layers_leaves_the_rest_without_unpacking(node: Node, exporter: Exporter) -> None:
     image = an_image(layers=(10, 20))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     node.diff_ids[image.configs[0].digest] = image.diff_ids[0][:1]
     pull.finish(0, 1)
     pull.unpack(0)
@@ -228,8 +223,7 @@ def test_a_config_that_names_too_few_layers_leaves_the_rest_without_unpacking(no
 
 def test_a_manifest_without_its_config_shows_bytes_but_no_unpacking(node: Node, exporter: Exporter) -> None:
     image = an_image(layers=(10, 20))
-    pull = node.pull(image)
-    pull.resolve()
+    pull = node.begin(image)
     del node.diff_ids[image.configs[0].digest]
     pull.finish(0, 1)
     exporter.look(0.1)

@@ -73,7 +73,7 @@ def test_a_running_pull_bears_the_tag_that_the_kubelet_asked_for_and_others_wait
     node = Node()
     exporter = Exporter(node)
     image = an_image()
-    node.pull(image).resolve()
+    node.begin(image)
     exporter.look(0.1, image.reference, "alpine:3")
 
     assert exporter.pull.references == (image.reference,)

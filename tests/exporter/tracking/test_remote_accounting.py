@@ -8,28 +8,20 @@ from pulltrace_exporter.model.image import Index, Manifest
 from pulltrace_exporter.model.observation import BlobInfo
 from pulltrace_exporter.model.view import RegistryStage
 from rig.images import OCI
-from rig.manifests import REGISTRY, Image, a_blob, an_image
+from rig.manifests import REGISTRY, a_blob, an_image
 from rig.simulated_exporter import Exporter
-from rig.simulated_node import Node, Puller
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
 
+IMAGE = an_image(layers=(1000, 2000, 3000))
 LAYERS = 6000
-
-
-def begin(node: Node, *loaded: str, image: Image | None = None) -> Puller:
-    """A pull by the first of the loaded snapshotters; its registry has answered."""
-    node.remote_snapshotters = frozenset(loaded)
-    pull = node.pull(image or an_image(layers=(1000, 2000, 3000)))
-    pull.held.snapshotter = loaded[0]
-    pull.resolve()
-    return pull
 
 
 def test_a_pull_of_which_containerd_shows_nothing_is_that_of_the_remote_snapshotter(
     node: Node, exporter: Exporter
 ) -> None:
-    begin(node, "soci")
+    node.begin_remotely(IMAGE, "soci")
     exporter.look(0.1)
     assert exporter.states == ["waiting"] * 3
     exporter.look(1)
@@ -44,7 +36,7 @@ def test_a_pull_of_which_containerd_shows_nothing_is_that_of_the_remote_snapshot
 
 
 def test_the_name_of_the_snapshotter_is_not_guessed_where_several_are_loaded(node: Node, exporter: Exporter) -> None:
-    begin(node, "soci", "stargz")
+    node.begin_remotely(IMAGE, "soci", "stargz")
     exporter.watch(5)
     assert (exporter.states, exporter.pull.snapshotter) == (["remote"] * 3, "")
 
@@ -53,7 +45,7 @@ def test_the_name_of_the_snapshotter_is_not_guessed_where_several_are_loaded(nod
 def test_what_it_has_fetched_is_unpacked_and_neither_downloaded_nor_cached(
     node: Node, exporter: Exporter, *, stored: bool
 ) -> None:
-    pull = begin(node, "soci")
+    pull = node.begin_remotely(IMAGE, "soci")
     exporter.watch(5)
     pull.bring(0, 1, stored=stored)
     exporter.look()
@@ -75,7 +67,7 @@ def test_what_it_has_fetched_is_unpacked_and_neither_downloaded_nor_cached(
 
 def test_what_it_has_stored_before_the_first_look_is_not_downloaded(node: Node, exporter: Exporter) -> None:
     exporter.look()
-    pull = begin(node, "soci")
+    pull = node.begin_remotely(IMAGE, "soci")
     pull.store(1)
     pull.store(2)
     exporter.watch(5)
@@ -90,7 +82,7 @@ def test_what_containerd_has_just_fetched_is_downloaded_once_its_source_is_writt
     node: Node, exporter: Exporter
 ) -> None:
     exporter.look()
-    pull = begin(node, "stargz", image=an_image(layers=(1000, 2000)))
+    pull = node.begin_remotely(an_image(layers=(1000, 2000)), "stargz")
     layer = pull.image.layers[1]
     pull.bring(0, lazy=True)
     node.store(layer, pull.image, labelled=False)
@@ -105,7 +97,7 @@ def test_what_containerd_has_just_fetched_is_downloaded_once_its_source_is_writt
 @pytest.mark.parametrize("seen", [True, False])
 def test_layers_that_are_left_unfetched_stay_remote(node: Node, exporter: Exporter, *, seen: bool) -> None:
     exporter.look()
-    pull = begin(node, "soci")
+    pull = node.begin_remotely(IMAGE, "soci")
     if seen:
         exporter.look(0.1)
     pull.bring(0, 1, 2, lazy=True)
@@ -120,7 +112,7 @@ def test_layers_that_are_left_unfetched_stay_remote(node: Node, exporter: Export
 
 
 def test_a_layer_that_it_refuses_and_all_above_are_ordinary_ones(node: Node, exporter: Exporter) -> None:
-    pull = begin(node, "stargz")
+    pull = node.begin_remotely(IMAGE, "stargz")
     exporter.look(0.1)
     pull.bring(0, lazy=True)
     exporter.look()
@@ -140,26 +132,25 @@ def test_a_layer_that_it_refuses_and_all_above_are_ordinary_ones(node: Node, exp
 
 
 def test_a_pull_by_a_local_snapshotter_beside_a_remote_one_is_an_ordinary_one(node: Node, exporter: Exporter) -> None:
-    pull = begin(node, "soci")
+    pull = node.begin_remotely(IMAGE, "soci")
     pull.held.snapshotter = "overlayfs"
     exporter.look(0.1)
     pull.prepare(0)
     exporter.watch(5)
     assert exporter.states == ["waiting"] * 3
-    pull.complete()
-    pull.succeed()
+    pull.run()
     exporter.look()
     assert (exporter.pull.downloaded, exporter.remote, exporter.states) == (6100, 0, ["unpacked"] * 3)
 
 
 def test_what_it_had_before_the_pull_is_cached(node: Node, exporter: Exporter) -> None:
     base = a_blob("base", 1000)
-    before = begin(node, "soci", image=an_image("team/base", layers=(base,)))
+    before = node.begin_remotely(an_image("team/base", layers=(base,)), "soci")
     before.bring(0)
     before.succeed()
     node.sleep(3600)
     node.succeeded.clear()
-    pull = begin(node, "soci", image=an_image(layers=(base, 2000)))
+    pull = node.begin_remotely(an_image(layers=(base, 2000)), "soci")
     pull.bring(0)
     exporter.watch(5)
     assert exporter.states == ["cached", "remote"]
@@ -170,7 +161,7 @@ def test_what_it_had_before_the_pull_is_cached(node: Node, exporter: Exporter) -
 
 
 def test_a_pull_that_shows_nothing_is_given_up_later_than_others(node: Node, exporter: Exporter) -> None:
-    begin(node, "soci")
+    node.begin_remotely(IMAGE, "soci")
     exporter.watch(3600, every=60)
     assert exporter.pull.phase is Phase.DOWNLOADING
     exporter.watch(2 * 3600, every=60)
@@ -181,7 +172,7 @@ def test_a_pull_that_shows_nothing_is_given_up_later_than_others(node: Node, exp
 def test_the_manifest_that_soci_stores_beside_is_no_part_of_the_image(node: Node, exporter: Exporter) -> None:
     """It stands in the image's index; its layers are in the store, its config never comes."""
     exporter.look()
-    pull = begin(node, "soci")
+    pull = node.begin_remotely(IMAGE, "soci")
     index = pull.image.documents[0][1]
     assert isinstance(index, Index)
     beside, table = index.references[0].digest, a_blob("table of contents", 77)

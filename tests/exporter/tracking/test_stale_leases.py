@@ -2,24 +2,17 @@
 
 import pytest
 
-from rig.manifests import Image, an_image
+from rig.manifests import an_image
 from rig.simulated_exporter import Exporter
-from rig.simulated_node import Node, Puller
+from rig.simulated_node import Node
 
 pytestmark = pytest.mark.unit
-
-
-def pulling(node: Node, image: Image | None = None, offset: int = 400) -> Puller:
-    pull = node.pull(image or an_image())
-    pull.resolve()
-    pull.fetch(0, offset)
-    return pull
 
 
 def test_a_pull_that_the_exporter_saw_crash_is_orphaned_once_and_leaves_after_the_linger(
     node: Node, exporter: Exporter
 ) -> None:
-    stale = pulling(node)
+    stale = node.begin(an_image(), 400)
     exporter.look(0.1)
     node.crash(down=3)
     exporter.miss()
@@ -38,7 +31,7 @@ def test_a_pull_that_the_exporter_saw_crash_is_orphaned_once_and_leaves_after_th
 
 
 def test_an_exporter_started_after_the_crash_shows_the_orphan_and_counts_none_of_its_bytes(node: Node) -> None:
-    pulling(node)
+    node.begin(an_image(), 400)
     node.crash()
     exporter = Exporter(node).look()
     assert exporter.shown.pulls == ()
@@ -57,10 +50,10 @@ def test_a_stale_lease_beside_its_retry_is_found_at_once_and_the_retry_is_an_ord
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image()
-    pulling(node, image, 400)
+    node.begin(image, 400)
     exporter.look(0.1)
     node.crash()
-    retry = pulling(node, image, 600)
+    retry = node.begin(image, 600)
     exporter.look()
 
     assert exporter.pull.phase == "downloading"
@@ -81,7 +74,7 @@ def test_a_retry_that_waits_for_the_registry_beside_its_stale_lease_becomes_an_o
     node: Node, exporter: Exporter
 ) -> None:
     image = an_image()
-    pulling(node, image)
+    node.begin(image, 400)
     exporter.look(0.1)
     node.crash()
     retry = node.pull(image)
@@ -105,7 +98,7 @@ def test_a_retry_that_succeeds_before_its_stale_lease_is_found_is_a_success(
     node: Node, exporter: Exporter, seen_running: bool
 ) -> None:
     image = an_image()
-    pulling(node, image, 400)
+    node.begin(image, 400)
     exporter.look(0.1)
     node.crash()
     exporter.look(0.1)
@@ -124,13 +117,13 @@ def test_a_retry_that_succeeds_before_its_stale_lease_is_found_is_a_success(
 
 def test_a_stale_lease_whose_ingests_a_retry_takes_over_is_still_stale(node: Node, exporter: Exporter) -> None:
     image = an_image()
-    stale = pulling(node, image, 400)
+    stale = node.begin(image, 400)
     stale.fetch(1, 100)
     exporter.look(0.1)
     node.crash()
     exporter.look()
     assert exporter.results == {}
-    retry = pulling(node, image, 600)
+    retry = node.begin(image, 600)
     exporter.look(0.5)
 
     assert exporter.results == {"orphaned": 1}
@@ -143,13 +136,13 @@ def test_a_retry_that_writes_before_it_is_listed_does_not_bring_its_stale_lease_
 ) -> None:
     """The leases are listed before the ingests, and a busy node lets much happen in between."""
     image = an_image()
-    stale = pulling(node, image, 400)
+    stale = node.begin(image, 400)
     exporter.look(0.1)
     node.crash()
     exporter.look()
     stale.fetch(0, 500)
     exporter.look(0.1)
-    retry = pulling(node, image, 600)
+    retry = node.begin(image, 600)
     exporter.look(0.1)
 
     assert exporter.results == {"orphaned": 1}
@@ -159,9 +152,9 @@ def test_a_retry_that_writes_before_it_is_listed_does_not_bring_its_stale_lease_
 
 def test_an_exporter_started_after_crash_and_retry_shows_the_retry_and_counts_the_orphan(node: Node) -> None:
     image = an_image()
-    pulling(node, image)
+    node.begin(image, 400)
     node.crash()
-    retry = pulling(node, image, 600)
+    retry = node.begin(image, 600)
     exporter = Exporter(node).look()
     assert exporter.pull.phase == "downloading"
     assert exporter.pull.requests == 1
@@ -196,9 +189,9 @@ def test_a_stale_lease_of_something_that_was_no_pull_is_passed_over(node: Node) 
 
 
 def test_two_stale_leases_of_one_image_are_two_orphans_and_one_pull(node: Node) -> None:
-    pulling(node)
+    node.begin(an_image(), 400)
     node.sleep(1)
-    pulling(node)
+    node.begin(an_image(), 400)
     node.crash()
     exporter = Exporter(node).watch(5)
 
@@ -207,7 +200,7 @@ def test_two_stale_leases_of_one_image_are_two_orphans_and_one_pull(node: Node) 
 
 
 def test_a_live_pull_under_a_clock_that_was_stepped_is_never_stale_because_it_moves(node: Node) -> None:
-    pull = pulling(node, an_image(layers=(100_000,)))
+    pull = node.begin(an_image(layers=(100_000,)), 400)
     node.crash(down=1)  # so it looks
     node.sleep(1)
     exporter = Exporter(node).look()
@@ -229,7 +222,7 @@ def test_a_clock_that_was_stepped_back_after_the_daemons_start_condemns_nobody_e
     node.daemon = Node().daemon  # started "in the future"
     assert node.daemon.started_at is not None
     node.step_clock(node.daemon.started_at - node.now.wall - 1800)
-    pulling(node)
+    node.begin(an_image(), 400)
     exporter = Exporter(node).watch(60)
 
     assert exporter.pull.phase == "downloading"
@@ -239,14 +232,14 @@ def test_a_clock_that_was_stepped_back_after_the_daemons_start_condemns_nobody_e
 def test_a_lease_that_appears_later_is_never_left_by_a_restart(node: Node, exporter: Exporter) -> None:
     exporter.look()
     node.step_clock(-100_000)
-    pulling(node)
+    node.begin(an_image(), 400)
     exporter.watch(60)
 
     assert exporter.pull.phase == "downloading"
 
 
 def test_losing_the_connection_without_a_restart_orphans_nobody(node: Node, exporter: Exporter) -> None:
-    pulling(node)
+    node.begin(an_image(), 400)
     exporter.look(0.1)
     exporter.miss(30)
     exporter.look().watch(30)
@@ -256,7 +249,7 @@ def test_losing_the_connection_without_a_restart_orphans_nobody(node: Node, expo
 
 def test_a_daemon_whose_start_is_not_known_has_no_stale_leases(node: Node) -> None:
     node.daemon = type(node.daemon)(up=True)
-    pulling(node)
+    node.begin(an_image(), 400)
     exporter = Exporter(node).watch(30)
 
     assert exporter.pull.phase == "downloading"
