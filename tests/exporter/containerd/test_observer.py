@@ -173,15 +173,16 @@ class FakeContainerd:
             raise ContainerdError(call, "UNAVAILABLE")
 
 
-class Watcher:
-    """An observer and its looks, with times as seconds after `NOW`."""
+class Watched(FakeContainerd):
+    """One that an observer looks at, with times as seconds after `NOW`. It has looked once."""
 
-    def __init__(self, containerd: FakeContainerd, version: str) -> None:
-        self._client = cast(Client, containerd)
+    def __init__(self, version: str = TIDY) -> None:
+        super().__init__()
         self._daemon = Daemon(True, version, NodeTime(NOW - 3600))
         self._now = NOW
         self._observer = Observer(lambda: self._now)
         self._reconnected = True
+        self.look(0)
 
     @property
     def urgent(self) -> bool:
@@ -195,26 +196,20 @@ class Watcher:
 
     def look(self, at: float, *written: ImageWrite, late: Callable[[], Sequence[ImageWrite]] = tuple) -> Observation:
         self._now = NOW + at
-        seen = self._observer.observe(self._client, self._daemon, (), written, reconnected=self._reconnected, late=late)
+        client = cast(Client, self)
+        seen = self._observer.observe(client, self._daemon, (), written, reconnected=self._reconnected, late=late)
         self._reconnected = False
         return seen
 
+    def see_pull(self) -> None:
+        """A pull is seen that has brought its image."""
+        self.hold("pull", NOW + 1)
+        self.look(1.1)
+
 
 @pytest.fixture
-def containerd() -> FakeContainerd:
-    return FakeContainerd()
-
-
-@pytest.fixture
-def watcher(containerd: FakeContainerd) -> Watcher:
-    return begun(containerd, TIDY)
-
-
-def begun(containerd: FakeContainerd, version: str) -> Watcher:
-    """A watcher that has looked once."""
-    watcher = Watcher(containerd, version)
-    watcher.look(0)
-    return watcher
+def containerd() -> Watched:
+    return Watched()
 
 
 def came(lease: Lease) -> set[str]:
@@ -223,68 +218,55 @@ def came(lease: Lease) -> set[str]:
     return {blob.digest for blob in blobs if blob is not None and blob.created_at >= lease.created_at}
 
 
-def test_a_pull_between_two_looks_is_inferred_with_all_that_it_brought(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_pull_between_two_looks_is_inferred_with_all_that_it_brought(containerd: Watched) -> None:
     containerd.fetch(NOW + 3)
-    (lease,) = watcher.look(3.6, containerd.write(TAG, 3.5, created=True)).inferred
+    (lease,) = containerd.look(3.6, containerd.write(TAG, 3.5, created=True)).inferred
     assert lease.created_at == NOW + 3
     assert came(lease) == {ROOT, *PARTS}
 
 
-def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_word_of_a_pull_may_come_a_look_later_than_it_could(containerd: Watched) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write(TAG, 3.05, created=True)
-    assert not watcher.look(3.06).inferred
-    (lease,) = watcher.look(3.2, written).inferred
+    assert not containerd.look(3.06).inferred
+    (lease,) = containerd.look(3.2, written).inferred
     assert came(lease) == {ROOT, *PARTS}
 
 
-def test_a_pull_that_ended_while_the_leases_were_listed_brought_what_came_before_they_were(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_pull_that_ended_while_the_leases_were_listed_brought_what_came_before_they_were(containerd: Watched) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write(TAG, 3.5, created=True)
-    containerd.listing = lambda: watcher.pass_time(0.4)
-    assert not watcher.look(3.2).inferred
+    containerd.listing = lambda: containerd.pass_time(0.4)
+    assert not containerd.look(3.2).inferred
     containerd.listing = lambda: None
-    (lease,) = watcher.look(3.8, written).inferred
+    (lease,) = containerd.look(3.8, written).inferred
     assert came(lease) == {ROOT, *PARTS}
 
 
-def test_a_re_pull_of_what_is_there_brought_nothing(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW - 60)
-    (lease,) = watcher.look(3.1, containerd.write(TAG, 3)).inferred
-    assert lease.created_at == NOW + 3
+@pytest.mark.parametrize(("came_at", "at"), [(-60, 3), (-0.2, 0.3)], ids=["long ago", "just before the first poll"])
+def test_a_re_pull_of_what_is_there_brought_nothing(containerd: Watched, came_at: float, at: float) -> None:
+    containerd.fetch(NOW + came_at)
+    (lease,) = containerd.look(at + 0.1, containerd.write(TAG, at)).inferred
+    assert lease.created_at == NOW + at
     assert not came(lease)
 
 
-def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_many_unseen_pulls_delay_no_look_and_are_all_told(containerd: Watched) -> None:
     """Each takes a call for each of its layers: a look that took in hundreds would show nothing else for a minute."""
     containerd.fetch(NOW - 60)
     writes = [containerd.write(TAG, 1 + number / 100) for number in range(120)]
-    told = [len(watcher.look(3, *writes).inferred)]
-    while watcher.urgent:
-        told.append(len(watcher.look(3 + len(told) / 10).inferred))
+    told = [len(containerd.look(3, *writes).inferred)]
+    while containerd.urgent:
+        told.append(len(containerd.look(3 + len(told) / 10).inferred))
     assert sum(told) == len(writes)
     assert max(told) < len(writes) / 2
 
 
-def test_a_blob_older_than_the_first_poll_was_not_fetched_by_a_later_pull(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
-    containerd.fetch(NOW - 0.2)
-    (lease,) = watcher.look(0.4, containerd.write(TAG, 0.3)).inferred
-    assert not came(lease)
-
-
 @pytest.mark.parametrize("name", [TAG, BY_DIGEST], ids=["by tag", "by digest"])
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
-    containerd: FakeContainerd, version: str, name: str
-) -> None:
+def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(version: str, name: str) -> None:
     """As seen on both: the requested name, its ID, then what the version writes besides."""
-    watcher = begun(containerd, version)
+    containerd = Watched(version)
     containerd.fetch(NOW - 60)
     counts = []
     for number in range(3):
@@ -296,28 +278,26 @@ def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(
             writes.append(containerd.write(name, at + 0.02))
         if name == TAG and (version == REWRITING or first):
             writes.append(containerd.write(BY_DIGEST, at + 0.03, created=first))
-        counts.append(len(watcher.look(at + 0.05, *writes).inferred))
+        counts.append(len(containerd.look(at + 0.05, *writes).inferred))
     assert counts == [1, 1, 1]
 
 
-def test_a_blob_that_came_for_another_pull_was_not_fetched_by_an_inferred_one(
-    containerd: FakeContainerd, watcher: Watcher
+@pytest.mark.parametrize(
+    ("image_at", "layer_at", "began_at"),
+    [(-60, 3.2, 3), (1, 0.5, 1)],
+    ids=["after the record was written", "before the root"],
+)
+def test_a_layer_that_another_pull_brought_was_not_fetched_by_an_inferred_one(
+    containerd: Watched, image_at: float, layer_at: float, began_at: float
 ) -> None:
-    containerd.fetch(NOW - 60)
+    containerd.fetch(NOW + image_at)
     written = containerd.write(TAG, 3)
-    containerd.blobs[PARTS[1]] = (LAYER, NOW + 3.2)
-    (lease,) = watcher.look(3.4, written).inferred
-    assert lease.created_at == NOW + 3
+    containerd.blobs[PARTS[1]] = (LAYER, NOW + layer_at)
+    (lease,) = containerd.look(3.4, written).inferred
+    assert lease.created_at == NOW + began_at
 
 
-def test_a_layer_that_another_pull_brought_before_the_root(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.blobs[PARTS[1]] = (LAYER, NOW + 0.5)
-    (lease,) = watcher.look(3.4, containerd.write(TAG, 3)).inferred
-    assert lease.created_at == NOW + 1
-
-
-def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: Watched) -> None:
     """That of the top layer may be younger than the pull; both are committed when the config is first read."""
     base, top = digest_of(b"base"), digest_of(b"top")
     chain = chain_ids((base, top))
@@ -328,237 +308,202 @@ def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: FakeCo
     containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, config, b"top")}
     containerd.snapshots = {chain[0]: NOW - 60, chain[1]: NOW + 1.1}
     containerd.lease("pull", NOW + 1, *containerd.blobs)
-    (lease,) = watcher.look(1.2).leases
+    (lease,) = containerd.look(1.2).leases
     assert {name: stat.created_at for name, stat in lease.found_snapshots.items()} == containerd.snapshots
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**40])
-def test_a_config_is_read_whatever_size_a_manifest_gives_it(
-    containerd: FakeContainerd, watcher: Watcher, size: int
-) -> None:
+def test_a_config_is_read_whatever_size_a_manifest_gives_it(containerd: Watched, size: int) -> None:
     """It may be there for another image, and then containerd does not compare its size."""
     manifest = json.dumps({"config": {"digest": digest_of(CONFIG), "size": size}}).encode()
     containerd.children[digest_of(manifest)] = (digest_of(CONFIG),)
     containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, CONFIG)}
     containerd.lease("pull", NOW + 1, *containerd.blobs)
-    assert watcher.look(1.2).diff_ids == {digest_of(CONFIG): (digest_of(b"unpacked"),)}
+    assert containerd.look(1.2).diff_ids == {digest_of(CONFIG): (digest_of(b"unpacked"),)}
     assert containerd.most_read <= MAX_DOCUMENT_BYTES
 
 
-def test_several_pulls_between_two_looks_are_several(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_several_pulls_between_two_looks_are_several(containerd: Watched) -> None:
     containerd.fetch(NOW + 1)
     writes = [containerd.write(TAG, 2, created=True), containerd.write(BY_DIGEST, 2.1, created=True)]
     writes += [containerd.write(TAG, 2.2), containerd.write(TAG, 2.3)]
-    first, *others = watcher.look(2.4, *writes).inferred
+    first, *others = containerd.look(2.4, *writes).inferred
     assert came(first) == {ROOT, *PARTS}
     assert [came(lease) for lease in others] == [set(), set()]
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_the_mark_of_cri_on_another_clients_image_is_no_further_pull(containerd: FakeContainerd, version: str) -> None:
-    watcher = begun(containerd, version)
+def test_the_mark_of_cri_on_another_clients_image_is_no_further_pull(version: str) -> None:
+    containerd = Watched(version)
     containerd.fetch(NOW - 60)
     for at in (3.0, 3.1):
         writes = (containerd.write(TAG, at, managed=False), containerd.write(TAG, at + 0.01))
-        assert len(watcher.look(at + 0.05, *writes).inferred) == 1
+        assert len(containerd.look(at + 0.05, *writes).inferred) == 1
 
 
-def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
+def test_the_name_that_cri_adds_late_is_no_further_pull(containerd: Watched) -> None:
+    containerd.see_pull()
     del containerd.held["pull"]
-    assert len(watcher.look(1.3, containerd.write(TAG, 1.2, created=True)).ended) == 1
-    assert not watcher.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).inferred
-    assert len(watcher.look(8.5, containerd.write(BY_DIGEST, 8.4)).inferred) == 1
+    assert len(containerd.look(1.3, containerd.write(TAG, 1.2, created=True)).ended) == 1
+    assert not containerd.look(8.3, containerd.write(BY_DIGEST, 8.2, created=True)).inferred
+    assert len(containerd.look(8.5, containerd.write(BY_DIGEST, 8.4)).inferred) == 1
 
 
-def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_the_name_that_cri_adds_is_no_pull_when_nobody_heard_of_the_pulls_own(containerd: Watched) -> None:
     """A subscription takes its time."""
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
+    containerd.see_pull()
     containerd.write(TAG, 1.2, created=True)
     del containerd.held["pull"]
-    assert not watcher.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).inferred
+    assert not containerd.look(1.3, containerd.write(BY_DIGEST, 1.25, created=True)).inferred
 
 
-def test_the_record_of_a_pull_that_was_seen_is_its_own(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
-    assert not watcher.look(1.21, containerd.write(TAG, 1.2)).inferred, "its lease is still there"
+def test_the_record_of_a_pull_that_was_seen_is_its_own(containerd: Watched) -> None:
+    containerd.see_pull()
+    assert not containerd.look(1.21, containerd.write(TAG, 1.2)).inferred, "its lease is still there"
     del containerd.held["pull"]
-    seen = watcher.look(1.3)
+    seen = containerd.look(1.3)
     assert ([lease.id for lease in seen.ended], seen.inferred) == (["pull"], ())
 
 
-def test_word_of_a_pull_that_was_seen_may_come_late(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
+def test_word_of_a_pull_that_was_seen_may_come_late(containerd: Watched) -> None:
+    containerd.see_pull()
     written = containerd.write(TAG, 1.2)
     del containerd.held["pull"]
-    watcher.look(1.3)
-    assert not watcher.look(1.5, written).inferred
+    containerd.look(1.3)
+    assert not containerd.look(1.5, written).inferred
 
 
 @pytest.mark.parametrize("pause", [0.01, 9])
-def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(
-    containerd: FakeContainerd, watcher: Watcher, pause: float
-) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
+def test_a_re_pull_of_a_pull_that_was_seen_is_one_more(containerd: Watched, pause: float) -> None:
+    containerd.see_pull()
     del containerd.held["pull"]
     written = containerd.write(TAG, 1.2)
-    watcher.look(1.3)
-    (lease,) = watcher.look(9.4, written, containerd.write(TAG, 1.3 + pause)).inferred
+    containerd.look(1.3)
+    (lease,) = containerd.look(9.4, written, containerd.write(TAG, 1.3 + pause)).inferred
     assert not came(lease)
 
 
-def test_an_unseen_pull_beside_a_seen_one_counts_as_well(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 1)
-    containerd.lease("pull", NOW + 0.9, ROOT)
-    watcher.look(1.1)
-    seen = watcher.look(1.4, containerd.write(TAG, 1.2), containerd.write(TAG, 1.3))
+def test_an_unseen_pull_beside_a_seen_one_counts_as_well(containerd: Watched) -> None:
+    containerd.see_pull()
+    seen = containerd.look(1.4, containerd.write(TAG, 1.2), containerd.write(TAG, 1.3))
     assert (len(seen.leases), len(seen.inferred)) == (1, 1)
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_first(
-    containerd: FakeContainerd, version: str
-) -> None:
-    watcher = begun(containerd, version)
+def test_each_of_two_pulls_that_were_seen_has_one_of_two_records_whichever_ends_first(version: str) -> None:
+    containerd = Watched(version)
     containerd.fetch(NOW + 1)
     containerd.lease("early", NOW + 0.9, ROOT)
     containerd.lease("late", NOW + 0.95, ROOT)
-    watcher.look(1.1)
-    inferred = [*watcher.look(1.15, containerd.write(TAG, 1.13)).inferred]
+    containerd.look(1.1)
+    inferred = [*containerd.look(1.15, containerd.write(TAG, 1.13)).inferred]
     for lease, at in (("late", 1.2), ("early", 1.3)):
         del containerd.held[lease]
-        inferred += watcher.look(at).inferred
-    inferred += watcher.look(1.4, containerd.write(TAG, 1.28)).inferred
+        inferred += containerd.look(at).inferred
+    inferred += containerd.look(1.4, containerd.write(TAG, 1.28)).inferred
     assert not inferred
 
 
-def test_a_pulls_own_record_and_the_write_of_another_change_places(containerd: FakeContainerd) -> None:
+def test_a_pulls_own_record_and_the_write_of_another_change_places() -> None:
     """Three at once where names are written again: T of each, and only then the second ones."""
-    watcher = begun(containerd, REWRITING)
+    containerd = Watched(REWRITING)
     containerd.fetch(NOW + 1)
     names = ("a", "b", "c")
     for name in names:
         containerd.lease(name, NOW + 1, ROOT)
-    watcher.look(1.1)
+    containerd.look(1.1)
     containerd.held.clear()
-    watcher.look(1.2, *(containerd.write(TAG, 1.12 + number / 100) for number in range(len(names))))
-    assert not watcher.look(1.4, *(containerd.write(TAG, 1.3 + number / 100) for number in range(len(names)))).inferred
-    assert len(watcher.look(1.6, containerd.write(TAG, 1.5)).inferred) == 1
+    containerd.look(1.2, *(containerd.write(TAG, 1.12 + number / 100) for number in range(len(names))))
+    again = [containerd.write(TAG, 1.3 + number / 100) for number in range(len(names))]
+    assert not containerd.look(1.4, *again).inferred
+    assert len(containerd.look(1.6, containerd.write(TAG, 1.5)).inferred) == 1
 
 
-def test_a_pull_that_failed_explains_no_success(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_a_pull_that_failed_explains_no_success(containerd: Watched) -> None:
     containerd.fetch(NOW + 1)
     containerd.lease("failing", NOW + 1.1, ROOT)
-    watcher.look(1.2)
+    containerd.look(1.2)
     del containerd.held["failing"]
-    assert not watcher.look(1.3).inferred
-    assert len(watcher.look(2.1, containerd.write(TAG, 2)).inferred) == 1
+    assert not containerd.look(1.3).inferred
+    assert len(containerd.look(2.1, containerd.write(TAG, 2)).inferred) == 1
 
 
-def test_a_clock_set_back_during_a_pull_makes_no_second_one_of_it(containerd: FakeContainerd, watcher: Watcher) -> None:
-    containerd.fetch(NOW + 900)
-    containerd.lease("pull", NOW + 900, ROOT)
-    watcher.look(901)
-    assert not watcher.look(2.1, containerd.write(TAG, 2)).inferred
-
-
+@pytest.mark.parametrize("ended", [True, False])
 @pytest.mark.parametrize("looks", [(), (1.5,), (1.5, 899.5)], ids=["at-once", "soon", "when-time-has-caught-up"])
-def test_the_end_of_a_pull_whose_clock_was_set_back_is_its_own(
-    containerd: FakeContainerd, watcher: Watcher, looks: tuple[float, ...]
+def test_a_pull_whose_clock_was_set_back_has_written_its_record_itself(
+    containerd: Watched, looks: tuple[float, ...], ended: bool
 ) -> None:
-    containerd.fetch(NOW + 900)
-    containerd.lease("pull", NOW + 900, ROOT)
-    watcher.look(901)
+    containerd.hold("pull", NOW + 900)
+    containerd.look(901)
     for at in looks:
-        watcher.look(at)
+        containerd.look(at)
     end = (looks or (1.5,))[-1] + 0.6
-    del containerd.held["pull"]
-    assert not watcher.look(end, containerd.write(TAG, end - 0.2)).inferred
+    if ended:
+        containerd.held.clear()
+    assert not containerd.look(end, containerd.write(TAG, end - 0.2)).inferred
 
 
-def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_pull_that_failed_after_a_clock_was_set_back_explains_no_success(containerd: Watched) -> None:
     containerd.fetch(NOW + 800)
     containerd.write(TAG, 801)
     containerd.lease("failing", NOW + 900, ROOT)
-    watcher.look(901)
-    watcher.look(1.5)
+    containerd.look(901)
+    containerd.look(1.5)
     del containerd.held["failing"]
-    assert not watcher.look(2.5).inferred
-    assert len(watcher.look(3.1, containerd.write(TAG, 3)).inferred) == 1
+    assert not containerd.look(2.5).inferred
+    assert len(containerd.look(3.1, containerd.write(TAG, 3)).inferred) == 1
 
 
-def test_an_import_or_a_local_tag_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_an_import_or_a_local_tag_is_no_pull(containerd: Watched) -> None:
     containerd.fetch(NOW + 3)
     written = containerd.write("registry.example/other:v1", 3.5, created=True, managed=False)
-    assert not watcher.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).inferred
+    assert not containerd.look(3.6, written, containerd.write("registry.example/other:v1", 3.51)).inferred
 
 
-def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(containerd: Watched) -> None:
     containerd.fetch(NOW + 3)
     containerd.lease("pull", NOW + 2.9, gone=True)
-    early = watcher.look(3.11, containerd.write(TAG, 3.1))
+    early = containerd.look(3.11, containerd.write(TAG, 3.1))
     assert ([lease.id for lease in early.leases], early.inferred) == (["pull"], ())
     containerd.held.clear()
-    late = watcher.look(3.2)
+    late = containerd.look(3.2)
     (lease,) = late.inferred
     assert came(lease) == {ROOT, *PARTS}
     assert all(lease.nameless for lease in late.ended)
 
 
-def test_leases_that_were_quick_at_the_same_time_are_told_what_each_was_for(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_leases_that_were_quick_at_the_same_time_are_told_what_each_was_for(containerd: Watched) -> None:
     containerd.fetch(NOW - 60)
     other, tag = digest_of(b"other"), f"{HOST}/{REPOSITORY}:v2"
     containerd.blobs[other] = (b"{}", NOW - 60)
     containerd.children[other], containerd.roots[tag] = PARTS, other
     for name in ("first", "second"):
         containerd.lease(name, NOW + 1)
-    assert all(lease.nameless for lease in watcher.look(2).leases)
+    assert all(lease.nameless for lease in containerd.look(2).leases)
     containerd.held.clear()
     writes = containerd.write(TAG, 2.5), containerd.write(tag, 2.6)
-    seen = watcher.look(3, *writes)
+    seen = containerd.look(3, *writes)
     assert {digest for lease in seen.ended for digest in lease.contents} >= {ROOT, other}
     assert not seen.inferred
 
 
-def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it_was_for(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_lease_that_waited_for_its_registry_and_then_was_quick_is_told_what_it_was_for(containerd: Watched) -> None:
     containerd.fetch(NOW - 60)
     containerd.lease("slow", NOW + 1)
     for at in (2, 3, 4):
-        assert watcher.look(at).leases[0].nameless
+        assert containerd.look(at).leases[0].nameless
     containerd.held.clear()
     written = containerd.write(TAG, 4.5)
-    seen = watcher.look(5)
+    seen = containerd.look(5)
     (lease,) = seen.ended
     assert (lease.id, lease.created_at, ROOT in lease.contents) == ("slow", NOW + 1, True)
     assert not came(lease)
-    assert not watcher.look(5.1, written).inferred, "it is explained"
+    assert not containerd.look(5.1, written).inferred, "it is explained"
 
 
-def test_an_image_of_schema_1_whose_root_is_made_between_two_looks_is_that_of_its_lease(
-    containerd: FakeContainerd,
-) -> None:
+def test_an_image_of_schema_1_whose_root_is_made_between_two_looks_is_that_of_its_lease() -> None:
     """containerd 1.x makes the manifest when all layers are there, and a small image is unpacked a moment later."""
-    watcher = begun(containerd, REWRITING)
+    containerd = Watched(REWRITING)
     config, layer = PARTS
     layers = [{"digest": layer, "size": len(LAYER), "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}]
     described = {"digest": config, "size": len(CONFIG), "mediaType": "application/vnd.oci.image.config.v1+json"}
@@ -567,123 +512,107 @@ def test_an_image_of_schema_1_whose_root_is_made_between_two_looks_is_that_of_it
     containerd.labelled, containerd.children, containerd.roots[TAG] = False, {root: PARTS}, root
     containerd.blobs[layer] = (LAYER, NOW + 1)
     containerd.held["pull"] = (NOW + 0.9, Resources(frozenset((layer,)), frozenset(("sha256:other",)), {}))
-    watcher.look(1.1)
+    containerd.look(1.1)
     del containerd.held["pull"]
     containerd.blobs |= {root: (manifest, NOW + 1.2), config: (CONFIG, NOW + 1.2)}
-    seen = watcher.look(1.3, containerd.write(TAG, 1.25, created=True))
+    seen = containerd.look(1.3, containerd.write(TAG, 1.25, created=True))
     assert [came(lease) for lease in seen.ended] == [{root, *PARTS}]
     assert not seen.inferred
 
 
-def test_a_nameless_lease_takes_the_first_record_after_it_was_last_seen(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_nameless_lease_takes_the_first_record_after_it_was_last_seen(containerd: Watched) -> None:
     containerd.fetch(NOW - 60)
     containerd.lease("failing", NOW + 1)
-    watcher.look(2)
-    watcher.look(3, containerd.write(f"{HOST}/{REPOSITORY}:before", 2.5))
+    containerd.look(2)
+    containerd.look(3, containerd.write(f"{HOST}/{REPOSITORY}:before", 2.5))
     containerd.held.clear()
-    (lease,) = watcher.look(4).ended
+    (lease,) = containerd.look(4).ended
     assert lease.nameless, "the image that was written meanwhile is another pull's"
 
 
-def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_record_that_a_seen_pull_wrote_is_not_that_of_a_nameless_lease(containerd: Watched) -> None:
     containerd.fetch(NOW - 60)
     containerd.lease("failing", NOW + 1)
     containerd.lease("pull", NOW + 1, ROOT)
-    watcher.look(2)
+    containerd.look(2)
     containerd.held.clear()
     containerd.write(TAG, 2.5)
-    assert {lease.id: lease.nameless for lease in watcher.look(3).ended} == {"failing": True, "pull": False}
+    assert {lease.id: lease.nameless for lease in containerd.look(3).ended} == {"failing": True, "pull": False}
 
 
-def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
-    containerd.hold("pull", NOW + 1)
-    watcher.look(1.2)
+def test_a_record_that_was_removed_before_the_next_poll_was_the_pulls(containerd: Watched) -> None:
+    containerd.see_pull()
     written = containerd.write(TAG, 1.5, created=True)
     containerd.held.clear()
     containerd.records.clear()
-    seen = watcher.look(2.2, written)
+    seen = containerd.look(2.2, written)
     assert [record.name for record in seen.images[ROOT]] == [TAG]
     assert not seen.inferred
 
 
 @pytest.mark.parametrize(("managed", "added_at"), [(True, 1.51), (False, 1.51), (False, 2.7)])
 def test_a_root_that_was_removed_before_it_was_seen_with_its_label_comes_from_where_cri_says(
-    containerd: FakeContainerd, watcher: Watcher, managed: bool, added_at: float
+    containerd: Watched, managed: bool, added_at: float
 ) -> None:
     """An import's name is not CRI's, though CRI adds one that is, with a big manifest after seconds."""
     containerd.hold("pull", NOW + 1)
     containerd.labelled = False
-    watcher.look(1.2)
+    containerd.look(1.2)
     own = containerd.write(TAG, 1.5, created=True, managed=managed)
     written = (own, containerd.write(BY_DIGEST, added_at, created=True))
     containerd.held.clear()
     containerd.records.clear()
     containerd.blobs.clear()
-    seen = watcher.look(3, *written)
+    seen = containerd.look(3, *written)
     assert {record.name for record in seen.images[ROOT]} == {BY_DIGEST}
     assert [info and info.sources for info in seen.ended[0].contents.values()] == [((HOST, REPOSITORY),) * managed]
 
 
 @pytest.mark.parametrize("ended", [True, False])
-def test_a_blob_that_was_found_before_its_source_was_written_gets_it(
-    containerd: FakeContainerd, watcher: Watcher, ended: bool
-) -> None:
+def test_a_blob_that_was_found_before_its_source_was_written_gets_it(containerd: Watched, ended: bool) -> None:
     containerd.hold("pull", NOW + 1)
     containerd.labelled = False
-    watcher.look(1.2)
+    containerd.look(1.2)
     containerd.labelled = True
     if ended:
         containerd.held.clear()
-    seen = watcher.look(1.4)
+    seen = containerd.look(1.4)
     (lease,) = seen.ended if ended else seen.leases
     assert [blob and blob.sources for blob in lease.found_blobs.values()] == [((HOST, REPOSITORY),)] * len(PARTS)
 
 
-def test_a_root_that_was_removed_and_comes_again_is_described_as_it_was(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_root_that_was_removed_and_comes_again_is_described_as_it_was(containerd: Watched) -> None:
     """The next pull's has no labels yet, so that it does not look like a root."""
-    containerd.hold("pull", NOW + 1)
-    watcher.look(1.2)
+    containerd.see_pull()
     written = containerd.write(TAG, 1.5, created=True)
     containerd.records.clear()
     containerd.fetch(NOW + 1.8)
     containerd.children.clear()
     containerd.held = {"next": (NOW + 1.7, Resources(frozenset((ROOT,)), frozenset(), {}))}
-    seen = watcher.look(2, written)
+    seen = containerd.look(2, written)
     assert [record.name for record in seen.images[ROOT]] == [TAG]
     assert not seen.inferred
 
 
-def test_a_pull_between_two_looks_whose_image_was_removed_is_told_by_its_events(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_pull_between_two_looks_whose_image_was_removed_is_told_by_its_events(containerd: Watched) -> None:
     written = (containerd.write(TAG, 3.5, created=True), containerd.write(BY_DIGEST, 3.51, created=True))
     containerd.records.clear()
-    seen = watcher.look(4, *written)
+    seen = containerd.look(4, *written)
     (lease,) = seen.inferred
     info = lease.contents[ROOT]
     assert info is not None
     assert info.sources == ((HOST, REPOSITORY),)
     assert not came(lease) - {ROOT}
     assert [record.name for record in seen.images[ROOT]] == [TAG]
-    assert not watcher.look(5).inferred
+    assert not containerd.look(5).inferred
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(
-    containerd: FakeContainerd, version: str
-) -> None:
+def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(version: str) -> None:
     """A name that is updated keeps its root, whatever is pulled from the repository at the same time."""
-    watcher = begun(containerd, version)
+    containerd = Watched(version)
     containerd.fetch(NOW - 60)
-    assert len(watcher.look(2, *containerd.write_pull(version, 1, created=True)).inferred) == 1
+    assert len(containerd.look(2, *containerd.write_pull(version, 1, created=True)).inferred) == 1
     other = digest_of(b"other")
     written = containerd.write_pull(version, 3)
     sibling = (
@@ -692,89 +621,82 @@ def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(
     )
     containerd.records.clear()
     containerd.blobs.clear()
-    seen = watcher.look(4, *written, *sibling)
+    seen = containerd.look(4, *written, *sibling)
     assert [root for lease in seen.inferred for root in lease.contents] == [ROOT, other]
-    assert not watcher.look(5).inferred
+    assert not containerd.look(5).inferred
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_a_tag_that_moves_between_two_unseen_pulls_names_both_images(containerd: FakeContainerd, version: str) -> None:
-    watcher = begun(containerd, version)
+def test_a_tag_that_moves_between_two_unseen_pulls_names_both_images(version: str) -> None:
+    containerd = Watched(version)
     other = digest_of(b"other")
     first = containerd.write_pull(version, 1, created=True)
     second = (containerd.write(TAG, 3), containerd.write(f"{HOST}/{REPOSITORY}@{other}", 3.02, created=True))
     containerd.records.clear()
-    assert [root for lease in watcher.look(4, *first, *second).inferred for root in lease.contents] == [ROOT, other]
+    assert [root for lease in containerd.look(4, *first, *second).inferred for root in lease.contents] == [ROOT, other]
 
 
-def test_a_new_tag_of_an_image_that_was_removed_before_is_not_its_neighbours(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_new_tag_of_an_image_that_was_removed_before_is_not_its_neighbours(containerd: Watched) -> None:
     other = digest_of(b"other")
     written = list(containerd.write_pull(TIDY, 1, created=True))
     containerd.records.clear()
-    assert len(watcher.look(2, *written).inferred) == 1
+    assert len(containerd.look(2, *written).inferred) == 1
     written = [
         containerd.write(f"{HOST}/{REPOSITORY}{name}", at, created=True)
         for name, at in ((":v3", 3), (f"@{ROOT}", 3.02), (":v2", 3.5), (f"@{other}", 3.52))
     ]
     containerd.records.clear()
-    assert [root for lease in watcher.look(4, *written).inferred for root in lease.contents] == [ROOT, other]
+    assert [root for lease in containerd.look(4, *written).inferred for root in lease.contents] == [ROOT, other]
 
 
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
-def test_two_pulls_of_an_image_that_was_removed_after_them_are_two(containerd: FakeContainerd, version: str) -> None:
-    watcher = begun(containerd, version)
+def test_two_pulls_of_an_image_that_was_removed_after_them_are_two(version: str) -> None:
+    containerd = Watched(version)
     written = (*containerd.write_pull(version, 3, created=True), *containerd.write_pull(version, 3.5))
     containerd.records.clear()
-    assert len(watcher.look(4, *written).inferred) == 2
+    assert len(containerd.look(4, *written).inferred) == 2
 
 
-def test_an_import_that_was_removed_is_no_pull(containerd: FakeContainerd, watcher: Watcher) -> None:
+def test_an_import_that_was_removed_is_no_pull(containerd: Watched) -> None:
     marked = (containerd.write(TAG, 3.52), containerd.write(BY_DIGEST, 3.53, created=True))
     written = (containerd.write(TAG, 3.5, created=True, managed=False), *marked)
     containerd.records.clear()
-    assert not watcher.look(4, *written).inferred
+    assert not containerd.look(4, *written).inferred
 
 
 @pytest.mark.parametrize(
     ("name", "at"),
     [("registry.example/team/other:v1", 1.5), (TAG, 0.9), (f"registry.example/team/app@sha256:{'0' * 64}", 1.5)],
 )
-def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(
-    containerd: FakeContainerd, watcher: Watcher, name: str, at: float
-) -> None:
-    containerd.hold("pull", NOW + 1)
-    watcher.look(1.2)
+def test_a_record_that_was_removed_and_cannot_be_the_pulls_is_none(containerd: Watched, name: str, at: float) -> None:
+    containerd.see_pull()
     written = containerd.write(name, at)
     containerd.held.clear()
     containerd.records.clear()
-    assert not watcher.look(2.2, written).images[ROOT]
+    assert not containerd.look(2.2, written).images[ROOT]
 
 
 @pytest.mark.parametrize("call", ["Leases/List", "Content/ListStatuses", "Images/List"])
-def test_records_are_not_lost_when_reading_fails(containerd: FakeContainerd, watcher: Watcher, call: str) -> None:
+def test_records_are_not_lost_when_reading_fails(containerd: Watched, call: str) -> None:
     containerd.fetch(NOW + 3)
     containerd.failing = call
     with pytest.raises(ContainerdError):
-        watcher.look(3.6, containerd.write(TAG, 3.5))
+        containerd.look(3.6, containerd.write(TAG, 3.5))
     containerd.failing = ""
-    assert len(watcher.look(3.8).inferred) == 1
+    assert len(containerd.look(3.8).inferred) == 1
 
 
-def test_a_removed_record_whose_root_is_not_known_yet_is_not_lost_when_reading_fails(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_removed_record_whose_root_is_not_known_yet_is_not_lost_when_reading_fails(containerd: Watched) -> None:
     name = f"{HOST}/team/other:v1"
     own, other = containerd.write(TAG, 3.5, created=True), containerd.write(name, 3.51)
     containerd.records.clear()
     containerd.refused = name
     with pytest.raises(ContainerdError):
-        watcher.look(3.6, own, other)
+        containerd.look(3.6, own, other)
     containerd.refused = ""
     added = containerd.write(BY_DIGEST, 3.7, created=True)
     containerd.records.clear()
-    (lease,) = watcher.look(3.8, added).inferred
+    (lease,) = containerd.look(3.8, added).inferred
     assert ROOT in lease.contents
 
 
@@ -782,31 +704,27 @@ CHAIN_ID = digest_of(b"unpacked")
 
 
 @pytest.mark.parametrize("refused", [*PARTS, CHAIN_ID], ids=["config", "layer", "snapshot"])
-def test_what_was_there_before_a_pull_is_asked_again_when_reading_fails(
-    containerd: FakeContainerd, watcher: Watcher, refused: str
-) -> None:
+def test_what_was_there_before_a_pull_is_asked_again_when_reading_fails(containerd: Watched, refused: str) -> None:
     containerd.lease("pull", NOW + 1)
-    watcher.look(1.1)
+    containerd.look(1.1)
     containerd.fetch(NOW - 60)
     containerd.snapshots = {CHAIN_ID: NOW - 59}
     containerd.lease("pull", NOW + 1, ROOT)
     containerd.refused = refused
     with pytest.raises(ContainerdError):
-        watcher.look(1.3)
+        containerd.look(1.3)
     containerd.refused = ""
-    (lease,) = watcher.look(1.5).leases
+    (lease,) = containerd.look(1.5).leases
     assert lease.found_blobs == containerd.contents(PARTS)
     assert lease.found_snapshots == {CHAIN_ID: SnapshotStat("overlayfs", NodeTime(NOW - 59))}
 
 
-def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then(containerd: Watched) -> None:
     _, layer = PARTS
     containerd.fetch_layer(NOW + 1)
     asked = []
     for at in range(2, 9):
-        (lease,) = watcher.look(at).leases
+        (lease,) = containerd.look(at).leases
         assert lease.ingests == {layer}
         asked.append(containerd.asked)
     assert asked == [1, 1, 1, 1, 1, 2, 2]
@@ -814,44 +732,40 @@ def test_what_a_lease_holds_is_asked_when_a_blob_begins_or_ends_and_now_and_then
     containerd.fetch(NOW + 1)
     containerd.lease("pull", NOW + 1, ROOT, *PARTS)
     for at in (9, 10):
-        (lease,) = watcher.look(at).leases
+        (lease,) = containerd.look(at).leases
         assert layer in lease.contents
     assert containerd.asked == 4, "a layer that is unpacked is told by no ingest"
 
 
-def test_what_a_lease_holds_is_asked_after_a_connection_was_made_anew(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_what_a_lease_holds_is_asked_after_a_connection_was_made_anew(containerd: Watched) -> None:
     """Otherwise what it gained before a crash would seem to come after it, and a stale lease would seem alive."""
     snapshots = containerd.fetch_layer(NOW + 1)
-    watcher.look(2)
+    containerd.look(2)
     snapshots["overlayfs"] = Snapshots(extracting=frozenset({"sha256:chain"}))
     asked = containerd.asked
-    watcher.reconnect()
-    (lease,) = watcher.look(3).leases
+    containerd.reconnect()
+    (lease,) = containerd.look(3).leases
     assert (lease.snapshots, containerd.asked) == (snapshots, asked + 1)
 
 
-def test_other_pulls_that_go_on_and_on_do_not_hold_up_the_end_of_one(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_other_pulls_that_go_on_and_on_do_not_hold_up_the_end_of_one(containerd: Watched) -> None:
     other = containerd.write("registry.example/team/other:v1", 1.5)
     containerd.fetch(NOW + 1)
     for lease, contents in (("failing", (ROOT,)), ("nameless", ())):
         containerd.lease(lease, NOW + 1.1, *contents)
-        watcher.look(1.2)
+        containerd.look(1.2)
         containerd.held.clear()
-        assert [lease.id for lease in watcher.look(2, late=lambda: (other,)).ended] == [lease]
+        assert [lease.id for lease in containerd.look(2, late=lambda: (other,)).ended] == [lease]
 
 
 @pytest.mark.parametrize("written_again", [False, True])
 def test_the_config_of_a_later_pull_does_not_say_that_the_one_before_failed_to_unpack(
-    containerd: FakeContainerd, watcher: Watcher, written_again: bool
+    containerd: Watched, written_again: bool
 ) -> None:
     containerd.fetch(NOW + 1)
     snapshots = {"overlayfs": Snapshots(frozenset(("sha256:" + "1" * 64,)))}
     containerd.held["one"] = NOW + 1, Resources(frozenset((ROOT, *PARTS)), frozenset(), snapshots)
-    watcher.look(1.5)
+    containerd.look(1.5)
     written = [containerd.write(TAG, 1.6, created=True)]
     del containerd.held["one"], containerd.records[TAG]
     # The image is removed, and a second pull of it has brought all but unpacked nothing yet.
@@ -860,18 +774,16 @@ def test_the_config_of_a_later_pull_does_not_say_that_the_one_before_failed_to_u
     containerd.lease("two", NOW + 1.9, ROOT, *PARTS)
     if written_again:
         written.append(containerd.write(TAG, 2.3, created=True))
-    (ended,) = watcher.look(2.5, *written).ended
+    (ended,) = containerd.look(2.5, *written).ended
     assert ended.unpacked is None
 
 
-def test_a_pull_whose_config_stays_without_a_snapshotter_has_failed_to_unpack(
-    containerd: FakeContainerd, watcher: Watcher
-) -> None:
+def test_a_pull_whose_config_stays_without_a_snapshotter_has_failed_to_unpack(containerd: Watched) -> None:
     containerd.fetch(NOW + 1)
     containerd.unpacked = False
     snapshots = {"overlayfs": Snapshots(frozenset(("sha256:" + "1" * 64,)))}
     containerd.held["one"] = NOW + 1, Resources(frozenset((ROOT, *PARTS)), frozenset(), snapshots)
-    watcher.look(1.5)
+    containerd.look(1.5)
     del containerd.held["one"]
-    (ended,) = watcher.look(2.5, containerd.write(TAG, 1.6, created=True)).ended
+    (ended,) = containerd.look(2.5, containerd.write(TAG, 1.6, created=True)).ended
     assert ended.unpacked is False
