@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 
@@ -18,8 +18,7 @@ from rig.closing import Closing
 from rig.debian import ALERTMANAGER
 from rig.processes import Process, free_port
 from rig.prometheus import Daemon
-
-PAUSE = 0.05
+from rig.threaded_server import ThreadedServer
 
 Labels = Mapping[str, str]
 
@@ -66,10 +65,8 @@ class Webhook(Closing):
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer((address, 0), Handler)
-        self.url = f"http://{address}:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,))
-        self._thread.start()
+        self._server = ThreadedServer(Handler, address=address)
+        self.url = f"http://{address}:{self._server.port}"
 
     @property
     def notifications(self) -> list[Notification]:
@@ -90,9 +87,7 @@ class Webhook(Closing):
             self.messages.clear()
 
     def close(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        self._server.close()
 
     def _keep(self, body: dict[str, Any]) -> None:
         receiver = body["receiver"]

@@ -32,7 +32,6 @@ PULL_LEASES = 'labels."containerd.io/gc.expire"'
 LONGEST_SOCKET_PATH = 100
 START_TIMEOUT = 90.0
 PULL_TIMEOUT = 600.0
-INTERVAL = 0.02
 # containerd takes a moment to listen; gRPC's own pauses between attempts grow to minutes. The authority is given since
 # old servers refuse the socket's path as one.
 CHANNEL_OPTIONS = (
@@ -116,9 +115,7 @@ class RealContainerd(Closing):
 
     @property
     def pid(self) -> int:
-        if self._process is None:
-            raise NodeFailed(f"{self.name} does not run")
-        return self._process.pid
+        return self._daemon.pid
 
     @property
     def log(self) -> Path:
@@ -178,15 +175,20 @@ class RealContainerd(Closing):
 
     def remove_image(self, reference: str) -> None:
         root = self.images()[reference]
-        spec = runtime_pb2.ImageSpec(image=reference)
-        self._cri.RemoveImage(runtime_pb2.RemoveImageRequest(image=spec), timeout=30)
+        self.forget_image(reference)
         left = [image.name for image in self._images(f"target.digest=={root}")]
         if left:
             run([*self._ctr, "images", "rm", "--sync", *left])
         self._wait(lambda: not self.has_content(root), f"{reference} is still there")
 
     def crash(self) -> None:
-        self._kill()
+        """End the daemon, then the channel: pulls under way fail as they do for a kubelet."""
+        if self._process:
+            self._process.kill()
+            self._process = None
+        if self._channel:
+            self._channel.close()
+            self._channel = None
 
     def start(self) -> None:
         self._process = Process(
@@ -200,27 +202,24 @@ class RealContainerd(Closing):
         try:
             self._wait(self._answers, "did not answer", START_TIMEOUT)
         except BaseException:
-            self._kill()
+            self.crash()
             raise
 
     def close(self) -> None:
         for client in self._clients:
             client.kill()
-        self._kill()
+        self.crash()
         mounts.remove_tree(self.folders.base)
+
+    @property
+    def _daemon(self) -> Process:
+        if self._process is None:
+            raise NodeFailed(f"{self.name} does not run")
+        return self._process
 
     @property
     def _ctr(self) -> tuple[str | Path, ...]:
         return (self._programs / "ctr", "--address", self.socket, "--namespace", NAMESPACE)
-
-    def _kill(self) -> None:
-        """End the daemon, then the channel: pulls under way fail as they do for a kubelet."""
-        if self._process:
-            self._process.kill()
-            self._process = None
-        if self._channel:
-            self._channel.close()
-            self._channel = None
 
     def _write_config(self, label: str, settings: Settings) -> None:
         for name in ("run", "tmp", "opt", "certs.d", "cni/bin", "cni/conf"):
@@ -254,9 +253,7 @@ class RealContainerd(Closing):
         return True
 
     def _wait(self, condition: Callable[[], bool], complaint: str, timeout: float = 60) -> None:
-        if self._process is None:
-            raise NodeFailed(f"{self.name} does not run")
-        self._process.wait_for(condition, complaint, timeout, NodeFailed)
+        self._daemon.wait_for(condition, complaint, timeout, NodeFailed)
 
 
 def program_folder(label: str) -> Path:

@@ -163,8 +163,6 @@ def config(label: str, folders: Folders, snapshotter: str, settings: Settings) -
         # 1.6 has no such timeout, and takes no key that it does not know.
         "timeout": f'image_pull_progress_timeout = "{settings.progress_timeout}"' if (major, minor) > (1, 6) else "",
     }
-    if settings.cri and major > 1:
-        raise ValueError("`cri` is for containerd 1.x")
     plugins = VERSION_2 if major == 1 else VERSION_3
     return HEAD.substitute(values) + plugins.substitute(values) + settings.extra
 

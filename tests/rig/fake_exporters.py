@@ -2,16 +2,17 @@
 
 import contextlib
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from socketserver import BaseRequestHandler
 from typing import Final
 
 from pulltrace.model import wire
 from pulltrace.model.pull import NodeReport
 from pulltrace.web import Request, Response, matches_etag
 from rig.sample_views import a_report
+from rig.threaded_server import ThreadedServer
 from rig.web import serving
 
 PULLS_PATH: Final = "/v1/pulls"
@@ -58,15 +59,12 @@ Talk = Callable[[socket.socket], None]
 
 
 class RawServer:
-    """Accepts connections and has each served by `talk`, in a thread that ends with the test."""
+    """Has each connection served by `talk`, in a thread that ends with the test."""
 
     def __init__(self, talk: Talk) -> None:
         self.talk = talk
         self.connections = 0
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._listener.getsockname()[1]
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
+        self.port = 0
 
     @property
     def url(self) -> str:
@@ -74,34 +72,16 @@ class RawServer:
 
     @contextlib.contextmanager
     def served(self) -> Iterator["RawServer"]:
-        accepting = threading.Thread(target=self._accept)
-        accepting.start()
-        try:
+        raw = self
+
+        class Handler(BaseRequestHandler):
+            def handle(self) -> None:
+                raw.connections += 1
+                raw.talk(self.request)
+
+        with ThreadedServer(Handler) as server:
+            self.port = server.port
             yield self
-        finally:
-            for sock in (self._listener, *self._open):
-                with contextlib.suppress(OSError):
-                    sock.shutdown(socket.SHUT_RDWR)
-            accepting.join()
-            for thread in self._threads:
-                thread.join()
-            self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                sock, _ = self._listener.accept()
-            except OSError:
-                return
-            self.connections += 1
-            self._open.append(sock)
-            thread = threading.Thread(target=self._serve, args=(sock,))
-            self._threads.append(thread)
-            thread.start()
-
-    def _serve(self, sock: socket.socket) -> None:
-        with sock, contextlib.suppress(OSError):
-            self.talk(sock)
 
 
 def read_request(sock: socket.socket) -> bytes:

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from rig.threaded_server import PAUSE
+
 CHUNK = 16 * 1024
-PAUSE = 0.05
-"""Longest wait before a held transfer looks whether its client is still there, in seconds."""
 
 
 class TransferEnded(Exception):
@@ -21,9 +21,9 @@ class Stall:
     def __init__(self, changed: threading.Condition, digest: str, after: int) -> None:
         self.digest = digest
         self.after = after
-        self._changed = changed
-        self._held = 0
+        self.held = threading.Event()
         self.released = False
+        self._changed = changed
 
     def release(self) -> None:
         """Let the held transfers go on. May be called twice."""
@@ -33,15 +33,8 @@ class Stall:
 
     def wait_held(self, timeout: float = 30) -> None:
         """Return when a transfer stands at the mark; raises TimeoutError."""
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._held > 0, timeout):
-                raise TimeoutError(f"no transfer of {self.digest} reached byte {self.after} in {timeout} s")
-
-    def note_held(self) -> None:
-        """Called by a transfer, under the lock, when it stands at the mark."""
-        if not self._held:
-            self._held = 1
-            self._changed.notify_all()
+        if not self.held.wait(timeout):
+            raise TimeoutError(f"no transfer of {self.digest} reached byte {self.after} in {timeout} s")
 
 
 @dataclass(slots=True)
@@ -73,8 +66,8 @@ class Pacer:
     """Decides how many bytes each transfer may send next, and counts what was sent."""
 
     def __init__(self) -> None:
-        self.changed = threading.Condition()
-        self._closed = False
+        self._changed = threading.Condition()
+        self.closed = False
         self._rates: dict[str | None, Rate] = {}
         self._stalls: list[Stall] = []
         self._cuts: dict[str, int] = {}
@@ -82,41 +75,44 @@ class Pacer:
 
     def throttle(self, bytes_per_second: float | None, digest: str | None = None) -> None:
         """Limit all transfers together, or those of one blob; None lifts the limit."""
-        with self.changed:
+        with self._changed:
             self._rates.pop(digest, None)
             if bytes_per_second is not None:
                 self._rates[digest] = Rate(bytes_per_second)
-            self.changed.notify_all()
+            self._changed.notify_all()
 
-    def stall(self, digest: str, after: int) -> Stall:
-        with self.changed:
-            stall = Stall(self.changed, digest, after)
+    def stall(self, digest: str, after: int = 0) -> Stall:
+        """Stop sending the blob at a position, connection open, until the answer is released."""
+        with self._changed:
+            stall = Stall(self._changed, digest, after)
             self._stalls.append(stall)
             return stall
 
-    def cut(self, digest: str, after: int) -> None:
-        with self.changed:
+    def cut(self, digest: str, after: int = 0) -> None:
+        """Close the connection once, when a transfer of the blob has reached a position."""
+        with self._changed:
             self._cuts[digest] = after
-            self.changed.notify_all()
+            self._changed.notify_all()
 
-    def close(self) -> None:
-        """End every transfer."""
-        with self.changed:
-            self._closed = True
-            self.changed.notify_all()
+    def end_transfers(self) -> None:
+        with self._changed:
+            self.closed = True
+            self._changed.notify_all()
 
     def sent(self, digest: str) -> int:
-        with self.changed:
+        """Bytes of the blob or manifest that sockets have taken, over all transfers."""
+        with self._changed:
             return self._sent[digest]
 
-    def wait_sent(self, digest: str, at_least: int, timeout: float) -> None:
-        with self.changed:
-            if not self.changed.wait_for(lambda: self._sent[digest] >= at_least, timeout):
+    def wait_sent(self, digest: str, at_least: int = 1, timeout: float = 30) -> None:
+        """Return when so many bytes have been sent; raises TimeoutError."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._sent[digest] >= at_least, timeout):
                 raise TimeoutError(f"{self._sent[digest]} bytes of {digest} sent after {timeout} s, not {at_least}")
 
     def paced(self, digest: str) -> bool:
         """Whether anything holds this blob back, so that the socket should buffer little."""
-        with self.changed:
+        with self._changed:
             stalled = any(stall.digest == digest and not stall.released for stall in self._stalls)
             return stalled or digest in self._cuts or bool({None, digest} & self._rates.keys())
 
@@ -126,9 +122,9 @@ class Pacer:
         The count is exact whenever it is read: nothing leaves between the sending and the counting. Raises
         TransferEnded, and what `send` raises (BlockingIOError when the socket's buffer is full).
         """
-        with self.changed:
+        with self._changed:
             while not (most := self._allowed(transfer)):
-                self.changed.wait(PAUSE / 5 if self._rates else PAUSE)
+                self._changed.wait(PAUSE / 5 if self._rates else PAUSE)
                 if transfer.gone():
                     raise TransferEnded("the client closed the connection")
             count = send(most)
@@ -139,13 +135,13 @@ class Pacer:
         self._sent[transfer.digest] += count
         for rate in self._rates_of(transfer.digest):
             rate.budget -= count
-        self.changed.notify_all()
+        self._changed.notify_all()
 
     def _rates_of(self, digest: str) -> list[Rate]:
         return [self._rates[key] for key in (None, digest) if key in self._rates]
 
     def _allowed(self, transfer: Transfer) -> int:
-        if self._closed:
+        if self.closed:
             raise TransferEnded("the registry closes")
         count = min(CHUNK, transfer.end - transfer.position, self._before_cut(transfer))
         for stall in self._stalls:
@@ -165,7 +161,7 @@ class Pacer:
     def _before_stall(self, stall: Stall, transfer: Transfer) -> int:
         left = max(0, stall.after - transfer.position)
         if not left:
-            stall.note_held()
+            stall.held.set()
         return left
 
     def _within_rates(self, digest: str, count: int) -> int:

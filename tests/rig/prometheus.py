@@ -1,6 +1,5 @@
 """A real Prometheus on loopback, with data that it scrapes or that was written for it, and questions to it."""
 
-import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,9 +126,8 @@ def prometheus(
     have: a `lookback` just below its step makes up for them.
     """
     server = needs.program(release.server)
-    folder = Path(tempfile.mkdtemp(prefix="prometheus-"))
-    try:
-        port = free_port()
+    with tempfile.TemporaryDirectory(prefix="prometheus-", ignore_cleanup_errors=True) as name:
+        folder, port = Path(name), free_port()
         (folder / "prometheus.yml").write_text(config + _rule_files(rules))
         command: list[str | Path] = [
             server,
@@ -146,8 +144,6 @@ def prometheus(
             yield running
         finally:
             running.stop()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def written(release: Release, openmetrics: Iterable[str], folder: Path) -> Path:

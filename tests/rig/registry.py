@@ -7,25 +7,16 @@ from http import HTTPStatus
 
 from rig.closing import Closing
 from rig.images import Blob, Image
-from rig.pacing import PAUSE, Pacer, Stall
+from rig.pacing import Pacer
 from rig.registry_http import Refusal, RegistryServer, Request
 
 __all__ = ["Hang", "Refusal", "Registry", "Request"]
 
 
-class Hang:
+class Hang(threading.Event):
     """Requests are taken and not answered until this is released."""
 
-    def __init__(self) -> None:
-        self._released = threading.Event()
-
-    def release(self) -> None:
-        """Answer what waits. May be called twice."""
-        self._released.set()
-
-    @property
-    def released(self) -> bool:
-        return self._released.is_set()
+    release = threading.Event.set
 
 
 @dataclass(slots=True)
@@ -34,7 +25,7 @@ class _Repository:
     tags: dict[str, Blob] = field(default_factory=dict)
 
 
-class Registry(Closing):
+class Registry(Closing, Pacer):
     """Serves what was pushed, on a free port of 127.0.0.1, until it is closed.
 
     Every control works at any moment, also on transfers that are under way. Positions (`after`) are in bytes of the
@@ -42,21 +33,16 @@ class Registry(Closing):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.requests: list[Request] = []
-        self.pacer = Pacer()
         self._lock = threading.Lock()
         self._repositories: dict[str, _Repository] = {}
         self._refusals: dict[str, Refusal] = {}
         self._passwords: dict[str, str] = {}
         self._hangs: list[tuple[str | None, Hang]] = []
-        self._closed = False
         self._runs = False
-        self._port = 0
+        self.port = 0
         self.start()
-
-    @property
-    def port(self) -> int:
-        return self._port
 
     @property
     def host(self) -> str:
@@ -75,18 +61,6 @@ class Registry(Closing):
             repository.blobs.update({blob.digest: blob for blob in image.blobs})
             repository.tags[image.tag] = image.root
         return image
-
-    def throttle(self, bytes_per_second: float | None, digest: str | None = None) -> None:
-        """Limit all transfers together, or those of one blob; None lifts the limit."""
-        self.pacer.throttle(bytes_per_second, digest)
-
-    def stall(self, digest: str, after: int = 0) -> Stall:
-        """Stop sending the blob at a position, connection open, until the answer is released."""
-        return self.pacer.stall(digest, after)
-
-    def cut(self, digest: str, after: int = 0) -> None:
-        """Close the connection once, when a transfer of the blob has reached a position."""
-        self.pacer.cut(digest, after)
 
     def deny(self, where: str, status: int, **headers: str) -> None:
         """Refuse a repository, or a blob or manifest by digest, with this status until `allow`."""
@@ -115,53 +89,28 @@ class Registry(Closing):
             self._hangs.append((repository, hang))
         return hang
 
-    def sent(self, digest: str) -> int:
-        """Bytes of the blob or manifest that sockets have taken, over all transfers."""
-        return self.pacer.sent(digest)
-
-    def wait_sent(self, digest: str, at_least: int = 1, timeout: float = 30) -> None:
-        """Return when so many bytes have been sent; raises TimeoutError."""
-        self.pacer.wait_sent(digest, at_least, timeout)
-
-    def wait_requested(self, text: str, timeout: float = 30) -> None:
-        """Return when the path of some request has contained `text`; raises TimeoutError."""
-        with self.pacer.changed:
-            if not self.pacer.changed.wait_for(lambda: any(text in each.path for each in self.requests), timeout):
-                raise TimeoutError(f"no request for {text} in {timeout} s")
-
     def crash(self) -> None:
         """End as a process that is killed, until `start`: what was sent arrives, then each connection ends."""
         if not self._runs:
             return
         self._runs = False
-        self._server.shutdown()
-        self._thread.join()
-        self._server.end_connections()
-        self._server.server_close()
+        self._server.close()
 
     def start(self) -> None:
         """Serve again where it did, as after a restart: what was pushed is there, as are marks and counts."""
-        self._server = RegistryServer(self, self._port)
-        self._port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(PAUSE,), name="registry")
-        self._thread.start()
+        self._server = RegistryServer(self, self.port)
+        self.port = self._server.port
         self._runs = True
 
     def close(self) -> None:
         """End every transfer and connection, and join the threads. May be called twice."""
-        self._closed = True
-        self.pacer.close()
+        self.end_transfers()
         self.crash()
-
-    def note_request(self, request: Request) -> None:
-        with self.pacer.changed:
-            self.requests.append(request)
-            self.pacer.changed.notify_all()
 
     def hung(self, repository: str) -> bool:
         """Whether a request for this repository has to wait."""
         with self._lock:
-            return any(not hang.released and where in (None, repository) for where, hang in self._hangs)
+            return any(not hang.is_set() and where in (None, repository) for where, hang in self._hangs)
 
     def refusal(self, request: Request) -> Refusal | None:
         with self._lock:
@@ -174,7 +123,3 @@ class Registry(Closing):
         with self._lock:
             repository = self._repositories.get(request.repository, _Repository())
             return repository.blobs.get(request.target) or repository.tags.get(request.target)
-
-    @property
-    def closed(self) -> bool:
-        return self._closed

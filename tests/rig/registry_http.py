@@ -4,18 +4,20 @@ import json
 import re
 import select
 import socket
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, Protocol, cast
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from rig.images import Blob
-from rig.pacing import PAUSE, Pacer, Transfer, TransferEnded
+from rig.pacing import Transfer, TransferEnded
+from rig.threaded_server import PAUSE, ThreadedServer, shut
+
+if TYPE_CHECKING:  # it makes the server
+    from rig.registry import Registry
 
 NARROW, WIDE = 4 * 1024, 1024 * 1024
 """Send buffers of the socket: little when bytes are counted under control, much when they may flow."""
@@ -58,65 +60,12 @@ class Refusal:
         return json.dumps({"errors": [{"code": code, "message": f"refused with {self.status}"}]}).encode()
 
 
-class Keeper(Protocol):
-    """What the server asks about each request."""
+class RegistryServer(ThreadedServer):
+    """Asks its keeper about each request."""
 
-    pacer: Pacer
-
-    @property
-    def closed(self) -> bool:
-        """Whether everything must end."""
-        ...
-
-    def note_request(self, request: Request) -> None:
-        """Take notice of a request that has arrived."""
-        ...
-
-    def hung(self, repository: str) -> bool:
-        """Whether a request for this repository has to wait."""
-        ...
-
-    def refusal(self, request: Request) -> Refusal | None:
-        """What to answer instead of the content, if anything."""
-        ...
-
-    def find(self, request: Request) -> Blob | None:
-        """The content that the request names."""
-        ...
-
-
-class RegistryServer(ThreadingHTTPServer):
-    """Listens on a port of 127.0.0.1, 0 for a free one; a thread for each connection, all joined when it is closed."""
-
-    daemon_threads = False
-    request_queue_size = 128
-
-    def __init__(self, keeper: Keeper, port: int = 0) -> None:
+    def __init__(self, keeper: "Registry", port: int = 0) -> None:
         self.keeper = keeper
-        self._connections: set[socket.socket] = set()
-        self._connections_lock = threading.Lock()
-        super().__init__(("127.0.0.1", port), _Handler)
-
-    def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
-        with self._connections_lock:
-            self._connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        with self._connections_lock:
-            self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def end_connections(self) -> None:
-        """Wake the threads that wait for the next request of a connection, or for room in its buffer."""
-        with self._connections_lock:
-            for connection in self._connections:
-                _shut(connection)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError):  # a client that went away is no fault
-            super().handle_error(request, client_address)
+        super().__init__(_Handler, port)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -125,7 +74,7 @@ class _Handler(BaseHTTPRequestHandler):
     server_version = "rig"
 
     @property
-    def keeper(self) -> Keeper:
+    def keeper(self) -> "Registry":
         return cast(RegistryServer, self.server).keeper
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
@@ -139,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         request = self._request()
-        self.keeper.note_request(request)
+        self.keeper.requests.append(request)
         with self._ending():
             self._wait_while_hung(request.repository)
             if refusal := self.keeper.refusal(request):
@@ -167,7 +116,7 @@ class _Handler(BaseHTTPRequestHandler):
             yield
         except (TransferEnded, ConnectionError):
             self.close_connection = True
-            _shut(self.connection)
+            shut(self.connection)
 
     def _wait_while_hung(self, repository: str) -> None:
         while self.keeper.hung(repository):
@@ -206,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         return int(match["first"]), min(last, size - 1), HTTPStatus.PARTIAL_CONTENT
 
     def _send(self, blob: Blob, first: int, end: int) -> None:
-        pacer, view = self.keeper.pacer, memoryview(blob.data)
+        keeper, view = self.keeper, memoryview(blob.data)
         transfer = Transfer(blob.digest, first, end, self._gone)
         width = 0
 
@@ -215,10 +164,10 @@ class _Handler(BaseHTTPRequestHandler):
             return int(self.connection.send(part, socket.MSG_DONTWAIT))
 
         while transfer.position < end:
-            if width != (width := NARROW if pacer.paced(blob.digest) else WIDE):
+            if width != (width := NARROW if keeper.paced(blob.digest) else WIDE):
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, width)
             try:
-                pacer.transmit(transfer, send)
+                keeper.transmit(transfer, send)
             except BlockingIOError:
                 select.select([], [self.connection], [], PAUSE)
 
@@ -229,10 +178,3 @@ class _Handler(BaseHTTPRequestHandler):
             return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
         except ConnectionError:
             return True
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return  # closed already by the other side

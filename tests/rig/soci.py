@@ -3,7 +3,6 @@
 import json
 import tarfile
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from string import Template
 from typing import Any, Literal, Self
 
 from rig import mounts
-from rig.containerd import INTERVAL, START_TIMEOUT, NodeFailed, RealContainerd
+from rig.containerd import START_TIMEOUT, NodeFailed, RealContainerd
 from rig.containerd_config import Folders, Settings
 from rig.go_programs import build, parts
 from rig.images import Blob, Image, write_archive
@@ -97,13 +96,11 @@ class Snapshotter:
         program = build.built(parts.SOCI) / "soci-snapshotter-grpc"
         flags = (f"--address={self.socket}", f"--config={self._config}", f"--root={self.root}", "--log-level=debug")
         self._process = Process([program, *flags], self.log, within=self._within)
-        deadline = time.monotonic() + START_TIMEOUT
-        while not self.socket.exists():
-            if self._process.status is not None or time.monotonic() > deadline:
-                tail = self._process.tail()
-                self.kill()
-                raise NodeFailed(f"soci-snapshotter-grpc does not listen: {tail}")
-            time.sleep(INTERVAL)
+        try:
+            self._process.wait_for(self.socket.exists, "does not listen", START_TIMEOUT, NodeFailed)
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """End it as SIGKILL does. May be called twice."""

@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import http.client
 import socket
 import ssl
 import time
@@ -111,11 +112,11 @@ class Client:
         return self.answer(method)
 
     def answer(self, method: str = "GET") -> Answer:
-        status = int(self._line().split()[1])
-        headers = {}
-        while line := self._line():
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
+        line = self._lines.readline()
+        if not line:
+            raise ConnectionResetError("the server closed the connection")
+        status = int(line.split()[1])
+        headers = {name.lower(): value for name, value in http.client.parse_headers(self._lines).items()}
         length = 0 if method == "HEAD" else int(headers.get("content-length", "0"))
         body = self._lines.read(length)
         assert len(body) == length, "the answer was cut off"
@@ -131,12 +132,6 @@ class Client:
         except OSError:
             pass
         return True
-
-    def _line(self) -> str:
-        line = self._lines.readline().decode("latin-1")
-        if not line:
-            raise ConnectionResetError("the server closed the connection")
-        return line.rstrip("\r\n")
 
 
 def get(port: int, path: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> Answer:

@@ -8,6 +8,7 @@ import requests
 
 from rig.images import KIB, MIB, Image, build
 from rig.registry import Registry
+from rig.web import wait_until
 
 pytestmark = pytest.mark.contract
 
@@ -63,7 +64,7 @@ def test_closing_ends_what_waits(pool: ThreadPoolExecutor) -> None:
     with Registry() as registry:
         registry.hang("team/app")
         hanging = pool.submit(get, registry, "team/app/manifests/latest")
-        registry.wait_requested("latest")
+        wait_until(lambda: registry.requests)
         other = registry.push(build("team/other"))
         stall = registry.stall(other.layers[0].digest)
         stalled = pool.submit(blob, registry, other)
