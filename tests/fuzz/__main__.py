@@ -18,17 +18,12 @@ def main() -> None:
     names = arguments.targets or list(SHARES)
     whole = sum(SHARES[name] for name in names)
     keep = arguments.keep or Path(tempfile.mkdtemp(prefix="fuzz-"))
-    outcomes = [
-        fuzz(
-            name,
-            keep / name,
-            runs=max(arguments.runs * SHARES[name] // whole, 1) if arguments.runs else -1,
-            seconds=0 if arguments.runs else max(arguments.seconds // len(names), 1),
-            seed=arguments.seed,
-            show=_tell,
-        )
-        for name in names
-    ]
+    outcomes: list[Outcome] = []
+    for name in names:
+        runs = max(arguments.runs * SHARES[name] // whole, 1) if arguments.runs else -1
+        seconds = 0 if arguments.runs else max(arguments.seconds // len(names), 1)
+        outcomes.append(fuzz(name, keep / name, runs=runs, seconds=seconds, seed=arguments.seed))
+        _tell(outcomes[-1])
     _tell(f"{sum(each.runs for each in outcomes)} inputs in all; what is of interest of them is in {keep}")
     sys.exit(any(each.fault for each in outcomes))
 

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,7 +37,6 @@ def fuzz(
     seconds: int = 0,
     seed: int = 0,
     patience: int = 20,
-    show: Callable[[Outcome], object] = lambda _: None,
 ) -> Outcome:
     """Fuzz a target; `folder` gets the inputs of interest. An input that takes longer than `patience` is a fault."""
     inputs = folder / "inputs"
@@ -54,12 +52,6 @@ def fuzz(
         "-print_final_stats=1",
         *([str(CORPUS / name)] if (CORPUS / name).is_dir() else []),
     )
-    outcome = _run(name, inputs, flags)
-    show(outcome)
-    return outcome
-
-
-def _run(name: str, inputs: Path, flags: tuple[str, ...]) -> Outcome:
     began = time.monotonic()
     # libFuzzer ends the process without a chance to clean up.
     with tempfile.TemporaryDirectory(prefix="ptf-", dir="/tmp") as scratch:

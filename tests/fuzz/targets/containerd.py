@@ -9,9 +9,8 @@ from random import Random
 from typing import Final
 from unittest.mock import patch
 
-from fuzz.frames import framed, frames
 from fuzz.served import SteppedClock, check_exporter
-from fuzz.targets.containerd_seeds import FAILED, METHODS, POLL, READ, SEEDS
+from fuzz.targets.containerd_seeds import FAILED, METHODS, POLL, READ, SEEDS, framed, frames
 from pulltrace.errors import PulltraceError
 from pulltrace_exporter.containerd import client, event_watch
 from pulltrace_exporter.containerd.grpc_client.channel import (

@@ -1,6 +1,10 @@
-"""Conversations with containerd as it means them: a pull from its lease to its end, and one that fails."""
+"""Conversations with containerd as it means them: a pull from its lease to its end, and one that fails.
+
+They are inputs in several parts: a byte for what it is, two for its length, and its bytes, again and again.
+"""
 
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 from typing import Final
 
@@ -8,7 +12,6 @@ from google.protobuf.any_pb2 import Any
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from fuzz.frames import framed
 from fuzz.served import WALL
 from pulltrace_exporter.containerd import client
 from pulltrace_exporter.containerd.api import (
@@ -24,6 +27,24 @@ from pulltrace_exporter.containerd.api import (
     version_pb2,
 )
 from pulltrace_exporter.model.image import chain_ids
+
+HEAD: Final = 3
+
+
+def framed(kind: int, payload: bytes) -> bytes:
+    """One frame; what does not fit is cut off."""
+    payload = payload[:0xFFFF]
+    return bytes((kind,)) + len(payload).to_bytes(2, "big") + payload
+
+
+def frames(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The frames, the last one as long as the data has bytes for it."""
+    at = 0
+    while at + HEAD <= len(data):
+        size = int.from_bytes(data[at + 1 : at + HEAD], "big")
+        yield data[at], data[at + HEAD : at + HEAD + size]
+        at += HEAD + size
+
 
 METHODS: Final = tuple(
     method.name

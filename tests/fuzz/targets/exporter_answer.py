@@ -1,16 +1,17 @@
 """What an exporter answers the aggregator at `/v1/pulls`, one answer a line, two seconds apart; or one in gzip."""
 
 import gzip
-import json
-from typing import Any, Final
+from typing import Final
 
 from fuzz.cluster import Core
 from fuzz.documents import MutateBytes
 from fuzz.documents import mutate as mutate_documents
+from pulltrace.clock import NodeTime
 from pulltrace.errors import PulltraceError
+from pulltrace.model import wire
+from pulltrace.model.pull import Phase, Pull, QueuedImage
 from pulltrace_aggregator.exporters.answer import Answer, read_report
-
-__all__ = ["SEEDS", "mutate", "run"]
+from rig.sample_views import NOW, a_pull, a_report, an_ended_pull
 
 GZIP: Final = b"\x1f\x8b"
 MOST_ANSWERS: Final = 20
@@ -34,51 +35,14 @@ def mutate(data: bytes, most: int, seed: int, mutate_bytes: MutateBytes) -> byte
     return mutate_bytes(data, most) if data.startswith(GZIP) else mutate_documents(data, most, seed, mutate_bytes)
 
 
-def _answer(phase: str, downloaded: int, **more: Any) -> bytes:
-    pull = {
-        "registry": "registry.example",
-        "repository": "team/app",
-        "repositories": ["team/app"],
-        "digest": "sha256:" + "a" * 64,
-        "references": ["registry.example/team/app:v1"],
-        "mediaType": "application/vnd.oci.image.index.v1+json",
-        "phase": phase,
-        "requests": 1,
-        "sizeBytes": 900,
-        "cachedBytes": 100,
-        "downloadedBytes": downloaded,
-        "unpackedBytes": 100,
-        "bytesPerSecond": 12.5,
-        "etaSeconds": 3.5,
-        "startedAt": 1_699_999_000.0,
-        "ageSeconds": 1000.0,
-        "lastProgressAgeSeconds": 90.0,
-        "layers": [
-            {
-                "index": 0,
-                "digest": "sha256:" + "b" * 64,
-                "sizeBytes": 800,
-                "downloadedBytes": downloaded,
-                "state": "downloading",
-            }
-        ],
-        **more,
-    }
-    document = {
-        "schema": "pulltrace/v1",
-        "node": "node-1",
-        "version": "1",
-        "nodeNow": 1_700_000_000.0,
-        "containerd": {"up": True, "version": "2.1.9", "startedAgeSeconds": 5000.0},
-        "resolving": [{"ageSeconds": 40.0}],
-        "queued": [{"reference": "registry.example/team/next:v1", "ageSeconds": 30.0}],
-        "pulls": [pull],
-    }
-    return json.dumps(document).encode()
+def _answers(*pulls: Pull) -> bytes:
+    waiting = (QueuedImage("registry.example", "team/next", "registry.example/team/next:1", NodeTime(NOW - 30)),)
+    reports = (a_report(pull, resolving=(NOW - 40,), queued=waiting) for pull in pulls)
+    return b"\n".join(map(wire.encode, reports))
 
 
 SEEDS: Final = (
-    b"\n".join((_answer("downloading", 50), _answer("downloading", 500), _answer("unpacking", 800))),
-    b"\n".join((_answer("succeeded", 800, endedAgeSeconds=1.0), _answer("orphaned", 8, endedAgeSeconds=2.0))),
-    gzip.compress(_answer("failed", 8, endedAgeSeconds=1.0), mtime=0),
+    _answers(a_pull(), a_pull(downloaded=500), a_pull(phase=Phase.UNPACKING, downloaded=1000)),
+    _answers(an_ended_pull(), an_ended_pull(phase=Phase.ORPHANED, downloaded=8)),
+    gzip.compress(_answers(an_ended_pull(phase=Phase.FAILED, downloaded=8)), mtime=0),
 )

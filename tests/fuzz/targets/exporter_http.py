@@ -8,8 +8,6 @@ from pulltrace.errors import PulltraceError
 from pulltrace_aggregator.exporters.answer import read_report
 from pulltrace_aggregator.exporters.connection import Connection
 
-__all__ = ["SEEDS", "run"]
-
 HEADERS: Final = [("Host", "node-1")]
 _LOOP: Final = asyncio.new_event_loop()
 

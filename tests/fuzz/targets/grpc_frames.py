@@ -15,8 +15,6 @@ from pulltrace_exporter.containerd.grpc_client.channel import CallFailed, Channe
 from pulltrace_exporter.containerd.grpc_client.hpack import encode
 from pulltrace_exporter.containerd.grpc_client.http2 import DATA, HEADERS
 
-__all__ = ["SEEDS", "mutate", "run"]
-
 TIMEOUT: Final = 5.0
 HEAD: Final = 9
 PING, GOAWAY, SETTINGS, WINDOW_UPDATE, RESET, CONTINUATION = 6, 7, 4, 8, 3, 9

@@ -15,8 +15,6 @@ from pulltrace_exporter.api.pages import ExporterPages
 from pulltrace_exporter.metrics import FAMILIES, Process, Scraper, SeriesLimits
 from pulltrace_exporter.tracking.tracker import Tracker
 
-__all__ = ["SEEDS", "run"]
-
 _LOOP: Final = asyncio.new_event_loop()
 _CLOCK: Final = SteppedClock()
 _VIEW: Final = Tracker(_CLOCK.now(), linger=1.0, abandoned=1.0, label_values=5).elapse(_CLOCK.now()).view
