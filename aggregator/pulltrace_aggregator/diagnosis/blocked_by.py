@@ -238,9 +238,8 @@ class PeerRates:
         Peers are the other nodes that pull the same digest or, without such nodes, those that pull from its registry.
         """
         for group in _groups_of(pull):
-            own = self._rates[group].get(node) if group in self._rates else None
-            median = None if own is None else self._median_of_others(group, own)
-            if own is not None and median is not None:
+            own = self._rates.get(group, {}).get(node)
+            if own is not None and (median := self._median_of_others(group, own)) is not None:
                 return own / median if median else None
         return None
 

@@ -109,7 +109,7 @@ def advance_waits(
 ) -> tuple[list[JoinedWait], PullQueue]:
     """Bring the waits of a node's pods up to now, and queue those without a pull."""
     claimed = {
-        (record.uid, container.key): (record, container, claim)
+        claim.key: (record, container, claim)
         for record in records
         for container in record.containers.values()
         if (claim := _claim(record, container, node)) is not None

@@ -45,7 +45,8 @@ def outcome(picture: Picture, seen: frozenset[Name] = frozenset()) -> Outcome:
     if failed:
         return Outcome(State.FAILED, tuple(failed), seen)
     reasons = [_sentence(wait) for wait in missing]
-    reasons += [_nothing_yet(name) for name in _silent(picture, missing, seen)]
+    silent = _silent(picture, missing, seen)
+    reasons += [f"{'/'.join(filter(None, name))}: its images are not there yet" for name in silent]
     if not picture.expected:
         reasons.append("not all pods have been made yet")
     return Outcome(State.PENDING if reasons else State.THERE, tuple(reasons), seen)
@@ -68,7 +69,3 @@ def _sentence(wait: Wait) -> str:
     why = ", ".join(part for part in dict.fromkeys(causes) if part)
     share = f" {int(wait.ratio * 100)}%" if wait.ratio is not None else ""
     return f"{wait.namespace}/{wait.pod} {wait.image}: {wait.phase}{share}" + (f" ({why})" if why else "")
-
-
-def _nothing_yet(name: Name) -> str:
-    return f"{'/'.join(filter(None, name))}: its images are not there yet"
