@@ -5,8 +5,8 @@ Format: https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-conf
 
 import re
 import ssl
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +19,7 @@ _CLIENT_AUTH: Final = {
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
 }
-_TLS_FILES: Final = ("cert_file", "key_file", "client_ca_file")
-_TLS_KEYS: Final = (*_TLS_FILES, "client_auth_type", "min_version")
+_TLS_KEYS: Final = ("cert_file", "key_file", "client_ca_file", "client_auth_type", "min_version")
 _BCRYPT_HASH: Final = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}", re.ASCII)
 # With a higher cost one check takes more than a second, and only one check runs at a time.
 _MAX_BCRYPT_COST: Final = 14
@@ -32,21 +31,21 @@ class TlsSettings:
 
     cert_file: Path
     key_file: Path
-    client_ca_file: Path | None = None
-    client_auth: ssl.VerifyMode = ssl.CERT_NONE
-    min_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
-
-    def files(self) -> tuple[Path, ...]:
-        """The files that are read."""
-        return tuple(path for path in (self.cert_file, self.key_file, self.client_ca_file) if path)
+    client_ca_file: Path | None
+    client_auth: ssl.VerifyMode
+    min_version: ssl.TLSVersion
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """One web configuration. Without `tls` it is plain HTTP; without `users` there are no passwords."""
+    """One web configuration, and all files that it is in.
 
-    tls: TlsSettings | None = None
-    users: Mapping[str, bytes] = field(default_factory=dict)
+    Without `tls` it is plain HTTP; without `users` there are no passwords.
+    """
+
+    tls: TlsSettings | None
+    users: Mapping[str, bytes]
+    files: Collection[Path]
 
 
 def read_settings(path: Path) -> WebSettings:
@@ -56,7 +55,7 @@ def read_settings(path: Path) -> WebSettings:
     # exporter-toolkit takes a section without anything in it for none.
     tls = top.section("tls_server_config", _TLS_KEYS) if top.values.get("tls_server_config") not in (None, {}) else None
     users = top.section("basic_auth_users", None) if top.values.get("basic_auth_users") is not None else None
-    settings = WebSettings(_tls(tls) if tls else None, _users(users) if users else {})
+    settings = WebSettings(_tls(tls) if tls else None, _users(users) if users else {}, file.files)
     file.check()
     return settings
 

@@ -43,7 +43,5 @@ def _read(path: Path) -> tuple[Security, Collection[Path]]:
     from pulltrace.web.config import build_context, read_settings
 
     settings = read_settings(path)
-    passwords = Passwords(settings.users)
-    if settings.tls is None:
-        return Security(None, passwords), [path]
-    return Security(build_context(path, settings.tls), passwords), [path, *settings.tls.files()]
+    context = build_context(path, settings.tls) if settings.tls else None
+    return Security(context, Passwords(settings.users)), settings.files

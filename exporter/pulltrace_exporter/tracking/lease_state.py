@@ -123,15 +123,13 @@ class LeaseState:
         """Whether it downloads for an image that is not known yet."""
         return self.pull is None and self.fetched and self.age(now) > RESOLVING_SECONDS
 
-    def idle_seconds(self, now: Instant) -> float:
-        """Seconds since it or its pull changed: a second request holds nothing while the first one downloads."""
-        last = self.changed.monotonic
-        return now.monotonic - (last if self.pull is None else max(last, self.pull.progressed.monotonic))
-
     def is_abandoned(self, now: Instant, limit: float) -> bool:
         """Whether nothing has changed for `limit` seconds, or for longer where a remote snapshotter fetches unseen."""
-        unseen = self.pull is not None and bool(self.pull.remote.pending)
-        return self.idle_seconds(now) >= limit * (UNSEEN_TIMES if unseen else 1)
+        last = self.changed.monotonic
+        if self.pull is not None:  # a second request holds nothing while the first one downloads
+            last = max(last, self.pull.progressed.monotonic)
+            limit *= UNSEEN_TIMES if self.pull.remote.pending else 1
+        return now.monotonic - last >= limit
 
     def shift(self, seconds: float) -> None:
         """Move all wall-clock times, because the wall clock was stepped."""
