@@ -9,6 +9,7 @@ from typing import Final
 
 from pulltrace.clock import Clock
 from pulltrace.logs import fields, json_line, timestamp
+from pulltrace.model.wire import known
 from pulltrace_exporter.model.events import Event
 
 log = logging.getLogger(__name__)
@@ -31,29 +32,22 @@ class Journal:
         self._write("".join(json_line(self._entry(event)) + "\n" for event in events))
 
     def _entry(self, event: Event) -> dict[str, object]:
-        entry: dict[str, object] = {
-            "ts": timestamp(event.at),
-            "event": event.kind.value,
-            "node": self._node,
-            "registry": event.key.registry,
-            "repository": event.key.repository,
-            "digest": event.key.digest,
-        }
-        if event.reference:
-            entry["reference"] = event.reference
-        if event.layer is not None:
-            entry |= {
-                "layer": event.layer.index,
-                "layerDigest": event.layer.digest,
-                "mediaType": event.layer.media_type,
-            }
-        if event.size is not None:
-            entry["bytes"] = event.size
-        if event.seconds is not None:
-            entry["durationSeconds"] = round(max(event.seconds, 0.0), 3)
-        if event.reason:
-            entry["reason"] = event.reason
-        return entry
+        layer, seconds = event.layer, event.seconds
+        return known(
+            ts=timestamp(event.at),
+            event=event.kind.value,
+            node=self._node,
+            registry=event.key.registry,
+            repository=event.key.repository,
+            digest=event.key.digest,
+            reference=event.reference or None,
+            layer=None if layer is None else layer.index,
+            layerDigest=None if layer is None else layer.digest,
+            mediaType=None if layer is None else layer.media_type,
+            bytes=event.size,
+            durationSeconds=None if seconds is None else round(max(seconds, 0.0), 3),
+            reason=event.reason or None,
+        )
 
 
 def standard_output() -> int:

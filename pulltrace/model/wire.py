@@ -24,23 +24,21 @@ SCHEMA: Final = "pulltrace/v1"
 def encode(report: NodeReport, *, layers: bool = True) -> bytes:
     """The report as JSON, with or without the layers of each pull."""
     age = partial(age_of, report.now)
-    document = {
-        "schema": SCHEMA,
-        "node": presentable(report.node),
-        "version": report.version,
-        "nodeNow": report.now,
-        "containerd": known(
+    document = known(
+        schema=SCHEMA,
+        node=presentable(report.node),
+        version=report.version,
+        nodeNow=report.now,
+        containerd=known(
             up=report.daemon.up,
             version=presentable(report.daemon.version) or None,
             startedAgeSeconds=age(report.daemon.started_at),
         ),
-        "resolving": [{"ageSeconds": age(start)} for start in report.resolving],
-        **({"unidentified": report.unidentified} if report.unidentified else {}),
-        "queued": [
-            {"reference": presentable(image.reference), "ageSeconds": age(image.since)} for image in report.queued
-        ],
-        "pulls": [pull_document(pull, report.now, layers=layers) for pull in report.pulls],
-    }
+        resolving=[{"ageSeconds": age(start)} for start in report.resolving],
+        unidentified=report.unidentified or None,
+        queued=[{"reference": presentable(image.reference), "ageSeconds": age(image.since)} for image in report.queued],
+        pulls=[pull_document(pull, report.now, layers=layers) for pull in report.pulls],
+    )
     return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 

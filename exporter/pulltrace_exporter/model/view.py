@@ -79,9 +79,8 @@ class Polls:
 class View:
     """Everything a scrape needs.
 
-    `resolving` holds the starts of pulls whose registry has not answered. `unidentified` is the number of pulls that
-    download for an image that is not known yet. `at` is when the view was made; its other times are on the wall clock
-    as it stood then.
+    Its fields of the same name are those of `NodeReport`. `at` is when the view was made; its other times are on the
+    wall clock as it stood then.
     """
 
     pulls: tuple[Pull, ...]
