@@ -21,24 +21,20 @@ def _gauge(
 
 def _pull_gauge(name: str, help_text: str, value: Callable[[Pull], float | None]) -> Family[Scrape]:
     """A gauge with one sample for each pull, none while the value is not known."""
-
-    def samples(scrape: Scrape) -> Iterator[Sample]:
-        for row in scrape.pulls:
-            number = value(row.pull)
-            if number is not None:
-                yield row.series, number
-
-    return _gauge(name, help_text, PULL_LABELS, samples)
+    return _gauge(
+        name, help_text, PULL_LABELS, lambda scrape: _known((row.series, value(row.pull)) for row in scrape.pulls)
+    )
 
 
 def _layer_gauge(name: str, help_text: str, value: Callable[[Layer], float | None]) -> Family[Scrape]:
     """A gauge with one sample for each layer, none while the value is not known."""
+    return _gauge(
+        name, help_text, LAYER_LABELS, lambda scrape: _known((row.series, value(row.layer)) for row in scrape.layers)
+    )
 
-    def samples(scrape: Scrape) -> list[Sample]:
-        known = ((row.series, value(row.layer)) for row in scrape.layers)
-        return [(series, number) for series, number in known if number is not None]
 
-    return _gauge(name, help_text, LAYER_LABELS, samples)
+def _known(values: Iterable[tuple[str, float | None]]) -> list[Sample]:
+    return [(series, number) for series, number in values if number is not None]
 
 
 def _info(scrape: Scrape) -> Iterator[Sample]:
