@@ -21,7 +21,7 @@ _HUB_OFFICIAL = "library/"
 _SHOWN = 120
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
-_REGISTRY = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::(?P<port>[0-9]+))?")
+_REGISTRY = re.compile(rf"(?P<host>{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]+)?")
 _COMPONENT = re.compile(r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _IMAGE_ID = re.compile(r"(?:sha256:)?[a-f0-9]{64}")
@@ -74,12 +74,8 @@ class Reference:
     @property
     def host(self) -> str:
         """The registry's host without port and brackets, as in containerd's `distribution.source` labels."""
-        return _authority(self.registry)[0].strip("[]")
-
-    @property
-    def port(self) -> str:
-        """The port as written, empty where none was."""
-        return _authority(self.registry)[1]
+        found = _REGISTRY.fullmatch(self.registry)
+        return (found["host"] if found else self.registry).strip("[]")
 
     @property
     def source(self) -> tuple[str, str]:
@@ -139,11 +135,6 @@ def _split_registry(named: str) -> tuple[str, str]:
 def _is_registry(first: str) -> bool:
     """Whether the part before the first slash is a registry. In `team/app` it is not: that is on Docker Hub."""
     return first == "localhost" or "." in first or ":" in first or first != first.lower()
-
-
-def _authority(registry: str) -> tuple[str, str]:
-    found = _REGISTRY.fullmatch(registry)
-    return (found["host"], found["port"] or "") if found else (registry, "")
 
 
 def _check_registry(registry: str) -> None:
