@@ -11,6 +11,7 @@ from prometheus_client.samples import Sample
 from bench.processes import Memory, Shares, descriptors
 from faults.kinds import FAULTS, PATIENCE, Fault
 from faults.world import Asked, World
+from rig.aggregator import Document
 from rig.images import KIB, MIB
 from rig.pacing import Stall
 from rig.scrape import Scrape
@@ -76,7 +77,7 @@ def play(world: World, name: str, random: Random) -> Round:
         asked += [_ask(world, random, stalls) for _ in range(random.randint(1, 3))]
         for stall in stalls:
             stall.wait_held(PATIENCE)
-        _told(world, asked[0], "downloading")
+        world.aggregator.wait(lambda view: any(_downloads(asked[0], pod) for pod in view["pods"]), PATIENCE)
         with fault.during(world, asked, go_on):
             pass
     finally:
@@ -110,12 +111,8 @@ def _ask(world: World, random: Random, stalls: list[Stall]) -> Asked:
     return world.ask(image)
 
 
-def _told(world: World, asked: Asked, phase: str) -> None:
-    """The aggregator says of the pod that its image is in this phase."""
-    world.aggregator.wait(
-        lambda view: any(pod["pod"] == asked.name and pod["phase"] == phase and "pull" in pod for pod in view["pods"]),
-        PATIENCE,
-    )
+def _downloads(asked: Asked, pod: Document) -> bool:
+    return pod["pod"] == asked.name and pod["phase"] == "downloading" and "pull" in pod
 
 
 def _end_pods(world: World, asked: list[Asked]) -> None:
@@ -179,10 +176,7 @@ class Footprint:
 
 def footprints(world: World, seconds: float) -> dict[str, Footprint]:
     """Of both programs; shares are those of so many seconds, and not measured in none."""
-    pids = {"exporter": world.exporter.process.pid, "aggregator": world.aggregator.process.pid}
-    taken = dict.fromkeys(pids, 0.0)
-    if seconds:
-        shares = Shares(**pids)
-        time.sleep(seconds)
-        taken = shares.taken()
-    return {name: Footprint(Memory.of(pid).resident, descriptors(pid), taken[name]) for name, pid in pids.items()}
+    shares = Shares(**world.pids)
+    time.sleep(seconds)
+    taken = shares.taken() if seconds else dict.fromkeys(world.pids, 0.0)
+    return {name: Footprint(Memory.of(pid).resident, descriptors(pid), taken[name]) for name, pid in world.pids.items()}

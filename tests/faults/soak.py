@@ -70,12 +70,7 @@ def soak(world: World, seconds: float, seed: int) -> None:
     config = CONFIG.format(exporter=world.exporter.port, aggregator=world.aggregator.port, node=NODE)
     survived = [name for name, fault in FAULTS.items() if fault.lives and name not in LEFT_OUT]
     with prometheus(config=config) as monitoring:
-        pids = {
-            "exporter": world.exporter.process.pid,
-            "aggregator": world.aggregator.process.pid,
-            "Prometheus": monitoring.pid,
-        }
-        sampler = Sampler(pids)
+        sampler = Sampler({**world.pids, "Prometheus": monitoring.pid})
         sampler.start()
         try:
             _pull(world, seconds, Random(seed), survived)

@@ -164,6 +164,10 @@ class World:
         return pod
 
     @property
+    def pids(self) -> dict[str, int]:
+        return {"exporter": self.exporter.process.pid, "aggregator": self.aggregator.process.pid}
+
+    @property
     def sent(self) -> int:
         """Bytes of layers that the registry has sent."""
         layers = {layer.digest for image in self.images for layer in image.layers}
