@@ -7,11 +7,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pulltrace_demo import installed, programs
+from pulltrace_demo import programs
 from pulltrace_demo.kubelets import NAMESPACE, Kubelet
 from pulltrace_demo.programs import Program
 from pulltrace_demo.shop import MB, Wave
 from pulltrace_demo.stage import UNPACK_SPEED, a_folder
+from rig import client_world
 from rig.kubernetes import objects
 from rig.kubernetes.api import READ_EVERYTHING, kubeconfig
 from rig.kubernetes.fake import FakeCluster
@@ -62,10 +63,20 @@ def demo_cluster() -> Iterator[DemoCluster]:
         kubelets = {name: Kubelet(name, standins[name], api.api) for name in NODES}
         for program in (*exporters.values(), aggregator):
             program.wait_ready()
-        installed.install(api, aggregator, exporters)
+        _install(api, aggregator, exporters)
         user = folder / "config"
         user.write_text(kubeconfig(api.url, api.ca_file, token=api.admin_token, namespace=NAMESPACE))
         yield DemoCluster(Nodes(kubelets, standins, registries), aggregator, exporters, user)
+
+
+def _install(api: FakeCluster, aggregator: Program, exporters: Mapping[str, Program]) -> None:
+    """What the chart brings, as far as the client looks for it."""
+    api.api.create(objects.namespace(client_world.NAMESPACE))
+    client_world.install_service(api, aggregator.url)
+    name = f"{client_world.SERVICE}-0"
+    client_world.install_pod(api, name, "aggregator", aggregator.url, node=NODES[0])
+    for node, program in exporters.items():
+        client_world.install_pod(api, f"pulltrace-exporter-{node}", "exporter", program.url, node=node)
 
 
 def _standin(folder: Path, registry: SyntheticRegistry) -> StandIn:

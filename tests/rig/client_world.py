@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from rig.kubernetes.fake import FakeCluster
 
 NAMESPACE = "pulltrace"
 SERVICE = "pulltrace-aggregator"
-PORT = 10302
+PORTS = {"aggregator": 10302, "exporter": 10301}
+PORT = PORTS["aggregator"]
 LABELS = {
     "app.kubernetes.io/name": "pulltrace",
     "app.kubernetes.io/instance": "pulltrace",
@@ -60,22 +61,15 @@ class World:
 
     def aggregator(self, *shards: "Answering", secure: bool = False, ready: bool = True) -> None:
         """What the chart installs: a Service, and a pod for each shard."""
-        labels = {**LABELS, "app.kubernetes.io/component": "aggregator"}
-        self._service(labels)
+        install_service(self.cluster, shards[0].url if len(shards) == 1 else "")
         for number, shard in enumerate(shards):
             self._servers.append(shard)
-            name = f"{SERVICE}-{number}"
-            self._pod(name, labels, PORT, secure=secure, ready=ready)
-            self.cluster.behind["pods", NAMESPACE, name] = shard.url
-        if len(shards) == 1:
-            self.cluster.behind["services", NAMESPACE, SERVICE] = shards[0].url
+            install_pod(self.cluster, f"{SERVICE}-{number}", "aggregator", shard.url, secure=secure, ready=ready)
 
     def exporter(self, node: str, program: "Answering") -> None:
         """The exporter's pod on a node."""
         self._servers.append(program)
-        name = f"pulltrace-exporter-{node}"
-        self._pod(name, {**LABELS, "app.kubernetes.io/component": "exporter"}, 10301, node=node)
-        self.cluster.behind["pods", NAMESPACE, name] = program.url
+        install_pod(self.cluster, f"pulltrace-exporter-{node}", "exporter", program.url, node=node)
 
     def client(self, *words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run the client to its end."""
@@ -91,27 +85,33 @@ class World:
         return [each.where.name for each in self.cluster.requests if each.where.resource == resource]
 
     def close(self) -> None:
-        """End all of it."""
         for server in self._servers:
             server.close()
         self.cluster.close()
 
-    def _service(self, labels: Mapping[str, str]) -> None:
-        ports = [{"name": "metrics", "port": PORT}]
-        spec = {"clusterIP": "None", "selector": labels, "ports": ports}
-        self.cluster.api.create(objects.item("Service", SERVICE, NAMESPACE, labels=labels, spec=spec))
 
-    def _pod(
-        self, name: str, labels: Mapping[str, str], port: int, *, node: str = "node-0", secure: bool = False,
-        ready: bool = True,
-    ) -> None:  # fmt: skip
-        probe = {"httpGet": {"path": "/-/ready", "port": "metrics", **({"scheme": "HTTPS"} if secure else {})}}
-        container = objects.container(ports=[{"name": "metrics", "containerPort": port}], readinessProbe=probe)
-        item = objects.pod(NAMESPACE, name, container, node=node)
-        item["metadata"]["labels"] = dict(labels)
-        made = self.cluster.api.create(item)
-        condition = {"type": "Ready", "status": "True" if ready else "False"}
-        self.cluster.api.set_status(made, phase="Running", conditions=[condition])
+def install_service(cluster: FakeCluster, url: str) -> None:
+    """The aggregator's; `url` is what answers behind the proxy to it, if anything does."""
+    labels = {**LABELS, "app.kubernetes.io/component": "aggregator"}
+    spec = {"clusterIP": "None", "selector": labels, "ports": [{"name": "metrics", "port": PORT}]}
+    cluster.api.create(objects.item("Service", SERVICE, NAMESPACE, labels=labels, spec=spec))
+    if url:
+        cluster.behind["services", NAMESPACE, SERVICE] = url
+
+
+def install_pod(
+    cluster: FakeCluster, name: str, component: str, url: str, *, node: str = "node-0", secure: bool = False,
+    ready: bool = True,
+) -> None:  # fmt: skip
+    """One of a program, and what answers behind the proxy to it."""
+    probe = {"httpGet": {"path": "/-/ready", "port": "metrics", **({"scheme": "HTTPS"} if secure else {})}}
+    ports = [{"name": "metrics", "containerPort": PORTS[component]}]
+    item = objects.pod(NAMESPACE, name, objects.container(ports=ports, readinessProbe=probe), node=node)
+    item["metadata"]["labels"] = {**LABELS, "app.kubernetes.io/component": component}
+    made = cluster.api.create(item)
+    condition = {"type": "Ready", "status": "True" if ready else "False"}
+    cluster.api.set_status(made, phase="Running", conditions=[condition])
+    cluster.behind["pods", NAMESPACE, name] = url
 
 
 def run_client(*words: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -159,14 +159,12 @@ class Answering:
         self._thread.start()
 
     def close(self) -> None:
-        """End it."""
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
 
 
 def aggregator(pods: Sequence[Document] = (), pulls: Sequence[Document] = (), nodes: Iterable[str] = ()) -> Document:
-    """An aggregator's answer."""
     return {
         "schema": "pulltrace/v1",
         "version": "0.1.0",
@@ -177,7 +175,6 @@ def aggregator(pods: Sequence[Document] = (), pulls: Sequence[Document] = (), no
 
 
 def exporter(node: str, *pulls: Document) -> Document:
-    """An exporter's answer."""
     up = {"up": True, "version": "2.1.9"}
     return {"schema": "pulltrace/v1", "node": node, "nodeNow": 1.0, "containerd": up, "pulls": list(pulls)}
 
@@ -225,7 +222,6 @@ def pull(name: str, **more: Any) -> Document:
 
 
 def encoded(document: Document) -> bytes:
-    """As a program sends it."""
     return json.dumps(document).encode()
 
 
