@@ -1,5 +1,6 @@
 """What ends with its `with` block."""
 
+from contextlib import ExitStack
 from typing import Self
 
 
@@ -15,3 +16,21 @@ class Closing:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Started(Closing):
+    """What `_start` begins, and leaves to `_closing`, ends in reverse order; at once where the rest does not begin."""
+
+    def __init__(self) -> None:
+        self._closing = ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self) -> None:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        self._closing.close()

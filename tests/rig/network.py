@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from rig import debian
-from rig.kubernetes.real.control_plane import NFT, NFTABLES
+from rig.kubernetes.real.control_plane import nft
 from rig.kubernetes.real.enclosure import NEW_NETWORK
 from rig.processes import run
 
@@ -49,15 +48,13 @@ class Network:
 
         They are counted, not drawn: a packet that chance takes away ten times is sent again after minutes only.
         """
-        nft, rules = self._folder / "nft", self._folder / "rules"
-        nft.write_text(NFT.format(root=debian.unpacked(NFTABLES)))
-        nft.chmod(0o755)
+        program, rules = nft(self._folder), self._folder / "rules"
         # Where they come in: the sender is told of what is dropped where it goes out.
         lose = f"numgen inc mod {one_of} == 0 counter drop"
         chain = f"type filter hook input priority 0\ntcp dport {port} {lose}\ntcp sport {port} {lose}"
         rules.write_text(f"table ip {TABLE} {{\nchain input {{\n{chain}\n}}\n}}\n")
-        run([nft, "-f", rules])
+        run([program, "-f", rules])
         try:
-            yield lambda: sum(map(int, re.findall(r"packets (\d+)", run([nft, "list", "table", "ip", TABLE]))))
+            yield lambda: sum(map(int, re.findall(r"packets (\d+)", run([program, "list", "table", "ip", TABLE]))))
         finally:
-            run([nft, "delete", "table", "ip", TABLE])
+            run([program, "delete", "table", "ip", TABLE])

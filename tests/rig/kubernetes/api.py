@@ -52,13 +52,19 @@ class NotYet(Exception):
     """What was waited for did not come about."""
 
 
+def http_session() -> requests.Session:
+    """Asks no proxy of this machine's environment."""
+    session = requests.Session()
+    session.trust_env = False
+    return session
+
+
 class Api:
     """One user of a cluster, by a token or a certificate: objects are JSON as the API takes them."""
 
     def __init__(self, url: str, ca_file: Path, *, token: str = "", pair: Files | None = None) -> None:
         self.url = url
-        self._session = requests.Session()
-        self._session.trust_env = False
+        self._session = http_session()
         self._session.verify = str(ca_file)
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
@@ -77,12 +83,10 @@ class Api:
         return self._call("GET", path).text
 
     def items(self, path: str, **query: str) -> list[Object]:
-        """The items of a collection."""
         items: list[Object] = self.get(path, **query)["items"]
         return items
 
     def pods(self, namespace: str, **query: str) -> list[Object]:
-        """Pods of a namespace."""
         found = self.items(f"/api/v1/namespaces/{namespace}/pods", **query)
         return [{"apiVersion": "v1", "kind": "Pod", **pod} for pod in found]
 
@@ -94,6 +98,9 @@ class Api:
             if error.status == NOT_FOUND:
                 return None
             raise
+
+    def is_ready(self, item: Object) -> bool:
+        return is_ready(self.find(item) or {})
 
     def create(self, item: Object) -> Object:
         """The object as the server keeps it."""
@@ -113,7 +120,6 @@ class Api:
         self._json("PATCH", object_path(item), text, APPLY, params=MANAGER)
 
     def patch(self, item: Object, change: Object, subresource: str = "") -> Object:
-        """Merge `change` into an object."""
         path = f"{object_path(item)}/{subresource}" if subresource else object_path(item)
         return self._json("PATCH", path, change, "application/merge-patch+json")
 
@@ -183,7 +189,6 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 120) -> A
 
 
 def is_ready(item: Object) -> bool:
-    """Whether a pod or node says that it is ready."""
     conditions = item.get("status", {}).get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
 

@@ -61,7 +61,6 @@ class FakeCluster(Closing):
         self._users[token] = (name, (*before, *rules))
 
     def revoke(self, token: str) -> None:
-        """Know a user no longer."""
         del self._users[token]
 
     def fault(self, verb: str, resource: str, action: Action, times: int | None = None) -> Fault:
@@ -71,7 +70,6 @@ class FakeCluster(Closing):
         return fault
 
     def asked(self, verb: str, resource: str) -> list[Asked]:
-        """The requests of one verb and resource, in order."""
         return [each for each in self.requests if (each.verb, each.where.resource) == (verb, resource)]
 
     def compact(self) -> None:

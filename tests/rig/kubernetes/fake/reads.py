@@ -60,7 +60,6 @@ def watch(store: Store, handler: Handler, asked: Asked) -> None:
 
 
 def line(kind: str, item: Object) -> bytes:
-    """One change of a watch."""
     return json.dumps({"type": kind, "object": item}, separators=(",", ":")).encode() + b"\n"
 
 

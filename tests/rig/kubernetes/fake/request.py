@@ -18,8 +18,6 @@ class Denied(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it arrived."""
-
     verb: str
     where: Place
     query: dict[str, str] = field(default_factory=dict)

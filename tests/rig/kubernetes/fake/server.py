@@ -39,7 +39,6 @@ class Server(ThreadingHTTPServer):
         return int(self.server_address[1])
 
     def close(self) -> None:
-        """End everything that is under way."""
         self.closing = True
         self.shutdown()
         self._thread.join()

@@ -2,8 +2,10 @@
 
 import copy
 import threading
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 Object = dict[str, Any]
@@ -73,7 +75,7 @@ class Store:
         """Forget all revisions before this one, by default before the present one."""
         with self.changed:
             kept = self.revision if revision is None else revision
-            del self._log[: max(0, kept - self._compacted_or_first())]
+            del self._log[: self._seen(kept)]
             self._compacted = kept
             self.changed.notify_all()
 
@@ -97,12 +99,12 @@ class Store:
         with self.changed:
             if revision < self._compacted:
                 raise Compacted
-            later = self._log[max(0, revision - self._compacted_or_first()) :]
+            later = self._log[self._seen(revision) :]
         return list(_deliveries((each for each in later if _within(each.key, resource, namespace)), matches))
 
-    def _compacted_or_first(self) -> int:
-        """The revision before the first of the log."""
-        return self._log[0].revision - 1 if self._log else self.revision
+    def _seen(self, revision: int) -> int:
+        """How many changes of the log there were by then."""
+        return bisect_right(self._log, revision, key=attrgetter("revision"))
 
     def _note(self, key: Key, after: Object | None) -> None:
         self.revision += 1

@@ -10,7 +10,7 @@ from rig.caching import Unavailable
 from rig.go_programs import build, parts
 from rig.images import Image
 from rig.kubernetes import objects
-from rig.kubernetes.api import Api, Object, wait_for
+from rig.kubernetes.api import Object, wait_for
 from rig.kubernetes.real import prometheus_operator
 from rig.kubernetes.real.daemons import ClusterFailed
 from rig.kubernetes.real.monitored_cluster import MonitoredCluster
@@ -98,14 +98,20 @@ def _play(stack: MonitoredCluster) -> NoReturn:
     registry.throttle(BYTES_PER_SECOND)
     api.apply(objects.namespace(SHOP))
     wait_for(lambda: api.find(objects.item("ServiceAccount", "default", SHOP)), "the shop's service account")
-    _missing(api)
+    missing = objects.container(image=f"{REGISTRY}/shop/nothing:v1")
+    api.apply(objects.pod(SHOP, "missing", missing, node=""))
     number = 0
     while True:
         number += 1
         for image in _version(number):
             registry.push(image)
-            kind = "DaemonSet" if image.repository.endswith("agent") else "Deployment"
-            api.apply(_workload(kind, image.repository.rpartition("/")[2], image.reference(REGISTRY)))
+            name = image.repository.rpartition("/")[2]
+            spec = {
+                "containers": [objects.container(name, image.reference(REGISTRY))],
+                "terminationGracePeriodSeconds": 1,
+            }
+            kind, more = ("DaemonSet", {}) if name == "agent" else ("Deployment", {"replicas": 2})
+            api.apply(objects.workload(kind, SHOP, name, {"app": name}, spec, **more))
         time.sleep(ROUND)
 
 
@@ -113,17 +119,6 @@ def _version(number: int) -> Iterator[Image]:
     yield runnable("shop/web", (24 * MIB, 6 * MIB), tag=f"v{number}")
     yield runnable("shop/model", (60 * MIB,), tag=f"v{number}")
     yield runnable("shop/agent", (8 * MIB,), tag=f"v{number}")
-
-
-def _workload(kind: str, name: str, image: str) -> Object:
-    labels = {"app": name}
-    spec = {"containers": [{"name": name, "image": image}], "terminationGracePeriodSeconds": 1}
-    replicas = {} if kind == "DaemonSet" else {"replicas": 2}
-    return objects.workload(kind, SHOP, name, labels, spec, **replicas)
-
-
-def _missing(api: Api) -> None:
-    api.apply(objects.pod(SHOP, "missing", objects.container(image=f"{REGISTRY}/shop/nothing:v1"), node=""))
 
 
 if __name__ == "__main__":

@@ -18,10 +18,8 @@ def node_name(number: int) -> str:
 
 
 def node_address(number: int) -> str:
-    """The node's address, counted from 1."""
     return f"10.250.0.{10 + number}"
 
 
 def pod_network(number: int) -> str:
-    """The network of the pods on a node."""
     return f"10.244.{number}.0/24"

@@ -5,16 +5,16 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import requests
 
 from rig import pki
-from rig.closing import Closing
+from rig.closing import Started
 from rig.go_programs import build, parts
 from rig.kubernetes import objects
-from rig.kubernetes.api import Api, Rule
+from rig.kubernetes.api import Api, Rule, http_session
 from rig.kubernetes.real.daemons import ClusterFailed, api_server_flags, etcd_flags
 from rig.processes import Process, free_port
 
@@ -31,23 +31,16 @@ AUDIT_POLICY = {
 START_TIMEOUT = 90.0
 
 
-class ApiServer(Closing):
+class ApiServer(Started):
     """What it does `FakeCluster` does as well. Nothing runs pods in it unless a kubelet joins."""
 
     def __init__(self) -> None:
         self._etcd_program = build.built(parts.ETCD) / "etcd"
         self._programs = build.built(KUBERNETES)
-        self._closing = ExitStack()
         self._server: Process | None = None
         self._port = free_port()
         self._etcd_url = f"http://127.0.0.1:{free_port()}"
-        try:
-            self._prepare()
-            self._start_etcd()
-            self.start()
-        except BaseException:
-            self.close()
-            raise
+        super().__init__()
 
     @property
     def url(self) -> str:
@@ -55,7 +48,6 @@ class ApiServer(Closing):
 
     @property
     def pid(self) -> int:
-        """The API server's process."""
         if not self._server:
             raise ClusterFailed("the API server does not run")
         return self._server.pid
@@ -99,8 +91,10 @@ class ApiServer(Closing):
         # What namespaced objects need; it is made a moment after the server is ready.
         self._wait_for(lambda: self.api.get("/api/v1/namespaces", fieldSelector="metadata.name=default")["items"])
 
-    def close(self) -> None:
-        self._closing.close()
+    def _start(self) -> None:
+        self._prepare()
+        self._start_etcd()
+        self.start()
 
     def _prepare(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="ptk-", dir="/tmp"))
@@ -152,8 +146,7 @@ class ApiServer(Closing):
         return True
 
     def _etcd_call(self, method: str, body: dict[str, object]) -> dict[str, dict[str, str]]:
-        with requests.Session() as session:
-            session.trust_env = False
+        with http_session() as session:
             answer = session.post(f"{self._etcd_url}/v3/{method}", json=body, timeout=10)
             answer.raise_for_status()
             result: dict[str, dict[str, str]] = answer.json()

@@ -1,11 +1,11 @@
 """The whole cluster: a control plane, nodes, a registry that all of them pull from, and names for services."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from rig.closing import Closing
+from rig.closing import Started
 from rig.containerd_config import plain_http
 from rig.go_programs import build, parts
 from rig.images import Image
@@ -40,18 +40,13 @@ class ClusterSettings:
         ]  # fmt: skip
 
 
-class Cluster(Closing):
+class Cluster(Started):
     """Up and ready once made; nothing is left of it when it is closed, or when this process ends."""
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
-        settings = settings or ClusterSettings()
-        self.programs = build.all_programs(settings.parts)
-        self._closing = ExitStack()
-        try:
-            self._start(settings)
-        except BaseException:
-            self.close()
-            raise
+        self._settings = settings or ClusterSettings()
+        self.programs = build.all_programs(self._settings.parts)
+        super().__init__()
 
     def push(self, pushed: Iterable[Image]) -> None:
         """Let every node have these images from whichever registry they are asked of."""
@@ -65,22 +60,16 @@ class Cluster(Closing):
         (folder / "hosts.toml").write_text(f'server = "{url}"\n')
 
     def ready_nodes(self) -> list[str]:
-        """Names of the nodes that are ready."""
         return [node["metadata"]["name"] for node in self.api.items("/api/v1/nodes") if is_ready(node)]
 
-    def close(self) -> None:
-        """End everything. May be called twice."""
-        self._closing.close()
-
-    def _start(self, settings: ClusterSettings) -> None:
-        enter = self._closing.enter_context
+    def _start(self) -> None:
         # The enclosure ends first: what runs in it would complain about a registry that has gone.
         self.enclosure = Enclosure()
         with self.enclosure.network.inside():
             self.registry = Registry()
         self._closing.callback(self.registry.close)
-        enter(self.enclosure)
-        kubernetes = f"kubernetes-{settings.kubernetes}"
+        self._closing.enter_context(self.enclosure)
+        kubernetes = f"kubernetes-{self._settings.kubernetes}"
         self.kubernetes_programs = self.programs[kubernetes]
         self.plane = ControlPlane(self.enclosure, self.programs, kubernetes)
         self.plane.start()
@@ -91,13 +80,14 @@ class Cluster(Closing):
         certs = self._trust()
         self.nodes = [
             Node(number, self.plane, self.programs, kubernetes, certs, each)
-            for number, each in enumerate(settings.nodes, start=1)
+            for number, each in enumerate(self._settings.nodes, start=1)
         ]
         for node in self.nodes:
             node.start()
         self._start_dns()
         self._wait_ready()
-        wait_for(self._has_names, "CoreDNS ready", READY_TIMEOUT)
+        dns_pods = partial(self.api.pods, "kube-system", labelSelector="k8s-app=kube-dns")
+        wait_for(lambda: any(map(is_ready, dns_pods())), "CoreDNS ready", READY_TIMEOUT)
 
     def _wait_ready(self) -> None:
         try:
@@ -111,9 +101,6 @@ class Cluster(Closing):
         image = next(each for each in program_images.system_images(self.programs) if "coredns" in each.repository)
         wait_for(lambda: self.api.items("/api/v1/namespaces", fieldSelector="metadata.name=kube-system"), "kube-system")
         self.api.apply(*dns.objects(image.reference("registry.k8s.io")))
-
-    def _has_names(self) -> bool:
-        return any(is_ready(pod) for pod in self.api.pods("kube-system", labelSelector="k8s-app=kube-dns"))
 
     def _trust(self) -> Path:
         """Configuration by which containerd finds every registry's images in ours, as in a mirror."""

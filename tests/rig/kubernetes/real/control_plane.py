@@ -26,6 +26,14 @@ LD_LIBRARY_PATH={root}/usr/lib/x86_64-linux-gnu:{root}/lib/x86_64-linux-gnu exec
 START_TIMEOUT = 90.0
 
 
+def nft(folder: Path) -> Path:
+    """The program, in this folder."""
+    program = folder / "nft"
+    program.write_text(NFT.format(root=debian.unpacked(NFTABLES)))
+    program.chmod(0o755)
+    return program
+
+
 class ControlPlane:
     """One of each program, in a cluster's enclosure. `programs` are folders by name of a part."""
 
@@ -112,9 +120,7 @@ class ControlPlane:
             self.enclosure.run(["ip", *command.split()])
         self.enclosure.run(["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"])
         self.path.mkdir()
-        nft = self.path / "nft"
-        nft.write_text(NFT.format(root=debian.unpacked(NFTABLES)))
-        nft.chmod(0o755)
+        nft(self.path)
 
     def _start_etcd(self) -> None:
         data = self.enclosure.folder / "etcd"

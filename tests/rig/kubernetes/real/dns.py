@@ -20,7 +20,6 @@ LABELS = {"k8s-app": "kube-dns"}
 
 
 def objects(image: str) -> list[Object]:
-    """All that it needs."""
     rules = [
         {"apiGroups": [""], "resources": ["services", "pods", "namespaces", "endpoints"], "verbs": ["list", "watch"]},
         {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"]},

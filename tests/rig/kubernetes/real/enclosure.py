@@ -168,7 +168,6 @@ class Network:
         return proxy.port
 
     def close(self) -> None:
-        """End the forwards."""
         for forward in self._forwards:
             forward.close()
         for descriptor in (self._here, self._there):

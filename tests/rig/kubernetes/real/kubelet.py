@@ -82,7 +82,6 @@ class Kubelet(Closing):
         return self._process.pid
 
     def tail(self) -> str:
-        """The last of its log."""
         return self._process.tail()
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,11 @@ import requests
 import yaml
 
 from rig.alertmanager import Webhook
-from rig.closing import Closing
+from rig.closing import Started
 from rig.go_programs import build, parts
 from rig.image_parts import CHECKOUT
 from rig.images import Image
-from rig.kubernetes.api import Object, is_ready, wait_for
+from rig.kubernetes.api import Object, http_session, is_ready, wait_for
 from rig.kubernetes.real import addresses as at
 from rig.kubernetes.real import program_images, prometheus_operator
 from rig.kubernetes.real.cluster import Cluster, ClusterSettings
@@ -30,29 +29,23 @@ OURS = "ghcr.io"
 COMMAND_TIMEOUT = 300.0
 
 
-class MonitoredCluster(Closing):
+class MonitoredCluster(Started):
     """A cluster with operator, Prometheus and Alertmanager, into which Pulltrace can be installed."""
 
     def __init__(self, settings: ClusterSettings | None = None) -> None:
-        settings = settings or ClusterSettings()
-        self._closing = ExitStack()
+        self._settings = settings
+        super().__init__()
+
+    def _start(self) -> None:
         programs = {parts.OPERATOR.name: build.programs(parts.OPERATOR)}
         pushed = [*program_images.monitoring_images(programs), *program_images.own_images()]
-        try:
-            self.cluster = self._closing.enter_context(Cluster(settings))
-            self.cluster.push(pushed)
-            self._folder = self._working_folder(pushed)
-            references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
-            with self.cluster.enclosure.network.inside():
-                self.receiver = self._closing.enter_context(Webhook(at.GATEWAY))
-            prometheus_operator.install(self.cluster.api, programs, references, self.receiver.url)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """End everything. May be called twice."""
-        self._closing.close()
+        self.cluster = self._closing.enter_context(Cluster(self._settings))
+        self.cluster.push(pushed)
+        self._folder = self._working_folder(pushed)
+        references = {image.repository.rpartition("/")[2]: image.reference(OURS) for image in pushed}
+        with self.cluster.enclosure.network.inside():
+            self.receiver = self._closing.enter_context(Webhook(at.GATEWAY))
+        prometheus_operator.install(self.cluster.api, programs, references, self.receiver.url)
 
     def shell(self, script: str, helm: int = 4) -> str:
         """Run a script that uses kubectl, its plug-in and helm as if in the checkout; its output, or CommandFailed."""
@@ -108,14 +101,11 @@ class MonitoredCluster(Closing):
         wait_for(lambda: len(self.pods("aggregator")) == shards, "aggregators ready")
 
     def page(self, pod: Object, port: int, path: str, **options: Any) -> requests.Response:
-        """What a pod answers to a GET."""
-        with self.cluster.enclosure.network.inside(), requests.Session() as session:
-            session.trust_env = False
+        with self.cluster.enclosure.network.inside(), http_session() as session:
             return session.get(f"http://{pod['status']['podIP']}:{port}{path}", timeout=10, **options)
 
 
 def readme_commands() -> str:
-    """The commands by which README installs the chart."""
     blocks: list[str] = SHELL_BLOCK.findall((CHECKOUT / "README.md").read_text())
     (install,) = (block for block in blocks if "helm install" in block)
     return install

@@ -41,7 +41,6 @@ class RealNodeSetup:
         self.target = self.target_of(node.name, self.exporter)
 
     def watch(self, socket: Path, name: str) -> RunningExporter:
-        """One more exporter."""
         exporter = RunningExporter(socket, self._file("exporter"), f"--node.name={name}", *INTERVALS)
         self._ends.enter_context(exporter)
         exporter.wait_until(lambda scrape: scrape.up)
@@ -147,7 +146,6 @@ class RealNodeSetup:
         return scrape.total(f"pulltrace_pod_pull_{name}", namespace=self.namespace, **labels)
 
     def finally_(self, action: Callable[[], object]) -> None:
-        """Do this at the end of the test."""
         self._ends.callback(action)
 
     def _check_asked(self, token: str) -> None:

@@ -135,7 +135,7 @@ class Processes:
         return self._running[name].poll()
 
     def run(self, command: list[str], timeout: float, text: str) -> tuple[int, str, str]:
-        """Run a command to its end; its status, and what it wrote to standard output and error."""
+        """Run a command; its status, and what it wrote to standard output and error."""
         pipe = subprocess.PIPE
         with self._lock:
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
