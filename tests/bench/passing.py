@@ -51,8 +51,6 @@ def _measured(store: Store, aggregator: RunningAggregator) -> Iterator[Row]:
 
 
 class _Passing:
-    """Those that are under way."""
-
     def __init__(self, store: Store, aggregator: RunningAggregator) -> None:
         self._store = store
         self._aggregator = aggregator

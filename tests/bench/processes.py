@@ -30,18 +30,15 @@ class Memory:
 
     @classmethod
     def of(cls, pid: int) -> Self:
-        """As the kernel has it now."""
         status = _status(Path(f"/proc/{pid}/status").read_text())
         return cls(*(status[name] / MIB for name in ("VmRSS", "RssAnon", "VmHWM")))
 
 
 def threads(pid: int) -> int:
-    """How many threads it has."""
     return len(list(Path(f"/proc/{pid}/task").iterdir()))
 
 
 def descriptors(pid: int) -> int:
-    """How many it has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 

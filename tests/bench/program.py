@@ -12,8 +12,6 @@ _SETTLE_SECONDS = 3.0
 
 
 class Program(Running):
-    """A running exporter."""
-
     def __init__(self, socket: Path, *flags: str) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="ptb-", dir="/tmp")
         reads = (f"--containerd.address={socket}", f"--containerd.allow-directory={socket.parent}")
@@ -36,7 +34,6 @@ class Program(Running):
         return Client(self.port)
 
     def scrape(self, encoding: str = "identity") -> bytes:
-        """What it answers to one scrape on a connection of its own."""
         return self.get("/metrics", accept_encoding=encoding).body
 
     def total(self, metric: str, **labels: str) -> float:

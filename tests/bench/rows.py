@@ -22,7 +22,6 @@ class Row:
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
     began = time.perf_counter()
     call()
     return time.perf_counter() - began
@@ -38,7 +37,6 @@ def median_row(name: str, samples: Sequence[float], unit: str, target: str = "",
 
 
 def table(rows: Sequence[Row]) -> str:
-    """All results with columns below each other."""
     cells = [HEADS, *((row.name, _number(row.value), row.unit, row.target, row.how) for row in rows)]
     widths = [max(len(line[column]) for line in cells) for column in range(len(HEADS))]
     return "".join(_line(line, widths) for line in cells)

@@ -175,7 +175,6 @@ class _Scrapes:
     late: list[float] = field(default_factory=list)
 
     def add(self, port: int) -> None:
-        """Make one more."""
         with Client(port, timeout=60) as scraping, Client(port, timeout=60) as asking:
             _milliseconds(asking)
             thread = threading.Thread(target=lambda: self.times.append(_milliseconds(scraping, "/metrics")))
@@ -226,8 +225,9 @@ def _measured(name: str, aggregator: RunningAggregator, nodes: int = 0) -> _Meas
     for _ in range(MORE_SCRAPES):
         time.sleep(PAUSE_SECONDS)
         scrapes.add(aggregator.port)
-    size, pulls = len(aggregator.get("/metrics").body), 1000 * seconds(lambda: aggregator.get("/v1/pulls"))
+    size = len(aggregator.get("/metrics").body)
     memory = Memory.of(aggregator.process.pid).resident
+    pulls = 1000 * seconds(lambda: aggregator.get("/v1/pulls"))
     return _Measured(name, taken, memory, scrapes, size, per_second, pulls, nodes)
 
 
@@ -301,7 +301,6 @@ def _agree(whole: RunningAggregator, parts: Sequence[RunningAggregator]) -> bool
 
 
 def _shown(aggregator: RunningAggregator) -> frozenset[str]:
-    """The series of pods and nodes."""
     lines = aggregator.metrics().splitlines()
     return frozenset(
         line.rpartition(" ")[0] for line in lines if line.startswith(("pulltrace_pod_", "pulltrace_node_"))

@@ -31,7 +31,6 @@ def _polls(world: World) -> float:
 
 
 def _reads(world: World) -> float:
-    """Answers of the exporter that the aggregator has read."""
     return sum(sample.value for sample in world.aggregator.samples() if sample.name == READS)
 
 

@@ -62,6 +62,5 @@ def _told(held: Mapping[str, Footprint]) -> str:
 
 @contextmanager
 def world(label: str) -> Iterator[World]:
-    """One of its own."""
     with tempfile.TemporaryDirectory(prefix="ptw-", dir="/tmp") as name, ExitStack() as ends:
         yield World(label, Path(name), ends)

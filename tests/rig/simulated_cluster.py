@@ -277,7 +277,6 @@ class SimulatedPod:
 
     @property
     def rows(self) -> list[PodPull]:
-        """What the view says of all its images."""
         return [row for row in self.cluster.view.pods if row.uid == self.uid]
 
     def _key(self, container: str) -> tuple[ContainerType, str]:
@@ -324,7 +323,6 @@ class Cluster:
 
     @property
     def view(self) -> View:
-        """The last one."""
         return self.turn.view
 
     def sleep(self, seconds: float, *, step: float = 0.0) -> None:
@@ -332,7 +330,6 @@ class Cluster:
         self.now = Instant(self.now.wall + seconds + step, Monotonic(self.now.monotonic + seconds))
 
     def pass_time(self, seconds: float, each: float = 1.0) -> View:
-        """Let time pass, with ticks."""
         left = seconds
         while left > 0:
             self.sleep(min(each, left))
@@ -387,7 +384,6 @@ class Cluster:
         return pod
 
     def observe(self, seen: Observed) -> None:
-        """The API shows something."""
         self.core.observe(seen, self.now, self.server_ahead)
 
     def listed(self) -> None:

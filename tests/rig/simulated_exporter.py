@@ -126,7 +126,6 @@ class Exporter:
         return self
 
     def miss(self, after: float = 1.0) -> Self:
-        """containerd cannot be read."""
         self.node.sleep(after)
         self._connected_to = None
         self.tracked = self.tracker.elapse(self.node.now)
@@ -171,7 +170,6 @@ class Exporter:
         )
 
     def _read(self, node: Node) -> tuple[Lease, ...]:
-        """The leases, those without contents that the tracker ignores."""
         ignored = self.tracker.ignored
         self._readers = {
             name: self._readers.get(name) or _Reader(name, held)
@@ -195,12 +193,10 @@ class Exporter:
 
     @property
     def pulls(self) -> dict[str, Pull]:
-        """The pulls by repository."""
         return {pull.key.repository: pull for pull in self.shown.pulls}
 
     @property
     def layers(self) -> Sequence[Layer]:
-        """The only pull's layers."""
         return self.pull.layers
 
     @property

@@ -50,7 +50,6 @@ class Node:
         self.succeeded: list[Puller] = []
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
         self.now = Instant(self.now.wall + seconds, Monotonic(self.now.monotonic + seconds))
 
     def step_clock(self, seconds: float) -> None:
@@ -168,7 +167,6 @@ class Puller:
         self.held.extracting |= {self.image.chain[position] for position in positions}
 
     def unpack(self, *positions: int) -> None:
-        """Layers are unpacked and committed."""
         for position in positions:
             chain = self.image.chain[position]
             self.held.extracting.discard(chain)
@@ -200,7 +198,6 @@ class Puller:
         self.node.contents.setdefault(blob.digest, info)
 
     def complete(self, *, unpack: bool = True) -> None:
-        """Everything that is left to do is done."""
         self.resolve()
         self.finish(*range(len(self.image.layers)))
         if unpack:
