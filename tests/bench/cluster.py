@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Final
 
 from bench import nodes
@@ -13,7 +12,8 @@ from bench.rows import Row, median_row
 from rig.aggregator import RunningAggregator
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
-from rig.kubernetes.fake.store import Key
+from rig.kubernetes.fake.resources import now
+from rig.kubernetes.fake.store import Key, Store
 from rig.many_exporters import many_exporters
 from rig.mini_cluster import ExporterNode, MiniCluster, mini_cluster
 from rig.web import wait_until
@@ -109,18 +109,21 @@ def fill_slices(opened: MiniCluster, port: int, nodes: Sequence[str]) -> None:
         opened.api.create({**slice_, "ports": [{"name": "metrics", "port": port}]})
 
 
-def put_pod(opened: MiniCluster, name: str, node: str, image: str) -> Object:
+def put_pod(opened: MiniCluster, name: str, node: str, image: str) -> None:
     """A pod that waits, with the kubelet's word for it."""
     store = opened.api_server.store
     pod = objects.pod("shop", name, objects.container("main", image), node=node)
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    pod["metadata"] |= {"uid": f"uid-{name}", "creationTimestamp": now}
-    pod["status"] = {"phase": "Pending", "containerStatuses": [objects.waiting()]}
-    pod = store.put(Key("pods", "shop", name), pod)
-    event = objects.event(pod, "Pulling", f'Pulling image "{image}"', at=now)
-    event["metadata"] |= {"uid": f"event-{name}", "creationTimestamp": now}
-    store.put(Key("events", "shop", event["metadata"]["name"]), event)
-    return pod
+    put(store, "pods", {**pod, "status": {"phase": "Pending", "containerStatuses": [objects.waiting()]}})
+    put(store, "events", objects.event(pod, "Pulling", f'Pulling image "{image}"', at=now()))
+
+
+def put(store: Store, resource: str, item: Object) -> Key:
+    """Keep a new object, or the next state of one, without a request: so many would take long."""
+    name = item["metadata"]["name"]
+    item["metadata"] |= {"uid": f"{resource}-{name}", "creationTimestamp": now()}
+    key = Key(resource, "shop", name)
+    store.put(key, item)
+    return key
 
 
 def remove_pod(opened: MiniCluster, name: str) -> None:

@@ -3,7 +3,6 @@
 import re
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from bench import cluster
@@ -12,7 +11,8 @@ from bench.rows import Row
 from rig.aggregator import RunningAggregator
 from rig.kubernetes import objects
 from rig.kubernetes.api import Object
-from rig.kubernetes.fake.store import Key, Store
+from rig.kubernetes.fake.resources import now
+from rig.kubernetes.fake.store import Store
 from rig.many_exporters import addresses
 from rig.web import wait_until
 
@@ -87,23 +87,17 @@ def _life(store: Store, number: int) -> Iterator[str]:
     name, node = f"job-{number}", NODES[number % len(NODES)]
     image = f"registry.example/team/app-{number}:1"
     pod = objects.pod("shop", name, objects.container("main", image), node="")
-    pod["metadata"] |= {"uid": f"uid-{name}", "creationTimestamp": _now()}
-    pod["status"] = {"phase": "Pending"}
-    keys = [Key("pods", "shop", name)]
+    keys = {cluster.put(store, "pods", {**pod, "status": {"phase": "Pending"}})}
 
     def put(*containers: Object, phase: str = "Pending") -> None:
         spec = {**pod["spec"], "nodeName": node}
-        store.put(keys[0], {**pod, "spec": spec, "status": {"phase": phase, "containerStatuses": list(containers)}})
+        status = {"phase": phase, "containerStatuses": list(containers)}
+        cluster.put(store, "pods", {**pod, "spec": spec, "status": status})
 
     def tell(reason: str, message: str, count: int = 1) -> None:
-        event = objects.event(pod, reason, message, at=_now(), count=count, source={"host": node})
-        event["metadata"] |= {"uid": f"event-{event['metadata']['name']}", "creationTimestamp": _now()}
-        key = Key("events", "shop", event["metadata"]["name"])
-        store.put(key, event)
-        if key not in keys:
-            keys.append(key)
+        event = objects.event(pod, reason, message, at=now(), count=count, source={"host": node})
+        keys.add(cluster.put(store, "events", event))
 
-    store.put(keys[0], pod)
     yield ""
     put(objects.waiting())
     yield ""
@@ -119,9 +113,5 @@ def _life(store: Store, number: int) -> Iterator[str]:
     yield ""
     put(objects.running(), phase="Running")
     yield ""
-    for key in keys:
+    for key in sorted(keys, reverse=True):  # the pod first
         store.remove(key)
-
-
-def _now() -> str:
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
