@@ -227,7 +227,7 @@ def kubeconfig(
         user = {"client-certificate": str(pair.certificate), "client-key": str(pair.key)}
     within = {"namespace": namespace} if namespace else {}
     names = ["here", *others]
-    servers = {name: url if name == "here" else "https://127.0.0.1:1" for name in names}
+    servers = [url, *("https://127.0.0.1:1" for _ in others)]
     return json.dumps(
         {
             "apiVersion": "v1",
@@ -236,7 +236,7 @@ def kubeconfig(
             "contexts": [{"name": name, "context": {"cluster": name, "user": "test", **within}} for name in names],
             "clusters": [
                 {"name": name, "cluster": {"server": server, "certificate-authority": str(ca_file)}}
-                for name, server in servers.items()
+                for name, server in zip(names, servers, strict=True)
             ],
             "users": [{"name": "test", "user": user}],
         }

@@ -76,7 +76,8 @@ class Cluster(Started):
         self.kubeconfig = self.plane.kubeconfig("admin", self.plane.admin, outside=True)
         self.api = self.plane.api
         self._closing.callback(self.api.close)
-        self.push(program_images.system_images(self.programs))
+        pause, coredns = program_images.system_images(self.programs)
+        self.push((pause, coredns))
         certs = self._trust()
         self.nodes = [
             Node(number, self.plane, self.programs, kubernetes, certs, each)
@@ -84,7 +85,7 @@ class Cluster(Started):
         ]
         for node in self.nodes:
             node.start()
-        self._start_dns()
+        self._start_dns(coredns)
         self._wait_ready()
         dns_pods = partial(self.api.pods, "kube-system", labelSelector="k8s-app=kube-dns")
         wait_for(lambda: any(map(is_ready, dns_pods())), "CoreDNS ready", READY_TIMEOUT)
@@ -97,10 +98,9 @@ class Cluster(Started):
             logs = [f"{node.name}: {self.enclosure.tail(f'{node.name}-kubelet')}" for node in unready]
             raise ClusterFailed("\n".join([str(error), *logs])) from error
 
-    def _start_dns(self) -> None:
-        image = next(each for each in program_images.system_images(self.programs) if "coredns" in each.repository)
+    def _start_dns(self, coredns: Image) -> None:
         wait_for(lambda: self.api.items("/api/v1/namespaces", fieldSelector="metadata.name=kube-system"), "kube-system")
-        self.api.apply(*dns.objects(image.reference("registry.k8s.io")))
+        self.api.apply(*dns.objects(coredns.reference("registry.k8s.io")))
 
     def _trust(self) -> Path:
         """Configuration by which containerd finds every registry's images in ours, as in a mirror."""

@@ -145,28 +145,20 @@ class ControlPlane:
     def _start_proxy(self) -> None:
         """One kube-proxy for all nodes: they share a network namespace."""
         pair = self.issue("proxy", "system:kube-proxy")
+        settings = {
+            "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
+            "kind": "KubeProxyConfiguration",
+            "mode": "nftables",
+            "clientConnection": {"kubeconfig": str(self.kubeconfig("proxy", pair))},
+            "clusterCIDR": at.POD_NETWORK,
+            "hostnameOverride": at.node_name(1),
+            "bindAddress": at.node_address(1),
+            "healthzBindAddress": "127.0.0.1:10256",
+            "metricsBindAddress": "127.0.0.1:10249",
+            "conntrack": {"maxPerCore": 0, "min": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s"},
+        }
         config = self.enclosure.folder / "kube-proxy.yaml"
-        config.write_text(
-            json.dumps(
-                {
-                    "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
-                    "kind": "KubeProxyConfiguration",
-                    "mode": "nftables",
-                    "clientConnection": {"kubeconfig": str(self.kubeconfig("proxy", pair))},
-                    "clusterCIDR": at.POD_NETWORK,
-                    "hostnameOverride": at.node_name(1),
-                    "bindAddress": at.node_address(1),
-                    "healthzBindAddress": "127.0.0.1:10256",
-                    "metricsBindAddress": "127.0.0.1:10249",
-                    "conntrack": {
-                        "maxPerCore": 0,
-                        "min": 0,
-                        "tcpEstablishedTimeout": "0s",
-                        "tcpCloseWaitTimeout": "0s",
-                    },
-                }
-            )
-        )
+        config.write_text(json.dumps(settings))
         self._start("kube-proxy", [f"--config={config}"])
 
     def _start(self, program: str, given: Sequence[str]) -> None:

@@ -89,7 +89,7 @@ def _settings(target: str, arguments: Mapping[str, str]) -> dict[str, object]:
 
 def _program(repository: str, program: Path) -> Image:
     layer = _file_layer({f"bin/{program.name}": program})
-    return build(repository, (layer,), tag=_version(program.parent), entrypoint=(f"/bin/{program.name}",))
+    return build(repository, (layer,), tag=program.parent.name.rsplit("-", 2)[1], entrypoint=(f"/bin/{program.name}",))
 
 
 def _on_base(repository: str, files: Mapping[str, Path]) -> Image:
@@ -100,10 +100,6 @@ def _on_base(repository: str, files: Mapping[str, Path]) -> Image:
 
 def _file_layer(files: Mapping[str, Path]) -> Layer:
     return file_layer({name: path.read_bytes() for name, path in files.items()}, "none")
-
-
-def _version(folder: Path) -> str:
-    return folder.name.rsplit("-", 2)[1]
 
 
 def _home() -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import yaml
 
 from rig.kubernetes import objects
-from rig.kubernetes.api import Api, Object, is_ready, wait_for
+from rig.kubernetes.api import Api, Object, wait_for
 
 NAMESPACE = "monitoring"
 RELEASE = "kube-prometheus-stack"
@@ -66,13 +66,8 @@ def install(api: Api, programs: Mapping[str, Path], images: Mapping[str, str], r
 def wait_ready(api: Api) -> None:
     """Return when Prometheus and Alertmanager run."""
     for name in (PROMETHEUS, ALERTMANAGER):
-        pod = f"{name.removeprefix(f'{RELEASE}-')}-{name}-0"
-        wait_for(partial(_is_up, api, pod), f"{pod} ready", READY_TIMEOUT)
-
-
-def _is_up(api: Api, pod: str) -> bool:
-    found = api.find(objects.item("Pod", pod, NAMESPACE))
-    return bool(found and is_ready(found))
+        pod = objects.item("Pod", f"{name.removeprefix(f'{RELEASE}-')}-{name}-0", NAMESPACE)
+        wait_for(partial(api.is_ready, pod), f"{name} ready", READY_TIMEOUT)
 
 
 def _operator(images: Mapping[str, str]) -> Object:

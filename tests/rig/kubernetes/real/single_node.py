@@ -7,14 +7,12 @@ ended with the node. Up in ten seconds; several may run beside each other, and b
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from rig import debian, mounts, runnable
 from rig.caching import Unavailable
-from rig.closing import Closing
+from rig.closing import Started
 from rig.containerd import RealContainerd
 from rig.containerd_config import Settings, runs_pods
 from rig.go_programs import build, parts
@@ -29,23 +27,30 @@ from rig.soci import SociNode
 
 CONTAINERD = "2.4"
 NEEDED = ("mount", "nsenter", "unshare")
+NODE = "node-1"
+SPEC: Object = {
+    "node": NODE,
+    "hostNetwork": True,
+    "tolerations": [{"operator": "Exists"}],
+    "automountServiceAccountToken": False,
+    "enableServiceLinks": False,
+    "terminationGracePeriodSeconds": 1,
+}
+"""Of each pod, unless it says otherwise; one without a token, and without a network of its own."""
 
 
-class RealNode(Closing):
+class RealNode(Started):
     """One node in a cluster of its own. `kubelet` are fields of its configuration that are to be different.
 
     With `soci` a SOCI snapshotter fetches the layers of its images.
     """
 
-    name = "node-1"
+    name = NODE
 
     def __init__(self, *, soci: bool = False, **kubelet: Any) -> None:
-        self._closing = ExitStack()
-        try:
-            self._start(soci, kubelet)
-        except BaseException:
-            self.close()
-            raise
+        self._soci = soci
+        self._config = kubelet
+        super().__init__()
 
     @property
     def api(self) -> Api:
@@ -54,28 +59,12 @@ class RealNode(Closing):
 
     def pod(self, namespace: str, name: str, *containers: Object, **spec: Any) -> Object:
         """Create a pod that runs here; it ends at once when it is deleted."""
-        return self.api.create(objects.pod(namespace, name, *containers, **{**self._spec, **spec}))
+        return self.api.create(objects.pod(namespace, name, *containers, **{**SPEC, **spec}))
 
     def refreshed(self, pod: Object) -> Object:
-        """The pod as it is now."""
         return self.api.get(object_path(pod))
 
-    def close(self) -> None:
-        """End everything, whatever still runs. May be called twice."""
-        self._closing.close()
-
-    @property
-    def _spec(self) -> Object:
-        return {
-            "node": self.name,
-            "hostNetwork": True,
-            "tolerations": [{"operator": "Exists"}],
-            "automountServiceAccountToken": False,
-            "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 1,
-        }
-
-    def _start(self, soci: bool, kubelet: dict[str, Any]) -> None:
+    def _start(self) -> None:
         enter = self._closing.enter_context
         self.registry = enter(Registry())
         self.cluster = enter(ApiServer())
@@ -84,18 +73,17 @@ class RealNode(Closing):
         self.mounts = enter(MountNamespace(folder))
         sandbox = self.registry.push(runnable.sandbox()).reference(self.registry.host)
         runtime = runs_pods(sandbox, build.built(parts.RUNC) / "runc", folder / "runc")
-        (folder / "containerd").mkdir()
-        self.containerd = enter(_containerd(folder / "containerd", runtime, self.mounts.within, soci=soci))
+        base, within = folder / "containerd", self.mounts.within
+        base.mkdir()
+        self.containerd: RealContainerd = enter(
+            SociNode(base, extra=runtime, within=within)
+            if self._soci
+            else RealContainerd(CONTAINERD, base, Settings(extra=runtime), within)
+        )
         self.containerd.pull(sandbox).wait()
-        self.kubelet = enter(Kubelet(self.name, self.cluster, self.containerd.socket, self.mounts, **kubelet))
+        self.kubelet = enter(Kubelet(self.name, self.cluster, self.containerd.socket, self.mounts, **self._config))
         # First at the end: what the daemons have started goes with them, before their files do.
         self._closing.callback(self.mounts.close)
-
-
-def _containerd(folder: Path, runtime: str, within: Sequence[str], *, soci: bool) -> RealContainerd:
-    if soci:
-        return SociNode(folder, extra=runtime, within=within)
-    return RealContainerd(CONTAINERD, folder, Settings(extra=runtime), within)
 
 
 def reason_missing() -> str:
