@@ -10,7 +10,8 @@ from typing import Any
 from jsonschema import Draft202012Validator
 
 from pulltrace.model import wire
-from rig.invariants import check
+from rig.images import Image
+from rig.invariants import check, check_whole
 from rig.running import EXPORTER, INTERVAL, Running
 from rig.scrape import Scrape
 
@@ -45,6 +46,16 @@ class RunningExporter(Running):
     def wait_until(self, condition: Callable[[Scrape], object], timeout: float = 60) -> Scrape:
         """The first scrape of which the condition is true; fails with the last one after `timeout` seconds."""
         return self.watch(condition, timeout)[-1]
+
+    def wait_whole(self, image: Image, *, cached: int | None = 0, timeout: float = 60) -> Scrape:
+        """The first scrape after the image's pull ended well; fails unless it shows the whole image.
+
+        So many bytes of it were there before; None is however many.
+        """
+        scrape = self.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout)
+        pull = scrape.pull(image)
+        check_whole(pull, image, cached=int(pull.cached or 0) if cached is None else cached)
+        return scrape
 
     def watch(self, condition: Callable[[Scrape], object], timeout: float = 60) -> list[Scrape]:
         """All scrapes until the condition is true of one, that one included."""

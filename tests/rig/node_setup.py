@@ -9,6 +9,7 @@ import pytest
 from rig.exporter import RunningExporter
 from rig.images import Image, Layer, build
 from rig.node import Node, PullFailed, PullRequest
+from rig.pacing import Stall
 from rig.registry import Registry
 
 BUSY, IDLE = "200ms", "5s"
@@ -51,6 +52,13 @@ class NodeSetup:
         self._ends.callback(pull.cancel)
         return pull
 
+    def pull_held(self, image: Image, after: int, *, layer: int = 0) -> tuple[PullRequest, Stall]:
+        """Begin a pull, and return when one layer stands still after so many bytes: until the stall is released."""
+        stall = self.registry.stall(image.layers[layer].digest, after)
+        pull = self.pull(image)
+        stall.wait_held()
+        return pull, stall
+
     def pulled(self, image: Image) -> Image:
         """The image, pulled to its end."""
         self.pull(image).wait()
@@ -60,6 +68,15 @@ class NodeSetup:
         """Pull the image, and see it fail."""
         with pytest.raises(PullFailed):
             self.pull(image).wait()
+
+    def fails_in_sight(self, image: Image, exporter: RunningExporter) -> None:
+        """See the pull fail, and not before the exporter has seen it: on a fast machine it would be over at once."""
+        stall = self.registry.stall(image.config.digest)
+        pull = self.pull(image)
+        exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading" and scrape.pull(image).size)
+        stall.release()
+        with pytest.raises(PullFailed):
+            pull.wait()
 
     def exporter(
         self, *flags: str, busy: str = BUSY, idle: str = IDLE, up: bool = True, port: int = 0

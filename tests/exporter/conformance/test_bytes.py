@@ -1,7 +1,7 @@
 """Every byte is counted once, compared with what the registry sent."""
 
 from rig.images import MIB, Image, layer
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 
 
@@ -20,10 +20,9 @@ def test_three_pulls_at_once_that_share_layers_count_what_the_registry_sent(setu
     setup.registry.throttle(6 * MIB)
     exporter = setup.exporter()
     pulls = [setup.pull(image) for image in images]
-    end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
     for pull, image in zip(pulls, images, strict=True):
         pull.wait()
-        check_whole(end.pull(image), image)
+        end = exporter.wait_whole(image)
     assert end.layer_bytes == sent(setup, *images) == layer_size(*images)
     # Index, manifest and config come over the network too.
     envelope = {blob.digest: blob.size for image in images for blob in (image.root, image.manifest, image.config)}
@@ -36,24 +35,23 @@ def test_a_connection_cut_and_taken_up_again_counts_each_byte_once(setup: NodeSe
     setup.registry.cut(image.layers[0].digest, after=2 * MIB + 500_000)
     exporter = setup.exporter()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert any(request.offset for request in setup.registry.requests), "nothing was resumed"
     assert end.layer_bytes == layer_size(image)
 
 
-def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_setup: NodeSetup) -> None:
+def test_a_pull_that_is_cancelled_has_failed_and_resumed_it_counts_each_byte_once(own_setup: NodeSetup) -> None:
     setup = own_setup
     image = setup.push(layers=[6 * MIB])
-    digest = image.layers[0].digest
-    stall = setup.registry.stall(digest, after=3 * MIB + 600_000)
     exporter = setup.exporter()
-    first = setup.pull(image)
-    stall.wait_held()
+    first, stall = setup.pull_held(image, 3 * MIB + 600_000)
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
     first.cancel()
     failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
-    again = setup.registry.stall(digest, after=5 * MIB)
+    assert 3 * MIB <= failed.downloaded(image) < image.size
+    assert failed.ended == {"failed": 1}
+    assert failed.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
+    again = setup.registry.stall(image.layers[0].digest, after=5 * MIB)
     stall.release()
     second = setup.pull(image)
     again.wait_held()
@@ -62,21 +60,20 @@ def test_a_pull_interrupted_and_resumed_counts_each_byte_once(own_setup: NodeSet
     cached = image.config.size
     assert resumed.pull(image).cached == cached
     assert resumed.pull(image).downloaded >= 3 * MIB
-    assert resumed.pull(image).start > failed.pull(image).start
+    assert resumed.pull(image).end is None
+    assert resumed.pull(image).start > failed.pull(image).end
     again.release()
     second.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=cached)
-    assert any(request.target == digest and request.offset for request in setup.registry.requests), "not resumed"
+    end = exporter.wait_whole(image, cached=cached)
+    resumed_at = [request.offset for request in setup.registry.requests if request.target == image.layers[0].digest]
+    assert any(resumed_at), "not resumed"
     assert end.layer_bytes == layer_size(image)
     assert end.ended == {"failed": 1, "succeeded": 1}
 
 
 def test_an_exporter_started_in_mid_pull_counts_what_it_sees_coming(setup: NodeSetup) -> None:
     image = setup.push(layers=[6 * MIB, 300_000])
-    stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
-    pull = setup.pull(image)
-    stall.wait_held()
+    pull, stall = setup.pull_held(image, 3 * MIB + 600_000)
     killed = setup.exporter()
     before = killed.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB)
     killed.kill()
@@ -90,7 +87,6 @@ def test_an_exporter_started_in_mid_pull_counts_what_it_sees_coming(setup: NodeS
     assert there == 3 * MIB
     stall.release()
     pull.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.layer_bytes == image.layers[0].size - there
     assert end.ended == {"succeeded": 1}

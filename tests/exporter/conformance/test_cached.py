@@ -17,8 +17,7 @@ def test_layers_of_an_image_that_is_there_are_cached(setup: NodeSetup) -> None:
     assert running.pull(image).cached == cached
     assert running.pull(image).layers[0].state == "cached"
     assert running.pull(image).layers[0].downloaded == 0
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=cached)
+    end = exporter.wait_whole(image, cached=cached)
     assert end.pull(image).states == ["cached", "unpacked"]
     assert end.total("pulltrace_cached_bytes_total") == cached
     assert end.layer_bytes == image.layers[1].size
@@ -29,8 +28,7 @@ def test_a_re_pull_of_what_is_there_fetches_nothing(setup: NodeSetup) -> None:
     setup.pulled(image)
     exporter = setup.exporter()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=image.size)
+    end = exporter.wait_whole(image, cached=image.size)
     assert end.pull(image).states == ["cached", "cached"]
     assert end.total("pulltrace_cached_bytes_total") == image.size
     assert end.total("pulltrace_downloaded_bytes_total") == 0
@@ -47,8 +45,7 @@ def test_a_re_pull_that_waited_for_its_registry_has_not_failed(setup: NodeSetup)
     resolving = exporter.wait_until(lambda scrape: scrape.in_progress["resolving"] == 1)
     hang.release()
     pull.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=image.size)
+    end = exporter.wait_whole(image, cached=image.size)
     assert end.pull(image).start == resolving.value("pulltrace_oldest_resolving_start_time_seconds")
     assert (end.ended, end.unresolved) == ({"succeeded": 1}, 0)
 

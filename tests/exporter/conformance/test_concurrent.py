@@ -1,7 +1,7 @@
 """Several pulls at once are told apart, and what they share is one thing."""
 
 from rig.images import MIB, Image, layer
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 from rig.scrape import Scrape
 
@@ -21,10 +21,9 @@ def test_pulls_of_one_repository_and_of_others_are_told_apart(setup: NodeSetup) 
     assert [together.pull(image).layers[0].downloaded for image in images] == [MIB] * 3
     for stall in stalls:
         stall.release()
-    end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
     for pull, image in zip(pulls, images, strict=True):
         pull.wait()
-        check_whole(end.pull(image), image)
+        end = exporter.wait_whole(image)
         assert end.pull(image).reference == setup.reference(image)
     assert end.ended == {"succeeded": 3}
     assert end.layer_bytes == layer_size(*images)
@@ -40,8 +39,7 @@ def test_an_image_requested_twice_is_one_download(setup: NodeSetup) -> None:
     stall.release()
     for pull in pulls:
         pull.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.layer_bytes == layer_size(image) == setup.registry.sent(image.layers[0].digest)
     assert end.total("pulltrace_cached_bytes_total") == 0
     assert end.ended == {"succeeded": 2}, "each request is answered"
@@ -49,10 +47,8 @@ def test_an_image_requested_twice_is_one_download(setup: NodeSetup) -> None:
 
 def test_one_of_two_requests_is_withdrawn_and_the_pull_goes_on(setup: NodeSetup) -> None:
     image = setup.push(layers=[4 * MIB])
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
     exporter = setup.exporter()
-    first = setup.pull(image)
-    stall.wait_held()
+    first, stall = setup.pull_held(image, MIB + 500_000)
     second = setup.pull(image)
     exporter.wait_until(lambda scrape: half(scrape, image) and scrape.pull(image).requests == 2)
     second.cancel()
@@ -60,8 +56,7 @@ def test_one_of_two_requests_is_withdrawn_and_the_pull_goes_on(setup: NodeSetup)
     assert alone.phase(image) == "downloading"
     stall.release()
     first.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.layer_bytes == layer_size(image)
 
 
@@ -77,9 +72,8 @@ def test_a_layer_that_two_running_pulls_share_is_shown_by_both_and_counted_once(
     shown = [both.pull(image).layers[0] for image in (one, other)]
     assert [(layer.state, layer.downloaded) for layer in shown] == [("downloading", MIB)] * 2
     stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(one) == scrape.phase(other) == "succeeded")
-    check_whole(end.pull(one), one)
-    check_whole(end.pull(other), other)
+    exporter.wait_whole(one)
+    end = exporter.wait_whole(other)
     assert end.layer_bytes == layer_size(one, other)
     assert end.total("pulltrace_cached_bytes_total") == 0, "it came while both were running"
 

@@ -2,7 +2,7 @@
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 
 AFTER = 2 * MIB + 600_000
@@ -23,8 +23,7 @@ def test_the_stale_lease_of_a_crash_is_orphaned_and_the_retry_succeeds(own_setup
     assert stale.in_progress["downloading"] == 0
 
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
+    end = exporter.wait_whole(image, cached=None)
     assert end.pull(image).start > stale.pull(image).end
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image)
@@ -43,8 +42,7 @@ def test_a_retry_at_once_after_the_crash_takes_the_place_of_the_stale_lease(own_
     exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
     assert running.up
     setup.registry.throttle(None)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
+    end = exporter.wait_whole(image, cached=None)
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image)
 
@@ -64,17 +62,14 @@ def test_an_exporter_started_after_the_crash_shows_the_stale_lease_as_what_it_is
     assert 2 * MIB <= there < image.size
 
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
+    end = exporter.wait_whole(image, cached=None)
     assert end.ended == {"orphaned": 1, "succeeded": 1}
     assert end.layer_bytes == layer_size(image) - there
 
 
 def crash_in_mid_pull(setup: NodeSetup, image: Image, exporter: RunningExporter | None = None) -> None:
     """Crash the daemon when the first layer is half there and the second one whole."""
-    stall = setup.registry.stall(image.layers[0].digest, after=AFTER)
-    setup.pull(image)
-    stall.wait_held()
+    _, stall = setup.pull_held(image, AFTER)
     setup.registry.wait_sent(image.layers[1].digest, image.layers[1].size)
     watcher = exporter or setup.exporter()
     watcher.wait_until(

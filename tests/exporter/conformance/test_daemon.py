@@ -42,8 +42,7 @@ def test_containerd_is_absent_at_the_start_and_comes(own_setup: NodeSetup) -> No
     up = exporter.wait_until(lambda scrape: scrape.up)
     assert up.by("version", "pulltrace_containerd_info") == {setup.node.version: 1}
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    exporter.wait_whole(image)
 
 
 def test_containerd_is_restarted_while_nothing_is_pulled(own_setup: NodeSetup) -> None:
@@ -61,8 +60,7 @@ def test_containerd_is_restarted_while_nothing_is_pulled(own_setup: NodeSetup) -
     again = exporter.wait_until(lambda scrape: scrape.up)
     assert again.value(STARTED) > up.value(STARTED)
     setup.pulled(after)
-    end = exporter.wait_until(lambda scrape: scrape.phase(after) == "succeeded")
-    check_whole(end.pull(after), after)
+    end = exporter.wait_whole(after)
     assert end.ended == {"succeeded": 2}
     assert end.layer_bytes == layer_size(before, after)
 
@@ -152,8 +150,7 @@ def test_a_connection_that_breaks_is_made_again(own_setup: NodeSetup, standin: S
     own_setup.pull(image)
     exporter.wait_until(lambda scrape: scrape.downloaded(image) > MIB)
     standin.drop_connections()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.ended == {"succeeded": 1}, "a lease from before the connection was left by no crash"
     assert end.layer_bytes == layer_size(image)
 

@@ -5,8 +5,7 @@ import time
 import pytest
 
 from rig.containerd import RealContainerd
-from rig.exporter import RunningExporter
-from rig.images import MIB, Image
+from rig.images import MIB
 from rig.invariants import check_whole, layer_size
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup
@@ -21,10 +20,8 @@ def test_a_layer_that_the_registry_refuses_in_the_midst_fails_the_pull(setup: No
     """As when a token has expired and the connection broke."""
     image = setup.push(f"app-{status}", layers=[300_000, 2 * MIB])
     small, big = image.layers
-    stall = setup.registry.stall(big.digest, after=MIB + 600_000)
     exporter = setup.exporter()
-    pull = setup.pull(image)
-    stall.wait_held()
+    pull, stall = setup.pull_held(image, MIB + 600_000, layer=1)
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= small.size + MIB)
     setup.registry.deny(big.digest, status)
     setup.registry.cut(big.digest, after=MIB + 600_000)
@@ -78,49 +75,17 @@ def test_a_refusal_at_once_is_no_news(setup: NodeSetup) -> None:
     assert (end.unresolved, end.pulls, end.ended) == (before.unresolved, (), {})
 
 
-def test_a_cancelled_pull_has_failed(setup: NodeSetup) -> None:
-    image = setup.push(layers=[4 * MIB])
-    setup.registry.stall(image.layers[0].digest, after=2 * MIB)
-    exporter = setup.exporter()
-    pull = setup.pull(image)
-    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
-    pull.cancel()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
-    assert MIB <= (end.pull(image).downloaded or 0) < image.size
-    assert end.ended == {"failed": 1}
-    assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
-
-
 def test_a_pull_has_succeeded_whose_image_is_removed_before_the_next_poll(setup: NodeSetup) -> None:
     """As by a job that pulls, copies and cleans up; the exporter had no turn in between."""
     image = setup.push(layers=[2 * MIB])
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB)
     exporter = setup.exporter()
-    pull = setup.pull(image)
-    stall.wait_held()
-    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
+    pull, stall = setup.pull_held(image, MIB)
+    exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading" and scrape.pull(image).size)
     with paused(exporter.process.pid):
         stall.release()
         pull.wait()
         setup.node.remove_image(setup.reference(image))
     assert exporter.wait_until(lambda scrape: scrape.ended).ended == {"succeeded": 1}
-
-
-def test_a_retry_continues_the_series_of_the_failed_pull(setup: NodeSetup) -> None:
-    image = setup.push(layers=[300_000, 2 * MIB])
-    setup.registry.deny(image.layers[1].digest, 500)
-    exporter = setup.exporter()
-    fail_in_sight(setup, exporter, image)
-    failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed").pull(image)
-    setup.registry.allow(image.layers[1].digest)
-    stall = setup.registry.stall(image.layers[1].digest, after=MIB)
-    setup.pull(image)
-    again = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading").pull(image)
-    assert again.end is None
-    assert again.start > failed.end
-    stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    assert end.ended == {"failed": 1, "succeeded": 1}
 
 
 def test_a_failed_re_pull_of_a_present_image_has_failed(setup: NodeSetup) -> None:
@@ -148,21 +113,11 @@ def test_a_tag_that_has_moved_fails_without_touching_the_image_that_is_there(set
     new = setup.push(layers=[200_000])
     assert setup.reference(new) == setup.reference(old)
     setup.registry.deny(new.layers[0].digest, 404)
-    fail_in_sight(setup, exporter, new)
+    setup.fails_in_sight(new, exporter)
     end = exporter.wait_until(lambda scrape: scrape.phase(new) == "failed")
     check_whole(end.pull(old), old)
     assert end.ended == {"succeeded": 1, "failed": 1}
     assert end.layer_bytes == layer_size(old)
-
-
-def fail_in_sight(setup: NodeSetup, exporter: RunningExporter, image: Image) -> None:
-    """Let a pull fail not before the exporter has seen it: on a fast machine it would be over in a moment."""
-    stall = setup.registry.stall(image.config.digest)
-    pull = setup.pull(image)
-    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
-    stall.release()
-    with pytest.raises(PullFailed):
-        pull.wait()
 
 
 def lose(setup: NodeSetup, digest: str) -> None:

@@ -1,7 +1,7 @@
 """Images of every kind that registries serve, and every way of naming one."""
 
 from rig.images import MIB, layer
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 
 
@@ -12,12 +12,10 @@ def test_both_families_of_media_types_with_and_without_an_index(setup: NodeSetup
         for index in (False, True)
     ]
     exporter = setup.exporter()
-    for image in images:
-        setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: all(scrape.phase(image) == "succeeded" for image in images))
     wanted: dict[str, float] = {}
     for image in images:
-        check_whole(end.pull(image), image)
+        setup.pulled(image)
+        end = exporter.wait_whole(image)
         for blob in {image.root, image.manifest, image.config, *image.layers}:
             wanted[blob.media_type] = wanted.get(blob.media_type, 0) + blob.size
     assert end.by("media_type", "pulltrace_downloaded_bytes_total") == wanted
@@ -28,8 +26,7 @@ def test_a_reference_by_digest(setup: NodeSetup) -> None:
     reference = image.digest_reference(setup.registry.host)
     exporter = setup.exporter()
     setup.pull_reference(reference).wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.pull(image).reference == reference
 
 
@@ -38,7 +35,7 @@ def test_the_registry_is_its_host_without_the_port(setup: NodeSetup) -> None:
     exporter = setup.exporter()
     reference = image.reference(setup.registry.local_name)
     setup.pull_reference(reference).wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    end = exporter.wait_whole(image)
     assert end.pull(image).registry == "localhost"
     assert end.pull(image).reference == reference
     assert end.value("pulltrace_pulls_total", registry="localhost", result="succeeded") == 1
@@ -50,7 +47,6 @@ def test_a_layer_twice_in_one_manifest_has_two_series_and_counts_once(setup: Nod
     setup.registry.throttle(4 * MIB)
     exporter = setup.exporter()
     setup.pull(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert len(end.pull(image).layers) == 3
     assert end.layer_bytes == layer_size(image) == setup.registry.sent(image.layers[0].digest) + image.layers[1].size

@@ -4,7 +4,6 @@ import time
 from pathlib import Path
 
 from rig.images import MIB, build, write_archive
-from rig.invariants import check_whole
 from rig.node_setup import NodeSetup
 
 
@@ -44,35 +43,26 @@ def test_a_lease_held_for_a_moment_as_by_a_container_start_is_nothing(setup: Nod
         assert scrape.in_progress["resolving"] == 0
 
 
-def test_the_pull_of_a_killed_client_is_orphaned_after_a_while(own_setup: NodeSetup) -> None:
+def test_the_pull_of_a_killed_client_is_orphaned_after_a_while_and_a_retry_is_an_ordinary_one(
+    own_setup: NodeSetup,
+) -> None:
     setup = own_setup
-    image = setup.push(layers=[4 * MIB])
-    setup.registry.stall(image.layers[0].digest, after=2 * MIB + 600_000)
+    image = setup.push(layers=[4 * MIB, 300_000])
+    stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB + 600_000)
     exporter = setup.exporter("--pull.abandoned=2s", idle="200ms")
     kill = setup.node.client_pull(setup.reference(image))
     exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 2 * MIB)
     kill()
     killed_at = time.time()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
-    assert end.ended == {"orphaned": 1}
-    assert end.pull(image).end >= killed_at
-    assert 2 <= end.pull(image).end - end.pull(image).last_progress < 60
+    orphan = exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
+    assert orphan.ended == {"orphaned": 1}
+    assert orphan.pull(image).end >= killed_at
+    assert 2 <= orphan.pull(image).end - orphan.pull(image).last_progress < 60
     # Its lease is still there and stays ignored.
     assert exporter.wait_polled().ended == {"orphaned": 1}
 
-
-def test_a_retry_beside_an_abandoned_lease_is_an_ordinary_pull(own_setup: NodeSetup) -> None:
-    setup = own_setup
-    image = setup.push(layers=[2 * MIB, 300_000])
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 600_000)
-    exporter = setup.exporter("--pull.abandoned=2s", idle="200ms")
-    kill = setup.node.client_pull(setup.reference(image))
-    exporter.wait_until(lambda scrape: scrape.downloaded(image) >= MIB)
-    kill()
-    exporter.wait_until(lambda scrape: scrape.phase(image) == "orphaned")
     stall.release()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
+    end = exporter.wait_whole(image, cached=None)
     assert end.ended == {"orphaned": 1, "succeeded": 1}
-    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
     assert end.in_progress["downloading"] == 0

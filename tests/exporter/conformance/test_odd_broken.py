@@ -9,7 +9,6 @@ import pytest
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, OCI, Blob, Image, Layer, build, sha256
-from rig.invariants import check_whole
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup
 from rig.pacing import Stall
@@ -69,8 +68,7 @@ def test_a_manifest_that_is_none_harms_no_other_pull(setup: NodeSetup, spoil: Sp
     if seen.pull(bad):
         assert seen.phase(bad) == ("succeeded" if succeeded else "failed")
     stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(good) == "succeeded")
-    check_whole(end.pull(good), good)
+    end = exporter.wait_whole(good)
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
     assert end.in_progress == {"resolving": 0, "downloading": 0, "unpacking": 0}
     # 1.6 writes the tag anew seconds after such a pull's end, which cannot be told from a short re-pull.
@@ -92,8 +90,7 @@ def test_a_config_that_the_registry_has_not_fails_the_pull(setup: NodeSetup) -> 
         pull.wait()
     exporter.wait_polled()
     stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(good) == "succeeded")
-    check_whole(end.pull(good), good)
+    end = exporter.wait_whole(good)
     assert end.phase(image) in ("", "failed"), "it may be over before it is seen"
     assert end.ended.get("succeeded") == 1
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
@@ -105,19 +102,13 @@ def test_a_layer_of_no_bytes_fails_the_pull_and_nothing_else(setup: NodeSetup) -
     good, stall = stalled(setup, exporter, "beside")
     image = setup.push("empty", [300_000, Layer(sha256(b""), "gzip", b"")])
     assert image.layers[1].size == 0
-    hold = setup.registry.stall(image.config.digest)
-    pull = setup.pull(image)
-    exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.phase == "downloading" and seen.size)
-    hold.release()
-    with pytest.raises(PullFailed):
-        pull.wait()
+    setup.fails_in_sight(image, exporter)
     failed = exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
     assert failed.ended == {"failed": 1}
     assert failed.pull(image).layers[1].size == 0
     assert failed.phase(good) == "downloading"
     stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(good) == "succeeded")
-    check_whole(end.pull(good), good)
+    end = exporter.wait_whole(good)
     assert end.ended == {"failed": 1, "succeeded": 1}
 
 
@@ -135,8 +126,6 @@ def spoiled(repository: str, spoil: Spoil, *, index: bool) -> Image:
 def stalled(setup: NodeSetup, exporter: RunningExporter, name: str) -> tuple[Image, Stall]:
     """A good pull that runs until its stall is released."""
     image = setup.push(name, [2 * MIB])
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
-    setup.pull(image)
-    stall.wait_held()
+    _, stall = setup.pull_held(image, MIB + 500_000)
     exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded)
     return image, stall

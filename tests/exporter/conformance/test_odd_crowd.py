@@ -6,7 +6,7 @@ import pytest
 
 from rig.containerd import RealContainerd
 from rig.images import MIB, build, sha256, write_archive
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 from rig.processes import run
 from rig.standin import StandIn
@@ -68,8 +68,7 @@ def test_an_idle_look_is_one_call_and_pulls_are_right_in_a_crowd(crowded: NodeSe
     image = setup.push(layers=[2 * MIB, 300_000])
     setup.registry.throttle(4 * MIB)
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert (end.ended, end.unresolved) == ({"succeeded": 1}, 0)
     assert end.layer_bytes == layer_size(image)
     assert [pull.repository for pull in end.pulls] == [image.repository]

@@ -13,8 +13,7 @@ def test_zstd_and_uncompressed_layers_beside_gzip(setup: NodeSetup) -> None:
     image = setup.push(layers=layers)
     exporter = setup.exporter()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     counted = end.by("media_type", "pulltrace_downloaded_bytes_total")
     assert {blob.media_type: blob.size for blob in image.layers}.items() <= counted.items()
     assert end.layer_bytes == layer_size(image)
@@ -25,8 +24,7 @@ def test_only_our_platform_counts(setup: NodeSetup) -> None:
     image = setup.registry.push(build("odd/several-platforms", [MIB, 300_000], tag="v1", platforms=others))
     exporter = setup.exporter()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert len(image.others) == 3 * len(others)
     foreign = sum(setup.registry.sent(blob.digest) for blob in image.others)
     assert foreign == 0, "the node itself fetched more than its platform"
@@ -60,8 +58,7 @@ def test_two_hundred_layers(setup: NodeSetup) -> None:
     image = setup.push(layers=[1000 + number for number in range(200)])
     exporter = setup.exporter()
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=60)
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image, timeout=60)
     assert end.pull(image).counts["unpacked"] == 200
     assert end.layer_bytes == layer_size(image)
 
@@ -69,10 +66,8 @@ def test_two_hundred_layers(setup: NodeSetup) -> None:
 def test_an_artifact_of_unknown_types_is_counted_by_its_own_media_types(setup: NodeSetup) -> None:
     """The node may refuse to make an image of it; what it fetched until then is told all the same."""
     image = setup.registry.push(artifact("odd/artifact", [2 * MIB, 300_000]))
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
     exporter = setup.exporter()
-    pull = setup.pull(image)
-    stall.wait_held()
+    pull, stall = setup.pull_held(image, MIB + 500_000)
     running = exporter.wait_until(
         lambda scrape: (seen := scrape.pull(image)) and seen.layers and seen.layers[0].downloaded == MIB
     )

@@ -8,7 +8,6 @@ import pytest
 from rig.containerd import RealContainerd
 from rig.exporter import RunningExporter
 from rig.images import MIB, build, sha256
-from rig.invariants import check_whole
 from rig.node_setup import NodeSetup
 from rig.scrape import Scrape
 
@@ -58,8 +57,7 @@ def test_a_queued_image_becomes_a_running_pull_with_its_tag_and_leaves(
     assert running.pull(image).reference == setup.reference(image)
     assert queued(running) == {setup.reference(later)}
     stall.release()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    exporter.wait_whole(image)
     for file in files:
         file.unlink()
     exporter.wait_until(lambda scrape: not scrape.find(QUEUED))
@@ -86,8 +84,7 @@ def test_a_registry_whose_host_has_an_underscore_meets_its_intent(
     stall.release()
     pull.wait()
     file.unlink()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image)
     assert end.pull(image).reference == reference
 
 

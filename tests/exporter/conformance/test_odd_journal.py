@@ -10,7 +10,6 @@ import pytest
 
 from rig.exporter import RunningExporter
 from rig.images import MIB, Image
-from rig.invariants import check_whole
 from rig.node_setup import NodeSetup
 
 SCHEMA = json.loads(resources.files("pulltrace_exporter").joinpath("schema/journal.schema.json").read_text())
@@ -34,8 +33,7 @@ def test_each_event_of_a_pull_comes_once(setup: NodeSetup) -> None:
     image = setup.push(layers=[3 * MIB, 300_000, 200_000])
     setup.registry.throttle(4 * MIB)
     setup.pulled(image)
-    end = journalist.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    end = journalist.wait_whole(image)
     journalist.wait_polled()
     events = journal(journalist, image)
     layers = [blob.digest for blob in image.layers]

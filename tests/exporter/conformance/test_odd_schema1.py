@@ -17,10 +17,8 @@ REFUSED = dict.fromkeys((*SECOND, "standin"), "containerd 2 refuses schema 1")
 def test_an_image_of_schema_1_downloads_and_is_counted(setup: NodeSetup) -> None:
     setup.impossible(REFUSED)
     image = setup.registry.push(schema_1("odd/schema-1/slow", [300_000, 2 * MIB]))
-    stall = setup.registry.stall(image.layers[1].digest, after=MIB + 500_000)
     exporter = setup.exporter()
-    setup.pull(image)
-    stall.wait_held()
+    _, stall = setup.pull_held(image, MIB + 500_000, layer=1)
     running = exporter.wait_until(lambda scrape: scrape.in_progress["downloading"] == 1)
     assert running.in_progress["resolving"] == 0
     assert exporter.pulls()["unidentified"] == 1
@@ -39,10 +37,8 @@ def test_a_short_pull_of_schema_1_is_counted_too(setup: NodeSetup) -> None:
 def test_an_image_of_schema_1_that_fails_is_a_pull_that_never_had_a_name(setup: NodeSetup) -> None:
     setup.impossible(REFUSED)
     image = setup.registry.push(schema_1("odd/schema-1/failing", [2 * MIB]))
-    stall = setup.registry.stall(image.layers[0].digest, after=MIB + 500_000)
     exporter = setup.exporter()
-    pull = setup.pull(image)
-    stall.wait_held()
+    pull, _ = setup.pull_held(image, MIB + 500_000)
     exporter.wait_until(lambda scrape: scrape.in_progress["downloading"] == 1)
     pull.cancel()
     end = exporter.wait_until(lambda scrape: scrape.unresolved == 1)

@@ -47,8 +47,7 @@ def test_a_re_pull_after_the_layers_were_discarded_fetches_nothing(configured: C
     image = setup.push(layers=[MIB, 300_000])
     exporter = setup.exporter()
     setup.pulled(image)
-    first = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(first.pull(image), image)
+    exporter.wait_whole(image)
     discard(setup, [blob.digest for blob in image.layers])
     again = setup.exporter()
     setup.pulled(image)
@@ -75,8 +74,7 @@ def test_a_discarded_layer_below_a_new_one_is_cached(configured: Configured) -> 
     # Not before the config is there, which says what is unpacked already; it may come after the first bytes of a layer.
     running = exporter.wait_until(lambda scrape: (seen := scrape.pull(new)) and "cached" in seen.states)
     assert (running.phase(new), running.pull(new).states[0]) == ("downloading", "cached")
-    end = exporter.wait_until(lambda scrape: scrape.phase(new) == "succeeded")
-    check_whole(end.pull(new), new, cached=old.layers[0].size)
+    end = exporter.wait_whole(new, cached=old.layers[0].size)
     assert end.layer_bytes == new.layers[1].size
 
 
@@ -127,8 +125,7 @@ def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(conf
     stall.release()
     setup.registry.throttle(4 * MIB)
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image, cached=int(end.pull(image).cached or 0))
+    end = exporter.wait_whole(image, cached=None)
     assert end.layer_bytes == layer_size(image)
 
 
@@ -148,8 +145,7 @@ def test_several_layers_are_unpacked_at_once(tmp_path: Path) -> None:
         assert seen.phase(image) == "unpacking"
         assert seen.pull(image).unpacked == 0
         node.unpacking.release()
-        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-        check_whole(end.pull(image), image)
+        exporter.wait_whole(image)
 
 
 def discard(setup: NodeSetup, digests: list[str]) -> None:

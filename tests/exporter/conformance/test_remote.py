@@ -83,8 +83,7 @@ def test_what_it_refuses_altogether_is_an_ordinary_pull(remote: Remote) -> None:
     exporter = setup.exporter()
     image = setup.push(layers=SIZES)
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    check_whole(end.pull(image), image)
+    exporter.wait_whole(image)
 
 
 @pytest.mark.parametrize("stores", [True, False])

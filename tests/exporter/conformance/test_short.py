@@ -3,7 +3,7 @@
 import pytest
 
 from rig.images import MIB
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup
 
 
@@ -12,8 +12,7 @@ def test_a_short_pull_is_counted_to_the_byte(setup: NodeSetup, layers: list[int]
     image = setup.push(layers=layers)
     exporter = setup.exporter(busy="60s", idle="60s")
     setup.pulled(image)
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded", timeout=40)
-    check_whole(end.pull(image), image)
+    end = exporter.wait_whole(image, timeout=40)
     assert end.layer_bytes == layer_size(image)
     envelope = {blob.digest: blob.size for blob in (image.root, image.manifest, image.config)}
     assert end.total("pulltrace_downloaded_bytes_total") == layer_size(image) + sum(envelope.values())

@@ -7,10 +7,8 @@ from rig.node_setup import NodeSetup
 def test_a_stall_is_downloading_ever_more_slowly(setup: NodeSetup) -> None:
     image = setup.push(layers=[4 * MIB])
     setup.registry.throttle(4 * MIB)
-    stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 600_000)
     exporter = setup.exporter()
-    setup.pull(image)
-    stall.wait_held()
+    _, stall = setup.pull_held(image, 3 * MIB + 600_000)
     before = exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB).pull(image)
     looks = exporter.watch(lambda scrape: scrape.pull(image).rate < before.rate / 3)
     rates = [scrape.pull(image).rate for scrape in looks]

@@ -61,10 +61,8 @@ def watching(setup: NodeSetup, node: SociNode) -> RunningExporter:
 def test_without_its_folder_a_pull_is_remote_and_nothing_is_made_up(settings: SociSettings, tmp_path: Path) -> None:
     with own(tmp_path, settings) as (_, setup):
         image = setup.push(layers=[3 * MIB, 2 * MIB, MIB])
-        stall = setup.registry.stall(image.layers[0].digest, after=MIB)
         exporter = setup.exporter()
-        pull = setup.pull(image)
-        stall.wait_held()
+        pull, stall = setup.pull_held(image, MIB)
         looks = exporter.watch(lambda scrape: scrape.pull(image).states.count("remote") >= 1)
         seen = looks[-1].pull(image)
         assert (seen.phase, seen.snapshotter) == ("downloading", NAME)
@@ -151,9 +149,7 @@ def test_a_pull_that_is_cut_off_and_one_after_a_restart_begin_anew(tmp_path: Pat
         setup.fails(image)
         exporter.wait_until(lambda scrape: scrape.phase(image) == "failed")
 
-        stall = setup.registry.stall(digest, after=2 * MIB)
-        pull = setup.pull(image)
-        stall.wait_held()
+        pull, stall = setup.pull_held(image, 2 * MIB)
         exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 2 * MIB)
         node.soci.kill()
         with pytest.raises(PullFailed):
@@ -162,32 +158,26 @@ def test_a_pull_that_is_cut_off_and_one_after_a_restart_begin_anew(tmp_path: Pat
         stall.release()
 
         node.soci.start()
-        stall = setup.registry.stall(digest, after=MIB // 2)
-        pull = setup.pull(image)
-        stall.wait_held()
+        pull, stall = setup.pull_held(image, MIB // 2)
         scrape = exporter.wait_until(lambda scrape: scrape.phase(image) == "downloading")
         scrape = exporter.wait_polled()
         assert 0 < scrape.pull(image).layers[0].downloaded <= MIB // 2 + BLOCK
         stall.release()
         pull.wait()
-        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-        check_whole(end.pull(image), image)
+        exporter.wait_whole(image)
 
 
 def test_layers_that_it_leaves_to_containerd_are_ordinary(tmp_path: Path) -> None:
     """By default SOCI brings only images with an index."""
     with own(tmp_path, SociSettings(parallel=False)) as (_, setup):
         image = setup.push(layers=[4 * MIB, MIB])
-        stall = setup.registry.stall(image.layers[0].digest, after=3 * MIB + 100_000)
         exporter = setup.exporter()
-        pull = setup.pull(image)
-        stall.wait_held()
+        pull, stall = setup.pull_held(image, 3 * MIB + 100_000)
         seen = exporter.wait_until(lambda scrape: scrape.downloaded(image) >= 3 * MIB).pull(image)
         assert (seen.snapshotter, seen.states[0]) == (NAME, "downloading")
         stall.release()
         pull.wait()
-        end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-        check_whole(end.pull(image), image)
+        end = exporter.wait_whole(image)
         assert end.total("pulltrace_remote_bytes_total") == 0
 
 
