@@ -1,7 +1,7 @@
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -10,7 +10,7 @@ from pulltrace.exposition import Family, TextFormat, process_collectors
 from pulltrace.model.pull import LayerState, Phase, QueuedImage
 from pulltrace_exporter.metrics import FAMILIES, Process, Scrape, Scraper, SeriesLimits
 from pulltrace_exporter.metrics.__main__ import page
-from pulltrace_exporter.model.view import RegistryResult, Totals, View
+from pulltrace_exporter.model.view import View
 from rig.images import digest
 from rig.metric_tables import (
     broken_family,
@@ -31,8 +31,13 @@ NO_LIMITS_REACHED = SeriesLimits()
 PROCESS = Process("1.2.3", "3.11.2", lambda: True)
 
 
-def scrape(view: View, limits: SeriesLimits = NO_LIMITS_REACHED, process: Process = PROCESS) -> str:
-    return Scraper(FAMILIES, limits, process).render(view, NOW, TextFormat.PLAIN).decode()
+def scrape(
+    view: View,
+    limits: SeriesLimits = NO_LIMITS_REACHED,
+    process: Process = PROCESS,
+    families: Sequence[Family[Scrape]] = FAMILIES,
+) -> str:
+    return Scraper(families, limits, process).render(view, NOW, TextFormat.PLAIN).decode()
 
 
 def labels(name: str) -> str:
@@ -45,9 +50,7 @@ def test_the_page_is_the_table() -> None:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.metric.name)
 def test_every_sample_has_exactly_the_labels_of_the_table(family: Family[Scrape]) -> None:
-    check_labels(
-        family.metric, Scraper([family], SeriesLimits(), PROCESS).render(busy_view(), NOW, TextFormat.PLAIN).decode()
-    )
+    check_labels(family.metric, scrape(busy_view(), families=[family]))
 
 
 @pytest.mark.parametrize(("form", "name"), [(TextFormat.PLAIN, "plain"), (TextFormat.OPENMETRICS, "openmetrics")])
@@ -84,33 +87,12 @@ def test_an_idle_node_says_that_nothing_runs() -> None:
     assert values(text, "pulltrace_containerd_up") == ["1"]
 
 
-def test_pulls_in_progress_and_the_oldest_resolving_one() -> None:
-    text = scrape(busy_view())
-    assert values(text, "pulltrace_pulls_in_progress") == ["2", "2", "1"]
-    assert values(text, "pulltrace_oldest_resolving_start_time_seconds") == [f"{NOW - 31.5:.0f}"]
-
-
 def test_containerd_gone_keeps_what_was_last_known() -> None:
     view = a_view(a_pull())
     text = scrape(replace(view, daemon=replace(view.daemon, up=False)))
     assert values(text, "pulltrace_containerd_up") == ["0"]
     assert samples(text, "pulltrace_containerd_info") == ['{version="2.1.9"} 1']
     assert values(text, "pulltrace_pulls_in_progress") == ["0", "1", "0"]
-
-
-def test_a_pull_whose_manifest_is_not_read_has_no_sizes() -> None:
-    early = next(pull for pull in busy_view().pulls if pull.size is None)
-    text = scrape(a_view(early))
-    names = [family.metric.name for family in FAMILIES]
-    there = {name for name in names if name.startswith("pulltrace_pull_") and samples(text, name)}
-    assert there == {
-        "pulltrace_pull_info",
-        "pulltrace_pull_phase",
-        "pulltrace_pull_start_time_seconds",
-        "pulltrace_pull_last_progress_timestamp_seconds",
-        "pulltrace_pull_requests",
-    }
-    assert 'reference="",' in samples(text, "pulltrace_pull_info")[0]
 
 
 @pytest.mark.parametrize("phase", [Phase.SUCCEEDED, Phase.FAILED, Phase.ORPHANED])
@@ -121,43 +103,6 @@ def test_an_ended_pull_has_an_end_and_neither_rate_nor_eta(phase: Phase) -> None
     assert values(text, "pulltrace_pull_end_time_seconds") == [str(NOW - 10)]
     for absent in ("pulltrace_pull_bytes_per_second", "pulltrace_pull_eta_seconds", "pulltrace_layer_bytes_per_second"):
         assert not samples(text, absent)
-
-
-def test_a_running_pull_has_a_rate_an_eta_and_no_end() -> None:
-    text = scrape(a_view(a_pull()))
-    assert values(text, "pulltrace_pull_bytes_per_second") == ["50"]
-    assert values(text, "pulltrace_pull_eta_seconds") == ["15"]
-    assert values(text, "pulltrace_pull_progress_ratio") == ["0.25"]
-    assert not samples(text, "pulltrace_pull_end_time_seconds")
-
-
-@pytest.mark.parametrize("changes", [{"bytes_per_second": 0.0}, {"bytes_per_second": None}, {"downloaded": 1000}])
-def test_no_eta_without_a_rate_or_when_all_bytes_are_there(changes: dict[str, Any]) -> None:
-    assert not samples(scrape(a_view(a_pull(**changes))), "pulltrace_pull_eta_seconds")
-
-
-def test_progress_is_whole_when_nothing_had_to_be_fetched() -> None:
-    text = scrape(a_view(a_pull(cached=1100, downloaded=0)))
-    assert values(text, "pulltrace_pull_progress_ratio") == ["1"]
-
-
-def test_layers_are_counted_in_every_state_and_show_the_present_one_only() -> None:
-    layers = (a_layer(0), a_layer(1, state=LayerState.CACHED), a_layer(2, state=LayerState.CACHED))
-    text = scrape(a_view(a_pull(layers=layers)))
-    assert [sample.rpartition("state=")[2] for sample in samples(text, "pulltrace_pull_layers")] == [
-        '"waiting"} 0',
-        '"downloading"} 1',
-        '"downloaded"} 0',
-        '"unpacking"} 0',
-        '"unpacked"} 0',
-        '"cached"} 2',
-        '"remote"} 0',
-    ]
-    assert [sample.rpartition("state=")[2] for sample in samples(text, "pulltrace_layer_state")] == [
-        '"downloading"} 1',
-        '"cached"} 1',
-        '"cached"} 1',
-    ]
 
 
 def test_of_a_pull_that_a_remote_snapshotter_fetches_no_bytes_are_made_up() -> None:
@@ -181,16 +126,6 @@ def test_a_layer_has_a_rate_until_it_is_complete(state: LayerState) -> None:
 def test_a_digest_named_twice_has_two_series() -> None:
     layers = (a_layer(0, digest=digest("same")), a_layer(1, digest=digest("same")))
     assert len(set(samples(scrape(a_view(a_pull(layers=layers))), "pulltrace_layer_size_bytes"))) == 2
-
-
-def test_counters_have_the_zeros_that_the_view_holds() -> None:
-    results = {RegistryResult("r", result): 0 for result in ("succeeded", "failed", "orphaned")}
-    text = scrape(a_view(totals=Totals(pulls=results)))
-    assert samples(text, "pulltrace_pulls_total") == [
-        '{registry="r",result="succeeded"} 0',
-        '{registry="r",result="failed"} 0',
-        '{registry="r",result="orphaned"} 0',
-    ]
 
 
 @pytest.mark.parametrize(("loaded", "expected"), [(None, []), (True, ["1"]), (False, ["0"])])
@@ -297,11 +232,7 @@ def test_the_cache_of_labels_changes_no_answer() -> None:
 
 
 def test_a_broken_family_is_told_in_the_same_scrape() -> None:
-    text = (
-        Scraper([broken_family(), *FAMILIES], SeriesLimits(), PROCESS)
-        .render(busy_view(), NOW, TextFormat.PLAIN)
-        .decode()
-    )
+    text = scrape(busy_view(), families=[broken_family(), *FAMILIES])
     assert samples(text, "pulltrace_exporter_scrape_errors_total") == ['{family="pulltrace_broken"} 1']
     assert samples(text, "pulltrace_containerd_up") == [" 1"]
 
@@ -312,21 +243,6 @@ def test_metrics_of_the_process_are_there() -> None:
         text = scraper.render(a_view(), NOW, form).decode()
         assert values(text, "process_resident_memory_bytes")
         assert values(text, "python_info")
-
-
-@pytest.mark.parametrize(
-    ("name", "unit"),
-    [
-        ("pulltrace_pull_size_bytes", "bytes"),
-        ("pulltrace_downloaded_bytes_total", "bytes"),
-        ("pulltrace_active_seconds_total", "seconds"),
-        ("pulltrace_pull_progress_ratio", "ratio"),
-        ("pulltrace_pull_bytes_per_second", ""),
-        ("pulltrace_pull_phase", ""),
-    ],
-)
-def test_units(name: str, unit: str) -> None:
-    assert next(family.metric.unit for family in FAMILIES if family.metric.name == name) == unit
 
 
 def shown(view: View, limits: SeriesLimits) -> list[str]:
