@@ -38,11 +38,6 @@ def test_help_names_every_flag_and_says_what_its_default_is() -> None:
     assert ":10301" in answer.stdout
 
 
-def test_everything_that_is_wrong_is_named_at_once() -> None:
-    answer = run("--poll.intervall=1s", "--limit.pulls=none", "extra", PULLTRACE_LOG_LEVEL="loud")
-    assert_refused(answer, "pulltrace-exporter", ("--poll.intervall", "--limit.pulls", "extra", "PULLTRACE_LOG_LEVEL"))
-
-
 def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> None:
     web, no_socket = tmp_path / "web.yml", tmp_path / "containerd.sock"
     web.write_text("http_server_config: {}\nbasic_auth_users: {ann: plain}\n")
@@ -52,8 +47,10 @@ def test_faults_behind_flags_are_named_with_faults_of_flags(tmp_path: Path) -> N
         f"--containerd.address={no_socket}",
         f"--containerd.allow-directory={tmp_path}",
         f"--web.config.file={web}",
+        PULLTRACE_LOG_LEVEL="loud",
     )
-    assert_refused(answer, "pulltrace-exporter", ("--poll.intervall", "is not a socket", "http_server_config", "ann"))
+    wrong = ("--poll.intervall", "PULLTRACE_LOG_LEVEL", "is not a socket", "http_server_config", "ann")
+    assert_refused(answer, "pulltrace-exporter", wrong)
 
 
 def test_a_port_in_use_ends_the_program_with_one_line() -> None:
@@ -138,10 +135,3 @@ def test_a_misspelt_environment_variable_is_warned_of(tmp_path: Path, monkeypatc
     with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
         said = [line for line in exporter.logged() if line.get("level") == "warn"]
     assert any(line.get("variable") == "PULLTRACE_POLL_INTERVALL" for line in said)
-
-
-def test_the_log_is_on_stderr_and_in_the_format_asked_for(tmp_path: Path) -> None:
-    with RunningExporter(tmp_path / "absent.sock", tmp_path / "log") as exporter:
-        (serving,) = [line for line in exporter.logged() if line.get("msg") == "serving"]
-    assert serving["level"] == "info"
-    assert serving["port"] == exporter.port

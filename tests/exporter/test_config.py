@@ -75,23 +75,16 @@ def test_empty_turns_off() -> None:
     assert (given.intents_directory, given.containerd_address, given.web_config_file) == (None, None, None)
 
 
+NO_SOCKET = "is neither an absolute path nor a URL like unix:///path"
 NO_DURATION = "is not a duration: write it like 500ms, 30s or 1m30s"
 
 
 @pytest.mark.parametrize(
     ("flag", "value", "problem"),
     [
-        ("containerd.address", "c.sock", "'c.sock' is neither an absolute path nor a URL like unix:///path"),
-        (
-            "containerd.address",
-            "tcp://[::1]:1",
-            "'tcp://[::1]:1' is neither an absolute path nor a URL like unix:///path",
-        ),
-        (
-            "containerd.address",
-            "unix://c.sock",
-            "'unix://c.sock' is neither an absolute path nor a URL like unix:///path",
-        ),
+        ("containerd.address", "c.sock", f"'c.sock' {NO_SOCKET}"),
+        ("containerd.address", "tcp://[::1]:1", f"'tcp://[::1]:1' {NO_SOCKET}"),
+        ("containerd.address", "unix://c.sock", f"'unix://c.sock' {NO_SOCKET}"),
         ("containerd.allow-directory", "run", "'run' is not an absolute path"),
         ("containerd.allow-directory", "", "'' is not an absolute path"),
         ("containerd.namespace", "", "'' is no containerd namespace"),
@@ -106,14 +99,11 @@ NO_DURATION = "is not a duration: write it like 500ms, 30s or 1m30s"
         ("poll.interval", "soon", f"'soon' {NO_DURATION}"),
         ("poll.interval", "0s", "'0s' must be longer than 0s"),
         ("poll.idle-interval", "0", "'0' must be longer than 0s"),
-        ("poll.idle-interval", "", f"'' {NO_DURATION}"),
         ("pull.linger", "-1s", f"'-1s' {NO_DURATION}"),
         ("pull.abandoned", "0s", "'0s' must be longer than 0s"),
         ("layer.min-size", "1MB", "'1MB' is not a size: write bytes like 4096, or 64KiB, 10MiB, 2GiB"),
         ("layer.min-age", "1", f"'1' {NO_DURATION}"),
         ("limit.pulls", "0", "'0' must be at least 1"),
-        ("limit.pulls", "many", "'many' is not a whole number of 1 or more"),
-        ("limit.layers", "-1", "'-1' is not a whole number of 1 or more"),
         ("limit.layers", "1.5", "'1.5' is not a whole number of 1 or more"),
         ("limit.label-values", DIGITS, f"'{DIGITS}' is not a whole number of 1 or more"),
     ],

@@ -27,10 +27,15 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture
-def listening(folder: Path) -> Iterator[socket.socket]:
+def path(folder: Path) -> Path:
+    return folder / "containerd.sock"
+
+
+@pytest.fixture
+def listening(path: Path) -> Iterator[Path]:
     """A socket as containerd makes it."""
-    with listen(folder / "containerd.sock") as server:
-        yield server
+    with listen(path):
+        yield path
 
 
 def listen(path: Path, mode: int = 0o660) -> socket.socket:
@@ -49,20 +54,19 @@ def listen(path: Path, mode: int = 0o660) -> socket.socket:
 
 
 @pytest.mark.unit
-def test_a_socket_of_our_own_in_an_allowed_directory_is_safe(folder: Path, listening: socket.socket) -> None:
-    found = check_socket(folder / "containerd.sock", [folder])
+def test_a_socket_of_our_own_in_an_allowed_directory_is_safe(listening: Path, folder: Path) -> None:
+    found = check_socket(listening, [folder])
     assert found is not None
-    assert found.path == folder / "containerd.sock"
+    assert found.path == listening
     assert found.made_at == found.path.stat().st_mtime
 
 
 @pytest.mark.unit
-def test_a_socket_made_anew_is_another_daemon(folder: Path, listening: socket.socket) -> None:
-    path = folder / "containerd.sock"
-    before = check_socket(path, [folder])
-    path.rename(folder / "before.sock")  # keeps its inode from being used again at once
-    with listen(path):
-        assert check_socket(path, [folder]) != before
+def test_a_socket_made_anew_is_another_daemon(listening: Path, folder: Path) -> None:
+    before = check_socket(listening, [folder])
+    listening.rename(folder / "before.sock")  # keeps its inode from being used again at once
+    with listen(listening):
+        assert check_socket(listening, [folder]) != before
 
 
 @pytest.mark.unit
@@ -72,9 +76,9 @@ def test_an_absent_socket_may_come_later(folder: Path, address: str) -> None:
 
 
 @pytest.mark.unit
-def test_a_directory_that_nobody_allowed_is_refused(folder: Path, listening: socket.socket) -> None:
+def test_a_directory_that_nobody_allowed_is_refused(listening: Path, folder: Path) -> None:
     with pytest.raises(UnsafeSocketError) as caught:
-        check_socket(folder / "containerd.sock", [])
+        check_socket(listening, [])
     text = str(caught.value)
     assert text.startswith(f"containerd socket {folder}/containerd.sock lies under none of the directories allowed (")
     assert all(str(known) in text for known in KNOWN_DIRECTORIES)
@@ -82,42 +86,33 @@ def test_a_directory_that_nobody_allowed_is_refused(folder: Path, listening: soc
 
 
 @pytest.mark.unit
-def test_a_directory_is_not_allowed_by_the_beginning_of_its_name(folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("beside", ["-evil", "/.."], ids=["the beginning of its name", "going up from it"])
+def test_what_only_begins_like_an_allowed_directory_is_refused(tmp_path: Path, beside: str) -> None:
     with pytest.raises(UnsafeSocketError, match="none of the directories allowed"):
-        check_socket(Path(f"{tmp_path}-evil/containerd.sock"), [tmp_path])
+        check_socket(Path(f"{tmp_path}{beside}/containerd.sock"), [tmp_path])
 
 
 @pytest.mark.unit
-def test_going_up_from_an_allowed_directory_leaves_it(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(UnsafeSocketError, match="none of the directories allowed"):
-        check_socket(tmp_path / ".." / "containerd.sock", [tmp_path])
-
-
-@pytest.mark.unit
-def test_a_symbolic_link_out_of_an_allowed_directory_is_refused(
-    folder: Path, tmp_path: Path, listening: socket.socket
-) -> None:
+def test_a_symbolic_link_out_of_an_allowed_directory_is_refused(listening: Path, folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "containerd.sock"
-    link.symlink_to(folder / "containerd.sock")
+    link.symlink_to(listening)
     with pytest.raises(UnsafeSocketError, match=f"{link} leads to {folder}/containerd.sock, which lies under none"):
         check_socket(link, [tmp_path])
 
 
 @pytest.mark.unit
 def test_a_symbolic_link_within_what_is_allowed_leads_to_the_real_socket(
-    folder: Path, tmp_path: Path, listening: socket.socket
+    listening: Path, folder: Path, tmp_path: Path
 ) -> None:
     link = tmp_path / "containerd.sock"
-    link.symlink_to(folder / "containerd.sock")
+    link.symlink_to(listening)
     found = check_socket(link, [tmp_path, folder])
     assert found is not None
-    assert found.path == folder / "containerd.sock"
+    assert found.path == listening
 
 
 @pytest.mark.unit
-def test_an_allowed_directory_may_itself_be_a_symbolic_link(
-    folder: Path, tmp_path: Path, listening: socket.socket
-) -> None:
+def test_an_allowed_directory_may_itself_be_a_symbolic_link(listening: Path, folder: Path, tmp_path: Path) -> None:
     link = tmp_path / "run"
     link.symlink_to(folder)
     assert check_socket(link / "containerd.sock", [link]) is not None
@@ -129,8 +124,7 @@ def make_fifo(path: Path) -> None:
 
 @pytest.mark.unit
 @pytest.mark.parametrize("make", [Path.touch, Path.mkdir, make_fifo], ids=["file", "directory", "fifo"])
-def test_a_path_that_is_no_socket_is_refused(folder: Path, make: Callable[[Path], None]) -> None:
-    path = folder / "containerd.sock"
+def test_a_path_that_is_no_socket_is_refused(path: Path, folder: Path, make: Callable[[Path], None]) -> None:
     make(path)
     with pytest.raises(UnsafeSocketError, match=f"^containerd socket {path} is not a socket$"):
         check_socket(path, [folder])
@@ -147,41 +141,37 @@ def test_a_path_that_cannot_be_examined_is_refused(folder: Path) -> None:
 
 @pytest.mark.unit
 @pytest.mark.parametrize("mode", [0o777, 0o666, 0o662])
-def test_a_socket_that_everybody_may_write_to_is_refused(folder: Path, mode: int) -> None:
-    path = folder / "containerd.sock"
+def test_a_socket_that_everybody_may_write_to_is_refused(path: Path, folder: Path, mode: int) -> None:
     with listen(path, mode), pytest.raises(UnsafeSocketError, match=rf"every user \(mode {mode:04o}\): anybody may be"):
         check_socket(path, [folder])
 
 
 @pytest.mark.unit
-def test_a_socket_of_another_user_is_refused(
-    folder: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = folder / "containerd.sock"
+def test_a_socket_of_another_user_is_refused(listening: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if os.geteuid() == 0:
-        os.chown(path, NOBODY, NOBODY)
+        os.chown(listening, NOBODY, NOBODY)
     else:
         monkeypatch.setattr("os.geteuid", lambda: NOBODY)
-    owner = path.stat().st_uid
+    owner = listening.stat().st_uid
     with pytest.raises(UnsafeSocketError, match=f"belongs to user {owner}, not to root or to the exporter's own user"):
-        check_socket(path, [folder])
+        check_socket(listening, [folder])
 
 
 @pytest.mark.unit
 def test_a_socket_that_may_not_be_opened_is_an_error_of_permission(
-    folder: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+    listening: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("os.access", lambda *_: False)  # root may everything
     with pytest.raises(PermissionError, match=r"no permission to open .*containerd\.sock; run the exporter as root"):
-        check_socket(folder / "containerd.sock", [folder])
+        check_socket(listening, [folder])
 
 
 @pytest.mark.unit
 def test_the_first_known_socket_that_exists_is_taken(
-    folder: Path, listening: socket.socket, monkeypatch: pytest.MonkeyPatch
+    listening: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sockets, "KNOWN_SOCKETS", (folder / "absent.sock", folder / "containerd.sock"))
-    assert find_socket() == folder / "containerd.sock"
+    monkeypatch.setattr(sockets, "KNOWN_SOCKETS", (folder / "absent.sock", listening))
+    assert find_socket() == listening
     monkeypatch.setattr(sockets, "KNOWN_SOCKETS", (folder / "absent.sock", folder / "other.sock"))
     assert find_socket() == folder / "absent.sock"
     assert str(KNOWN_SOCKETS[0]) == "/run/containerd/containerd.sock"
@@ -196,8 +186,7 @@ def start(socket_path: Path, *flags: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.contract
-def test_the_exporter_does_not_start_on_an_unsafe_socket(folder: Path) -> None:
-    path = folder / "containerd.sock"
+def test_the_exporter_does_not_start_on_an_unsafe_socket(path: Path, folder: Path) -> None:
     with listen(path, 0o777):
         outside = start(path)
         inside = start(path, f"--containerd.allow-directory={folder}")
@@ -209,15 +198,7 @@ def test_the_exporter_does_not_start_on_an_unsafe_socket(folder: Path) -> None:
 
 
 @pytest.mark.contract
-def test_the_directory_of_an_absent_socket_is_checked_too(folder: Path) -> None:
-    run = start(folder / "containerd.sock")
-    assert run.returncode == 2
-    assert "--containerd.allow-directory" in run.stderr
-
-
-@pytest.mark.contract
-def test_the_exporter_does_not_start_without_permission(folder: Path) -> None:
-    path = folder / "containerd.sock"
+def test_the_exporter_does_not_start_without_permission(path: Path, folder: Path) -> None:
     folder.chmod(0o755)
     # Root may open everything, so it becomes somebody else; not before the program is read, which may lie in its home.
     become = f"import ctypes, os; from pulltrace_exporter import cli; os.geteuid() or os.setuid({NOBODY}); cli.main()"
@@ -231,8 +212,7 @@ def test_the_exporter_does_not_start_without_permission(folder: Path) -> None:
 
 
 @pytest.mark.contract
-def test_an_unsafe_socket_that_comes_later_is_not_opened(folder: Path, tmp_path: Path) -> None:
-    path = folder / "containerd.sock"
+def test_an_unsafe_socket_that_comes_later_is_not_opened(path: Path, tmp_path: Path) -> None:
     with RunningExporter(path, tmp_path / "log") as exporter:
         assert exporter.get("/-/ready").status == 200
         with listen(path, 0o777) as server:

@@ -3,8 +3,6 @@ from hashlib import sha256
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pulltrace_exporter.model.image import (
     OCI_INDEX,
@@ -155,36 +153,6 @@ def test_sizes_up_to_what_registries_can_write_are_read() -> None:
 
     assert isinstance(read, Manifest)
     assert read.layers[0].size == 2**63 - 1
-
-
-@given(st.binary(max_size=200))
-def test_no_bytes_make_reading_raise(data: bytes) -> None:
-    assert isinstance(parse_document(data), Unreadable)
-    assert parse_diff_ids(data) == ()
-
-
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.just(A),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["manifests", "layers", "config", "digest", "size", "mediaType", "rootfs", "diff_ids"]),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=20,
-)
-
-
-@given(JSON)
-def test_no_json_makes_reading_raise(value: Any) -> None:
-    data = json.dumps(value).encode()
-
-    for reference in parse_document(data).references:
-        assert reference.size >= 0
-        assert isinstance(reference.media_type, str)
-    assert set(parse_diff_ids(data)) <= {A}
 
 
 def test_diff_ids_are_read_in_order() -> None:
