@@ -35,7 +35,7 @@ class FakeCluster(Closing):
         self.behind: dict[tuple[str, str, str], str] = {}
         self._faults: list[Fault] = []
         self._users: dict[str, tuple[str, tuple[Rule, ...]]] = {}
-        self._folder = Path(tempfile.mkdtemp(prefix="ptf-", dir="/tmp"))
+        self._folder = Path(tempfile.mkdtemp(prefix="ptf-"))
         authority = pki.Authority("Pulltrace fake cluster")
         self.ca_file = authority.write(self._folder)
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
