@@ -79,9 +79,8 @@ class HttpAccess:
     def context(self) -> ssl.SSLContext:
         """The context of the configuration in force; without `tls_config` it trusts the system's authorities."""
         if self._context is None:
-            self._context = _new_context(
-                TlsSettings()
-            )  # not before it is needed: the system's authorities take megabytes
+            # Not before it is needed: the system's authorities take megabytes.
+            self._context = _new_context(TlsSettings())
         return self._context
 
 
