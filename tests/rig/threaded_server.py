@@ -31,10 +31,15 @@ class ThreadedServer(Closing, ThreadingHTTPServer):
         return int(self.server_address[1])
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        connection, address = super().get_request()
+        plain, address = super().get_request()
+        connection = self.opened(plain)
         with self._lock:
             self._connections.add(connection)
         return connection, address
+
+    def opened(self, connection: socket.socket) -> socket.socket:
+        """What is read and written instead of a connection that was made."""
+        return connection
 
     def shutdown_request(self, request: Any) -> None:
         with self._lock:

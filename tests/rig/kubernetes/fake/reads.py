@@ -6,8 +6,9 @@ import time
 
 from rig.kubernetes.fake.faults import status_object
 from rig.kubernetes.fake.request import Asked, Denied
-from rig.kubernetes.fake.server import PAUSE, Handler
+from rig.kubernetes.fake.server import Handler
 from rig.kubernetes.fake.store import Compacted, Key, Matcher, Object, Store
+from rig.threaded_server import PAUSE
 
 BOOKMARK_INTERVAL = 60.0
 DEADLINE_BOOKMARK = 2.0

@@ -1,17 +1,14 @@
-"""The fake's HTTP server: a thread for each connection, all of them ended when it closes."""
+"""The fake's HTTP server, over TLS."""
 
-import contextlib
 import select
 import socket
 import ssl
-import sys
-import threading
 from collections.abc import Callable, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
-PAUSE = 0.05
-"""Longest wait before a held answer looks whether anybody still waits for it, in seconds."""
+from rig.threaded_server import PAUSE, ThreadedServer, shut
+
 HANDSHAKE_TIMEOUT = 5.0
 
 
@@ -19,48 +16,22 @@ class Gone(Exception):
     """The answer cannot be finished: the client went away, or the server closes, or a test wants it so."""
 
 
-class Server(ThreadingHTTPServer):
-    """Listens on 127.0.0.1."""
-
-    daemon_threads = False
-    request_queue_size = 128
-
+class Server(ThreadedServer):
     def __init__(self, port: int, tls: ssl.SSLContext, respond: Callable[["Handler"], None]) -> None:
         self.respond = respond
         self.closing = False
         self._tls = tls
-        self._connections: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", port), Handler)
-        self._thread = threading.Thread(target=self.serve_forever, args=(PAUSE,), name="fake API server")
-        self._thread.start()
-
-    @property
-    def port(self) -> int:
-        return int(self.server_address[1])
+        super().__init__(Handler, port)
 
     def close(self) -> None:
         self.closing = True
-        self.shutdown()
-        self._thread.join()
-        for connection in tuple(self._connections):
-            _shut(connection)
-        self.server_close()
+        super().close()
 
-    def get_request(self) -> tuple[socket.socket, Any]:
-        plain, address = super().get_request()
+    def opened(self, connection: socket.socket) -> socket.socket:
         # The handshake comes with the first byte that is read, in the connection's own thread.
-        connection = self._tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
-        connection.settimeout(HANDSHAKE_TIMEOUT)
-        self._connections.add(connection)
-        return connection, address
-
-    def shutdown_request(self, request: Any) -> None:
-        self._connections.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), OSError | Gone):  # a client that went away is no fault
-            super().handle_error(request, client_address)
+        over_tls = self._tls.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        over_tls.settimeout(HANDSHAKE_TIMEOUT)
+        return over_tls
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -122,7 +93,7 @@ class Handler(BaseHTTPRequestHandler):
     def cut(self) -> None:
         """End the connection, whatever was sent."""
         self.close_connection = True
-        _shut(self.connection)
+        shut(self.connection)
 
     def hold(self, done: Callable[[], bool]) -> None:
         """Say nothing until `done`, the client has gone or the server closes."""
@@ -133,8 +104,3 @@ class Handler(BaseHTTPRequestHandler):
         """Raise Gone when the client has closed, or the server closes: a client that waits sends nothing."""
         if self.owner.closing or select.select([self.connection], [], [], wait)[0]:
             raise Gone
-
-
-def _shut(connection: socket.socket) -> None:
-    with contextlib.suppress(OSError):  # closed already by the other side
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
