@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -56,11 +56,7 @@ def own_images() -> Iterator[Image]:
 def base() -> Layer:
     """A Debian with a Python: what `python:3.13-slim-trixie` is to the Containerfile."""
     package = debian.unpacked(debian.PYTHON)
-    kept = _home() / f"base-{package.name}-{RECIPE}.tar"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(prefix="ptk-base-") as name:
-            _keep(kept, image_parts.layer_of(image_parts.base(Path(name) / "tree")).data)
-    return _layer(kept)
+    return _kept(f"base-{package.name}", lambda folder: image_parts.layer_of(image_parts.base(folder / "tree")))
 
 
 def _packages(target: str, context: Path, arguments: Mapping[str, str]) -> tuple[Layer, dict[str, object]]:
@@ -69,12 +65,11 @@ def _packages(target: str, context: Path, arguments: Mapping[str, str]) -> tuple
     made_of = (CONTAINERFILE, context / f"requirements/{target}.txt", wheel)
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in made_of))
     digest.update(debian.unpacked(debian.PYTHON).name.encode())
-    kept = _home() / f"{target}-{digest.hexdigest()[:16]}-{RECIPE}.tar"
-    if not kept.exists():
-        with tempfile.TemporaryDirectory(prefix="ptk-stages-") as name:
-            built = image_parts.built(target, context, Path(name))
-            _keep(kept, image_parts.layer_of(built.tree / PACKAGES, PACKAGES).data)
-    return _layer(kept), _settings(target, arguments)
+
+    def made(folder: Path) -> Layer:
+        return image_parts.layer_of(image_parts.built(target, context, folder).tree / PACKAGES, PACKAGES)
+
+    return _kept(f"{target}-{digest.hexdigest()[:16]}", made), _settings(target, arguments)
 
 
 def _settings(target: str, arguments: Mapping[str, str]) -> dict[str, object]:
@@ -102,19 +97,13 @@ def _file_layer(files: Mapping[str, Path]) -> Layer:
     return file_layer({name: path.read_bytes() for name, path in files.items()}, "none")
 
 
-def _home() -> Path:
-    home = caching.folder() / "layers"
-    home.mkdir(parents=True, exist_ok=True)
-    return home
+def _kept(name: str, made: Callable[[Path], Layer]) -> Layer:
+    """The layer out of the cache; where it is not there yet, it is made in a folder."""
 
+    def make(folder: Path) -> Path:
+        file = folder / "layer.tar"
+        file.write_bytes(made(folder).data)
+        return file
 
-def _keep(path: Path, data: bytes) -> None:
-    """Write it under its name once it is whole; others may do the same at once."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        file.write(data)
-    Path(file.name).rename(path)
-
-
-def _layer(path: Path) -> Layer:
-    data = path.read_bytes()
+    data = caching.kept(caching.folder() / "layers" / f"{name}-{RECIPE}.tar", name, make).read_bytes()
     return Layer(sha256(data), "none", data)
