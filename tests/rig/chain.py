@@ -56,12 +56,10 @@ class Chain:
         """Serves `peers.example` to the one node that is to be slower than its peers."""
 
     def add(self, name: str, *flags: str, limps: bool = False) -> Place:
-        """One more node with an exporter."""
         mirrors = {f"{host}.example": f"http://{self.registry.host}" for host in HOSTS}
         if limps:
             mirrors["peers.example"] = f"http://{self.limping.host}"
-        folder = Path(tempfile.mkdtemp(prefix="ptc-", dir="/tmp"))
-        node = self._ends.enter_context(StandIn(folder, RegistrySource(mirrors=mirrors)))
+        node = self._ends.enter_context(StandIn(source=RegistrySource(mirrors=mirrors)))
         self.places[name] = Place(name, node, free_port())
         self.export(name, *flags, port=self.places[name].port)
         return self.places[name]
@@ -87,7 +85,6 @@ class Chain:
         return aggregator
 
     def target(self) -> None:
-        """Let Prometheus scrape what there is now."""
         exporters = [
             (exporter.port, {"job": "pulltrace-exporter", "node": place.name, "pod": f"exporter-{place.name}-{number}"})
             for place in self.places.values()
@@ -100,7 +97,6 @@ class Chain:
         self.monitoring.aim(exporters, aggregators, [(self._state.port, {})])
 
     def push(self, repository: str, layers: Sequence[int]) -> Image:
-        """An image in the registry."""
         return self.registry.push(build(repository, layers, tag="v1"))
 
     def pull(self, place: str, reference: str) -> PullRequest:
@@ -110,7 +106,6 @@ class Chain:
         return pull
 
     def finally_(self, action: Callable[[], object]) -> None:
-        """Do this at the end."""
         self._ends.callback(action)
 
     def _log(self) -> Path:
@@ -129,7 +124,6 @@ class Chain:
 
 @contextmanager
 def chain() -> Iterator[Chain]:
-    """A chain without nodes."""
     with ExitStack() as ends:
         folder = Path(ends.enter_context(tempfile.TemporaryDirectory(prefix="chain-")))
         yield Chain(folder, ends)

@@ -1,7 +1,6 @@
 """A cluster for the running aggregator: a fake Kubernetes API, exporters, and what a kubelet would write of pods."""
 
 import itertools
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -75,7 +74,6 @@ class MiniCluster:
     def aggregator(
         self, *flags: str, config: str = "", interval: str = INTERVAL, ready: bool = True
     ) -> RunningAggregator:
-        """One more aggregator."""
         log = self.folder / f"aggregator-{next(self._numbers)}.log"
         running = RunningAggregator(log, config or self.kubeconfig(), f"--exporter.interval={interval}", *flags)
         self._ends.enter_context(running)
@@ -84,11 +82,9 @@ class MiniCluster:
         return running
 
     def exporter(self, config: Path | None = None) -> FakeExporter:
-        """One more exporter that serves a report."""
         return self._ends.enter_context(FakeExporter().served(config))
 
     def node(self, name: str = "node-1", *, ahead: float = 0.0, config: Path | None = None) -> ExporterNode:
-        """One more node with its exporter."""
         node = ExporterNode(name, ahead)
         self._ends.enter_context(node.served(config))
         return node
@@ -109,7 +105,7 @@ class MiniCluster:
 
     def node_setup(self, name: str = "node") -> NodeSetup:
         """A node with a registry, and exporters as they are shipped."""
-        node = self._ends.enter_context(StandIn(Path(tempfile.mkdtemp(prefix="pts-"))))
+        node = self._ends.enter_context(StandIn())
         folder = self.folder / f"node-{next(self._numbers)}"
         folder.mkdir()
         return self._ends.enter_context(node_setup(node, name, folder))

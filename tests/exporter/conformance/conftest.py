@@ -1,6 +1,5 @@
 """The nodes on which every scenario runs: the stand-in, and each real containerd."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -60,8 +59,7 @@ def own_setup(own_node: Node, request: pytest.FixtureRequest, tmp_path: Path) ->
 
 def _fresh(label: str, settings: Settings | None = None) -> AbstractContextManager[Node]:
     if label == STANDIN:
-        # A short path: that of a socket has 108 bytes at most.
-        return StandIn(Path(tempfile.mkdtemp(prefix="pts-")))
+        return StandIn()
     return RealContainerd.fresh(label, settings)
 
 

@@ -4,7 +4,6 @@ Stand-in only: containerd refuses images whose layers it cannot unpack, and two 
 """
 
 import json
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -32,7 +31,7 @@ def source() -> SyntheticRegistry:
 def setup(source: SyntheticRegistry, tmp_path: Path) -> Iterator[NodeSetup]:
     with (
         # Layers that last for the test must not keep the manifests of other images from their turn.
-        StandIn(Path(tempfile.mkdtemp(prefix="pts-")), source, flavour=replace(V2_1, downloads=100)) as node,
+        StandIn(source=source, flavour=replace(V2_1, downloads=100)) as node,
         node_setup(node, "limits", tmp_path) as opened,
     ):
         yield opened

@@ -1,6 +1,5 @@
 """containerd configured otherwise than it comes."""
 
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -30,7 +29,7 @@ def configured(label: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
         def make(flavour: Flavour, settings: Settings) -> NodeSetup:
             node: Node
             if label == "standin":
-                node = ends.enter_context(StandIn(short_folder(), flavour=flavour))
+                node = ends.enter_context(StandIn(flavour=flavour))
             else:
                 node = ends.enter_context(RealContainerd.fresh(label, settings))
             return ends.enter_context(node_setup(node, request.function.__name__.replace("_", "-")[5:40], tmp_path))
@@ -133,7 +132,7 @@ def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(conf
 def test_several_layers_are_unpacked_at_once(tmp_path: Path) -> None:
     """Stand-in: `max_concurrent_unpacks` came with containerd 2.2, which no Debian release has."""
     with (
-        StandIn(short_folder(), flavour=replace(V2_1, unpacks=3)) as node,
+        StandIn(flavour=replace(V2_1, unpacks=3)) as node,
         node_setup(node, "parallel", tmp_path) as setup,
     ):
         image = setup.push(layers=[300_000, 200_000, 100_000])
@@ -155,8 +154,3 @@ def discard(setup: NodeSetup, digests: list[str]) -> None:
         node.collect_garbage()
     assert isinstance(node, StandIn | RealContainerd)
     wait_until(lambda: not any(node.has_content(digest) for digest in digests))
-
-
-def short_folder() -> Path:
-    """The path of a socket has 108 bytes at most."""
-    return Path(tempfile.mkdtemp(prefix="pts-"))

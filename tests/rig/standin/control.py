@@ -48,7 +48,6 @@ class Token:
             close()
 
     def check(self) -> None:
-        """Raise the reason if the work has to end."""
         if self._ended.is_set() and self.reason is not None:
             raise self.reason.with_traceback(None)
 
@@ -95,14 +94,12 @@ class Slots:
             self.release()
 
     def take(self, token: Token) -> None:
-        """Wait for a free slot; raises the reason of `token` when that ends first."""
         with token.closing(self._wake), self._change:
             self._change.wait_for(lambda: self._free > 0 or token.reason is not None)
             token.check()
             self._free -= 1
 
     def try_take(self) -> bool:
-        """Take a slot if one is free."""
         with self._change:
             free = self._free > 0
             self._free -= free
@@ -137,7 +134,6 @@ class Gate:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Nobody passes during the block."""
         self._open.clear()
         try:
             yield
@@ -151,7 +147,6 @@ class Gate:
         self._open.set()
 
     def wait(self, token: Token) -> None:
-        """Pass when open; raises the reason of `token` when that ends first."""
         while not self._open.wait(0.02):
             token.check()
 
@@ -169,7 +164,6 @@ class Crew:
         thread.start()
 
     def join(self) -> None:
-        """Return when all have ended."""
         for thread in self._threads:
             thread.join()
 

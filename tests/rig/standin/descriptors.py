@@ -1,6 +1,5 @@
 """Descriptors, manifests and what containerd makes of their media types."""
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
@@ -82,7 +81,6 @@ class Descriptor:
 
     @classmethod
     def parse(cls, document: Any) -> "Descriptor":
-        """From its JSON; raises BadContent."""
         if not isinstance(document, dict) or not isinstance(document.get("digest"), str):
             raise BadContent(f"not a descriptor: {document!r}")
         platform = document.get("platform") or {}
@@ -95,7 +93,6 @@ class Descriptor:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands in a manifest."""
         return {"mediaType": self.media_type, "digest": self.digest, "size": self.size}
 
 
@@ -121,7 +118,6 @@ def gc_labels(named: list[Descriptor], *, with_layers: bool = True) -> dict[str,
 
 
 def diff_ids(config: bytes) -> list[str]:
-    """Digests of the uncompressed layers; raises BadContent."""
     root = _parse(config).get("rootfs") or {}
     return [str(each) for each in root.get("diff_ids") or ()]
 
@@ -135,13 +131,7 @@ def chain_ids(ids: list[str]) -> Iterator[str]:
 
 
 def sha256(content: bytes) -> str:
-    """The digest of a content."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def unique_part(now_ns: int, noise: bytes) -> str:
-    """The part of names that containerd makes from the clock's nanoseconds and a few random bytes."""
-    return f"{now_ns % 1_000_000_000}-{base64.urlsafe_b64encode(noise).decode()}"
 
 
 def _parse(content: bytes) -> dict[str, Any]:

@@ -39,7 +39,6 @@ class Faults:
         details: str = "injected",
         times: int | None = None,
     ) -> Iterator[None]:
-        """Answer these calls with a status during the block."""
         with self._during(Fault(calls, code=code, details=details, times=times)):
             yield
 

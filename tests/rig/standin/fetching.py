@@ -37,14 +37,12 @@ class Fetcher:
         return self._opened(blob) if self._lock(blob).try_take() else None
 
     def finish(self, held: Held) -> None:
-        """Fetch what `take` has opened, and let go of it."""
         try:
             self._complete(held)
         finally:
             self.drop(held)
 
     def drop(self, held: Held) -> None:
-        """Let go of what `take` has opened; what was written stays."""
         if held.writer:
             held.writer.close()
         self._lock(held.blob).release()

@@ -24,12 +24,10 @@ class Files:
             file.write(chunk)
 
     def digest(self, ref: str) -> str:
-        """That of what is written under `ref`."""
         with self._ingest(ref).open("rb") as file:
             return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
     def commit(self, ref: str, digest: str) -> None:
-        """Make the blob of the ingest."""
         written = self._ingest(ref)
         if written.exists():
             written.rename(self._blob(digest))
@@ -37,7 +35,6 @@ class Files:
             self._without_bytes.add(digest)
 
     def digests(self) -> set[str]:
-        """All blobs."""
         return {*self._without_bytes, *(path.name.replace("-", ":", 1) for path in self._blobs.iterdir())}
 
     def drop_ingest(self, ref: str) -> None:

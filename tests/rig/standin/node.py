@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +31,7 @@ NAMESPACE = "k8s.io"
 
 
 class StandIn(Closing):
-    """containerd's API over a unix socket in `folder`, with pulls that behave as containerd's do.
+    """containerd's API over a unix socket in `folder`, a new one by default, with pulls that behave as containerd's do.
 
     It is listening once made. `faults` and `clock` are for what goes wrong with the daemon, `runtime` holds what
     may be changed about pulling, `records` is the whole state for tests that need an odd one.
@@ -38,14 +39,15 @@ class StandIn(Closing):
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | None = None,
         source: Source | None = None,
         *,
         flavour: Flavour = V2_1,
-        snapshotter: str = "overlayfs",
         unpack_seconds: Callable[[Descriptor], float] = fast_unpack,
         remote: RemoteSnapshotter | None = None,
     ) -> None:
+        # A short path: that of a socket has 108 bytes at most.
+        folder = folder or Path(tempfile.mkdtemp(prefix="pts-", dir="/tmp"))
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self.name = flavour.name
@@ -60,7 +62,7 @@ class StandIn(Closing):
         self.runtime = Runtime(
             self.store,
             source or RegistrySource(),
-            remote.name if remote else snapshotter,
+            remote.name if remote else "overlayfs",
             unpack_seconds,
             remote,
         )
@@ -94,13 +96,11 @@ class StandIn(Closing):
         self.store.create_lease(lease_id, expires=False)
 
     def images(self) -> dict[str, str]:
-        """Root digest of every image, by name."""
         with self.records.lock:
             images = self.records.namespace(NAMESPACE).images.values()
             return {image.name: image.target.digest for image in images}
 
     def pull_leases(self) -> set[str]:
-        """Ids of the leases that a pull may hold, those of orphans included."""
         with self.records.lock:
             leases = self.records.namespace(NAMESPACE).leases.values()
             return {lease.id for lease in leases if EXPIRE in lease.labels}

@@ -24,16 +24,16 @@ class Work:
         self.token = Token()
         self._work = work
         self._failure: PullFailed | None = None
-        self._done = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"work {reference}")
         self._thread.start()
 
     @property
     def done(self) -> bool:
-        return self._done.is_set()
+        return not self._thread.is_alive()
 
     def wait(self, timeout: float = 60) -> None:
-        if not self._done.wait(timeout):
+        self._thread.join(timeout)
+        if not self.done:
             raise TimeoutError(f"{self.reference} is not there after {timeout} s")
         if self._failure:
             raise self._failure
@@ -57,8 +57,6 @@ class Work:
             text = f'failed to pull and unpack image "{self.reference}": {error}'
             self._failure = PullFailed(text)
             self._failure.__cause__ = error
-        finally:
-            self._done.set()
 
 
 class ImagePull:

@@ -86,6 +86,5 @@ class Records:
     alive: bool = True
 
     def namespace(self, name: str) -> Namespace:
-        """That namespace, made when it is first named."""
         with self.lock:
             return self.namespaces.setdefault(name, Namespace(name))

@@ -22,7 +22,6 @@ class Reference:
 
     @property
     def name(self) -> str:
-        """As the image record is named."""
         return f"{self.locator}@{self.digest}" if self.digest else f"{self.locator}:{self.tag}"
 
     @property
@@ -31,7 +30,6 @@ class Reference:
 
     @property
     def wanted(self) -> str:
-        """What the registry is asked for."""
         return self.digest or self.tag
 
     @property

@@ -78,7 +78,6 @@ class _Request:
         return self.base + self.path
 
     def refuse(self, answer: http.client.HTTPResponse) -> None:
-        """Raise SourceFailed for a status that is an error."""
         if answer.status == 401:
             raise SourceFailed(
                 "pull access denied, repository does not exist or may require authorization: "
@@ -144,7 +143,6 @@ def _parts(request: _Request, blob: Descriptor, offset: int, token: Token) -> It
 
 
 def _stream(request: _Request, blob: Descriptor, offset: int, token: Token) -> Iterator[bytes]:
-    """What one connection brings from `offset` on."""
     headers = {"Accept": f"{blob.media_type}, */*", **({"Range": f"bytes={offset}-"} if offset else {})}
     with request.send("GET", headers, token) as answer:
         if answer.status == 404:

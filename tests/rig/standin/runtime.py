@@ -36,7 +36,7 @@ class Runtime:
 
     store: Store
     source: Source
-    snapshotter: str = "overlayfs"
+    snapshotter: str
     unpack_seconds: Callable[[Descriptor], float] = fast_unpack
     remote: "RemoteSnapshotter | None" = None
     pause: float = 0.004
@@ -66,7 +66,6 @@ class Job:
 
     @classmethod
     def of_daemon(cls, runtime: Runtime, reference: Reference, lease: str, token: Token) -> "Job":
-        """A pull through CRI."""
         return cls(runtime, reference, lease, token, runtime.locks, runtime.slots, runtime.store.flavour.downloads)
 
     @classmethod
@@ -79,5 +78,4 @@ class Job:
         return self.runtime.store
 
     def moment(self) -> None:
-        """The time between two writes of the daemon."""
         self.token.wait(self.runtime.pause)

@@ -58,7 +58,6 @@ class Services:
 
     @property
     def methods(self) -> Mapping[str, Mapping[str, Method]]:
-        """By the full name of the service and the name of the method."""
         return {
             "containerd.services.leases.v1.Leases": {
                 "List": Method(leases_pb2.ListRequest, self.list_leases),

@@ -1,6 +1,6 @@
 """One namespace of the daemon with the rules of its changes: what is leased, labelled, announced, and in what order."""
 
-import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from pulltrace_exporter.containerd.api.payloads_pb2 import ContentCreate, ImageChange, SnapshotPrepare
 from rig.standin.bus import Bus, Event
 from rig.standin.control import Clock, Killed
-from rig.standin.descriptors import Descriptor, unique_part
+from rig.standin.descriptors import Descriptor
 from rig.standin.files import Files
 from rig.standin.flavour import Flavour
 from rig.standin.records import Blob, Image, Ingest, Lease, Namespace, Records, Snapshot
@@ -47,7 +47,6 @@ class Store:
 
     @contextmanager
     def changing(self) -> Iterator[Namespace]:
-        """The records, for a change."""
         records = self._parts.records
         with records.lock:
             if not records.alive:
@@ -58,7 +57,8 @@ class Store:
         return self._parts.clock.now_ns()
 
     def unique(self) -> str:
-        return unique_part(self.now(), os.urandom(3))
+        """The part of names that containerd makes from the clock's nanoseconds and a few random bytes."""
+        return f"{self.now() % 10**9}-{secrets.token_urlsafe(3)}"
 
     # Leases
 
@@ -123,7 +123,6 @@ class Store:
             records.blobs.setdefault(digest, Blob(digest, len(content), now, now))
 
     def label(self, digest: str, labels: Mapping[str, str]) -> None:
-        """Add labels to a content; one that is gone is left alone."""
         with self.changing() as records:
             blob = records.blobs.get(digest)
             if blob and labels:
@@ -160,24 +159,18 @@ class Store:
         with self.changing() as records:
             return (snapshotter, chain) in records.snapshots
 
-    def add_snapshot(self, lease: str, snapshotter: str, chain: str, parent: str, labels: Mapping[str, str]) -> None:
-        """A snapshot that a remote snapshotter has committed itself."""
-        with self.changing() as records:
-            now = self.now()
-            made = Snapshot(snapshotter, chain, parent, True, now, now, {"containerd.io/snapshot.ref": chain, **labels})
-            records.snapshots.setdefault((snapshotter, chain), made)
-            records.leases[lease].snapshots.add((snapshotter, chain))
-
-    def commit_snapshot(self, lease: str, snapshotter: str, key: str, chain: str, parent: str) -> None:
-        """Finish a layer's snapshot under its chain ID."""
+    def commit_snapshot(
+        self, lease: str, snapshotter: str, key: str, chain: str, parent: str, labels: Mapping[str, str] | None = None
+    ) -> None:
+        """Finish a layer's snapshot under its chain ID; without a key a remote snapshotter has done it all."""
         with self.changing() as records:
             records.snapshots.pop((snapshotter, key), None)
             held = records.leases[lease].snapshots
             held.discard((snapshotter, key))
             held.add((snapshotter, chain))
             now = self.now()
-            labels = {"containerd.io/snapshot.ref": chain}
-            made = Snapshot(snapshotter, chain, parent, True, now, now, labels)
+            all_labels = {"containerd.io/snapshot.ref": chain, **(labels or {})}
+            made = Snapshot(snapshotter, chain, parent, True, now, now, all_labels)
             records.snapshots.setdefault((snapshotter, chain), made)
 
     def remove_snapshot(self, lease: str, snapshotter: str, key: str) -> None:

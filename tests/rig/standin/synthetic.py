@@ -24,7 +24,6 @@ May raise SourceFailed. Infinite: everything at once.
 
 
 def instantly(_: float) -> float:
-    """Everything at once."""
     return math.inf
 
 
@@ -105,7 +104,6 @@ class SyntheticRegistry:
         return root.digest
 
     def resolve(self, reference: Reference, token: Token) -> Descriptor:
-        """Raises SourceFailed for what was never published."""
         found = self._find(reference)
         token.wait(found.resolve_seconds if found else 0.0)
         if not found:

@@ -36,7 +36,6 @@ class Unpacker:
         self._first = 0
 
     def unpack(self, config: Descriptor, layers: Sequence[Descriptor]) -> None:
-        """Raises PullError, ContentRefused, SourceFailed, or the reason of the pull's end."""
         steps = _steps(self._job.store.read(config.digest), layers)
         self._layers = layers
         if self._job.store.flavour.unpacks > 1:
@@ -101,7 +100,7 @@ class Unpacker:
         if remote and not job.store.has_snapshot(snapshotter, step.chain):
             labels = remote.prepare(job, self._layers[step.index :])
             if labels is not None:
-                job.store.add_snapshot(job.lease, snapshotter, step.chain, step.parent, labels)
+                job.store.commit_snapshot(job.lease, snapshotter, "", step.chain, step.parent, labels)
         key = job.store.prepare(job.lease, job.runtime.snapshotter, parent, step.chain)
         try:
             yield key
