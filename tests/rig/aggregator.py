@@ -37,7 +37,6 @@ class RunningAggregator(Running):
         return self.read("/metrics")
 
     def samples(self) -> Iterator[Sample]:
-        """What /metrics says."""
         for family in text_string_to_metric_families(self.metrics()):
             yield from family.samples
 

@@ -70,7 +70,6 @@ class Webhook(Closing):
 
     @property
     def notifications(self) -> list[Notification]:
-        """All alerts of all messages so far, in order."""
         with self._changed:
             return [alert for message in self.messages for alert in message.alerts]
 
@@ -82,7 +81,6 @@ class Webhook(Closing):
         return self.notifications
 
     def forget(self) -> None:
-        """Forget what was told so far."""
         with self._changed:
             self.messages.clear()
 
@@ -115,13 +113,11 @@ class Alertmanager(Daemon):
         return cast(list[dict[str, Any]], self._http.get(f"{self.url}/api/v2/alerts", timeout=30).json())
 
     def inhibited(self) -> set[str]:
-        """Names of the alerts that others inhibit now."""
         return {one["labels"]["alertname"] for one in self.alerts() if one["status"]["inhibitedBy"]}
 
 
 @contextmanager
 def alertmanager(config: str) -> Iterator[Alertmanager]:
-    """Run one with this configuration until the end of the block."""
     program = needs.program(ALERTMANAGER)
     with tempfile.TemporaryDirectory(prefix="alertmanager-") as name:
         folder, port = Path(name), free_port()

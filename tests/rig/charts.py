@@ -41,12 +41,10 @@ class Refused(Exception):
 
 
 def new_helm(values: Mapping[str, Any]) -> tuple[Object, ...]:
-    """The objects as Helm 4 renders them."""
     return _new(json.dumps(values))
 
 
 def old_helm(values: Mapping[str, Any]) -> tuple[Object, ...]:
-    """The objects as Helm 3.10 renders them."""
     return _old(json.dumps(values))
 
 

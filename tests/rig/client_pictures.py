@@ -35,7 +35,6 @@ IMAGE: Final = "registry.example/ai/llm-server:2.4"
 
 
 def document() -> dict[str, Any]:
-    """What the aggregator answers."""
     return aggregator(
         [
             wait("llm-server-0", image=IMAGE, waitingSeconds=171.2, pull=LLM),
@@ -108,7 +107,6 @@ def drawing(view: View, width: int | None) -> str:
 
 
 def files() -> dict[str, str]:
-    """Every drawing by the name of its file."""
     drawn = {f"{view}-{width}.txt": drawing(view, width) for view in View for width in WIDTHS}
     return {**drawn, **{f"{view}.txt": drawing(view, None) for view in View}}
 

@@ -119,7 +119,6 @@ class RealContainerd(Closing):
 
     @property
     def log(self) -> Path:
-        """The log of all its runs."""
         return self.folders.base / "containerd.log"
 
     def pull(self, reference: str) -> RealPull:
@@ -158,7 +157,6 @@ class RealContainerd(Closing):
         return {lease.id for lease in answer.leases}
 
     def has_content(self, digest: str) -> bool:
-        """Whether the blob is in the content store."""
         stub = content_pb2_grpc.ContentStub(self.channel)
         try:
             stub.Info(content_pb2.InfoRequest(digest=digest), metadata=METADATA, timeout=5)

@@ -168,5 +168,4 @@ def config(label: str, folders: Folders, snapshotter: str, settings: Settings) -
 
 
 def plain_http(host: str) -> str:
-    """The text of hosts.toml for a registry that speaks no TLS."""
     return f'server = "http://{host}"\n\n[host."http://{host}"]\n  capabilities = ["pull", "resolve"]\n'

@@ -49,7 +49,6 @@ class Choice:
 
 @cache
 def files() -> Mapping[str, Json]:
-    """Each dashboard under the name of its file."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 
 
@@ -59,7 +58,6 @@ def panels(dashboard: Json) -> Iterator[Json]:
 
 
 def queries(name: str, dashboard: Json) -> list[Query]:
-    """All queries of a dashboard's panels."""
     return [
         Query(name, panel["title"], panel["id"], target["refId"], target["expr"], bool(target.get("instant")))
         for panel in panels(dashboard)
@@ -68,7 +66,6 @@ def queries(name: str, dashboard: Json) -> list[Query]:
 
 
 def choices(name: str, dashboard: Json) -> list[Choice]:
-    """What the variables of a dashboard ask for."""
     found = []
     for variable in dashboard["templating"]["list"]:
         if variable["type"] == "query":
@@ -79,12 +76,10 @@ def choices(name: str, dashboard: Json) -> list[Choice]:
 
 
 def all_queries(dashboards: Mapping[str, Json]) -> list[Query]:
-    """The queries of several, by the names of their files."""
     return [query for name, dashboard in dashboards.items() for query in queries(name, dashboard)]
 
 
 def all_choices(dashboards: Mapping[str, Json]) -> list[Choice]:
-    """The variables of several."""
     return [choice for name, dashboard in dashboards.items() for choice in choices(name, dashboard)]
 
 

@@ -85,7 +85,6 @@ def unpacked(package: Package) -> Path:
 
 
 def version(folder: Path) -> str:
-    """The version of the package in this folder of the cache."""
     return folder.name.split("-", 1)[1]
 
 
@@ -165,7 +164,6 @@ def _stanzas(text: str, keyring: str) -> Iterator[Source]:
 
 
 def _lines(text: str, keyring: str) -> Iterator[Source]:
-    """Entries of the format of one line each."""
     pattern = r"^deb\s+(?:\[(?P<options>[^]]*)\]\s+)?(?P<uri>\S+)\s+(?P<suite>\S+)\s+(?P<components>.*)$"
     for match in re.finditer(pattern, text, re.MULTILINE):
         if _is_debian(match["uri"], [match["suite"]], match["components"]):

@@ -74,7 +74,6 @@ class RunningExporter(Running):
         return self.wait_until(lambda scrape: scrape.total(POLLS) >= wanted)
 
     def kill(self) -> None:
-        """End it as a node's crash does."""
         super().kill()
         assert self.process.status == -signal.SIGKILL
 

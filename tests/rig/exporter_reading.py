@@ -83,7 +83,6 @@ class Watched:
         return found
 
     def wait_for(self, result: Result, times: int = 1) -> None:
-        """Wait until so many more requests have ended so."""
         wanted = self.count(result) + times
         wait_until(lambda: self.count(result) >= wanted, PATIENT)
 
@@ -115,5 +114,4 @@ def reading(
 
 
 def a_slice(*endpoints: tuple[str, str, int], name: str = "exporters-1") -> SliceSeen:
-    """A slice of (node, address, port)."""
     return SliceSeen("monitoring", name, f"uid-{name}", tuple(Endpoint(*endpoint, True) for endpoint in endpoints))

@@ -32,7 +32,6 @@ class FakeExporter:
 
     @property
     def times(self) -> list[float]:
-        """When it was asked."""
         return [when for when, _ in self.asked]
 
     @contextlib.contextmanager
@@ -42,7 +41,6 @@ class FakeExporter:
             yield self
 
     def state(self) -> NodeReport:
-        """What it says at this moment."""
         return self.report
 
     def _answer(self, request: Request) -> Response:
@@ -106,13 +104,11 @@ def says(data: bytes) -> Talk:
 
 
 def http(body: bytes, *headers: str, status: str = "200 OK") -> bytes:
-    """An answer."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
     return "\r\n".join(lines).encode() + body
 
 
 def endless(beginning: bytes, part: bytes) -> Talk:
-    """Never stops sending."""
 
     def talk(sock: socket.socket) -> None:
         read_request(sock)
@@ -124,7 +120,6 @@ def endless(beginning: bytes, part: bytes) -> Talk:
 
 
 def silent(sock: socket.socket) -> None:
-    """Reads and says nothing."""
     while sock.recv(4096):
         pass
 

@@ -22,7 +22,6 @@ PLATFORM = "linux/amd64"
 
 
 def sha256(data: bytes) -> str:
-    """The digest as registries write it."""
     return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
@@ -151,7 +150,6 @@ def layer(size: int, seed: str | int, compression: Compression = "gzip") -> Laye
 
 
 def file_layer(files: Mapping[str, bytes], compression: Compression = "gzip", mode: int = 0o755) -> Layer:
-    """A layer of these files, by path without a leading slash."""
     archive = tar(files, mode)
     return Layer(sha256(archive), compression, PACKERS[compression](archive))
 

@@ -130,5 +130,4 @@ def check_whole(pull: PullSeries, image: Image, *, cached: int = 0) -> None:
 
 
 def layer_size(*images: Image) -> int:
-    """Bytes of all layers of these images, each once."""
     return sum({layer.digest: layer.size for image in images for layer in image.layers}.values())

@@ -11,7 +11,6 @@ REGISTRY = "registry.example"
 
 
 def a_blob(name: str, size: int, media_type: str = OCI.layer) -> Descriptor:
-    """A layer to be shared by images."""
     return Descriptor(digest(name), size, media_type)
 
 
@@ -44,12 +43,10 @@ class Image:
 
     @property
     def size(self) -> int:
-        """Config and layers, each blob once."""
         return sum({blob.digest: blob.size for blob in (*self.configs, *self.layers)}.values())
 
     @property
     def envelope(self) -> int:
-        """Indexes and manifests."""
         return sum(descriptor.size for descriptor, _ in self.documents)
 
     def under(self, repository: str, registry: str | None = None, tag: str = "1") -> Self:

@@ -27,7 +27,6 @@ _PER_ADDRESS_BLOCK: Final = 250
 
 
 def addresses(count: int) -> Iterator[str]:
-    """The first so many nodes' addresses."""
     for number in range(count):
         yield f"127.1.{number // _PER_ADDRESS_BLOCK}.{1 + number % _PER_ADDRESS_BLOCK}"
 

@@ -15,7 +15,6 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def samples(text: str, name: str) -> list[str]:
-    """What follows the name on each sample's line."""
     return [line.removeprefix(name) for line in text.splitlines() if re.match(rf"{name}[ {{]", line)]
 
 
@@ -58,7 +57,6 @@ def check_golden_formats(folder: Path) -> None:
 
 
 def broken_family() -> Family[Any]:
-    """A family that raises when it is rendered."""
 
     def fail(_: object) -> list[tuple[str, float]]:
         raise ZeroDivisionError

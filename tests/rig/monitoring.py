@@ -67,7 +67,6 @@ class Monitoring:
         """Done again and again while something is waited for."""
 
     def aim(self, exporters: Targets = (), aggregators: Targets = (), others: Targets = ()) -> None:
-        """Let Prometheus scrape these, and no others."""
         for name, targets in (("exporters", exporters), ("aggregators", aggregators), ("others", others)):
             path = self._folder / f"{name}.json"
             fresh = path.with_suffix(".new")
@@ -79,7 +78,6 @@ class Monitoring:
         return {one.name for one in self.hook.notifications if one.status == status}
 
     def wait_fired(self, *names: str) -> None:
-        """Return when the receivers have been told that all of these fire."""
         self.until(lambda: set(names) <= self.told("firing"), lambda: set(names) - self.told("firing"))
 
     def wait_resolved(self, *names: str) -> None:

@@ -45,7 +45,6 @@ class Mounted:
     etc: Path
 
     def file(self, flag: str) -> Path:
-        """The file that a flag names."""
         (found,) = (each for each in self.args if each.startswith(f"--{flag}="))
         return Path(found.partition("=")[2])
 

@@ -27,12 +27,10 @@ def program(package: debian.Package) -> Path:
 
 
 def built(part: Part) -> Path:
-    """The folder of programs that are built from their module."""
     return had(lambda: build.built(part))
 
 
 def npm_file(package: npm.Package) -> Path:
-    """The file of an npm package that is used."""
     return had(lambda: npm.unpacked(package))
 
 
@@ -45,7 +43,6 @@ def had(get: Callable[[], Path]) -> Path:
 
 
 def node() -> Path:
-    """The JavaScript runtime of this machine."""
     found = shutil.which("node")
     if not found:
         miss("node: not installed (Debian: apt-get install nodejs)")

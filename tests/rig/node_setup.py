@@ -60,12 +60,10 @@ class NodeSetup:
         return pull, stall
 
     def pulled(self, image: Image) -> Image:
-        """The image, pulled to its end."""
         self.pull(image).wait()
         return image
 
     def fails(self, image: Image) -> None:
-        """Pull the image, and see it fail."""
         with pytest.raises(PullFailed):
             self.pull(image).wait()
 
@@ -94,7 +92,6 @@ class NodeSetup:
         return exporter
 
     def finally_(self, action: Callable[[], object]) -> None:
-        """Do this at the end of the test."""
         self._ends.callback(action)
 
     def impossible(self, reasons: dict[str, str]) -> None:
@@ -105,7 +102,6 @@ class NodeSetup:
 
 @contextmanager
 def node_setup(node: Node, name: str, folder: Path) -> Iterator[NodeSetup]:
-    """The setup on this node; `name` is part of its repositories."""
     with ExitStack() as ends:
         registry = ends.enter_context(Registry())
         yield NodeSetup(node, registry, name, folder, ends)

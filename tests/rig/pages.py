@@ -46,7 +46,6 @@ class Page:
 
     @property
     def blocks(self) -> Iterator[Block]:
-        """Fenced and indented ones."""
         for language, text in FENCE.findall(self.text):
             yield Block(language, text)
         for match in INDENTED.finditer(FENCE.sub("", self.text)):
@@ -81,7 +80,6 @@ class Page:
 
 @cache
 def pages() -> tuple[Page, ...]:
-    """All pages of the checkout."""
     paths = (path for path in CHECKOUT.rglob("*.md") if not LEFT_OUT.intersection(path.relative_to(CHECKOUT).parts))
     return tuple(Page.at(path) for path in sorted(paths) if not _hidden(path))
 

@@ -32,7 +32,6 @@ class KeyPair:
     key: bytes
 
     def write(self, folder: Path, name: str) -> Files:
-        """Write `name.crt` and `name.key`."""
         files = Files(folder / f"{name}.crt", folder / f"{name}.key")
         files.certificate.write_bytes(self.certificate)
         files.key.write_bytes(self.key)
@@ -53,11 +52,9 @@ class Authority:
 
     @property
     def certificate(self) -> bytes:
-        """The root's certificate, PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM)
 
     def write(self, folder: Path, name: str = "ca") -> Path:
-        """Write the root's certificate to `name.crt`."""
         path = folder / f"{name}.crt"
         path.write_bytes(self.certificate)
         return path
@@ -112,7 +109,6 @@ class Authority:
 
 
 def key_pem(key: ec.EllipticCurvePrivateKey, passphrase: bytes | None = None) -> bytes:
-    """A private key, PEM, encrypted if there is a passphrase."""
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if passphrase:
         encryption = serialization.BestAvailableEncryption(passphrase)

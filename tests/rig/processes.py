@@ -114,7 +114,6 @@ class Process:
         return status
 
     def tail(self, size: int = 16_000) -> str:
-        """The last of what it wrote."""
         return self._log.read_bytes()[-size:].decode(errors="replace")
 
 

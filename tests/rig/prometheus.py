@@ -63,11 +63,9 @@ class Daemon:
         return self._process.pid
 
     def wait_ready(self) -> None:
-        """Return when it answers questions."""
         self._process.wait_for(self._ready, "does not get ready", READY_TIMEOUT)
 
     def stop(self) -> None:
-        """End it."""
         self._http.close()
         self._process.kill()
 
@@ -90,13 +88,11 @@ class Prometheus(Daemon):
         return [Series(one["metric"], [_point(one["value"])]) for one in data["result"]]
 
     def query_range(self, expr: str, start: float, end: float, step: float) -> list[Series]:
-        """How the expression went; raises QueryFailed."""
         asked = {"query": expr, "start": f"{start:.3f}", "end": f"{end:.3f}", "step": f"{step:.3f}"}
         data = self._ask("/api/v1/query_range", asked)
         return [Series(one["metric"], [_point(pair) for pair in one["values"]]) for one in data["result"]]
 
     def label_values(self, label: str, selector: str, start: float, end: float) -> list[str]:
-        """The values of a label on the series of a selector; raises QueryFailed."""
         asked = {"match[]": selector, "start": f"{start:.3f}", "end": f"{end:.3f}"}
         values: list[str] = self._ask(f"/api/v1/label/{label}/values", asked)
         return values

@@ -53,7 +53,6 @@ SCRAPED: Final[Known] = {
 
 
 def metrics_of(expr: str) -> set[str]:
-    """The metrics that it reads."""
     bare = re.sub(r"\{[^}]*\}", "", _STRING.sub('""', expr))
     return set(_METRIC.findall(_LISTS.sub("", bare)))
 

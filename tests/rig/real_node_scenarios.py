@@ -59,7 +59,6 @@ class RealNodeScenarios:
 
 @contextmanager
 def real_node_scenarios(node: RealNode, folder: Path) -> Iterator[RealNodeScenarios]:
-    """Begin one on a node that runs."""
     with ExitStack() as ends:
         out = ends.enter_context(real_node_setup(node, "scenarios", folder))
         yield RealNodeScenarios(out, folder, ends)

@@ -77,7 +77,6 @@ class Registry(Closing, Pacer):
         self.deny(repository, HTTPStatus.UNAUTHORIZED)
 
     def allow(self, where: str) -> None:
-        """Take a refusal back."""
         with self._lock:
             self._refusals.pop(where, None)
             self._passwords.pop(where, None)
@@ -108,7 +107,6 @@ class Registry(Closing, Pacer):
         self.crash()
 
     def hung(self, repository: str) -> bool:
-        """Whether a request for this repository has to wait."""
         with self._lock:
             return any(not hang.is_set() and where in (None, repository) for where, hang in self._hangs)
 

@@ -31,6 +31,5 @@ def rules(settings: Settings) -> str:
 
 @cache
 def dashboards() -> Mapping[str, Json]:
-    """The dashboards of the ConfigMaps, by the names of their files."""
     maps = [each for each in of_kind(new_helm(KPS), "ConfigMap") if "-dashboard-" in each["metadata"]["name"]]
     return {Path(name).stem: json.loads(content) for each in maps for name, content in each["data"].items()}

@@ -75,7 +75,6 @@ class Running(Closing):
         return answer.body.decode()
 
     def logged(self) -> Iterator[dict[str, Any]]:
-        """The lines of JSON that it has logged so far."""
         for line in self.log.read_text().splitlines():
             if line.startswith("{"):
                 yield json.loads(line)
@@ -96,11 +95,9 @@ class Running(Closing):
         return time.monotonic() - began
 
     def kill(self) -> None:
-        """End it as a node's crash does."""
         self.process.kill()
 
     def tail(self) -> str:
-        """The end of its log, for a message."""
         return f"log: {self.process.tail()}"
 
     def _wait_for_port(self) -> int:

@@ -64,7 +64,6 @@ class PullSeries:
 
     @property
     def states(self) -> list[str]:
-        """The state of each layer in the order of the manifest."""
         return [layer.state for layer in self.layers]
 
     @property
@@ -98,7 +97,6 @@ class Scrape:
         return _only(self.find(name, **labels))
 
     def total(self, name: str, **labels: str) -> float:
-        """The sum of all samples with these labels."""
         return sum(sample.value for sample in self.find(name, **labels))
 
     def by(self, label: str, name: str, **labels: str) -> dict[str, float]:
@@ -112,7 +110,6 @@ class Scrape:
         return found[0] if found else _pull({}, _NO_LABELS, "")
 
     def phase(self, image: Image) -> str:
-        """The phase of the pull of an image, empty without one."""
         return self.pull(image).phase
 
     def downloaded(self, image: Image) -> float:

@@ -126,7 +126,6 @@ class SociNode(RealContainerd):
 
     @classmethod
     def made(cls, soci: SociSettings | None = None) -> Self:
-        """A new one in a new folder with a short name."""
         folder = Path(tempfile.mkdtemp(prefix="pts-", dir="/tmp"))
         try:
             return cls(folder, soci)

@@ -38,7 +38,6 @@ class Proxy(Closing):
 
     @property
     def connections(self) -> int:
-        """How many connections are open now."""
         with self._changed:
             return len(self._links)
 
@@ -59,7 +58,6 @@ class Proxy(Closing):
         self._frozen = False
 
     def refuse(self) -> None:
-        """Cut every connection and take no new ones."""
         with self._changed:
             listener, self._listener = self._listener, None
             if listener:
@@ -69,7 +67,6 @@ class Proxy(Closing):
         self.cut()
 
     def allow(self) -> None:
-        """Take connections again."""
         with self._changed:
             self._listen()
             self._changed.notify_all()

@@ -24,7 +24,6 @@ _pipes: dict[int, int] = {}
 
 
 def guard(pid: int) -> None:
-    """End the process group of `pid` should this process die before it."""
     with _lock:
         pipe = _pipes.get(os.getpid())
         if pipe is None:

@@ -135,7 +135,6 @@ class Client:
 
 
 def get(port: int, path: str, *, tls: ssl.SSLContext | None = None, **headers: str) -> Answer:
-    """One GET on a connection of its own."""
     with Client(port, tls=tls) as client:
         return client.get(path, **headers)
 

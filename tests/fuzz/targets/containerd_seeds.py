@@ -98,7 +98,6 @@ def info(data: bytes, *children: bytes, **labels: str) -> bytes:
 
 
 def read(data: bytes) -> bytes:
-    """In two parts."""
     parts = (data[: len(data) // 2], data[len(data) // 2 :])
     return framed(
         READ, b"".join(framed(0, content_pb2.ReadContentResponse(data=part).SerializeToString()) for part in parts)
@@ -142,7 +141,6 @@ def image() -> bytes:
 
 
 def event(topic: str) -> bytes:
-    """A subscription that brings one event."""
     change = payloads_pb2.ImageChange(name=NAME, labels={"io.cri-containerd.image": "managed"})
     value = Any(type_url="containerd.events.ImageCreate", value=change.SerializeToString())
     envelope = events_pb2.Envelope(timestamp=at(4), namespace="k8s.io", topic=topic, event=value)

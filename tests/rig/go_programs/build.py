@@ -35,7 +35,6 @@ esac
 
 
 def home() -> Path:
-    """Where builds are kept."""
     return caching.folder() / "go"
 
 
