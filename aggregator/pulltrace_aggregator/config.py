@@ -12,9 +12,9 @@ from typing import Final, NamedTuple, Self
 from pulltrace.cli import flag_help
 from pulltrace.cli.flag_values import (
     ServerSettings,
-    at_least,
+    count,
+    duration,
     optional_path,
-    positive_duration,
     web_listen_address,
 )
 from pulltrace.cli.flags import Check, Flag, Values, repeated
@@ -58,7 +58,7 @@ def _context(text: str) -> str:
 
 
 def _stale_limit(name: str, default: str, help_text: str) -> Flag[float]:
-    return Flag(name, parse_duration, default, f"{help_text} 0s turns it off.", metavar="DURATION")
+    return duration(name, default, f"{help_text} 0s turns it off.", parse_duration)
 
 
 class AggregatorConfig(ServerSettings):
@@ -114,27 +114,17 @@ class AggregatorConfig(ServerSettings):
         "over https.",
         metavar="FILE",
     )
-    exporter_interval = Flag(
+    exporter_interval = duration(
         "exporter.interval",
-        positive_duration,
         "2s",
         "How often to read the exporter of a node where a pod waits for an image or a pull is known. Others are read "
         "every 5 minutes.",
-        metavar="DURATION",
     )
-    exporter_timeout = Flag(
-        "exporter.timeout",
-        positive_duration,
-        "3s",
-        "How long the complete answer of an exporter may take.",
-        metavar="DURATION",
-    )
-    exporter_max_requests_per_second = Flag(
+    exporter_timeout = duration("exporter.timeout", "3s", "How long the complete answer of an exporter may take.")
+    exporter_max_requests_per_second = count(
         "exporter.max-requests-per-second",
-        at_least(1),
         "200",
         "Most requests per second to all exporters together; intervals grow to keep this limit.",
-        metavar="COUNT",
     )
     stale_no_progress = _stale_limit(
         "stale.no-progress", "60s", "A download that does not advance for this long is stale."
@@ -156,19 +146,16 @@ class AggregatorConfig(ServerSettings):
         "15m",
         "A pull that a remote snapshotter fetches unseen is stale when no layer is finished for this long.",
     )
-    limit_repositories = Flag(
+    limit_repositories = count(
         "limit.repositories",
-        at_least(1),
         "500",
         "Repositories that have counters of their own; all others count together as `other`.",
-        metavar="COUNT",
     )
-    pod_linger = Flag(
+    pod_linger = duration(
         "pod.linger",
-        parse_duration,
         "2m",
         "How long to show an image that a pod no longer waits for; a deleted pod is removed at once.",
-        metavar="DURATION",
+        parse_duration,
     )
     shard = Flag(
         "shard",
