@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from rig.images import MIB, Image
-from rig.invariants import check_whole, layer_size
+from rig.invariants import layer_size
 from rig.node_setup import NodeSetup, node_setup
-from rig.scrape import Scrape
-from rig.standin import Lazy, Nydus, Parallel, StandIn
+from rig.standin import Lazy, Nydus, StandIn
 from rig.standin.remote import RemoteSnapshotter
 
 pytestmark = pytest.mark.contract
@@ -34,15 +32,6 @@ def remote(tmp_path: Path) -> Iterator[Remote]:
 def node_of(setup: NodeSetup) -> StandIn:
     assert isinstance(setup.node, StandIn)
     return setup.node
-
-
-def has_ended(times: int, scrape: Scrape) -> bool:
-    return scrape.ended == {"succeeded": times}
-
-
-def is_halfway(image: Image, scrape: Scrape) -> bool:
-    """Whether the pull runs, and some bytes of layers are shown."""
-    return scrape.phase(image) == "downloading" and image.config.size < scrape.downloaded(image) < image.size
 
 
 def check_remote(setup: NodeSetup, image: Image, *states: str, fetched: int = 0) -> None:
@@ -84,62 +73,3 @@ def test_what_it_refuses_altogether_is_an_ordinary_pull(remote: Remote) -> None:
     image = setup.push(layers=SIZES)
     setup.pulled(image)
     exporter.wait_whole(image)
-
-
-@pytest.mark.parametrize("stores", [True, False])
-def test_a_parallel_pull_shows_nothing_that_is_not_known(remote: Remote, tmp_path: Path, *, stores: bool) -> None:
-    setup = remote(Parallel(tmp_path / "soci", stores=stores))
-    image = setup.push(layers=SIZES)
-    exporter = setup.exporter()
-    with node_of(setup).unpacking.held():
-        pull = setup.pull(image)
-        running = exporter.wait_until(lambda scrape: "remote" in scrape.pull(image).states).pull(image)
-    assert (running.phase, running.states, running.snapshotter) == ("downloading", ["remote"] * 3, "soci")
-    assert (running.cached, running.downloaded, running.unpacked) == (0, image.config.size, 0)
-    pull.wait()
-    end = exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-    assert end.pull(image).states == ["unpacked"] * 3
-    assert end.pull(image).unpacked == layer_size(image)
-    assert end.pull(image).cached == end.layer_bytes == 0
-    assert end.total("pulltrace_remote_bytes_total") == layer_size(image)
-
-
-def test_a_snapshotter_that_dies_fails_the_pull_and_not_the_exporter(remote: Remote, tmp_path: Path) -> None:
-    soci = Parallel(tmp_path / "soci")
-    setup = remote(soci)
-    image = setup.push(layers=SIZES)
-    exporter = setup.exporter()
-    with node_of(setup).unpacking.held():
-        pull = setup.pull(image)
-        exporter.wait_until(lambda scrape: "remote" in scrape.pull(image).states)
-        soci.kill()
-        end = exporter.wait_until(lambda scrape: scrape.ended == {"failed": 1})
-    assert pull.done
-    assert end.up
-    assert end.total("pulltrace_remote_bytes_total") == 0
-    soci.start()
-    setup.pulled(image)
-    exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded")
-
-
-def test_with_its_folder_a_parallel_pull_has_the_bytes_that_its_registry_has_sent(
-    remote: Remote, tmp_path: Path
-) -> None:
-    soci = Parallel(tmp_path / "soci", stores=False)
-    setup = remote(soci)
-    image = setup.push(layers=SIZES)
-    exporter = setup.exporter(f"--soci.directory={soci.unpack}")
-    for attempt in (1, 2):  # what the first has left in the folder is no progress of the second
-        first, second = (setup.registry.stall(image.layers[0].digest, after) for after in (MIB // 2, MIB))
-        pull = setup.pull(image)
-        seen = exporter.watch(partial(is_halfway, image))
-        first.release()
-        seen += exporter.watch(lambda scrape: scrape.pull(image).rate and scrape.pull(image).eta)
-        second.release()
-        assert not any("remote" in scrape.pull(image).states for scrape in seen if is_halfway(image, scrape))
-        seen += exporter.watch(partial(has_ended, attempt))
-        pull.wait()
-        check_whole(seen[-1].pull(image), image)
-        assert seen[-1].layer_bytes == attempt * layer_size(image)
-        assert seen[-1].total("pulltrace_remote_bytes_total") == 0
-        setup.node.remove_image(setup.reference(image))

@@ -3,7 +3,6 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
-from hashlib import sha256
 from typing import cast
 
 import pytest
@@ -25,6 +24,7 @@ from pulltrace_exporter.model.observation import (
     Snapshots,
     SnapshotStat,
 )
+from rig.images import sha256
 
 pytestmark = pytest.mark.unit
 
@@ -35,22 +35,18 @@ REWRITING, TIDY = "1.6.20~ds1", "2.1.9"
 """Versions whose CRI writes all of an image's names at each pull, and what is new only."""
 
 
-def digest_of(data: bytes) -> str:
-    return f"sha256:{sha256(data).hexdigest()}"
-
-
-CONFIG = json.dumps({"rootfs": {"diff_ids": [digest_of(b"unpacked")]}}).encode()
+CONFIG = json.dumps({"rootfs": {"diff_ids": [sha256(b"unpacked")]}}).encode()
 LAYER = b"layer"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 MANIFEST = json.dumps(
     {
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"digest": digest_of(CONFIG), "size": len(CONFIG)},
-        "layers": [{"digest": digest_of(LAYER), "size": len(LAYER), "mediaType": LAYER_TYPE}],
+        "config": {"digest": sha256(CONFIG), "size": len(CONFIG)},
+        "layers": [{"digest": sha256(LAYER), "size": len(LAYER), "mediaType": LAYER_TYPE}],
     }
 ).encode()
-ROOT = digest_of(MANIFEST)
-PARTS = (digest_of(CONFIG), digest_of(LAYER))
+ROOT = sha256(MANIFEST)
+PARTS = (sha256(CONFIG), sha256(LAYER))
 BY_DIGEST = f"{HOST}/{REPOSITORY}@{ROOT}"
 
 
@@ -83,7 +79,7 @@ class FakeContainerd:
     def fetch(self, at: float) -> None:
         """The image comes, its manifest first."""
         for number, data in enumerate((MANIFEST, CONFIG, LAYER)):
-            self.blobs[digest_of(data)] = (data, at + number / 100)
+            self.blobs[sha256(data)] = (data, at + number / 100)
 
     def hold(self, lease_id: str, at: float) -> None:
         """The image comes for a lease that holds its root."""
@@ -136,7 +132,7 @@ class FakeContainerd:
         data, created_at = self.blobs[digest]
         children = frozenset(self.children.get(digest, ()))
         sources = ((HOST, REPOSITORY),) if self.labelled else ()
-        snapshotter = "overlayfs" if self.unpacked and digest == digest_of(CONFIG) else ""
+        snapshotter = "overlayfs" if self.unpacked and digest == sha256(CONFIG) else ""
         return BlobInfo(digest, len(data), NodeTime(created_at), sources, children, snapshotter)
 
     def other_namespaces(self) -> list[str]:
@@ -273,7 +269,7 @@ def test_each_of_several_quick_pulls_is_one_whatever_names_cri_writes_besides(ve
         first, at = number == 0, 3 + number * 0.1
         writes = [containerd.write(name, at, created=first)]
         if version == REWRITING or first:
-            writes.append(containerd.write(digest_of(CONFIG), at + 0.01, created=first))
+            writes.append(containerd.write(sha256(CONFIG), at + 0.01, created=first))
         if version == REWRITING:
             writes.append(containerd.write(name, at + 0.02))
         if name == TAG and (version == REWRITING or first):
@@ -299,13 +295,13 @@ def test_a_layer_that_another_pull_brought_was_not_fetched_by_an_inferred_one(
 
 def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: Watched) -> None:
     """That of the top layer may be younger than the pull; both are committed when the config is first read."""
-    base, top = digest_of(b"base"), digest_of(b"top")
+    base, top = sha256(b"base"), sha256(b"top")
     chain = chain_ids((base, top))
     config = json.dumps({"rootfs": {"diff_ids": [base, top]}}).encode()
     layers = [{"digest": digest, "size": 4} for digest in (base, top)]
-    manifest = json.dumps({"config": {"digest": digest_of(config), "size": len(config)}, "layers": layers}).encode()
-    containerd.children[digest_of(manifest)] = (digest_of(config), base, top)
-    containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, config, b"top")}
+    manifest = json.dumps({"config": {"digest": sha256(config), "size": len(config)}, "layers": layers}).encode()
+    containerd.children[sha256(manifest)] = (sha256(config), base, top)
+    containerd.blobs = {sha256(data): (data, NOW + 1) for data in (manifest, config, b"top")}
     containerd.snapshots = {chain[0]: NOW - 60, chain[1]: NOW + 1.1}
     containerd.lease("pull", NOW + 1, *containerd.blobs)
     (lease,) = containerd.look(1.2).leases
@@ -315,11 +311,11 @@ def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: Watche
 @pytest.mark.parametrize("size", [0, 1, 2**40])
 def test_a_config_is_read_whatever_size_a_manifest_gives_it(containerd: Watched, size: int) -> None:
     """It may be there for another image, and then containerd does not compare its size."""
-    manifest = json.dumps({"config": {"digest": digest_of(CONFIG), "size": size}}).encode()
-    containerd.children[digest_of(manifest)] = (digest_of(CONFIG),)
-    containerd.blobs = {digest_of(data): (data, NOW + 1) for data in (manifest, CONFIG)}
+    manifest = json.dumps({"config": {"digest": sha256(CONFIG), "size": size}}).encode()
+    containerd.children[sha256(manifest)] = (sha256(CONFIG),)
+    containerd.blobs = {sha256(data): (data, NOW + 1) for data in (manifest, CONFIG)}
     containerd.lease("pull", NOW + 1, *containerd.blobs)
-    assert containerd.look(1.2).diff_ids == {digest_of(CONFIG): (digest_of(b"unpacked"),)}
+    assert containerd.look(1.2).diff_ids == {sha256(CONFIG): (sha256(b"unpacked"),)}
     assert containerd.most_read <= MAX_DOCUMENT_BYTES
 
 
@@ -474,7 +470,7 @@ def test_a_lease_that_is_gone_before_it_is_read_is_the_pull_that_was_written(con
 
 def test_leases_that_were_quick_at_the_same_time_are_told_what_each_was_for(containerd: Watched) -> None:
     containerd.fetch(NOW - 60)
-    other, tag = digest_of(b"other"), f"{HOST}/{REPOSITORY}:v2"
+    other, tag = sha256(b"other"), f"{HOST}/{REPOSITORY}:v2"
     containerd.blobs[other] = (b"{}", NOW - 60)
     containerd.children[other], containerd.roots[tag] = PARTS, other
     for name in ("first", "second"):
@@ -508,7 +504,7 @@ def test_an_image_of_schema_1_whose_root_is_made_between_two_looks_is_that_of_it
     layers = [{"digest": layer, "size": len(LAYER), "mediaType": "application/vnd.docker.image.rootfs.diff.tar.gzip"}]
     described = {"digest": config, "size": len(CONFIG), "mediaType": "application/vnd.oci.image.config.v1+json"}
     manifest = json.dumps({"config": described, "layers": layers}).encode()
-    root = digest_of(manifest)
+    root = sha256(manifest)
     containerd.labelled, containerd.children, containerd.roots[TAG] = False, {root: PARTS}, root
     containerd.blobs[layer] = (LAYER, NOW + 1)
     containerd.held["pull"] = (NOW + 0.9, Resources(frozenset((layer,)), frozenset(("sha256:other",)), {}))
@@ -613,7 +609,7 @@ def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(v
     containerd = Watched(version)
     containerd.fetch(NOW - 60)
     assert len(containerd.look(2, *containerd.write_pull(version, 1, created=True)).inferred) == 1
-    other = digest_of(b"other")
+    other = sha256(b"other")
     written = containerd.write_pull(version, 3)
     sibling = (
         containerd.write(f"{HOST}/{REPOSITORY}:v2", 3.5, created=True),
@@ -629,7 +625,7 @@ def test_a_repeated_pull_between_two_looks_whose_image_was_removed_is_one_pull(v
 @pytest.mark.parametrize("version", [REWRITING, TIDY])
 def test_a_tag_that_moves_between_two_unseen_pulls_names_both_images(version: str) -> None:
     containerd = Watched(version)
-    other = digest_of(b"other")
+    other = sha256(b"other")
     first = containerd.write_pull(version, 1, created=True)
     second = (containerd.write(TAG, 3), containerd.write(f"{HOST}/{REPOSITORY}@{other}", 3.02, created=True))
     containerd.records.clear()
@@ -637,7 +633,7 @@ def test_a_tag_that_moves_between_two_unseen_pulls_names_both_images(version: st
 
 
 def test_a_new_tag_of_an_image_that_was_removed_before_is_not_its_neighbours(containerd: Watched) -> None:
-    other = digest_of(b"other")
+    other = sha256(b"other")
     written = list(containerd.write_pull(TIDY, 1, created=True))
     containerd.records.clear()
     assert len(containerd.look(2, *written).inferred) == 1
@@ -700,7 +696,7 @@ def test_a_removed_record_whose_root_is_not_known_yet_is_not_lost_when_reading_f
     assert ROOT in lease.contents
 
 
-CHAIN_ID = digest_of(b"unpacked")
+CHAIN_ID = sha256(b"unpacked")
 
 
 @pytest.mark.parametrize("refused", [*PARTS, CHAIN_ID], ids=["config", "layer", "snapshot"])
