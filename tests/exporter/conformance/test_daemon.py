@@ -65,22 +65,6 @@ def test_containerd_is_restarted_while_nothing_is_pulled(own_setup: NodeSetup) -
     assert end.layer_bytes == layer_size(before, after)
 
 
-def test_a_failing_call_is_counted_said_once_and_got_over(own_setup: NodeSetup, standin: StandIn) -> None:
-    image = own_setup.push()
-    exporter = own_setup.exporter(idle="200ms")
-    with standin.faults.failing("Leases/List", grpc.StatusCode.RESOURCE_EXHAUSTED, "too many"):
-        down = exporter.wait_until(lambda scrape: scrape.total("pulltrace_exporter_poll_errors_total") >= 3)
-        assert not down.up
-    labels = {"call": "Leases/List", "code": "RESOURCE_EXHAUSTED"}
-    assert down.value("pulltrace_exporter_poll_errors_total", **labels) >= 3
-    said = [line for line in exporter.logged() if line.get("level") == "warn"]
-    assert len(said) == 1, said
-    assert "too many" in str(said[0])
-    exporter.wait_until(lambda scrape: scrape.up)
-    own_setup.pulled(image)
-    check_whole(exporter.wait_until(lambda scrape: scrape.phase(image) == "succeeded").pull(image), image)
-
-
 @pytest.mark.parametrize("calls", ["Content/*", "Snapshots/*", "Images/*", "Leases/ListResources"])
 def test_calls_that_fail_in_mid_pull_cost_no_byte(own_setup: NodeSetup, standin: StandIn, calls: str) -> None:
     image = own_setup.push(layers=[3 * MIB, 300_000])
