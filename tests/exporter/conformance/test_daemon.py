@@ -10,19 +10,20 @@ import pytest
 
 from rig.images import MIB
 from rig.invariants import check_whole, layer_size
+from rig.node import Node
 from rig.node_setup import NodeSetup
 from rig.scrape import Scrape
 from rig.standin import StandIn
 
 STARTED = "pulltrace_containerd_start_time_seconds"
-REAL_DAEMONS = "a real containerd cannot be told to answer late or with errors"
+# A real containerd cannot be told to answer late or with errors.
+on_the_standin = pytest.mark.parametrize("label", [pytest.param("standin", marks=pytest.mark.contract)], indirect=True)
 
 
 @pytest.fixture
-def standin(own_setup: NodeSetup) -> StandIn:
-    if not isinstance(own_setup.node, StandIn):
-        pytest.skip(REAL_DAEMONS)
-    return own_setup.node
+def standin(own_node: Node) -> StandIn:
+    assert isinstance(own_node, StandIn)
+    return own_node
 
 
 def test_containerd_is_absent_at_the_start_and_comes(own_setup: NodeSetup) -> None:
@@ -65,6 +66,7 @@ def test_containerd_is_restarted_while_nothing_is_pulled(own_setup: NodeSetup) -
     assert end.layer_bytes == layer_size(before, after)
 
 
+@on_the_standin
 @pytest.mark.parametrize("calls", ["Content/*", "Snapshots/*", "Images/*", "Leases/ListResources"])
 def test_calls_that_fail_in_mid_pull_cost_no_byte(own_setup: NodeSetup, standin: StandIn, calls: str) -> None:
     image = own_setup.push(layers=[3 * MIB, 300_000])
@@ -84,6 +86,7 @@ def test_calls_that_fail_in_mid_pull_cost_no_byte(own_setup: NodeSetup, standin:
     assert end.layer_bytes == layer_size(image)
 
 
+@on_the_standin
 def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_setup: NodeSetup, standin: StandIn) -> None:
     image = own_setup.push(layers=[3 * MIB, 300_000])
     own_setup.registry.throttle(MIB)
@@ -100,6 +103,7 @@ def test_calls_that_it_does_not_know_cost_what_they_would_have_told(own_setup: N
     assert end.value("pulltrace_containerd_info") is None
 
 
+@on_the_standin
 def test_a_daemon_that_does_not_answer_delays_no_scrape(own_setup: NodeSetup, standin: StandIn) -> None:
     exporter = own_setup.exporter(idle="200ms")
     with standin.faults.delaying("Leases/List"):
@@ -115,6 +119,7 @@ def test_a_daemon_that_does_not_answer_delays_no_scrape(own_setup: NodeSetup, st
     exporter.wait_until(lambda scrape: scrape.up)
 
 
+@on_the_standin
 def test_a_slow_daemon_is_read_slowly_and_rightly(own_setup: NodeSetup, standin: StandIn) -> None:
     image = own_setup.push(layers=[3 * MIB, 300_000])
     own_setup.registry.throttle(2 * MIB)
@@ -127,6 +132,7 @@ def test_a_slow_daemon_is_read_slowly_and_rightly(own_setup: NodeSetup, standin:
     assert end.total("pulltrace_exporter_poll_errors_total") == 0
 
 
+@on_the_standin
 def test_a_connection_that_breaks_is_made_again(own_setup: NodeSetup, standin: StandIn) -> None:
     image = own_setup.push(layers=[3 * MIB])
     own_setup.registry.throttle(2 * MIB)

@@ -37,6 +37,15 @@ def configured(label: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
         yield make
 
 
+@pytest.fixture
+def in_chunks(configured: Configured, label: str) -> NodeSetup:
+    """On a node that fetches the parts of a layer side by side."""
+    if label in ("1.6", "1.7"):
+        pytest.skip(f"impossible on containerd-{label}: layers are fetched in one piece")
+    settings = Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4, gc_interval=3600)
+    return configured(replace(V2_1, fetch_buffer=BUFFER), settings)
+
+
 def succeeded(times: int) -> Callable[[Scrape], bool]:
     return lambda scrape: scrape.ended.get("succeeded", 0) >= times
 
@@ -89,12 +98,9 @@ def test_a_base_that_was_pulled_a_moment_ago_is_cached_whatever_is_collected_mea
         assert end.pull(new).states == ["cached", "cached", "unpacked"]
 
 
-def test_layers_fetched_in_chunks_are_counted_to_the_byte(configured: Configured) -> None:
+def test_layers_fetched_in_chunks_are_counted_to_the_byte(in_chunks: NodeSetup) -> None:
     """What is shown is the contiguous beginning: it stands, and then comes in bursts."""
-    setup = configured(
-        replace(V2_1, fetch_buffer=BUFFER), Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4)
-    )
-    setup.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
+    setup = in_chunks
     image = setup.push(layers=[8 * MIB + 12_345, 300_000])
     setup.registry.throttle(4 * MIB)
     exporter = setup.exporter(busy="50ms")
@@ -108,12 +114,8 @@ def test_layers_fetched_in_chunks_are_counted_to_the_byte(configured: Configured
     assert sum(request.target == big and request.method == "GET" for request in setup.registry.requests) > 4
 
 
-def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(configured: Configured) -> None:
-    setup = configured(
-        replace(V2_1, fetch_buffer=BUFFER),
-        Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4, gc_interval=3600),
-    )
-    setup.impossible(dict.fromkeys(("containerd-1.6", "containerd-1.7"), "layers are fetched in one piece"))
+def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(in_chunks: NodeSetup) -> None:
+    setup = in_chunks
     image = setup.push(layers=[6 * MIB])
     stall = setup.registry.stall(image.layers[0].digest, after=2 * MIB + 100_000)
     exporter = setup.exporter()
