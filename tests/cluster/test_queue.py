@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.world import MIB, REGISTRY, World
-from rig.kubernetes.api import wait_for
+from rig.kubernetes.api import wait_equal, wait_for
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900), pytest.mark.xdist_group("cluster")]
 
@@ -29,11 +29,10 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
             world.pod(namespace, f"behind-{number}", image.reference(REGISTRY), nodeName=node.name)
         behind = {image.reference(REGISTRY) for image in others}
 
-        def queued() -> bool:
-            shown = {each["reference"] for each in world.node_pulls(node.name)["queued"]}
-            return shown == behind
+        def queued() -> set[str]:
+            return {each["reference"] for each in world.node_pulls(node.name)["queued"]}
 
-        wait_for(queued, "the queue shown")
+        wait_equal(queued, behind, "the queue shown")
         intents = {json.loads(path.read_text())["image"] for path in node.intents.glob("sha256-*")}
         assert intents == {*behind, first.reference(REGISTRY)}
 
@@ -41,10 +40,10 @@ def test_the_queue_is_the_kubelets_folder(world: World) -> None:
             pods = world.pod_pulls(namespace)
             return {(pod["phase"], pod.get("behind", "")) for pod in pods if pod["image"] in behind}
 
-        wait_for(lambda: told() == {("queued", first.reference(REGISTRY))}, "the pods told as queued")
+        wait_equal(told, {("queued", first.reference(REGISTRY))}, "the pods told as queued")
     world.wait_running(namespace, 4)
     assert not list(node.intents.glob("sha256-*"))
-    wait_for(lambda: world.node_pulls(node.name)["queued"] == [], "the queue empty")
+    wait_equal(queued, set(), "the queue empty")
 
 
 def test_a_parallel_kubelet_lets_nobody_wait(world: World) -> None:

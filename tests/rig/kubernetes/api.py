@@ -188,6 +188,20 @@ def wait_for(condition: Callable[[], Any], what: str, timeout: float = 120) -> A
     raise NotYet(f"{what}: not in {timeout} s; last: {last}")
 
 
+def wait_equal(told: Callable[[], Any], expected: Any, what: str) -> None:
+    """Return once that is told; the error has what is told instead."""
+    seen: list[Any] = [None]
+
+    def as_expected() -> bool:
+        seen[0] = told()
+        return bool(seen[0] == expected)
+
+    try:
+        wait_for(as_expected, what)
+    except NotYet as error:
+        raise NotYet(f"{error}; {seen[0]!r} is told instead of {expected!r}") from error
+
+
 def is_ready(item: Object) -> bool:
     conditions = item.get("status", {}).get("conditions", ())
     return any(each["type"] == "Ready" and each["status"] == "True" for each in conditions)
