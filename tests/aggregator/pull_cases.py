@@ -61,6 +61,12 @@ class Stage:
         """Address of a server that does this to each connection, or nothing at all."""
         return self._ends.enter_context(bad_servers.listening(behave))
 
+    def port_without_server(self) -> str:
+        """Address at which nobody listens. The port is held: the server of another case may get one that is free."""
+        held = self._ends.enter_context(socket.socket())
+        held.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{held.getsockname()[1]}"
+
     def https(self, *, trusted: bool, certified: str = "127.0.0.1") -> str:
         """Address of a registry over TLS that has no image; its certificate is for this host."""
         authority = Authority()
@@ -165,9 +171,8 @@ def _app(address: str) -> str:
     return f"{address}/team/app:latest"
 
 
-def _refused_connection(_: Stage) -> str:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return _app(f"127.0.0.1:{free.getsockname()[1]}")
+def _refused_connection(stage: Stage) -> str:
+    return _app(stage.port_without_server())
 
 
 def _silent_tls(stage: Stage) -> str:
