@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from rig.containerd import SECOND
-from rig.images import MIB, OCI, Blob, Image, build
+from rig.images import MIB, OCI, Blob, Image, Layer, build, file_layer
 from rig.node import PullFailed
 from rig.node_setup import NodeSetup
 from rig.standin import StandIn
@@ -50,7 +50,9 @@ def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(setup: NodeSetu
 
 
 def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(setup: NodeSetup) -> None:
-    image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [16 * MIB, 16 * MIB]))
+    # Some thousand files take long enough to unpack that a poll sees it on a busy machine as well.
+    files = file_layer({f"{number}": b"" for number in range(4_000)})
+    image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [MIB, files]))
     exporter = setup.exporter(busy="50ms")
     if isinstance(setup.node, StandIn):  # so that a busy machine sees the layer being unpacked
         setup.node.unpacking.hold()
@@ -98,9 +100,9 @@ def odd(kind: str, sizes: list[int]) -> Image:
     )
 
 
-def with_wrong_diff_id(repository: str, sizes: list[int]) -> Image:
+def with_wrong_diff_id(repository: str, layers: list[Layer | int]) -> Image:
     """The last layer's diff ID is another one's: it is fetched, and cannot be committed when it is unpacked."""
-    plain = build(repository, sizes, tag="v1", index=False)
+    plain = build(repository, layers, tag="v1", index=False)
     config = json.loads(plain.config.data)
     config["rootfs"]["diff_ids"][-1] = NOBODYS
     return _rebuilt(plain, Blob.of_json(plain.config.media_type, config), plain.layers)
