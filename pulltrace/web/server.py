@@ -60,10 +60,10 @@ class Server:
 
     async def _main(self, listener: socket.socket) -> None:
         clients = _Clients(self.config, Dispatcher(self._routes, self._limits.page_threads), self._limits)
-        accepting = asyncio.create_task(_accept(listener, clients))
+        acceptor = _Acceptor(listener, clients)
+        acceptor.start()
         await self._stopping.wait()
-        accepting.cancel()
-        await asyncio.wait([accepting])
+        acceptor.stop()
         listener.close()
         await clients.close()
 
@@ -136,13 +136,34 @@ class _Clients:
             logger.error("internal error: a connection ended", exc_info=error)
 
 
-async def _accept(listener: socket.socket, clients: _Clients) -> None:
-    loop = asyncio.get_running_loop()
-    while True:
+class _Acceptor:
+    """Accepts connections. A task that waits for one would lose it when it is cancelled in the same moment."""
+
+    def __init__(self, listener: socket.socket, clients: _Clients) -> None:
+        self._listener = listener
+        self._clients = clients
+        self._loop = asyncio.get_running_loop()
+        self._retry: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Accept what comes from now on."""
+        self._loop.add_reader(self._listener, self._accept)
+
+    def stop(self) -> None:
+        """Accept nothing more."""
+        self._loop.remove_reader(self._listener)
+        if self._retry is not None:
+            self._retry.cancel()
+
+    def _accept(self) -> None:
         try:
-            sock, _ = await loop.sock_accept(listener)
+            sock, _ = self._listener.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return  # the client has gone
         except OSError as error:  # for example, no file descriptors are left
             logger.warning("cannot accept connections", extra=fields(error=error))
-            await asyncio.sleep(_ACCEPT_RETRY_SECONDS)
+            self._loop.remove_reader(self._listener)
+            self._retry = self._loop.call_later(_ACCEPT_RETRY_SECONDS, self.start)
         else:
-            clients.add(sock)
+            sock.setblocking(False)
+            self._clients.add(sock)

@@ -340,3 +340,18 @@ def test_guessing_passwords_delays_neither_probes_nor_those_who_are_known(tmp_pa
         assert known.get("/metrics", **right).status == 200
         answered, _, _ = select.select([client.socket for client in guessing], [], [], 0)
         assert len(answered) < len(guessing), "all that had waited for the guesses"
+
+
+def test_clients_that_connect_while_it_stops_leave_no_word_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    def connect(port: int) -> None:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port)).close()
+
+    for _ in range(30):
+        with serving(ROUTES) as server:
+            clients = [threading.Thread(target=connect, args=(server.port,)) for _ in range(3)]
+            for client in clients:
+                client.start()
+        for client in clients:
+            client.join()
+    assert caplog.records == []
