@@ -59,7 +59,7 @@ def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is
         setup.finally_(setup.node.unpacking.release)
     setup.node.client_pull(setup.reference(image))
     if isinstance(setup.node, StandIn):
-        exporter.wait_until(lambda scrape: scrape.phase(image) == "unpacking")
+        exporter.wait_until(lambda scrape: (seen := scrape.pull(image)) and "unpacking" in seen.states)
         setup.node.unpacking.release()
     end = exporter.wait_until(lambda scrape: sum(scrape.ended.values()) == 1)
     assert end.ended == {"failed": 1}
