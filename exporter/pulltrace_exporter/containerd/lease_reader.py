@@ -1,5 +1,6 @@
 """Reading one lease: what it holds, and once for each image what the node already had of it."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from pulltrace.clock import NodeTime
@@ -14,7 +15,7 @@ from pulltrace_exporter.model.image import Descriptor, Document, Index, Manifest
 from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, Lease, Snapshots
 
 MAX_UNKNOWN = 32
-"""How many unknown contents of one lease are read in one poll. An import holds many."""
+"""How many contents of one lease are described in one poll while no manifest names them. An import holds many."""
 
 LONGEST_GAP_SECONDS = 60.0
 """Longest time between two polls of a pull. So a step of the clock that a poll notices is not longer ago."""
@@ -38,6 +39,7 @@ class LeaseReader:
         self.diff_ids: dict[str, tuple[str, ...]] = {}
         self._library = documents
         self._contents: dict[str, BlobInfo | None] = {}
+        self._times = Counter[str]()
         self._ingests: frozenset[str] = frozenset()
         self._snapshots: dict[str, Snapshots] = {}
         self._found_blobs: dict[str, BlobInfo | None] = {}
@@ -121,7 +123,9 @@ class LeaseReader:
             del self._contents[digest]
         for digest in resources.contents & self._parts:
             self._contents[digest] = None
-        self._take(client.contents(self._changing(sorted(resources.contents - self._parts))[:MAX_UNKNOWN]))
+        described = self._next(sorted(resources.contents - self._parts))
+        self._take(client.contents(described))
+        self._times.update(described)
         self._look_for_labels(client)
         self._read_documents(reading)
         self._fetched |= self._is_converted(reading.version)
@@ -136,7 +140,7 @@ class LeaseReader:
     def look_back(self, client: Client) -> None:
         """When the lease is gone, look once more at contents that may have got their labels since the last poll."""
         self.settled = False
-        found = client.contents(self._changing(self._contents.keys() - self._parts))
+        found = client.contents([each for each in self._contents.keys() - self._parts if not self._is_final(each)])
         self.removed = frozenset(digest for digest, content in found.items() if self._is_removed(digest, content))
         self._take({digest: content for digest, content in found.items() if digest not in self.removed})
         self._look_for_labels(client)
@@ -209,9 +213,21 @@ class LeaseReader:
         for layer, chain_id in self._chained():
             yield HeldLayer(self._is_stored(layer.digest), chain_id in committed, chain_id in extracting)
 
-    def _changing(self, digests: Iterable[str]) -> list[str]:
-        """The contents whose labels can still change, those never described first, so that none waits for ever."""
-        return sorted((each for each in digests if not self._is_final(each)), key=self._contents.__contains__)
+    def _next(self, digests: Iterable[str]) -> list[str]:
+        """The contents to describe in this poll: those whose labels can still change, and then new ones.
+
+        A root may have been described before it had its labels, and a thousand layers may have come since. So neither
+        waits for all of the others.
+        """
+        changing = [each for each in digests if not self._is_final(each)]
+        new = [each for each in changing if each not in self._contents]
+        known = sorted((each for each in changing if self._lacks_labels(each)), key=self._times.__getitem__)
+        return [*known[: MAX_UNKNOWN - min(len(new), MAX_UNKNOWN // 2)], *new][:MAX_UNKNOWN]
+
+    def _lacks_labels(self, digest: str) -> bool:
+        """Whether it was described and may get labels: containerd writes the source last, and a root may get more."""
+        content = self._contents.get(digest)
+        return content is not None and (bool(content.children) or not content.sources)
 
     def _is_removed(self, digest: str, content: BlobInfo | None) -> bool:
         known = self._contents[digest]

@@ -308,6 +308,20 @@ def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: Watche
     assert {name: stat.created_at for name, stat in lease.found_snapshots.items()} == containerd.snapshots
 
 
+def test_a_root_that_had_no_labels_yet_is_read_though_many_layers_have_come_since(containerd: Watched) -> None:
+    """A near registry sends them between two polls. All of them stand before the root in the order of digests."""
+    names = containerd.children.pop(ROOT)
+    containerd.labelled = False
+    containerd.hold("pull", NOW + 1)
+    containerd.look(1.1)
+    containerd.labelled, containerd.children[ROOT] = True, names
+    layers = [data for number in range(1000) if sha256(data := b"%d" % number) < ROOT]
+    assert len(layers) > 100
+    containerd.blobs |= {sha256(data): (data, NOW + 1.1) for data in layers}
+    containerd.lease("pull", NOW + 1, ROOT, *map(sha256, layers))
+    assert ROOT in containerd.look(1.2).documents
+
+
 @pytest.mark.parametrize("size", [0, 1, 2**40])
 def test_a_config_is_read_whatever_size_a_manifest_gives_it(containerd: Watched, size: int) -> None:
     """It may be there for another image, and then containerd does not compare its size."""
