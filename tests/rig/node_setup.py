@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from rig.containerd import VERSIONS
 from rig.exporter import RunningExporter
 from rig.images import Image, Layer, build
 from rig.node import Node, PullFailed, PullRequest
@@ -14,6 +16,18 @@ from rig.registry import Registry
 
 BUSY, IDLE = "200ms", "5s"
 """Poll intervals. The one for a node without pulls is the default: it is events that must wake the exporter."""
+
+
+STANDIN = "standin"
+
+
+def node_params(*without: str) -> list[Any]:
+    """The stand-in and each real containerd, as parameters of a fixture, but for versions that lack what is tested."""
+    real = (version for version in VERSIONS if version not in without)
+    return [
+        pytest.param(STANDIN, marks=pytest.mark.contract),
+        *(pytest.param(version, id=f"containerd-{version}", marks=pytest.mark.integration) for version in real),
+    ]
 
 
 class NodeSetup:

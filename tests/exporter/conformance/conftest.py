@@ -7,22 +7,17 @@ from pathlib import Path
 import pytest
 
 from rig import needs
-from rig.containerd import VERSIONS, RealContainerd
+from rig.containerd import RealContainerd
 from rig.containerd_config import Settings
 from rig.node import Node
-from rig.node_setup import NodeSetup, node_setup
+from rig.node_setup import STANDIN, NodeSetup, node_params, node_setup
 from rig.standin import StandIn
 
-STANDIN = "standin"
-NODES = [
-    pytest.param(STANDIN, marks=pytest.mark.contract),
-    *(pytest.param(label, id=f"containerd-{label}", marks=pytest.mark.integration) for label in VERSIONS),
-]
 SELDOM = Settings(gc_interval=3600)
 """What a failed attempt leaves is there for the next one, as on a node where collections take their time."""
 
 
-@pytest.fixture(scope="session", params=NODES)
+@pytest.fixture(scope="session", params=node_params())
 def label(request: pytest.FixtureRequest) -> str:
     """Which containerd."""
     if request.param != STANDIN:

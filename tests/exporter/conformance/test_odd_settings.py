@@ -12,7 +12,7 @@ from rig.containerd_config import Settings
 from rig.images import KIB, MIB, layer
 from rig.invariants import check_whole, layer_size
 from rig.node import Node
-from rig.node_setup import NodeSetup, node_setup
+from rig.node_setup import STANDIN, NodeSetup, node_params, node_setup
 from rig.scrape import Scrape
 from rig.standin import V2_1, Flavour, StandIn
 from rig.web import wait_until
@@ -28,7 +28,7 @@ def configured(label: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
 
         def make(flavour: Flavour, settings: Settings) -> NodeSetup:
             node: Node
-            if label == "standin":
+            if label == STANDIN:
                 node = ends.enter_context(StandIn(flavour=flavour))
             else:
                 node = ends.enter_context(RealContainerd.fresh(label, settings))
@@ -37,11 +37,13 @@ def configured(label: str, request: pytest.FixtureRequest, tmp_path: Path) -> It
         yield make
 
 
+WITH_CHUNKS = pytest.mark.parametrize("label", node_params("1.6", "1.7"), indirect=True)
+"""containerd fetches the parts of a layer side by side since 2.1."""
+
+
 @pytest.fixture
-def in_chunks(configured: Configured, label: str) -> NodeSetup:
+def in_chunks(configured: Configured) -> NodeSetup:
     """On a node that fetches the parts of a layer side by side."""
-    if label in ("1.6", "1.7"):
-        pytest.skip(f"impossible on containerd-{label}: layers are fetched in one piece")
     settings = Settings(concurrent_layer_fetch_buffer=BUFFER, max_concurrent_downloads=4, gc_interval=3600)
     return configured(replace(V2_1, fetch_buffer=BUFFER), settings)
 
@@ -98,6 +100,7 @@ def test_a_base_that_was_pulled_a_moment_ago_is_cached_whatever_is_collected_mea
         assert end.pull(new).states == ["cached", "cached", "unpacked"]
 
 
+@WITH_CHUNKS
 def test_layers_fetched_in_chunks_are_counted_to_the_byte(in_chunks: NodeSetup) -> None:
     """What is shown is the contiguous beginning: it stands, and then comes in bursts."""
     setup = in_chunks
@@ -114,6 +117,7 @@ def test_layers_fetched_in_chunks_are_counted_to_the_byte(in_chunks: NodeSetup) 
     assert sum(request.target == big and request.method == "GET" for request in setup.registry.requests) > 4
 
 
+@WITH_CHUNKS
 def test_chunks_lost_with_a_cancelled_pull_are_counted_when_they_come_again(in_chunks: NodeSetup) -> None:
     setup = in_chunks
     image = setup.push(layers=[6 * MIB])
