@@ -76,6 +76,11 @@ class Client:
         """End the connection. Must not be called while another thread makes a call."""
         self._channel.close()
 
+    @property
+    def usable(self) -> bool:
+        """Whether further calls can be made: a call that got an answer leaves the connection as it was."""
+        return self._channel.usable
+
     def cancel(self) -> None:
         """Make the call of another thread fail at once, and every later call."""
         self._channel.interrupt()

@@ -60,8 +60,9 @@ class ContainerdSource:
         """Read the node once; `ignored` are leases known to be nobody's.
 
         Raises ContainerdError when containerd is absent or a call fails, UnsafeSocketError when what is at the
-        address must not be opened. Either way the next call begins with a new connection.
+        address must not be opened. The connection is kept when containerd answers on it: so no event is lost.
         """
+        client = None
         try:
             client = self._connect()
             daemon = Daemon(True, self._version, self._socket.made_at if self._socket else None)
@@ -70,7 +71,8 @@ class ContainerdSource:
             observation = self._observer.observe(client, daemon, ignored, written, reconnected=self._fresh, late=late)
             self._adapt()
         except (ContainerdError, UnsafeSocketError):
-            self.close()
+            if client is None or not client.usable:
+                self.close()
             raise
         self._fresh = False
         return observation

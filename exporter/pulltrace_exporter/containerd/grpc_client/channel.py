@@ -123,10 +123,17 @@ class Channel:
     """One connection to a server, made with the first call and used by one thread; only `interrupt` is for others.
 
     It can no longer be used when the connection fails, sends what cannot be read, or a call gets no answer in time.
+    A status other than OK is an answer like another.
     """
 
     def __init__(self, socket: Path) -> None:
         self._connection = Connection(socket)
+        self._unread = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether to make further calls. Not when the rest of an answer that cannot be read is still coming."""
+        return not (self._unread or self._connection.interrupted)
 
     def interrupt(self) -> None:
         """Make the call under way fail at once, and every later call."""
@@ -170,6 +177,9 @@ class Channel:
                     for message in call.messages():
                         yield _parsed(method, message)
             call.check()
+        except CallFailed:
+            self._unread |= not call.ended
+            raise
         except (ConnectionEnded, HpackError, TimeoutError) as error:
             raise self._failure(error) from error
 
@@ -184,10 +194,21 @@ class Channel:
             while len(answers) < len(calls):
                 frame = self._connection.receive(deadline)
                 if frame.stream in calls and frame.stream not in answers:
-                    _take(calls[frame.stream], frame, method, answers)
+                    self._take(calls[frame.stream], frame, method, answers)
         except (ConnectionEnded, HpackError, TimeoutError) as error:
             raise self._failure(error) from error
         return [answers[stream] for stream in sent]
+
+    def _take(self, call: _Call, frame: Frame, method: Method[Answer], answers: dict[int, Answer | CallFailed]) -> None:
+        """Take a frame of a call; when the call has ended, add its answer to `answers`."""
+        try:
+            call.take(frame)
+            if call.ended:
+                call.check()
+                answers[frame.stream] = _parsed(method, next(call.messages(), b""))
+        except CallFailed as failed:
+            self._unread |= not call.ended
+            answers[frame.stream] = failed
 
     def _failure(self, error: Exception) -> CallFailed:
         if self._connection.interrupted:
@@ -196,17 +217,6 @@ class Channel:
         if isinstance(error, TimeoutError):
             return CallFailed("DEADLINE_EXCEEDED", "no answer in time")
         return CallFailed("UNAVAILABLE", str(error))
-
-
-def _take(call: _Call, frame: Frame, method: Method[Answer], answers: dict[int, Answer | CallFailed]) -> None:
-    """Take a frame of a call; when the call has ended, add its answer to `answers`."""
-    try:
-        call.take(frame)
-        if call.ended:
-            call.check()
-            answers[frame.stream] = _parsed(method, next(call.messages(), b""))
-    except CallFailed as failed:
-        answers[frame.stream] = failed
 
 
 def _parsed(method: Method[Answer], message: bytes) -> Answer:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pulltrace_exporter.containerd.api import version_pb2
+from pulltrace_exporter.containerd.grpc_client import channel as channel_module
 from pulltrace_exporter.containerd.grpc_client.channel import CallFailed, Channel, Method
 from pulltrace_exporter.containerd.grpc_client.hpack import encode
 from pulltrace_exporter.containerd.grpc_client.http2 import (
@@ -188,6 +189,7 @@ def test_what_a_call_fails_with(
     with pytest.raises(CallFailed, match=words) as failed:
         call(channel)
     assert failed.value.code == code
+    assert channel.usable == (code != "UNAVAILABLE")
 
 
 def test_a_server_that_does_not_answer(server: Server, channel: Channel) -> None:
@@ -221,6 +223,16 @@ def test_another_thread_ends_a_call_and_all_later_ones(server: Server, channel: 
         with pytest.raises(CallFailed) as failed:
             call(channel)
         assert failed.value.code == "CANCELLED"
+
+
+def test_an_answer_that_is_longer_than_allowed_leaves_its_rest_on_the_connection(
+    server: Server, channel: Channel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel_module, "MAX_MESSAGE_BYTES", 3)
+    server.say = on_request(lambda stream: answer(stream, "2.1"))
+    with pytest.raises(CallFailed, match="longer than 3 bytes"):
+        call(channel)
+    assert not channel.usable
 
 
 def test_a_stream_lets_the_server_send_as_many_bytes_again_as_were_read(server: Server, channel: Channel) -> None:
