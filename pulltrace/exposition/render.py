@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from pulltrace.exposition.families import Family, Metric
 from pulltrace.logs import fields
+from pulltrace.negotiation import accepted
 
 logger = logging.getLogger(__name__)
 _PROCESS: Final = "process"
@@ -43,12 +44,11 @@ def choose_format(accept: str) -> TextFormat:
     """
     plain: dict[str, float] = {}
     openmetrics = 0.0
-    for name, parameters in map(_media_range, accept.split(",")):
-        quality = _quality(parameters.get("q", "1"))
+    for name, parameters, weight in accepted(accept):
         if name == _OPENMETRICS and parameters.get("version", _VERSION) == _VERSION:
-            openmetrics = max(openmetrics, quality)
+            openmetrics = max(openmetrics, weight)
         elif name in _PLAIN:
-            plain[name] = max(plain.get(name, 0.0), quality)
+            plain[name] = max(plain.get(name, 0.0), weight)
     # The most specific range that is there decides.
     wanted = next((plain[name] for name in _PLAIN if name in plain), 0.0)
     return TextFormat.OPENMETRICS if openmetrics and openmetrics >= wanted else TextFormat.PLAIN
@@ -68,21 +68,6 @@ def render_collectors(collectors: Collector, form: TextFormat) -> str:
         return _render_plain(collectors).decode()
     rendered: bytes = _render_openmetrics(collectors)  # type: ignore[no-untyped-call]
     return rendered.decode().removesuffix("# EOF\n")
-
-
-def _media_range(element: str) -> tuple[str, dict[str, str]]:
-    name, *parameters = element.split(";")
-    pairs = (parameter.partition("=") for parameter in parameters)
-    return name.strip().lower(), {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
-
-
-def _quality(text: str) -> float:
-    """0 for a malformed value; Python alone would accept `nan` and `1e9`."""
-    try:
-        quality = float(text)
-    except ValueError:
-        return 0.0
-    return quality if 0 <= quality <= 1 else 0.0
 
 
 class Faults:

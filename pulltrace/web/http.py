@@ -1,10 +1,12 @@
 """Requests and responses as handlers see them, and the parts of RFC 9110 that handlers and the server share."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import parse_qs, unquote
+
+from pulltrace.negotiation import accepted
 
 TEXT: Final = "text/plain; charset=utf-8"
 LANDING_PATH, PULLS_PATH, HEALTHY_PATH, READY_PATH = "/", "/v1/pulls", "/-/healthy", "/-/ready"
@@ -14,7 +16,6 @@ ALLOW: Final = ", ".join(METHODS)
 
 _ABSOLUTE = re.compile(r"https?://[^/?#]+", re.IGNORECASE)
 _ENTITY_TAG = re.compile(r'(?:W/)?("[^"]*")')
-_QVALUE = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?", re.ASCII)
 _MAX_QUERY_FIELDS = 100
 
 
@@ -75,20 +76,6 @@ def matches_etag(request: Request, etag: str) -> bool:
 
 def prefers_gzip(accept_encoding: str) -> bool:
     """Whether an Accept-Encoding header (RFC 9110, section 12.5.3) accepts gzip and ranks it no lower than identity."""
-    weights = dict(_weights(accept_encoding))
+    weights = {coding: weight for coding, _, weight in accepted(accept_encoding)}
     gzip = weights.get("gzip", weights.get("x-gzip", weights.get("*", 0.0)))
     return gzip > 0 and gzip >= weights.get("identity", 0.0)
-
-
-def _weights(header: str) -> Iterator[tuple[str, float]]:
-    for element in header.lower().split(","):
-        coding, *parameters = (part.strip() for part in element.split(";"))
-        yield coding, min((_weight(parameter) for parameter in parameters), default=1.0)
-
-
-def _weight(parameter: str) -> float:
-    """The q-value; 0 for a malformed one, 1 for any other parameter."""
-    name, _, value = parameter.partition("=")
-    if name.strip() != "q":
-        return 1.0
-    return float(value) if _QVALUE.fullmatch(value.strip()) else 0.0
