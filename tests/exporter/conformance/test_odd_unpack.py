@@ -52,7 +52,7 @@ def test_a_client_that_does_not_unpack_what_it_pulled_has_failed(setup: NodeSetu
 def test_a_client_that_fails_to_unpack_a_layer_has_failed_although_its_record_is_written(setup: NodeSetup) -> None:
     # Some thousand files take long enough to unpack that a poll sees it on a busy machine as well.
     files = file_layer({f"{number}": b"" for number in range(4_000)})
-    image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [MIB, files]))
+    image = setup.registry.push(with_wrong_diff_id(f"odd/{setup.node.name}/wrong-diff-id", [files]))
     exporter = setup.exporter(busy="50ms")
     if isinstance(setup.node, StandIn):  # so that a busy machine sees the layer being unpacked
         setup.node.unpacking.hold()
