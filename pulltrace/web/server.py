@@ -18,7 +18,7 @@ from pulltrace.web.live import WebConfig
 
 logger = logging.getLogger(__name__)
 
-_GRACE_SECONDS: Final = 1.0
+_GRACE_SECONDS: Final = 0.5
 _ACCEPT_RETRY_SECONDS: Final = 1.0
 
 
@@ -47,7 +47,7 @@ class Server:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close all connections, those with an answer under way within a second. Does nothing when not serving."""
+        """Close all connections, those with an answer under way within half a second. Does nothing when not serving."""
         if self._thread is None:
             return
         with contextlib.suppress(RuntimeError):  # the loop has ended already
