@@ -8,9 +8,8 @@ from pulltrace_alerts.model import PLATFORM, Alert, Group, Labels
 from pulltrace_alerts.recorded import TIME
 from pulltrace_alerts.settings import MINUTE, Settings
 
-EXPORTERS: Final = 'up{job=~".*pulltrace-exporter"}'
 AGGREGATORS: Final = 'up{job=~".*pulltrace-aggregator"}'
-"""The chart's monitors and the documented scrape configuration name the jobs so."""
+"""The chart's monitors and the documented scrape configuration name the job so."""
 
 
 def group(settings: Settings) -> Group:
@@ -28,7 +27,7 @@ def _absent() -> Iterator[Alert]:
         "itself",
         'sum by (cluster) (pulltrace_aggregator_exporters{state="ok"}) > 0\n'
         f"unless on (cluster) count by (cluster) ({TIME})\n"
-        f"or absent({EXPORTERS} == 1)",
+        "or absent(pulltrace_exporter_build_info)",
         "Prometheus scrapes no exporter.",
         "Prometheus scrapes no exporter, so no pull is seen, and alerts about pulls, registries and nodes cannot fire."
         " Next: do the exporters run; do the labels of the PodMonitor match what this Prometheus selects (the value"
@@ -43,7 +42,7 @@ def _absent() -> Iterator[Alert]:
         "itself",
         f"count by (cluster) ({TIME})\n"
         "unless on (cluster) count by (cluster) (pulltrace_aggregator_build_info)\n"
-        f"or absent({AGGREGATORS} == 1)",
+        "or absent(pulltrace_aggregator_build_info)",
         "Prometheus scrapes no aggregator.",
         "Prometheus scrapes no aggregator, so no waiting pod and no reason of a failure is seen, and alerts about pods"
         " cannot fire. Next: does the aggregator run; do the labels of the ServiceMonitor match what this Prometheus"
