@@ -135,7 +135,7 @@ class Poller:
             self._fail(FailedCall("connect", "UNSAFE_SOCKET"), error)
         except Exception as error:
             # An internal error in one odd pull is logged and counted; the other pulls go on.
-            if str(error) != self._last_error:
+            if repr(error) != self._last_error:
                 log.exception("internal error: the last poll was dropped")
             self._fail(FailedCall("observe", type(error).__name__), error)
         else:
@@ -150,8 +150,8 @@ class Poller:
         self._daemon = Daemon()
         errors = self._polls.errors
         self._polls = replace(self._polls, errors={**errors, failed: errors.get(failed, 0) + 1})
-        if str(error) != self._last_error:  # once for each error, else an absent containerd fills the log
-            self._last_error = str(error)
+        if repr(error) != self._last_error:  # once for each error, else an absent containerd fills the log
+            self._last_error = repr(error)
             log.warning("containerd cannot be read, retrying", extra=fields(error=error))
 
     def _pause(self) -> float:

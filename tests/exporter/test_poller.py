@@ -159,10 +159,11 @@ def test_a_complaint_is_logged_once_until_it_changes_or_is_over(
     assert "anybody may be answering there" in str(vars(logs.records[1]))
 
 
+@pytest.mark.parametrize("words", ["odd", ""])
 def test_a_fault_of_our_own_is_counted_and_its_traceback_logged_once(
-    clock: ManualClock, logs: pytest.LogCaptureFixture
+    clock: ManualClock, logs: pytest.LogCaptureFixture, words: str
 ) -> None:
-    poller = a_poller(FakeSource(clock, *[ValueError("odd")] * 3), clock)
+    poller = a_poller(FakeSource(clock, *[ValueError(words)] * 3), clock)
     poller.run()
     assert poller.view.polls.errors == {FailedCall("observe", "ValueError"): 3}
     assert sum(record.exc_info is not None for record in logs.records) == 1
