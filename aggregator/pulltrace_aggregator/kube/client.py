@@ -178,10 +178,10 @@ class ApiClient:
 
     def _note_date(self, response: BaseHTTPResponse) -> None:
         try:
-            theirs = parsedate_to_datetime(response.headers.get("Date", ""))
-        except ValueError:
+            theirs = parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+        except (ValueError, OverflowError):
             return
-        self._server_offset = theirs.timestamp() - self._clock.now().monotonic
+        self._server_offset = theirs - self._clock.now().monotonic
 
 
 def _is_refused(status: int, session: ApiSession) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from aggregator.kube.adapter_setup import QUICK, AdapterSetup, RunningAdapter
+from pulltrace.clock import SystemClock
 from pulltrace_aggregator.kube import client as client_module
 from pulltrace_aggregator.kube import resources
 from pulltrace_aggregator.kube.errors import InvalidAnswer, KubernetesError, Refused
@@ -18,6 +19,7 @@ from rig.kubernetes.api import Object
 from rig.kubernetes.fake import FakeCluster, refuse, say
 from rig.kubernetes.fake.faults import Action, status_object
 from rig.kubernetes.fake.reads import line
+from rig.kubernetes.fake.server import Handler
 
 pytestmark = pytest.mark.contract
 
@@ -190,6 +192,13 @@ def test_a_complaint_of_a_stranger_is_cut_and_on_one_line(fake: FakeCluster, fak
     assert text.startswith("get pods in namespace default: status 500: what an�[31m answer xxx")
     assert len(text) < 400
     assert text.isprintable()
+
+
+def test_a_date_that_is_none_is_not_used(fake_setup: AdapterSetup, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Handler, "date_time_string", lambda *_: "Fri, 01 Jan 99999999999 00:00:00 GMT")
+    client = fake_setup.client()
+    assert client.pod("default", "none") is None
+    assert client.server_ahead(SystemClock().now()) is None
 
 
 def test_a_fault_of_ours_costs_one_change(fake_setup: AdapterSetup, pods: Follow) -> None:
