@@ -216,6 +216,8 @@ class Loop:
             self._forbidden.discard("pod")
         except KubernetesError as error:
             self._log_unread("pod", recheck.name, error)
+        except Exception as error:  # noqa: BLE001 - logged; the thread's caller asks for no result
+            self._log_error(error)
         finally:
             self._rechecks.discard(recheck)
 
@@ -226,6 +228,8 @@ class Loop:
         except KubernetesError as error:
             # A node that cannot be read counts as one that can have an exporter.
             self._log_unread("node", name, error)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log_error(error, name)
 
     def _log_unread(self, kind: str, name: str, error: KubernetesError) -> None:
         """A right is missing for all objects of a kind, so only the first of them gives a warning."""

@@ -159,6 +159,21 @@ def test_news_that_cannot_be_handled_cost_themselves_only(caplog: pytest.LogCapt
     assert "internal error" in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["pod", "node"])
+def test_a_read_that_ends_in_an_internal_error_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    def fail(*_: str) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Kubernetes, kind, fail)
+    setup = AdapterSetup()
+    pod = setup.waiting_pod()
+    setup.inbox.receive(pod.gone)
+    setup.loop.step()
+    wait_until(lambda: "internal error" in caplog.text)
+
+
 def test_a_node_that_cannot_be_judged_costs_itself_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
