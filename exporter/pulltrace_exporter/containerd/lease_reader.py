@@ -40,6 +40,7 @@ class LeaseReader:
         self._library = documents
         self._contents: dict[str, BlobInfo | None] = {}
         self._times = Counter[str]()
+        self._unread = frozenset[str]()
         self._ingests: frozenset[str] = frozenset()
         self._snapshots: dict[str, Snapshots] = {}
         self._found_blobs: dict[str, BlobInfo | None] = {}
@@ -101,6 +102,7 @@ class LeaseReader:
             self._found_snapshots.by_chain_id,
             self.unpacked,
             self._fetched,
+            self._unread,
         )
 
     def expect_change(self) -> None:
@@ -109,7 +111,7 @@ class LeaseReader:
 
     def may_have_changed(self, ingests: dict[str, Ingest]) -> bool:
         """Whether to ask what the lease holds. `ingests` are all blobs that are being written now."""
-        known = self.settled and not self.vanished and bool(self._chains)
+        known = self.settled and not self.vanished and bool(self._chains) and not self._unread
         return not known or self._changes.are_possible(self._own(ingests), self._layers())
 
     def read(self, reading: Reading, resources: Resources) -> None:
@@ -134,6 +136,7 @@ class LeaseReader:
             self._look_for_parts(client)
             self._found_snapshots.date(client, self._discarded())
         self._found_snapshots.stat_remote(client, self._snapshots)
+        self._unread = resources.contents.difference(self._contents, self._times)
         self.settled = self._is_settled()
         self._changes.was_read(self._own(reading.ingests))
 

@@ -74,6 +74,7 @@ class Lease:
     """A lease that may be a pull, with what belongs to it.
 
     `contents` is what it holds in the store, by digest (None: not described, because a manifest names it already).
+    `unread` is what else it holds and nobody has looked at yet, because it holds much.
     `ingests` are the digests that it is downloading. `found_blobs` has the blobs that the manifest names, as they
     were when this lease's manifest was first read (None: not in the store), with sources that they got since.
     `found_snapshots` is what the snapshotters said of the image's snapshots, by chain ID. `unpacked` is known when the
@@ -91,6 +92,7 @@ class Lease:
     found_snapshots: Mapping[str, SnapshotStat] = field(default_factory=dict)
     unpacked: bool | None = None
     fetched: bool = False
+    unread: frozenset[str] = frozenset()
 
     @property
     def nameless(self) -> bool:

@@ -44,16 +44,18 @@ class StaleLeases:
         kept: dict[str, _Suspect] = {}
         confirmed = []
         for lease_id in sorted(suspects):
-            activity = activity_of(leases[lease_id], seen.ingests, claimed)
+            lease = leases[lease_id]
+            activity = activity_of(lease, seen.ingests, claimed)
+            activity = activity._replace(contents=activity.contents | lease.unread)
             suspect = self._suspects.get(lease_id) or _Suspect(now, activity)
             # A new request for what the suspect was fetching is the retry: nobody waits for the suspect any more.
-            retried = bool(wanted & _wanted([leases[lease_id]]))
+            retried = bool(wanted & _wanted([lease]))
             moved = not activity.ingests <= suspect.activity.ingests
             if _has_gained(activity, suspect.activity) or (suspect.moved and (moved or not retried)):
                 continue  # a live pull under a clock that was stepped
             if moved:  # by its own pull, or by a retry that began after the leases were listed: the next poll tells
                 kept[lease_id] = _Suspect(suspect.since, activity, moved=True)
-            elif retried or now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS:
+            elif not lease.unread and (retried or now.monotonic - suspect.since.monotonic >= CONFIRM_SECONDS):
                 confirmed.append(lease_id)
             else:
                 kept[lease_id] = suspect
@@ -62,7 +64,7 @@ class StaleLeases:
 
 
 def _has_gained(now: Activity, before: Activity) -> bool:
-    return now.contents != before.contents or now.snapshots != before.snapshots
+    return not now.contents <= before.contents or now.snapshots != before.snapshots
 
 
 def _older_than(daemon: Daemon, leases: Mapping[str, Lease], now: Instant) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from pulltrace.clock import NodeTime
+from pulltrace.clock import Instant, Monotonic, NodeTime
 from pulltrace.model.pull import Daemon
 from pulltrace_exporter.containerd.client import Client
 from pulltrace_exporter.containerd.inferred.cri_image_writes import ImageWrite
@@ -24,6 +24,8 @@ from pulltrace_exporter.model.observation import (
     Snapshots,
     SnapshotStat,
 )
+from pulltrace_exporter.tracking.poll import Poll
+from pulltrace_exporter.tracking.stale_leases import StaleLeases
 from rig.images import sha256
 
 pytestmark = pytest.mark.unit
@@ -320,6 +322,19 @@ def test_a_root_that_had_no_labels_yet_is_read_though_many_layers_have_come_sinc
     containerd.blobs |= {sha256(data): (data, NOW + 1.1) for data in layers}
     containerd.lease("pull", NOW + 1, ROOT, *map(sha256, layers))
     assert ROOT in containerd.look(1.2).documents
+
+
+def test_a_lease_of_a_crash_that_holds_much_is_no_live_one_because_it_is_read_little_by_little(
+    containerd: Watched,
+) -> None:
+    """The exporter begins after the crash. One of the contents is only listed, and is gone."""
+    layers = [b"%d" % number for number in range(100)]
+    containerd.blobs = {sha256(data): (data, NOW - 4000) for data in layers}
+    containerd.lease("stale", NOW - 4000, *map(sha256, layers), sha256(b"gone"))
+    containerd.reconnect()
+    stale = StaleLeases()
+    polls = [Poll(containerd.look(at), Instant(NOW + at, Monotonic(at))) for at in range(1, 6)]
+    assert [stale.confirm(poll, frozenset()) for poll in polls] == [[], [], [], ["stale"], []]
 
 
 @pytest.mark.parametrize("size", [0, 1, 2**40])
