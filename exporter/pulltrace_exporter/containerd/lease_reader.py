@@ -17,6 +17,9 @@ from pulltrace_exporter.model.observation import BlobInfo, ImageRecord, Ingest, 
 MAX_UNKNOWN = 32
 """How many contents of one lease are described in one poll while no manifest names them. An import holds many."""
 
+MAX_LEFT = 1024
+"""How many of the others are described when the lease is gone: the root may be among them."""
+
 LONGEST_GAP_SECONDS = 60.0
 """Longest time between two polls of a pull. So a step of the clock that a poll notices is not longer ago."""
 
@@ -141,11 +144,15 @@ class LeaseReader:
         self._changes.was_read(self._own(reading.ingests))
 
     def look_back(self, client: Client) -> None:
-        """When the lease is gone, look once more at contents that may have got their labels since the last poll."""
+        """When the lease is gone, look once more at contents that may have got their labels since the last poll.
+
+        And look at those that polls have not come to.
+        """
         self.settled = False
         found = client.contents([each for each in self._contents.keys() - self._parts if not self._is_final(each)])
         self.removed = frozenset(digest for digest, content in found.items() if self._is_removed(digest, content))
         self._take({digest: content for digest, content in found.items() if digest not in self.removed})
+        self._take(client.contents(sorted(self._unread - self._parts)[:MAX_LEFT]))
         self._look_for_labels(client)
 
     def close(self, reading: Reading, written_at: float | None) -> None:

@@ -88,6 +88,13 @@ class FakeContainerd:
         self.lease(lease_id, at, ROOT)
         self.fetch(at)
 
+    def hold_before_root(self, lease_id: str, at: float) -> None:
+        """The lease holds the root, and many layers that stand before it in the order of digests."""
+        layers = [data for number in range(1000) if sha256(data := b"%d" % number) < ROOT]
+        assert len(layers) > 100
+        self.blobs |= {sha256(data): (data, at + 0.1) for data in layers}
+        self.lease(lease_id, at, ROOT, *map(sha256, layers))
+
     def fetch_layer(self, at: float) -> dict[str, Snapshots]:
         """A lease's only layer is on its way, all else has come. Returns what the lease holds of snapshots."""
         config, layer = PARTS
@@ -311,17 +318,24 @@ def test_the_snapshot_of_a_discarded_layer_is_dated_by_itself(containerd: Watche
 
 
 def test_a_root_that_had_no_labels_yet_is_read_though_many_layers_have_come_since(containerd: Watched) -> None:
-    """A near registry sends them between two polls. All of them stand before the root in the order of digests."""
+    """A near registry sends them between two polls."""
     names = containerd.children.pop(ROOT)
     containerd.labelled = False
     containerd.hold("pull", NOW + 1)
     containerd.look(1.1)
     containerd.labelled, containerd.children[ROOT] = True, names
-    layers = [data for number in range(1000) if sha256(data := b"%d" % number) < ROOT]
-    assert len(layers) > 100
-    containerd.blobs |= {sha256(data): (data, NOW + 1.1) for data in layers}
-    containerd.lease("pull", NOW + 1, ROOT, *map(sha256, layers))
+    containerd.hold_before_root("pull", NOW + 1)
     assert ROOT in containerd.look(1.2).documents
+
+
+def test_a_root_that_no_poll_came_to_is_read_when_the_lease_is_gone(containerd: Watched) -> None:
+    containerd.hold("pull", NOW + 1)
+    containerd.hold_before_root("pull", NOW + 1)
+    assert ROOT not in containerd.look(1.1).documents
+    del containerd.held["pull"]
+    seen = containerd.look(1.2)
+    assert ROOT in seen.documents
+    assert [ROOT in lease.contents for lease in seen.ended] == [True]
 
 
 def test_a_lease_of_a_crash_that_holds_much_is_no_live_one_because_it_is_read_little_by_little(
