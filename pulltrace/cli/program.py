@@ -56,6 +56,7 @@ def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
     """Print `text` if there is any, else serve until SIGTERM or SIGINT.
 
     Returns the exit status: 2 for a configuration that cannot be used, 1 after an internal error in a vital thread.
+    After one in `serve` itself the process ends at once: threads that run already would keep it, with nothing behind.
     """
     if text is not None:
         sys.stdout.write(text)
@@ -71,6 +72,9 @@ def run(program: str, text: str | None, serve: Callable[[Stop], None]) -> int:
     except ListenError as error:
         sys.stderr.write(f"{program}: {error}\n")
         return EXIT_CONFIGURATION
+    except Exception:
+        log.exception("internal error, the program ends", extra=logs.fields(thread="main"))
+        os._exit(EXIT_FAULT)
     return stop.status
 
 

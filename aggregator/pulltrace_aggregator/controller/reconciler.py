@@ -137,8 +137,11 @@ class Reconciler:
     def _reconcile(self, nodes: list[str], now: Monotonic) -> Iterator[tuple[str, Exception]]:
         readings = {node: self._readings.get(node) or NodeReading(node, NodeState.UNKNOWN) for node in nodes}
         # First learn from all of them, because each is compared with the others.
-        for reading in readings.values():
-            self._nodes.compare(reading, now)
+        for node, reading in readings.items():
+            try:
+                self._nodes.compare(reading, now)
+            except Exception as error:  # noqa: BLE001 - returned to the caller; the other nodes go on
+                yield node, error
         for node, reading in readings.items():
             records = self._pods.on(node)
             try:
@@ -148,7 +151,7 @@ class Reconciler:
                 else:
                     for remembered in (self._views, self._expected, self._asked_at):
                         remembered.pop(node, None)
-            except Exception as error:  # noqa: BLE001 - returned to the caller; the other nodes go on
+            except Exception as error:  # noqa: BLE001 - as above
                 yield node, error
 
     def _node_reads(self, now: Monotonic) -> tuple[str, ...]:

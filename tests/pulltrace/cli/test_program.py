@@ -86,6 +86,14 @@ def test_a_fault_in_a_vital_thread_is_said_and_ends_the_program() -> None:
     assert "KeyError" in ended.stderr
 
 
+def test_a_fault_while_it_starts_is_said_and_ends_the_program_though_threads_run() -> None:
+    """As where no more threads may be started: the server's thread alone would keep a program that reads nothing."""
+    ended = run(PROGRAM.format(body="threading.Thread(target=threading.Event().wait).start(); fail()"))
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert 'msg="internal error, the program ends" thread=main' in ended.stderr
+    assert "KeyError" in ended.stderr
+
+
 def test_a_vital_thread_that_ends_does_not_end_the_program() -> None:
     body = "program.start_vital('poller', lambda: None, stop).join(); print(stop.wait(0)); stop.set()"
     ended = run(PROGRAM.format(body=body))
