@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeAlias
@@ -31,6 +31,8 @@ COLLECT_SECONDS: Final = 0.1
 """Changes of EndpointSlices come in groups and are handled together."""
 REST_FOR_WORK: Final = 50.0
 """A node rests for this many times as long as its report took to parse: parsing holds up all other nodes."""
+MAX_LOGGED: Final = 100
+"""So many internal errors are remembered: each is logged once, and not with every answer of its node."""
 _RESOLVER_THREADS: Final = 2
 
 
@@ -59,6 +61,7 @@ class Poller:
         self._rivals: Mapping[str, tuple[str, ...]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._logged: deque[str] = deque(maxlen=MAX_LOGGED)
         self._stopping = False
         self._update_at = 0.0
         self._tidy_at = 0.0
@@ -162,7 +165,9 @@ class Poller:
             self._failed(node, error)
         except Exception as error:
             # An internal error, perhaps because of one odd answer. This node and the others are still asked.
-            log.exception("internal error while an exporter is read")
+            if repr(error) not in self._logged:
+                self._logged.append(repr(error))
+                log.exception("internal error while an exporter is read", extra=fields(node=node))
             self._failed(node, AskError(Result.INTERNAL, type(error).__name__))
 
     def _read(self, node: str, answer: Answer, *, layers: bool) -> None:
