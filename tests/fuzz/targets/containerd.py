@@ -27,6 +27,8 @@ from pulltrace_exporter.tracking.tracker import Tracker
 __all__ = ["SEEDS", "mutate", "run"]
 
 MOST_POLLS: Final = 12
+LOST: Final = ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+"""What a call fails with when its connection does."""
 
 
 class Answers:
@@ -56,15 +58,16 @@ class AnsweredChannel:
 
     def __init__(self, answers: Answers) -> None:
         self._answers = answers
+        self.usable = True
 
     def call(self, method: Method[Answer], request: Message, *_: object) -> Answer:
-        return _parsed(method, self._answers.take(method.name, request.SerializeToString()))
+        return _parsed(method, self._take(method, request))
 
     def calls(self, method: Method[Answer], requests: Sequence[Message], *_: object) -> list[Answer | CallFailed]:
         return [self._outcome(method, request) for request in requests]
 
     def stream(self, method: Method[Answer], request: Message, *_: object) -> Iterator[Answer]:
-        for _kind, part in frames(self._answers.take(method.name, request.SerializeToString())):
+        for _kind, part in frames(self._take(method, request)):
             yield _parsed(method, part)
 
     def interrupt(self) -> None:
@@ -72,6 +75,13 @@ class AnsweredChannel:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _take(self, method: Method[Answer], request: Message) -> bytes:
+        try:
+            return self._answers.take(method.name, request.SerializeToString())
+        except CallFailed as failed:
+            self.usable &= failed.code not in LOST
+            raise
 
     def _outcome(self, method: Method[Answer], request: Message) -> Answer | CallFailed:
         try:
