@@ -162,8 +162,8 @@ def test_exporters_come_move_and_go_with_their_slices(exporter: FakeExporter) ->
         assert left.pulling
         wait_until(lambda: "n2" not in watched.exporters)
         asked = len(other.asked)
-        time.sleep(4 * INTERVAL)  # that nothing happens takes time to see
-        assert len(other.asked) == asked
+        time.sleep(6 * INTERVAL)  # that nothing happens takes time to see
+        assert len(other.asked) <= asked + 1, "one request was under way"
         watched.poller.receive(a_slice(("n1", "127.0.0.1", other.port)))
         watched.wait(lambda seen: answers(seen) and not seen.left)
     assert ExporterGone("n2") in watched.news
