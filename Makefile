@@ -13,7 +13,6 @@ LIGHT_JOBS ?= 6
 PURE := $(addprefix tests/,pulltrace/model exporter/model exporter/tracking kubectl/model kubectl/core \
 	$(addprefix aggregator/,controller diagnosis join kubelet pods))
 PROGRAMS_TESTS := tests/pulltrace tests/exporter tests/aggregator tests/kubectl $(addprefix --ignore=,$(PURE))
-export PYTHONDONTWRITEBYTECODE := 1
 # What a target needs is made side by side.
 MAKEFLAGS += --jobs=2
 
